@@ -1,0 +1,72 @@
+"""What can go wrong for the person at the keyboard: one class per kind, with a next step.
+
+A ``kolo-c`` command raises these; its main function prints ``kolo-c: message`` and the
+hint, and exits with 1. Code that runs inside a traced program never lets one out.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class KoloError(Exception):
+    """An error with a message for a person, a hint what to do, and a stable slug.
+
+    The slug names the error for scripts and for the documentation; it never changes.
+    """
+
+    slug: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str = "", *, slug: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.name = slug or type(self).slug
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class StoreError(KoloError):
+    """A file of the store cannot be used: not ours, damaged, locked, too new."""
+
+    slug = "store"
+
+    def __init__(
+        self, path: Path | str, message: str, hint: str = "", *, slug: str = ""
+    ) -> None:
+        super().__init__(f"{path}: {message}", hint, slug=slug)
+        self.path = Path(path)
+
+
+class StoreNotFound(KoloError):
+    """There is no ``.kolo_c`` here or above."""
+
+    slug = "store-not-found"
+
+
+class TraceNotFound(KoloError):
+    """No trace, or no node, has the name that was asked for; or more than one has."""
+
+    slug = "trace-not-found"
+
+
+class ConfigError(KoloError):
+    """A setting is unknown or has the wrong type."""
+
+    slug = "config"
+
+
+class RunError(KoloError):
+    """The program that was to be recorded cannot be started."""
+
+    slug = "run"
+
+
+class TracerError(KoloError):
+    """The tracer cannot be attached: no core, another profiler, a wrong hook."""
+
+    slug = "tracer"

@@ -1,0 +1,1 @@
+"""What records mean: the tree of calls, exceptions on their way, totals."""

@@ -1,0 +1,66 @@
+"""Find the store: the nearest ``.kolo_c`` above a directory, as git finds ``.git``.
+
+Threads: any. Owns: nothing. Fails: StoreNotFound.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from kolo_c.errors import StoreNotFound
+
+STORE_NAME = ".kolo_c"
+SEGMENTS_NAME = "segments"
+
+
+def find_store(start: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The ``.kolo_c`` directory that commands started in ``start`` read.
+
+    ``KOLO_C_PATH`` names the directory that contains it and ends the search. Without
+    it the parents of ``start`` are searched, and then the place that a session falls
+    back to where a project is not writable.
+    """
+    moved = environ.get("KOLO_C_PATH")
+    if moved:
+        return _required(Path(moved).expanduser())
+    where = Path.cwd() if start is None else start.absolute()
+    for directory in (where, *where.parents):
+        if _is_store(directory / STORE_NAME):
+            return directory / STORE_NAME
+    for directory in (where, *where.parents):
+        fallback = state_store(directory, environ)
+        if _is_store(fallback):
+            return fallback
+    raise StoreNotFound(
+        f"no {STORE_NAME} directory in {where} or above it",
+        "Record something first (kolo-c run script.py), or go to the project's "
+        "directory, or set KOLO_C_PATH.",
+    )
+
+
+def state_store(root: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the traces of ``root`` go when ``root`` itself is not writable."""
+    base = environ.get("XDG_STATE_HOME") or os.path.join(
+        environ.get("HOME", os.path.expanduser("~")), ".local", "state"
+    )
+    name = str(root.absolute()).strip(os.sep).replace(os.sep, "-") or "root"
+    return Path(base) / "kolo_c" / name / STORE_NAME
+
+
+def _required(directory: Path) -> Path:
+    store = directory if directory.name == STORE_NAME else directory / STORE_NAME
+    if _is_store(store):
+        return store
+    raise StoreNotFound(
+        f"no {STORE_NAME} directory in {directory}, which KOLO_C_PATH names",
+        "Record something first (kolo-c run script.py), or correct KOLO_C_PATH.",
+    )
+
+
+def _is_store(path: Path) -> bool:
+    try:
+        return (path / SEGMENTS_NAME).is_dir()
+    except OSError:
+        return False
