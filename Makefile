@@ -1,0 +1,79 @@
+# The daily commands. `make help` lists them; script/bootstrap sets up what they need.
+
+PYTHON := .venv/bin/python
+RUFF := .venv/bin/ruff
+CLANG_FORMAT := .venv/bin/clang-format
+C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
+PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
+GENERATORS = $(wildcard tools/generate_*.py)
+
+.PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind leaks \
+	lint lint-c lint-python types format docs generate generate-check bench clean
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.venv/bin/python:
+	script/bootstrap
+
+build: .venv/bin/python ## Compile what has changed, in place
+	$(PYTHON) setup.py -q build_ext --inplace
+
+test: build ## The Python suite, without what takes long
+	$(PYTHON) -m pytest -q -m 'not slow'
+
+test-all: ## Everything: what the gate runs
+	script/test
+
+test-c: ## Plain C tests, under ASan and UBSan, then TSan
+	$(MAKE) -C tests/c
+
+test-spec: build ## Behaviour, one fact a test
+	$(PYTHON) -m pytest -q tests/spec
+
+test-pythons: ## tests/spec on every other Python of this machine
+	script/test-python --all
+
+sanitize: .venv/bin/python ## The extension's suite under ASan and UBSan
+	KOLO_C_SANITIZE=1 KOLO_C_DEBUG=1 script/test-python $(PYTHON) tests/spec tests/unit
+
+valgrind: .venv/bin/python ## The extension's suite under valgrind (an hour)
+	KOLO_C_DEBUG=1 PYTHONMALLOC=malloc KOLO_C_RUNNER="valgrind -q --error-exitcode=99 \
+	    --suppressions=$(CURDIR)/tools/valgrind.supp" \
+	    script/test-python $(PYTHON) tests/spec
+
+leaks: build ## Memory and references that do not come back
+	$(PYTHON) -m pytest -q tests/leaks
+
+lint: lint-c lint-python types ## Every check that reads and does not run
+
+lint-c: .venv/bin/python
+	$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
+
+lint-python: .venv/bin/python
+	$(RUFF) format --check $(PYTHON_FILES)
+	$(RUFF) check $(PYTHON_FILES)
+
+types: .venv/bin/python
+	.venv/bin/mypy
+
+format: .venv/bin/python ## Put C and Python into their shape
+	$(CLANG_FORMAT) -i $(C_FILES)
+	$(RUFF) format $(PYTHON_FILES)
+	$(RUFF) check --fix $(PYTHON_FILES)
+
+generate: build ## Write the generated parts of the documentation anew
+	@for each in $(GENERATORS); do $(PYTHON) $$each || exit 1; done
+
+generate-check: build
+	@for each in $(GENERATORS); do $(PYTHON) $$each --check || exit 1; done
+
+docs: generate ## The generated pages, and the tests that hold the others to the truth
+	$(PYTHON) -m pytest -q tests/test_documentation.py
+
+bench: build ## Every benchmark, and the README's table from its results
+	$(PYTHON) -m benchmarks
+
+clean: ## Remove what was built
+	rm -rf build dist *.egg-info kolo_c/_kolo*.so .mypy_cache .pytest_cache .ruff_cache
+	$(MAKE) -C tests/c clean
