@@ -1,0 +1,69 @@
+/* clock.h -- one monotonic clock in nanoseconds, read from the TSC where that is safe.
+ *
+ * kc_clock_init() reads the processor's promise of an invariant TSC and measures its
+ * rate against CLOCK_MONOTONIC; where there is no such promise (or no x86-64) each read
+ * is a clock_gettime(). The values are those of CLOCK_MONOTONIC either way, so that
+ * processes of one machine can be compared.
+ *
+ * For tests and for the comparison of cores a clock may be set to tick: every read
+ * then returns one more than the one before.
+ *
+ * Threads: kc_clock_init() once, before any other; then from any thread. The ticking
+ *          clock is for one thread at a time.
+ * Owns:    nothing.
+ * Fails:   never.
+ */
+
+#ifndef KC_CLOCK_H
+#define KC_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+
+__extension__ typedef unsigned __int128 kc_uint128; /* ISO C has none so wide */
+#endif
+
+enum kc_clock_source { KC_CLOCK_SYSTEM = 0, KC_CLOCK_TSC = 1, KC_CLOCK_TICKING = 2 };
+
+struct kc_clock {
+    enum kc_clock_source source;
+    uint64_t base_tsc;
+    uint64_t base_ns;
+    uint64_t ns_per_tick; /* fixed point, 32 bits of fraction */
+    uint64_t ticks;       /* of the ticking clock */
+};
+
+extern struct kc_clock kc_clock;
+
+/* Measure for about `spin_ns` (1 ms is good for 50 ppm). Called again it measures from
+ * the first call on, which is better the later; nobody may read the clock meanwhile. */
+void kc_clock_init(uint64_t spin_ns);
+
+/* Count reads instead of time, from 0. */
+void kc_clock_set_ticking(int ticking);
+
+uint64_t kc_clock_system_ns(void); /* CLOCK_MONOTONIC */
+uint64_t kc_clock_utc_ns(void);    /* CLOCK_REALTIME */
+uint64_t kc_clock_slow_ns(void);   /* not the TSC: system or ticking */
+
+/* This clock and the wall clock read together. A ticking clock does not tick here: any
+ * thread may ask. */
+void kc_clock_anchor(uint64_t *anchor_ns, uint64_t *anchor_utc_ns);
+
+static inline uint64_t
+kc_clock_ns(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_expect(kc_clock.source == KC_CLOCK_TSC, 1)) {
+        uint64_t elapsed = __rdtsc() - kc_clock.base_tsc;
+        kc_uint128 product = (kc_uint128)elapsed * kc_clock.ns_per_tick;
+        return kc_clock.base_ns + (uint64_t)(product >> 32);
+    }
+#endif
+    return kc_clock_slow_ns();
+}
+
+#endif

@@ -1,0 +1,89 @@
+/* store.h -- one SQLite segment: opened, filled block by block, closed.
+ *
+ * Writer and recovery share it. All of a batch goes into one transaction: definitions
+ * first, then blocks, so that what a block needs is never younger than the block.
+ * Definitions are also read here, as far as they are rows of their own: TRACE,
+ * TRACE_END, THREAD and FILE (whose text is read, searched for secrets, compressed and
+ * stored once per content).
+ *
+ * Threads: one at a time; the writer, or a recovery. Never with the GIL, as it waits
+ * for the disk (the opening at the session's start is the exception). Owns:    the
+ * connection, the statements, the zstd context. Fails:   KC_STORE (see
+ * kc_store_error()), KC_IO, KC_NO_MEMORY, KC_CORRUPT. A failed transaction is rolled
+ * back: nothing of it is saved, and it may be tried again.
+ */
+
+#ifndef KC_STORE_H
+#define KC_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plain/block.h"
+#include "plain/status.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+struct kc_store {
+    struct sqlite3 *db;
+    struct sqlite3_stmt *statements[16];
+    void *zstd;      /* ZSTD_CCtx */
+    uint8_t *buffer; /* for compressed blocks */
+    size_t buffer_bytes;
+    char *path;
+    int compress; /* zstd level; 0 stores raw */
+    uint64_t stored_bytes;
+    uint64_t mask_count; /* secrets masked in sources */
+    char error[256];
+};
+
+/* Open or create the segment at `path`. `schema` is the text of schema.sql, executed in
+ * a new file; `version` is its number: another one in an existing file is KC_STORE with
+ * a message. */
+KC_MUST_CHECK enum kc_status kc_store_open(struct kc_store *store, const char *path,
+                                           const char *schema, int version);
+
+/* The process's row (REPLACE). `info` is JSON. */
+KC_MUST_CHECK enum kc_status
+kc_store_process(struct kc_store *store, const char *id, uint64_t segment, uint32_t pid,
+                 uint64_t started_ns, uint64_t started_utc_ns, const char *info);
+
+/* How the process ended, and the clocks read together. */
+KC_MUST_CHECK enum kc_status kc_store_process_end(struct kc_store *store,
+                                                  uint64_t ended_ns, const char *cause);
+KC_MUST_CHECK enum kc_status kc_store_anchor(struct kc_store *store, uint64_t anchor_ns,
+                                             uint64_t anchor_utc_ns);
+
+KC_MUST_CHECK enum kc_status kc_store_begin(struct kc_store *store);
+KC_MUST_CHECK enum kc_status kc_store_commit(struct kc_store *store);
+void kc_store_rollback(struct kc_store *store);
+
+/* Save bytes [from, to) of a definitions block. Raises nothing in the block itself:
+ * `saved` is set by the caller after the commit. */
+KC_MUST_CHECK enum kc_status kc_store_definitions(struct kc_store *store,
+                                                  const struct kc_block *block,
+                                                  uint32_t from, uint32_t to);
+
+/* Save a block of records with its header. A block that is there already is left. */
+KC_MUST_CHECK enum kc_status kc_store_block(struct kc_store *store,
+                                            const struct kc_block *block);
+
+/* Everything of trace `number` ended with the process: running becomes `status`. */
+KC_MUST_CHECK enum kc_status kc_store_interrupt(struct kc_store *store,
+                                                uint64_t ended_ns, const char *cause);
+
+/* Copy process, traces, threads, definitions, files and sources of `from` into this
+ * (new) segment: what rotation carries over. */
+KC_MUST_CHECK enum kc_status kc_store_carry(struct kc_store *store,
+                                            const struct kc_store *from);
+
+/* Bytes on disk: main file and WAL. */
+uint64_t kc_store_size(const struct kc_store *store);
+
+const char *kc_store_error(const struct kc_store *store);
+
+/* Close; the last connection folds the WAL into the file. */
+void kc_store_close(struct kc_store *store);
+
+#endif
