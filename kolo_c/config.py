@@ -373,7 +373,8 @@ class _Loading:
         else:
             import tomli as tomllib  # noqa: PLC0415 - the one dependency, 3.10 only
         try:
-            return tomllib.loads(text)
+            table: dict[str, Any] = tomllib.loads(text)
+            return table
         except tomllib.TOMLDecodeError as error:
             self.problems.append(Problem(str(path), "", f"is not TOML: {error}"))
             return {}

@@ -69,7 +69,7 @@ class Decision:
 
 @dataclass
 class Skipped:
-    """What was skipped for one reason: how often it was asked, and some of the files."""
+    """What was skipped for one reason: how often, and some of the files."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -110,6 +110,7 @@ class Filter:
     def decide(self, path: str, module: str | None, qualname: str) -> Decision:
         """The verdict on one code object. ``path`` is its ``co_filename``."""
         decision = self._decide(path, module, qualname)
+        assert decision is not None  # qualname was there
         self._count(path, decision)
         return decision
 
@@ -120,7 +121,9 @@ class Filter:
             self._count(path, decision)
         return decision
 
-    def _decide(self, path: str, module: str | None, qualname: str | None) -> Any:
+    def _decide(
+        self, path: str, module: str | None, qualname: str | None
+    ) -> Decision | None:
         """The decision; None only where ``qualname`` is None and would be needed."""
         generated = _generated(path)
         absolute = path if generated else self._absolute(path)

@@ -27,8 +27,10 @@ class PatternError(ValueError):
 class Matcher(Protocol):
     """What a pattern answers."""
 
-    needs_code: bool
-    """Whether the answer depends on more than the path."""
+    @property
+    def needs_code(self) -> bool:
+        """Whether the answer depends on more than the path."""
+        ...
 
     def matches(
         self, paths: tuple[str, ...], path: str, module: str | None, qualname: str
@@ -110,7 +112,7 @@ def _name_regex(text: str, whole: str, below: str = "") -> re.Pattern[str]:
         raise PatternError(f"{whole!r} lacks a name after the colon")
     if not _NAME.fullmatch(text):
         raise PatternError(
-            f"{whole!r} is not a name: only letters, digits, _ . * ? [ ] < > are allowed"
+            f"{whole!r} is not a name: allowed are letters, digits, _ . * ? [ ] < >"
         )
     return _compiled(f"{_glob(text, any_character='.')}{below}", whole)
 
@@ -123,17 +125,13 @@ def compile_path(text: str) -> re.Pattern[str]:
             f"{text!r} begins with !, which is not supported: use include_frames"
         )
     if pattern.startswith("#"):
-        raise PatternError(
-            f"{text!r} is a comment; write \\# for a name that begins so"
-        )
+        raise PatternError(f"{text!r} is a comment; write \\# for such a name")
     folder_only = pattern.endswith("/")
     body = pattern[:-1] if folder_only else pattern
     anchored = "/" in body
     segments = body.removeprefix("/").split("/")
     if not all(segments) or any(segment in (".", "..") for segment in segments):
-        raise PatternError(
-            f"{text!r} has an empty, . or .. part, and so matches nothing"
-        )
+        raise PatternError(f"{text!r} has an empty, . or .. part: it matches nothing")
     if "***" in body:
         raise PatternError(f"{text!r} has ***; write * or **")
     if not anchored and segments != ["**"]:
@@ -165,7 +163,7 @@ def _without_trailing_spaces(text: str) -> str:
 
 def _glob(text: str, any_character: str) -> str:
     """``*``, ``?``, ``[…]`` and ``\\`` of one part, as a regular expression."""
-    result = []
+    result: list[str] = []
     at = 0
     while at < len(text):
         character = text[at]

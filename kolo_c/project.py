@@ -9,7 +9,6 @@ and a store that had to move says so in ``Project.notes``.
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import sys
@@ -17,7 +16,6 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 from kolo_c.config import config_folder
 from kolo_c.store.locate import state_store
@@ -234,6 +232,8 @@ def _sources_of_pth(site: Path, text: str) -> Iterator[Path]:
 
 
 def _sources_of_finder(text: str) -> Iterator[Path]:
+    import ast  # noqa: PLC0415 - few programs have such an install
+
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError):
@@ -269,6 +269,8 @@ def _sources_of_direct_url(text: str) -> Iterator[Path]:
     info = data.get("dir_info")
     url = data.get("url")
     if isinstance(info, dict) and info.get("editable") and isinstance(url, str):
+        from urllib.parse import unquote, urlparse  # noqa: PLC0415 - as above
+
         parsed = urlparse(url)
         if parsed.scheme == "file":
             yield from _existing(Path("/"), [unquote(parsed.path)])
