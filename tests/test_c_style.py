@@ -56,14 +56,18 @@ def functions(text: str) -> Iterator[tuple[str, int, int]]:
 
     clang-format puts a function's name and its braces into the first column.
     """
-    name, begin = "", 0
+    name, begin, inside = "", 0, False
     for number, line in enumerate(code_of(text).split("\n"), start=1):
         found = re.match(r"(\w+)\(", line)
         if found:
             name, begin = found[1], number
+        if name and not inside and line.endswith(";"):
+            name = ""  # a declaration
+        if line == "{":
+            inside = True
         elif line.startswith("}") and name:
             yield name, begin, number - begin + 1
-            name = ""
+            name, inside = "", False
 
 
 each_source = pytest.mark.parametrize("path", SOURCES, ids=name_of)
@@ -85,8 +89,8 @@ def test_comments_and_literals_are_no_code() -> None:
 
 
 def test_a_function_is_found_with_its_length() -> None:
-    text = "static int\nf(int a,\n  int b)\n{\n    return 0;\n}\n\nint x[] = {\n1};\n"
-    assert list(functions(text)) == [("f", 2, 5)]
+    text = "int\ng(int a,\n  int b);\nstatic int\nf(int a)\n{\n    g();\n}\nint x[] = {\n1};\n"
+    assert list(functions(text)) == [("f", 5, 4)]
 
 
 @each_c_file
@@ -166,7 +170,7 @@ def test_only_compat_asks_which_python_this_is(path: Path) -> None:
 def test_a_visible_name_tells_its_file(path: Path) -> None:
     lines = code_of(read(path)).split("\n")
     for name, begin, _ in functions(read(path)):
-        before = lines[begin - 2]
+        before = " ".join(lines[max(begin - 3, 0) : begin - 1])
         if not re.search(r"\bstatic\b", before):
             assert name.startswith(("kc_", "PyInit_")), f"{path.name}:{begin}: {name}"
 

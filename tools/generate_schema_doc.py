@@ -22,12 +22,13 @@ OPENING = """\
 
 *Generated from `kolo_c/store/schema.sql` by `tools/generate_schema_doc.py`.*
 
-A segment is one SQLite file, written by one process: `.kolo_c/segments/PROCESS-N.db`. It may be
-opened with any SQLite tool while the process runs (WAL mode); only its owner writes to it. The
-version is `PRAGMA user_version`. What stands inside the BLOBs is said in
-[wire-format.md](wire-format.md).
+A segment is one SQLite file, written by one process:
+`.kolo_c/segments/PROCESS-N.db`. It may be opened with any SQLite tool while the process
+runs (WAL mode); only its owner writes to it. The version is `PRAGMA user_version`. What
+stands inside the BLOBs is said in [wire-format.md](wire-format.md).
 
-Times: `*_ns` are monotonic nanoseconds of the process, `*_utc_ns` are nanoseconds since 1970.
+Times: `*_ns` are monotonic nanoseconds of the process, `*_utc_ns` are nanoseconds since
+1970.
 """
 
 
@@ -102,9 +103,8 @@ def page(text: str, version: int) -> str:
         for column in table.columns:
             rules = column.rules.replace("PRIMARY KEY", "primary key")
             rules = rules.replace("NOT NULL", "not null").replace("UNIQUE", "unique")
-            lines.append(
-                f"| `{column.name}` | {column.kind} | {rules} | {cell(column.comment)} |"
-            )
+            cells = (f"`{column.name}`", column.kind, rules, cell(column.comment))
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
         lines += [f"`{constraint}`\n" for constraint in table.constraints]
     return "\n".join(lines).rstrip() + "\n"
