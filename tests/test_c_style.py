@@ -89,7 +89,7 @@ def test_comments_and_literals_are_no_code() -> None:
 
 
 def test_a_function_is_found_with_its_length() -> None:
-    text = "int\ng(int a,\n  int b);\nstatic int\nf(int a)\n{\n    g();\n}\nint x[] = {\n1};\n"
+    text = "int\ng(int a,\n  int b);\nint\nf(int a)\n{\n    g();\n}\nint x[] = {\n1};\n"
     assert list(functions(text)) == [("f", 5, 4)]
 
 
