@@ -15,7 +15,9 @@ STORE_NAME = ".kolo_c"
 SEGMENTS_NAME = "segments"
 
 
-def find_store(start: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+def find_store(
+    start: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Path:
     """The ``.kolo_c`` directory that commands started in ``start`` read.
 
     ``KOLO_C_PATH`` names the directory that contains it and ends the search. Without

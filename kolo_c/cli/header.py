@@ -1,0 +1,113 @@
+"""What stands above a trace's tree: whose it is, what it holds, what is missing.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kolo_c.cli.screen import Line
+from kolo_c.cli.units import duration, moment, plural
+from kolo_c.store.jsonable import Json
+from kolo_c.store.process import INTERRUPTED, RUNNING, TraceInfo
+from kolo_c.store.reader import Trace
+from kolo_c.store.text import harmless
+
+STATUS_STYLES = {RUNNING: "yellow", INTERRUPTED: "red"}
+
+
+def header_lines(trace: Trace, raised: str) -> list[Line]:
+    """The lines; ``raised`` says how many exceptions were seen."""
+    info = trace.info
+    lines: list[Line] = [
+        [
+            (harmless(info.row.name) or info.row.kind, "bold"),
+            (f"  {harmless(info.id)}", "dim"),
+            (f"  {moment(info.row.started_utc_ns)}  ", "dim"),
+            (status_text(info), STATUS_STYLES.get(info.status, "green")),
+        ],
+        [(_numbers(info, raised), "")],
+    ]
+    missing = _missing(info)
+    if missing:
+        lines.append([(missing, "yellow")])
+    lines.extend([(f"· {harmless(text)}", "yellow")] for text in problems(trace))
+    return lines
+
+
+def status_text(info: TraceInfo) -> str:
+    """The status, and why where that is not plain."""
+    cause = info.row.cause
+    known = (None, "", "exit", info.status)
+    return info.status if cause in known else f"{info.status} ({harmless(str(cause))})"
+
+
+def problems(trace: Trace) -> list[str]:
+    """What went wrong while recording or reading, as texts."""
+    found = trace.process.info.get("problems")
+    texts = [str(text) for text in found] if isinstance(found, list) else []
+    texts.extend(trace.process.problems)
+    texts.extend(trace.damage)
+    texts.extend(trace.definitions.damage)
+    return texts
+
+
+def header_json(trace: Trace) -> dict[str, Json]:
+    """The same for programs."""
+    info = trace.info
+    return {
+        **trace_json(info),
+        "threads": [
+            {"thread": stream.ordinal, "name": stream.name, "nodes": stream.last_node}
+            for stream in trace.streams
+        ],
+        "problems": problems(trace),
+        "process_info": trace.process.info,
+    }
+
+
+def trace_json(info: TraceInfo) -> dict[str, Any]:
+    """A trace's row for programs."""
+    return {
+        "id": info.id,
+        "name": info.row.name,
+        "kind": info.row.kind,
+        "status": info.status,
+        "cause": info.row.cause,
+        "started_utc_ns": info.row.started_utc_ns,
+        "duration_ns": info.duration_ns,
+        "calls": info.calls,
+        "size_bytes": info.bytes,
+        "parent": info.row.parent,
+        "attributes": info.attributes,
+        "counters": info.counters,
+        "process": info.process.files.id,
+        "pid": info.process.pid,
+    }
+
+
+def _numbers(info: TraceInfo, raised: str) -> str:
+    parts = [plural(info.calls, "call"), duration(info.duration_ns), raised]
+    for name in ("masked", "truncated"):
+        if info.count(name):
+            parts.append(f"{info.count(name):,} {name}")
+    if info.count("own_ns"):
+        parts.append(f"own cost {duration(info.count('own_ns'))}")
+    return " · ".join(parts)
+
+
+def _missing(info: TraceInfo) -> str:
+    parts = []
+    lost = info.count("lost")
+    if info.status != "complete" and info.process.copy is not None:
+        lost = max(lost, info.process.copy.header.lost_records)
+    if lost:
+        parts.append(f"{plural(lost, 'record')} lost")
+    if info.count("values_off"):
+        parts.append("values were left out at the trace's limit")
+    if info.count("waited_ns"):
+        parts.append(f"waited {duration(info.count('waited_ns'))} for the disk")
+    if info.count("errors"):
+        parts.append(f"{plural(info.count('errors'), 'error')} of our own (kolo_c.log)")
+    return " · ".join(parts)

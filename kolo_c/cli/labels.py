@@ -1,0 +1,231 @@
+"""One node as a line for a person.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from kolo_c.cli.screen import Line
+from kolo_c.cli.units import duration, plural
+from kolo_c.model.exceptions import flight, is_source
+from kolo_c.model.tree import Node
+from kolo_c.store import records as r
+from kolo_c.store.reader import Trace
+from kolo_c.store.text import harmless, shorten, value_text
+from kolo_c.store.values import Dict, Value
+from kolo_c.wire import Kind, Mark
+
+DIM = "dim"
+NAME = "cyan"
+ERROR = "red"
+VALUE = ""
+TIME = "green"
+
+_LIMITS = {1: "values are left out from here on", 2: "busy functions are only counted"}
+_FEW_ARGUMENTS = 12
+
+
+@dataclass
+class Labels:
+    """Writes the nodes of one trace; ``value_width`` bounds each value."""
+
+    trace: Trace
+    value_width: int = 60
+
+    def __post_init__(self) -> None:
+        root = self.trace.process.info.get("config")
+        found = root.get("root") if isinstance(root, dict) else None
+        self._root = found if isinstance(found, str) else None
+
+    def line(self, node: Node) -> Line:
+        """What happened in ``node``, without number, time and place."""
+        begin = node.begin
+        if isinstance(begin, r.MarkRecord):
+            return [(self._mark(begin), "yellow")]
+        if isinstance(begin, r.Note):
+            return [
+                ("note ", DIM),
+                (harmless(begin.text), VALUE),
+                *self._map(begin.values),
+            ]
+        if isinstance(begin, r.Log):
+            return self._log(begin)
+        return [*self._head(node), *self._outcome(node), *self._remarks(node)]
+
+    def name(self, node: Node) -> str:
+        """What ``node`` is called."""
+        if node.code is not None:
+            return harmless(self.trace.definitions.code(node.code).qualname)
+        if isinstance(node.begin, r.Region):
+            return harmless(node.begin.name)
+        if isinstance(node.begin, r.Plugin):
+            return harmless(self.trace.definitions.plugin(node.begin.plugin).label)
+        return "(beginning not recorded)"
+
+    def place(self, node: Node) -> str:
+        """File and line where the function of ``node`` is defined."""
+        if node.code is None:
+            return ""
+        code = self.trace.definitions.code(node.code)
+        path = self.path(self.trace.definitions.path(code.file))
+        return f"{path}:{code.first_line}" if path else ""
+
+    def path(self, path: str) -> str:
+        """``path``, from the project's root where it lies in it."""
+        if self._root and path.startswith(self._root.rstrip(os.sep) + os.sep):
+            path = path[len(self._root.rstrip(os.sep)) + 1 :]
+        return harmless(path)
+
+    def value(self, value: Value) -> str:
+        """``value``, bounded."""
+        return value_text(value, self.trace.definitions, self.value_width)
+
+    def time(self, node: Node) -> str:
+        """How long it took; empty for what takes no time."""
+        if node.kind in (Kind.NOTE, Kind.LOG, Kind.MARK):
+            return ""
+        return duration(node.duration_ns)
+
+    def _head(self, node: Node) -> Line:
+        parts: Line = [(self.name(node), NAME)]
+        if node.continues is not None:
+            where = f"{node.continues or '?'}.{node.number}"
+            return [("↻ ", DIM), *parts, (f" goes on (began as {where})", DIM)]
+        if isinstance(node.begin, r.Call):
+            parts.append((self._arguments(node.begin), VALUE))
+        elif isinstance(node.begin, r.Entered):
+            parts.append((" (was running already)", DIM))
+        elif isinstance(node.begin, r.Region):
+            parts = [("region ", DIM), *parts, *self._map(node.begin.values)]
+        elif isinstance(node.begin, r.Plugin):
+            parts.extend(self._map(node.begin.values))
+        return parts
+
+    def _arguments(self, call: r.Call) -> str:
+        code = self.trace.definitions.code(call.code)
+        if code.name == "<module>" and not code.arguments:
+            return ""
+        named = list(zip(code.arguments, call.arguments, strict=False))
+        if code.self_kind:
+            named = named[1:]
+        shown = [f"{harmless(n)}={self.value(value)}" for n, value in named]
+        more = len(shown) - _FEW_ARGUMENTS
+        if more > 0:
+            shown[_FEW_ARGUMENTS:] = [f"… {more} more"]
+        if len(code.arguments) > len(call.arguments) and not call.arguments:
+            shown = ["…"]
+        return f"({', '.join(shown)})"
+
+    def _map(self, values: Value) -> Line:
+        if not isinstance(values, Dict) or not values.pairs:
+            return []
+        shown = [
+            f"{harmless(str(key))}={self.value(value)}" for key, value in values.pairs
+        ]
+        return [(" " + ", ".join(shown), VALUE)]
+
+    def _log(self, log: r.Log) -> Line:
+        level = harmless(str(log.level))
+        logger = harmless(str(log.logger))
+        return [
+            (f"log {level} ", DIM),
+            (harmless(log.text), VALUE),
+            (f"  {logger}", DIM),
+        ]
+
+    def _outcome(self, node: Node) -> Line:
+        end = node.end
+        if node.left_by_exception:
+            return self._raised(node)
+        if node.lost_end:
+            return [(" … its end was not recorded", "yellow")]
+        if node.is_open:
+            return self._unended(node)
+        if isinstance(end, r.Return):
+            if self._is_silent(node, end):
+                return []
+            return [(" → ", DIM), (self.value(end.value), VALUE)]
+        if isinstance(end, r.PluginEnd):
+            return self._map(end.values)
+        return []
+
+    def _is_silent(self, node: Node, end: r.Return) -> bool:
+        """Whether the value says nothing: a module's, or one that was left out."""
+        if end.value is not None or node.code is None:
+            return False
+        code = self.trace.definitions.code(node.code)
+        left_out = isinstance(node.begin, r.Call) and (
+            len(node.begin.arguments) < len(code.arguments)
+        )
+        return left_out or code.name == "<module>"
+
+    def _unended(self, node: Node) -> Line:
+        if node.suspended_since is not None:
+            return [(" … suspended", "yellow")]
+        if self.trace.info.status == "running":
+            return [(" … running", "yellow")]
+        return [(" … not ended", "yellow")]
+
+    def _raised(self, node: Node) -> Line:
+        found = flight(node)
+        known = found.exception is not None
+        text = self.value(found.exception) if known else "an exception, type unknown"
+        parts: Line = [(" ✗ ", ERROR), (text, ERROR)]
+        if not is_source(node):
+            return [*parts, (f" from {found.raised_in.number}", DIM)]
+        line = self.raise_line(node)
+        if line is not None:
+            parts.append((f" in line {line}", DIM))
+        if found.handled_by is not None:
+            by = found.handled_by
+            parts.append((f", handled in {self.name(by)} ({by.number})", DIM))
+        elif not found.unfinished:
+            parts.append((", not handled in recorded code", DIM))
+        return parts
+
+    def raise_line(self, node: Node) -> int | None:
+        """The line that the exception left ``node`` from."""
+        if not isinstance(node.end, r.Raise) or node.code is None:
+            return None
+        return self.trace.definitions.line(node.code, node.end.offset)
+
+    def site_line(self, node: Node) -> int | None:
+        """The line of the caller from which ``node`` was called."""
+        caller = node.parent
+        while caller is not None and caller.code is None:
+            caller = caller.parent
+        if node.site is None or caller is None or caller.code is None:
+            return None
+        return self.trace.definitions.line(caller.code, node.site)
+
+    def _remarks(self, node: Node) -> Line:
+        remarks = []
+        if node.resumed:
+            remarks.append(plural(node.resumed, "resume"))
+        if node.suspended_ns:
+            remarks.append(f"{duration(node.suspended_ns)} suspended")
+        task = self.trace.definitions.task(node.task)
+        above = node.parent.task if node.parent is not None else 0
+        if task is not None and node.task != above:
+            remarks.append(f"task {shorten(harmless(task.name), 40)}")
+        return [(f" [{', '.join(remarks)}]", DIM)] if remarks else []
+
+    def _mark(self, mark: r.MarkRecord) -> str:
+        value = mark.value
+        if mark.mark == Mark.LOST:
+            count = value if isinstance(value, int) else 0
+            return f"· {plural(count, 'record')} lost here"
+        if mark.mark == Mark.BLIND and isinstance(value, int):
+            return f"· blind for {duration(value)}: another profiler had taken over"
+        if mark.mark == Mark.LIMIT:
+            reason = _LIMITS.get(value, "less is kept from here on")
+            return f"· the trace's limit was reached: {reason}"
+        if mark.mark == Mark.COUNTED and isinstance(value, list) and len(value) == 3:
+            code, calls, ns = value
+            if all(isinstance(part, int) for part in value):
+                name = harmless(self.trace.definitions.code(code).qualname)
+                return f"· {name} ×{calls:,}, {duration(ns)}: counted, not recorded"
+        return f"· mark {mark.mark}"

@@ -1,0 +1,59 @@
+"""What the reading commands share: opening the store, and naming a trace or a node.
+
+Threads: one at a time. Owns: nothing. Fails: KoloError.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kolo_c.errors import TraceNotFound
+from kolo_c.store.locate import find_store
+from kolo_c.store.reader import Store
+from kolo_c.store.recovery import recover_dead
+
+_ADDRESS = re.compile(r"(?:(?P<thread>\d{1,9})\.)?(?P<node>\d{1,18})\Z")
+
+
+@dataclass(frozen=True)
+class Address:
+    """What was asked for: a trace (None: the latest), and perhaps a node in it."""
+
+    trace: str | None
+    thread: int = 1
+    node: int | None = None
+
+
+def read_address(text: str | None) -> Address:
+    """Take ``TRACE``, ``TRACE/153`` or ``TRACE/2.153`` apart."""
+    if text is None:
+        return Address(None)
+    trace, slash, rest = text.partition("/")
+    if not slash:
+        return Address(trace)
+    match = _ADDRESS.match(rest)
+    if match is None:
+        raise TraceNotFound(
+            f"'{text}' is not the address of a node",
+            "Write TRACE/153, or TRACE/2.153 for a node of the second thread.",
+        )
+    return Address(trace or None, int(match["thread"] or 1), int(match["node"]))
+
+
+def open_store(start: Path | None = None) -> Store:
+    """The store that this directory belongs to, after recovering what died in it."""
+    path = find_store(start)
+    for problem in recover_dead(path):
+        print(f"kolo-c: {problem}", file=sys.stderr)
+    return Store(path)
+
+
+def warn_of_errors(store: Store) -> None:
+    """Say which files could not be read, where others could."""
+    for error in store.catalogue.errors:
+        print(f"kolo-c: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"        {error.hint}", file=sys.stderr)

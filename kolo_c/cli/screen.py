@@ -1,0 +1,96 @@
+"""Where a command's lines go: a terminal, with colours and a width, or a file.
+
+Threads: one at a time. Owns: nothing; the file stays open. Fails: what writing raises.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any, TextIO
+
+Line = list[tuple[str, str]]
+"""Parts of a line: (text, style); the texts are harmless already."""
+
+_ASCII = {"→": "->", "✗": "x", "…": "...", "·": "-", "µ": "u", "×": "x", "↻": "~"}
+
+
+class Screen:
+    """Writes lines to ``file``, coloured if it is a terminal and nobody objects."""
+
+    def __init__(self, file: TextIO, width: int | None = None) -> None:
+        self.file = file
+        self.terminal = _is_terminal(file)
+        self.width = width
+        if width is None and self.terminal:
+            self.width = max(shutil.get_terminal_size((100, 40)).columns, 40)
+        self._console: Any = None
+        self._plain = not _can_encode(file)
+        if (
+            self.terminal
+            and not os.environ.get("NO_COLOR")
+            and (os.environ.get("TERM") != "dumb")
+        ):
+            self._console = console(file, self.width)
+
+    def line(self, parts: Line) -> None:
+        """Write one line, cut to the width."""
+        parts = [(self._encodable(text), style) for text, style in parts]
+        if self.width is not None:
+            parts = cut(parts, self.width, "..." if self._plain else "…")
+        if self._console is None:
+            self.file.write("".join(text for text, _ in parts).rstrip() + "\n")
+            return
+        from rich.text import Text  # a file or a pipe does without
+
+        text = Text(no_wrap=True, end="")
+        for part, style in parts:
+            text.append(part, style)
+        self._console.print(text, soft_wrap=True, highlight=False, end="\n")
+
+    def text(self, text: str, style: str = "") -> None:
+        """Write one line of one style."""
+        self.line([(text, style)])
+
+    def _encodable(self, text: str) -> str:
+        if not self._plain:
+            return text
+        for char, ascii_text in _ASCII.items():
+            text = text.replace(char, ascii_text)
+        encoding = self.file.encoding or "ascii"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def console(file: TextIO, width: int | None) -> Any:
+    """A rich console that writes to ``file``."""
+    from rich.console import Console  # only where there is something to be coloured
+
+    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+def cut(parts: Line, width: int, mark: str) -> Line:
+    """``parts`` in at most ``width`` characters."""
+    room = width
+    kept: Line = []
+    for text, style in parts:
+        if len(text) > room:
+            kept.append((text[: max(room - len(mark), 0)] + mark[:room], style))
+            return kept
+        kept.append((text, style))
+        room -= len(text)
+    return kept
+
+
+def _is_terminal(file: TextIO) -> bool:
+    try:
+        return file.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def _can_encode(file: TextIO) -> bool:
+    try:
+        "".join(_ASCII).encode(getattr(file, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

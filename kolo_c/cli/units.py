@@ -1,0 +1,70 @@
+"""Times, sizes and numbers for a person.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+_TIMES = ((1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"))
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
+_SECOND_NS = 1_000_000_000
+
+
+def duration(ns: int | None) -> str:
+    """``1.2 ms``; empty where it is not known."""
+    if ns is None:
+        return ""
+    for limit, unit, name in _TIMES:
+        if ns < limit:
+            return f"{ns} ns" if unit == 1 else f"{_three_digits(ns / unit)} {name}"
+    seconds = ns / _SECOND_NS
+    if seconds < 60:
+        return f"{_three_digits(seconds)} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes:02} min"
+
+
+def size(count: int) -> str:
+    """``3.4 MiB``."""
+    amount = float(count)
+    for name in _SIZES:
+        if amount < 1024 or name == _SIZES[-1]:
+            break
+        amount /= 1024
+    return f"{count} B" if name == "B" else f"{_three_digits(amount)} {name}"
+
+
+def age(started_utc_ns: int, now_ns: int) -> str:
+    """``3 min ago``."""
+    seconds = (now_ns - started_utc_ns) // _SECOND_NS
+    if seconds < 0:
+        return "in the future"
+    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{seconds // unit} {name} ago"
+    return f"{seconds} s ago"
+
+
+def moment(utc_ns: int) -> str:
+    """Date and time of day, as the clock on this machine's wall had them."""
+    try:
+        when = datetime.datetime.fromtimestamp(utc_ns / _SECOND_NS)
+    except (OverflowError, ValueError, OSError):
+        return "at an unknown time"
+    return when.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 call``, ``2,000 calls``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _three_digits(amount: float) -> str:
+    if amount >= 99.95:
+        return f"{amount:,.0f}"
+    return f"{amount:.1f}" if amount >= 9.995 else f"{amount:.2f}"

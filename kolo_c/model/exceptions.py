@@ -1,0 +1,82 @@
+"""An exception on its way: where it was raised, what it passed, who went on after it.
+
+The records say of each call what exception left it. That two of them are the same one
+is seen from type and address, while it was alive; where the type is not known (3.10 and
+3.11) from the order: nothing came between.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kolo_c.model.tree import Node
+from kolo_c.store.values import Raised, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """The way of one exception."""
+
+    exception: Value
+    """None: its type is not known."""
+    raised_in: Node
+    through: tuple[Node, ...]
+    """The calls it left, the innermost first, ``raised_in`` included."""
+    handled_by: Node | None
+    """The first recorded caller that went on; None: it left them all, or one of them
+    had not ended when the record stops (``unfinished``)."""
+    unfinished: bool
+
+
+def flight(node: Node) -> Flight:
+    """The way of the exception that left ``node``."""
+    raised_in = node
+    while (inner := _source(raised_in)) is not None:
+        raised_in = inner
+    through = [raised_in]
+    above = raised_in.caller
+    while above is not None and above.left_by_exception and _same(above, through[-1]):
+        through.append(above)
+        above = above.caller
+    exception = next(
+        (seen.exception() for seen in through if seen.exception() is not None), None
+    )
+    unfinished = (
+        above is not None and above.is_open and not _went_on(above, through[-1])
+    )
+    return Flight(
+        exception, raised_in, tuple(through), None if unfinished else above, unfinished
+    )
+
+
+def is_source(node: Node) -> bool:
+    """Whether the exception that left ``node`` came from none of its recorded calls."""
+    return node.left_by_exception and _source(node) is None
+
+
+def _source(node: Node) -> Node | None:
+    """The call below ``node`` from which its exception came."""
+    for child in reversed(node.children):
+        if child.left_by_exception and child.caller is node and _same(node, child):
+            return child
+    return None
+
+
+def _same(above: Node, below: Node) -> bool:
+    one, other = above.exception(), below.exception()
+    if isinstance(one, Raised) and isinstance(other, Raised):
+        return (one.type, one.address) == (other.type, other.address)
+    if one is None and other is None:
+        return _is_last(above, below)
+    # One is known and the other is not: the same if nothing came between them.
+    return _is_last(above, below) and (one is None or other is None)
+
+
+def _is_last(above: Node, below: Node) -> bool:
+    return bool(above.children) and above.children[-1] is below
+
+
+def _went_on(node: Node, below: Node) -> bool:
+    return bool(node.children) and node.children[-1] is not below

@@ -1,0 +1,479 @@
+"""Records become a tree of nodes, by the stack rules of the wire format.
+
+A builder takes a stream's blocks in order, or any of them: where it begins in the middle
+the header says which calls are open, and those it has not seen stand in as nodes without
+a beginning. A generator is one node; what it calls in later resumes joins its children.
+
+Threads: one at a time. Owns: the nodes. Fails: StoreError from the reader; records that
+contradict each other are counted in ``unmatched``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from kolo_c.store import records as r
+from kolo_c.store.reader import Stream
+from kolo_c.store.values import Raised, Value
+from kolo_c.wire import END_KINDS, Kind, Mark
+
+UNKNOWN = 0
+"""The number of a node that stands in for one that was lost."""
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A call, or whatever else has a number; or a mark, which has none.
+
+    ``begin`` is None where its first record was not read. ``continues`` is set on a
+    stand-in for a call that began elsewhere and was resumed here.
+    """
+
+    thread: int
+    number: int
+    level: int
+    parent: Node | None
+    begin: r.Record | None
+    code: int | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    end: r.Record | None = None
+    end_kind: int | None = None
+    end_sequence: int | None = None
+    lost_end: bool = False
+    continues: int | None = None
+    """The ordinal of the thread in which a stand-in's call began."""
+    site: int | None = None
+    task: int = 0
+    caller: Node | None = None
+    """Who stood below it on the stack when it last ran."""
+    children: list[Node] = field(default_factory=list)
+    hidden: int = 0
+    """Nodes below that were not kept."""
+    resumed: int = 0
+    suspended_ns: int = 0
+    suspended_since: int | None = None
+    handled: Value = None
+    """The exception that left it, where that was seen only later."""
+    kept: bool = True
+
+    @property
+    def kind(self) -> Kind | None:
+        """What began it; None where that was not read."""
+        return self.begin.kind if self.begin is not None else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no end of it is known."""
+        return self.end_kind is None and not self.lost_end
+
+    @property
+    def duration_ns(self) -> int | None:
+        """From its start to its end, suspensions included; None where not known."""
+        if self.start_ns is None or self.end_ns is None:
+            return None
+        return max(self.end_ns - self.start_ns, 0)
+
+    def exception(self) -> Value:
+        """The exception that left it; None where none did, or where it is not known."""
+        end = self.end
+        if isinstance(end, (r.Raise, r.RegionEnd, r.PluginEnd)) and (
+            end.exception is not None
+        ):
+            return end.exception
+        return self.handled
+
+    @property
+    def left_by_exception(self) -> bool:
+        """Whether an exception ended it."""
+        if self.end_kind == Kind.RAISE:
+            return True
+        ended = isinstance(self.end, (r.RegionEnd, r.PluginEnd))
+        return ended and self.exception() is not None
+
+
+Wanted = Callable[[Node], bool]
+
+
+class TreeBuilder:
+    """Builds the nodes of one stream."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        max_level: int | None = None,
+        wanted: Wanted | None = None,
+    ) -> None:
+        """Keep nodes down to ``max_level``; with ``wanted`` only those that it takes
+        and what is below them, each of them a root of its own."""
+        self.stream = stream
+        self.roots: list[Node] = []
+        self.nodes: dict[int, Node] = {}
+        self.stack: list[Node] = []
+        self.shown = 0
+        """Nodes that were kept."""
+        self.read_nodes = 0
+        self.exceptions = 0
+        """Exceptions that were raised, each counted where it first left a call."""
+        self.hid_blocks = False
+        self.unmatched = 0
+        self.next_block = 0
+        self.foreign: list[tuple[int, int, Node]] = []
+        """(thread number, node, stand-in): calls of other streams that ran here."""
+        self.foreign_handled: list[r.Handled] = []
+        self._max_level = max_level
+        self._wanted = wanted
+        self._suspended: dict[int, Node] = {}
+        self._task = 0
+        self._jumped = False
+        self._last_raise: tuple[Node | None, r.Raise | None] = (None, None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every block has been read or left out."""
+        return self.next_block >= len(self.stream.blocks)
+
+    def open_nodes(self) -> list[Node]:
+        """What has not ended yet: on the stack, or suspended."""
+        return [*self.stack, *self._suspended.values()]
+
+    def step(self) -> None:
+        """Take the next block; leave it out where nothing in it would be kept."""
+        index = self.next_block
+        self.next_block = index + 1
+        if self._is_below(index):
+            self._hide(index)
+            return
+        self._position(index)
+        for record in self.stream.decode(index).records:
+            self.apply(record)
+
+    def start_at(self, index: int) -> None:
+        """Let block ``index`` be the next."""
+        self.next_block = index
+        self._position(index, jumped=True)
+
+    def apply(self, record: r.Record) -> None:
+        """Take one record."""
+        _APPLY[record.kind](self, record)
+
+    def _is_below(self, index: int) -> bool:
+        if self._max_level is None or self._wanted is not None or self._suspended:
+            return False
+        block = self.stream.blocks[index]
+        return min(block.start_depth, block.least_depth) >= self._max_level
+
+    def _hide(self, index: int) -> None:
+        assert self._max_level is not None
+        block = self.stream.blocks[index]
+        opens = self.stream.opens_at(index)
+        at = self.nodes.get(opens[self._max_level - 1]) if opens else None
+        if at is not None:
+            at.hidden += block.nodes
+        self.read_nodes += block.nodes
+        self.hid_blocks = True
+        self._jumped = True
+
+    def _position(self, index: int, *, jumped: bool = False) -> None:
+        """Let the stack be what it was at the start of a block."""
+        if not (jumped or self._jumped or self.stream.begins_after_gap(index)):
+            return
+        self._jumped = False
+        # Ends that stand in blocks that were left out are known from their headers.
+        known = {node.number: node for node in self.open_nodes()}
+        numbers = self.stream.opens_at(index)
+        stack: list[Node] = []
+        for number in numbers:
+            node = known.pop(number, None) or self.nodes.get(number)
+            if node is None or number == UNKNOWN:
+                node = self._stand_in(number, stack[-1] if stack else None)
+            stack.append(node)
+        self.stack = stack
+
+    def _stand_in(self, number: int, parent: Node | None) -> Node:
+        node = self._node(number, parent, None)
+        self._keep(node)
+        if number != UNKNOWN:
+            self.nodes[number] = node
+        return node
+
+    def _node(self, number: int, parent: Node | None, begin: r.Record | None) -> Node:
+        node = Node(
+            thread=self.stream.ordinal,
+            number=number,
+            level=parent.level + 1 if parent is not None else 1,
+            parent=parent,
+            begin=begin,
+            caller=parent,
+            task=self._task,
+        )
+        if begin is not None:
+            node.start_ns = begin.ns
+        return node
+
+    def _keep(self, node: Node) -> None:
+        """Decide whether ``node`` is kept, and put it under its parent if so."""
+        parent = node.parent
+        if self._wanted is not None and (parent is None or not parent.kept):
+            node.kept = self._wanted(node)
+            node.level = 1
+            if node.kept:
+                self.shown += 1
+                self.roots.append(node)
+            elif parent is None:
+                node.level = 0
+            return
+        node.kept = self._max_level is None or node.level <= self._max_level
+        if not node.kept:
+            above = parent
+            while above is not None and not above.kept:
+                above = above.parent
+            if above is not None:
+                above.hidden += 1
+            return
+        self.shown += 1
+        (parent.children if parent is not None else self.roots).append(node)
+
+    def _begin(self, record: r.Record, code: int | None = None) -> Node:
+        parent = self.stack[-1] if self.stack else None
+        node = self._node(record.node, parent, record)
+        node.code = code
+        self.read_nodes += 1
+        self._keep(node)
+        return node
+
+    def _push(self, node: Node) -> None:
+        self.nodes[node.number] = node
+        self.stack.append(node)
+
+    def _pop(self, record: r.Record) -> Node | None:
+        if not self.stack:
+            self.unmatched += 1
+            return None
+        node = self.stack.pop()
+        node.caller = self.stack[-1] if self.stack else None
+        if not node.kept and record.kind != Kind.YIELD:
+            self.nodes.pop(node.number, None)
+        return node
+
+    def _finish(self, record: r.Record) -> Node | None:
+        node = self._pop(record)
+        if node is not None:
+            node.end = record
+            node.end_ns = record.ns
+            node.end_kind = record.kind
+        return node
+
+    def on_call(self, record: r.Call) -> None:
+        node = self._begin(record, record.code)
+        node.site = record.site
+        self._push(node)
+
+    def on_entered(self, record: r.Entered) -> None:
+        self._push(self._begin(record, record.code))
+
+    def on_begin(self, record: r.Record) -> None:
+        self._push(self._begin(record))
+
+    def on_leaf(self, record: r.Record) -> None:
+        node = self._begin(record)
+        node.end_ns = record.ns
+        node.end_kind = record.kind
+
+    def on_end(self, record: r.Record) -> None:
+        self._finish(record)
+
+    def on_raise(self, record: r.Raise) -> None:
+        node = self._finish(record)
+        if node is not None and not self._passes_on(node, record):
+            self.exceptions += 1
+        self._last_raise = (node, record)
+
+    def _passes_on(self, node: Node, record: r.Raise) -> bool:
+        """Whether the exception had left a call of ``node`` before."""
+        below, last = self._last_raise
+        if below is None or last is None or below.caller is not node:
+            return False
+        one, other = last.exception, record.exception
+        if isinstance(one, Raised) and isinstance(other, Raised):
+            return (one.type, one.address) == (other.type, other.address)
+        return one is None or other is None
+
+    def on_yield(self, record: r.Yield) -> None:
+        node = self._pop(record)
+        if node is not None:
+            node.suspended_since = record.ns
+            self._suspended[id(node)] = node
+
+    def on_resume(self, record: r.Resume | r.Throw) -> None:
+        node = None
+        own = record.thread is None or record.thread == self.stream.number
+        if own:
+            node = self.nodes.get(record.resumed)
+        if node is None:
+            node = self._resume_elsewhere(record, own=own)
+        else:
+            self._suspended.pop(id(node), None)
+            if node.suspended_since is not None:
+                node.suspended_ns += max(record.ns - node.suspended_since, 0)
+        node.suspended_since = None
+        node.resumed += 1
+        node.caller = self.stack[-1] if self.stack else None
+        self.stack.append(node)
+
+    def _resume_elsewhere(self, record: r.Resume | r.Throw, *, own: bool) -> Node:
+        """A stand-in for a call whose beginning was not read here."""
+        node = self._node(record.resumed, self.stack[-1] if self.stack else None, None)
+        node.code = record.code
+        node.site = record.site
+        node.start_ns = record.ns
+        node.continues = self.stream.ordinal
+        if not own:
+            node.continues = 0
+            for stream in self.stream.trace.streams:
+                if stream.number == record.thread:
+                    node.continues = stream.ordinal
+            self.foreign.append((record.thread or 0, record.resumed, node))
+        self._keep(node)
+        if own:
+            self.nodes[record.resumed] = node
+        return node
+
+    def on_handled(self, record: r.Handled) -> None:
+        if record.thread is not None and record.thread != self.stream.number:
+            self.foreign_handled.append(record)
+            return
+        node = self.nodes.get(record.raised)
+        if node is not None:
+            node.handled = record.exception
+
+    def on_task(self, record: r.TaskSwitch) -> None:
+        self._task = record.task
+
+    def on_mark(self, record: r.MarkRecord) -> None:
+        if record.depth is not None:
+            while len(self.stack) > record.depth:
+                node = self._pop(record)
+                if node is not None:
+                    node.lost_end = True
+        if record.mark != Mark.CLOCK:
+            node = self._node(UNKNOWN, self.stack[-1] if self.stack else None, record)
+            self._keep(node)
+
+
+_APPLY: dict[Kind, Callable[[TreeBuilder, r.Record], None]] = {
+    Kind.CALL: TreeBuilder.on_call,
+    Kind.RETURN: TreeBuilder.on_end,
+    Kind.RAISE: TreeBuilder.on_raise,
+    Kind.YIELD: TreeBuilder.on_yield,
+    Kind.RESUME: TreeBuilder.on_resume,
+    Kind.THROW: TreeBuilder.on_resume,
+    Kind.ENTERED: TreeBuilder.on_entered,
+    Kind.HANDLED: TreeBuilder.on_handled,
+    Kind.TASK: TreeBuilder.on_task,
+    Kind.REGION: TreeBuilder.on_begin,
+    Kind.REGION_END: TreeBuilder.on_end,
+    Kind.NOTE: TreeBuilder.on_leaf,
+    Kind.LOG: TreeBuilder.on_leaf,
+    Kind.PLUGIN: TreeBuilder.on_begin,
+    Kind.PLUGIN_END: TreeBuilder.on_end,
+    Kind.MARK: TreeBuilder.on_mark,
+}  # type: ignore[dict-item]
+
+
+def build(
+    stream: Stream,
+    *,
+    max_nodes: int | None = None,
+    max_level: int | None = None,
+    wanted: Wanted | None = None,
+) -> TreeBuilder:
+    """Build the tree of ``stream``, at most so far that it has ``max_nodes``.
+
+    The ends of calls that are open where it stops come from the headers of later
+    blocks, which are not decoded for it.
+    """
+    builder = TreeBuilder(stream, max_level=max_level, wanted=wanted)
+    while not builder.finished and (max_nodes is None or builder.shown < max_nodes):
+        builder.step()
+    fill_ends(builder)
+    return builder
+
+
+def build_below(
+    stream: Stream, number: int, *, max_nodes: int | None = None
+) -> TreeBuilder | None:
+    """Build the tree of node ``number`` alone; None where there is no such node."""
+    index = stream.find_block(number)
+    if index is None:
+        return None
+    builder = TreeBuilder(stream, wanted=lambda node: node.number == number)
+    builder.start_at(index)
+    while not builder.finished and (max_nodes is None or builder.shown < max_nodes):
+        builder.step()
+        node = builder.roots[0] if builder.roots else None
+        if node is None or not node.is_open:
+            break
+    fill_ends(builder)
+    return builder if builder.roots else None
+
+
+def fill_ends(builder: TreeBuilder) -> None:
+    """Take the ends of open calls from the headers of the blocks that were not read."""
+    pending = {
+        node.number: node
+        for node in builder.nodes.values()
+        if node.is_open and node.number and node.continues in (None, node.thread)
+    }
+    if not pending:
+        return
+    first = 0 if builder._max_level is not None else builder.next_block
+    for close in builder.stream.closes_from(first):
+        node = pending.get(close.node)
+        if node is None or (node.start_ns is not None and close.end_ns < node.start_ns):
+            continue
+        node.end_ns = close.end_ns
+        node.end_kind = close.kind
+        node.end_sequence = close.sequence
+        del pending[close.node]
+        if not pending:
+            return
+
+
+def fetch_end(stream: Stream, node: Node) -> None:
+    """Get the record that ended ``node`` from the block that its header named."""
+    if node.end is not None or node.end_sequence is None:
+        return
+    for index, block in enumerate(stream.blocks):
+        if block.sequence == node.end_sequence:
+            node.end = _ending_record(stream, index, node.number)
+            return
+
+
+def _ending_record(stream: Stream, index: int, number: int) -> r.Record | None:
+    stack = stream.opens_at(index)
+    for record in stream.decode(index).records:
+        kind = record.kind
+        if kind in (Kind.CALL, Kind.ENTERED, Kind.REGION, Kind.PLUGIN):
+            stack.append(record.node)
+        elif isinstance(record, (r.Resume, r.Throw)):
+            own = record.thread is None or record.thread == stream.number
+            stack.append(record.resumed if own else UNKNOWN)
+        elif kind == Kind.YIELD or kind in END_KINDS:
+            top = stack.pop() if stack else UNKNOWN
+            if top == number and kind in END_KINDS:
+                return record
+        elif isinstance(record, r.MarkRecord) and record.depth is not None:
+            del stack[record.depth :]
+    return None
+
+
+def walk(roots: list[Node]) -> Iterator[Node]:
+    """The nodes below and with ``roots``, parents first; deep trees are welcome."""
+    pending = list(reversed(roots))
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(node.children))

@@ -1,0 +1,327 @@
+"""One segment: a SQLite file, opened for reading only.
+
+Threads: one at a time. Owns: the connection, until close(). Fails: StoreError, which
+names the file and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from kolo_c.errors import StoreError
+from kolo_c.store.blocks import Block
+from kolo_c.store.compression import expand
+from kolo_c.wire import SCHEMA_VERSION
+
+_WAIT_SECONDS = 2.0
+_DAMAGED = (
+    "The file is damaged; move it away to read the others (sqlite3 FILE .recover)."
+)
+_BLOCK_COLUMNS = (
+    "id, thread, sequence, base_ns, last_ns, first_node, nodes, records, start_depth, "
+    "least_depth, definition, bytes"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """The process that wrote the segment."""
+
+    id: str
+    segment: int
+    pid: int
+    started_ns: int
+    started_utc_ns: int
+    ended_ns: int | None
+    cause: str | None
+    info: str
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """A trace as the segment has it."""
+
+    number: int
+    id: str
+    kind: str
+    name: str
+    parent: str | None
+    started_ns: int
+    started_utc_ns: int
+    ended_ns: int | None
+    status: str
+    cause: str | None
+    attributes: str
+    counters: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRow:
+    """A thread of the process."""
+
+    number: int
+    name: str | None
+    ident: int | None
+    native_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What the headers of a trace's blocks add up to."""
+
+    blocks: int
+    nodes: int
+    bytes: int
+    last_ns: int
+
+
+class Segment:
+    """An open segment."""
+
+    def __init__(self, path: Path, *, final: bool = False) -> None:
+        """Open ``path``; ``final`` promises that nobody writes to it any more."""
+        self.path = path
+        # A file that its owner has closed has no WAL. Reading it as immutable leaves
+        # no -shm beside it, and works on a disk that cannot be written to.
+        settled = final and not os.path.exists(f"{path}-wal")
+        self._connection = self._connect("immutable=1" if settled else "mode=ro")
+        try:
+            self._check_version()
+        except StoreError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def process(self) -> ProcessRow | None:
+        """The process's row; None where it was never written."""
+        rows = self._query(
+            "SELECT id, segment, pid, started_ns, started_utc_ns, ended_ns, cause, info "
+            "FROM process LIMIT 1"
+        )
+        for row in rows:
+            return ProcessRow(*self._typed(row, "siiiiISs"))
+        return None
+
+    def traces(self) -> list[TraceRow]:
+        """The traces it has rows of."""
+        rows = self._query(
+            "SELECT number, id, kind, name, parent, started_ns, started_utc_ns, "
+            "ended_ns, status, cause, attributes, counters FROM trace ORDER BY number"
+        )
+        return [TraceRow(*self._typed(row, "isssSiiIsSss")) for row in rows]
+
+    def threads(self) -> list[ThreadRow]:
+        """The threads of the process, as known to this segment."""
+        rows = self._query("SELECT number, name, ident, native_id FROM thread")
+        return [ThreadRow(*self._typed(row, "iSII")) for row in rows]
+
+    def sums(self) -> dict[int, Sums]:
+        """For each trace number, what its blocks here add up to."""
+        rows = self._query(
+            "SELECT trace, COUNT(*), SUM(nodes), SUM(bytes), MAX(last_ns) "
+            "FROM block GROUP BY trace"
+        )
+        typed = (self._typed(row, "iiiii") for row in rows)
+        return {trace: Sums(*rest) for trace, *rest in typed}
+
+    def blocks(self, trace: int) -> list[Block]:
+        """The headers of a trace's blocks, without closes, opens and bytes."""
+        rows = self._query(
+            f"SELECT {_BLOCK_COLUMNS} FROM block WHERE trace = ?", (trace,)
+        )
+        tails = _Tails(self, trace)
+        return [self._block(trace, tails, self._typed(row, "i" * 12)) for row in rows]
+
+    def tails(self, trace: int) -> dict[int, tuple[bytes, bytes]]:
+        """Closes and opens of all blocks of a trace, by the block's key."""
+        rows = self._query(
+            "SELECT id, closes, opens FROM block WHERE trace = ? "
+            "AND (length(closes) > 0 OR length(opens) > 0)",
+            (trace,),
+        )
+        typed = (self._typed(row, "iBB") for row in rows)
+        return {key: (closes or b"", opens or b"") for key, closes, opens in typed}
+
+    def definition_pieces(self) -> list[tuple[int, int, int]]:
+        """(first number, sequence, start) of each piece of the log."""
+        rows = self._query(
+            "SELECT first, sequence, start FROM definition ORDER BY first"
+        )
+        return [self._typed(row, "iii") for row in rows]
+
+    def definition_data(self, sequence: int, start: int) -> bytes:
+        """The bytes of one piece."""
+        rows = self._query(
+            "SELECT data FROM definition WHERE sequence = ? AND start = ?",
+            (sequence, start),
+        )
+        for row in rows:
+            return bytes(self._typed(row, "b")[0])
+        return b""
+
+    def source(self, path: str) -> bytes | None:
+        """The text of a file as it was when its code ran; None where it was not kept."""
+        rows = self._query(
+            "SELECT encoding, data, bytes FROM file JOIN source USING (hash) "
+            "WHERE path = ? ORDER BY number DESC LIMIT 1",
+            (path,),
+        )
+        for row in rows:
+            encoding, data, size = self._typed(row, "ibi")
+            return self._expand(encoding, data, size)
+        return None
+
+    def _block(self, trace: int, tails: _Tails, row: tuple[Any, ...]) -> Block:
+        key, size = row[0], row[-1]
+        return Block(
+            trace,
+            *row[1:],
+            full=True,
+            fetch_data=lambda: self._data(key, size),
+            fetch_tail=lambda: tails.get(key),
+        )
+
+    def _data(self, key: int, size: int) -> bytes:
+        rows = self._query("SELECT encoding, data FROM block_data WHERE id = ?", (key,))
+        for row in rows:
+            encoding, data = self._typed(row, "ib")
+            return self._expand(encoding, data, size)
+        raise StoreError(self.path, f"block {key} has lost its bytes", _DAMAGED)
+
+    def _expand(self, encoding: int, data: bytes, size: int) -> bytes:
+        try:
+            return expand(encoding, data, size)
+        except ValueError as error:
+            raise StoreError(
+                self.path, f"cannot be decompressed: {error}", _DAMAGED,
+                slug="store-corrupt",
+            ) from error  # fmt: skip
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        if not self.path.is_file():
+            raise StoreError(
+                self.path, "is not there", "It may just have been removed."
+            )
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(self.path.absolute()))}?{mode}",
+                uri=True,
+                timeout=_WAIT_SECONDS,
+                isolation_level=None,
+            )
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+        connection.text_factory = _read_text
+        return connection
+
+    def _check_version(self) -> None:
+        version = next(iter(self._query("PRAGMA user_version")))[0]
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                self.path,
+                f"has schema version {version}, this kolo-c reads up to {SCHEMA_VERSION}",
+                "It was written by a newer kolo-c. Upgrade: pip install -U kolo-c",
+                slug="store-newer",
+            )
+        tables = {
+            row[0]
+            for row in self._query(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+            )
+        }
+        if not tables and version == 0:
+            raise StoreError(
+                self.path,
+                "is empty",
+                "Its program ended before it could write; it may be removed.",
+                slug="store-empty",
+            )
+        if not {"process", "trace", "block", "block_data", "definition"} <= tables:
+            raise StoreError(
+                self.path,
+                "is a database, but not one of kolo_c",
+                "Move it out of the segments directory.",
+                slug="store-foreign",
+            )
+
+    def _query(
+        self, sql: str, values: tuple[Any, ...] = ()
+    ) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(sql, values)
+        except (sqlite3.Error, OverflowError) as error:
+            raise self._error(error) from error
+
+    def _typed(self, row: tuple[Any, ...], kinds: str) -> Any:
+        """``row``, if its columns are of these kinds; SQLite itself promises nothing."""
+        for value, kind in zip(row, kinds, strict=True):
+            if value is None and kind.isupper():
+                continue
+            if not isinstance(value, _COLUMN_TYPES[kind.lower()]):
+                raise StoreError(
+                    self.path,
+                    f"has a {type(value).__name__} where it cannot be",
+                    _DAMAGED,
+                    slug="store-corrupt",
+                )
+        return row
+
+    def _error(self, error: Exception) -> StoreError:
+        text = str(error)
+        if "locked" in text:
+            return StoreError(
+                self.path,
+                "is locked by another program",
+                "Try again when it has finished (lsof FILE shows who it is).",
+                slug="store-locked",
+            )
+        if "not a database" in text:
+            return StoreError(
+                self.path,
+                "is not a database",
+                "Move it out of the segments directory.",
+                slug="store-foreign",
+            )
+        if "unable to open" in text or "readonly" in text:
+            return StoreError(
+                self.path,
+                f"cannot be opened: {text}",
+                "Check the permissions of the file and of its directory.",
+                slug="store-unreadable",
+            )
+        return StoreError(
+            self.path, f"is damaged: {text}", _DAMAGED, slug="store-corrupt"
+        )
+
+
+class _Tails:
+    """Closes and opens of a trace's blocks here, fetched all at once when one is."""
+
+    def __init__(self, segment: Segment, trace: int) -> None:
+        self._segment = segment
+        self._trace = trace
+        self._tails: dict[int, tuple[bytes, bytes]] | None = None
+
+    def get(self, key: int) -> tuple[bytes, bytes]:
+        if self._tails is None:
+            self._tails = self._segment.tails(self._trace)
+        return self._tails.get(key, (b"", b""))
+
+
+_COLUMN_TYPES: dict[str, type] = {"i": int, "s": str, "b": bytes}
+
+
+def _read_text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")
