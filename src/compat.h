@@ -1,0 +1,302 @@
+/* compat.h -- which Python this is, asked here and nowhere else.
+ *
+ * Each function has the meaning of the newest public API. What is private in CPython is
+ * used for one reason only: the public way costs more than the whole record
+ * (PyFrame_GetVar +7 ns an argument, PyFrame_GetBack +40 ns, against about 70 ns for a
+ * call and its return). The layouts come from the headers that the running minor version
+ * ships, never from a copy.
+ *
+ * Threads: GIL.
+ * Owns:    nothing.
+ * Fails:   as each function says.
+ */
+
+#ifndef KC_COMPAT_H
+#define KC_COMPAT_H
+
+#if defined(KC_COMPAT_FRAMES) && !defined(Py_BUILD_CORE)
+#define Py_BUILD_CORE 1 /* opens internal/pycore_frame.h; before Python.h */
+#endif
+
+#include <Python.h>
+#include <frameobject.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#if PY_VERSION_HEX < 0x030A0000
+#error "kolo_c needs Python 3.10 or newer"
+#endif
+
+/* PyEval_SetProfile() for another thread. Exported by every version from 3.9 on, declared
+ * in internal headers only; the public PyEval_SetProfileAllThreads() (3.12) gives all
+ * threads the same object, while each of ours carries its thread's state. */
+extern int _PyEval_SetProfile(PyThreadState *tstate, Py_tracefunc func, PyObject *arg);
+
+static inline int
+kc_eval_set_profile(PyThreadState *tstate, Py_tracefunc func, PyObject *arg)
+{
+    return _PyEval_SetProfile(tstate, func, arg);
+}
+
+/* Set the current exception aside (NULL if none). Pair with kc_exc_restore(). */
+struct kc_exc {
+    PyObject *type;
+    PyObject *value;
+    PyObject *traceback;
+};
+
+static inline struct kc_exc
+kc_exc_save(void)
+{
+    struct kc_exc saved = {NULL, NULL, NULL};
+#if PY_VERSION_HEX >= 0x030C0000
+    saved.value = PyErr_GetRaisedException();
+#else
+    PyErr_Fetch(&saved.type, &saved.value, &saved.traceback);
+#endif
+    return saved;
+}
+
+/* Put back what kc_exc_save() returned. Steals `saved`. */
+static inline void
+kc_exc_restore(struct kc_exc saved)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(saved.value);
+#else
+    PyErr_Restore(saved.type, saved.value, saved.traceback);
+#endif
+}
+
+/* The exception that the current `except` block handles, or NULL: a new reference. */
+static inline PyObject *
+kc_exc_handled(void)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return PyErr_GetHandledException();
+#else
+    PyObject *type = NULL;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+    PyErr_GetExcInfo(&type, &value, &traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    if (value == Py_None) {
+        Py_CLEAR(value);
+    }
+    return value;
+#endif
+}
+
+/* Code extra: one untagged word on a code object, freed with it. */
+static inline Py_ssize_t
+kc_code_extra_request(freefunc forget)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Eval_RequestCodeExtraIndex(forget);
+#else
+    return _PyEval_RequestCodeExtraIndex(forget);
+#endif
+}
+
+static inline uintptr_t
+kc_code_extra_get(PyCodeObject *code, Py_ssize_t index)
+{
+    void *extra = NULL;
+#if PY_VERSION_HEX >= 0x030C0000
+    (void)PyUnstable_Code_GetExtra((PyObject *)code, index, &extra);
+#else
+    (void)_PyCode_GetExtra((PyObject *)code, index, &extra);
+#endif
+    return (uintptr_t)extra;
+}
+
+static inline int
+kc_code_extra_set(PyCodeObject *code, Py_ssize_t index, uintptr_t word)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Code_SetExtra((PyObject *)code, index, (void *)word);
+#else
+    return _PyCode_SetExtra((PyObject *)code, index, (void *)word);
+#endif
+}
+
+/* Events that CPython reports to no tracer while one of its callbacks runs. */
+static inline bool
+kc_thread_is_tracing(PyThreadState *tstate)
+{
+    return tstate->tracing != 0;
+}
+
+#if PY_VERSION_HEX >= 0x030B0000
+#define KC_HAS_QUALNAME 1
+#else
+#define KC_HAS_QUALNAME 0
+#endif
+
+/* sys.monitoring, for exceptions beside the profile function. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define KC_HAS_MONITORING 1
+#else
+#define KC_HAS_MONITORING 0
+#endif
+
+/* 3.12.0 and 3.12.1 report an exit by exception as "returned None" (gh-110892). */
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030D0000
+#define KC_NONE_MAY_BE_EXCEPTION 1
+#else
+#define KC_NONE_MAY_BE_EXCEPTION 0
+#endif
+
+/* A generator that goes on stands at the RESUME behind its yield, one that was thrown at
+ * does not; 3.10 has no RESUME. */
+#if PY_VERSION_HEX >= 0x030B0000
+#define KC_TELLS_THROW 1
+#else
+#define KC_TELLS_THROW 0
+#endif
+
+#ifdef KC_COMPAT_FRAMES
+
+#if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_code.h>
+#include <internal/pycore_interpframe.h>
+#include <internal/pycore_frame.h>
+#elif PY_VERSION_HEX >= 0x030B0000
+#include <internal/pycore_code.h>
+#include <internal/pycore_frame.h>
+#endif
+
+/* The code object of a running frame, borrowed: the frame keeps it alive. */
+static inline PyCodeObject *
+kc_frame_borrow_code(PyFrameObject *frame)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return _PyFrame_GetCode(frame->f_frame);
+#elif PY_VERSION_HEX >= 0x030B0000
+    return frame->f_frame->f_code;
+#else
+    return frame->f_code;
+#endif
+}
+
+/* The last instruction that began, in code units; -1 before the first. */
+static inline int
+kc_frame_lasti(PyFrameObject *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return _PyInterpreterFrame_LASTI(frame->f_frame);
+#else
+    return frame->f_lasti;
+#endif
+}
+
+/* Slot `index` of the frame's locals (co_localsplus order; on 3.10 varnames, cells, free
+ * variables), borrowed, NULL where it is unbound. Cells are not unwrapped. */
+static inline PyObject *
+kc_frame_borrow_slot(PyFrameObject *frame, int index)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    _PyStackRef slot = frame->f_frame->localsplus[index];
+    return PyStackRef_IsNull(slot) ? NULL : PyStackRef_AsPyObjectBorrow(slot);
+#elif PY_VERSION_HEX >= 0x030B0000
+    return frame->f_frame->localsplus[index];
+#else
+    return frame->f_localsplus[index];
+#endif
+}
+
+static inline PyObject *
+kc_frame_borrow_globals(PyFrameObject *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return frame->f_frame->f_globals;
+#else
+    return frame->f_globals;
+#endif
+}
+
+static inline int
+kc_code_slot_count(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return code->co_nlocalsplus;
+#else
+    return code->co_nlocals + (int)PyTuple_GET_SIZE(code->co_cellvars)
+           + (int)PyTuple_GET_SIZE(code->co_freevars);
+#endif
+}
+
+/* The name of slot `index`, borrowed. */
+static inline PyObject *
+kc_code_borrow_slot_name(const PyCodeObject *code, int index)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return PyTuple_GET_ITEM(code->co_localsplusnames, index);
+#else
+    Py_ssize_t at = index;
+    if (at < code->co_nlocals) {
+        return PyTuple_GET_ITEM(code->co_varnames, at);
+    }
+    at -= code->co_nlocals;
+    if (at < PyTuple_GET_SIZE(code->co_cellvars)) {
+        return PyTuple_GET_ITEM(code->co_cellvars, at);
+    }
+    return PyTuple_GET_ITEM(code->co_freevars, at - PyTuple_GET_SIZE(code->co_cellvars));
+#endif
+}
+
+/* Where argument `index` stands: its own slot or, on 3.10, the cell it was moved to. */
+static inline int
+kc_code_argument_slot(const PyCodeObject *code, int index)
+{
+#if PY_VERSION_HEX < 0x030B0000
+    if (code->co_cell2arg != NULL) {
+        Py_ssize_t cells = PyTuple_GET_SIZE(code->co_cellvars);
+        for (Py_ssize_t cell = 0; cell < cells; cell++) {
+            if (code->co_cell2arg[cell] == index) {
+                return code->co_nlocals + (int)cell;
+            }
+        }
+    }
+#endif
+    (void)code;
+    return index;
+}
+
+/* Whether slot `index` holds a cell, which the code unwraps at each use. */
+static inline bool
+kc_code_slot_is_cell(const PyCodeObject *code, int index)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    const char *kinds = PyBytes_AS_STRING(code->co_localspluskinds);
+    return (kinds[index] & (CO_FAST_CELL | CO_FAST_FREE)) != 0;
+#else
+    return index >= code->co_nlocals;
+#endif
+}
+
+static inline PyObject *
+kc_code_borrow_qualname(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return code->co_qualname;
+#else
+    return code->co_name;
+#endif
+}
+
+/* The bytecode without specialisation and instrumentation: a new bytes object. */
+static inline PyObject *
+kc_code_bytecode(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return PyCode_GetCode(code);
+#else
+    return Py_NewRef(code->co_code);
+#endif
+}
+
+#endif /* KC_COMPAT_FRAMES */
+
+#endif

@@ -1,0 +1,150 @@
+/* attach.c -- whose profile function is ours: attaching, adopting, detaching.
+ * See session.h. */
+
+#include "compat.h"
+
+#include "plain/clock.h"
+#include "session/session.h"
+
+/* Give `tstate` our profile function, with a ThreadObject for `thread`. */
+static int
+attach_thread(struct kc_session *session, struct kc_thread *thread,
+              PyThreadState *tstate)
+{
+    ThreadObject *object = PyObject_New(ThreadObject, session->thread_type);
+    if (object == NULL) {
+        return -1;
+    }
+    object->thread = thread;
+    thread->tstate = tstate;
+    thread->attached = true;
+    thread->scope_generation = 0; /* look the scope up at the next event */
+    int result = kc_eval_set_profile(tstate, session->hook, (PyObject *)object);
+    if (result < 0) {
+        thread->attached = false;
+        object->thread = NULL;
+    }
+    Py_DECREF(object); /* the thread state holds it now */
+    return result;
+}
+
+static struct kc_thread *
+attach_find(struct kc_session *session, PyThreadState *tstate)
+{
+    uint64_t id = PyThreadState_GetID(tstate);
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        if (thread->tstate_id == id) {
+            return thread;
+        }
+    }
+    return NULL;
+}
+
+int
+kc_session_attach(struct kc_session *session, PyThreadState *tstate)
+{
+    if (tstate->c_profilefunc == session->hook && !session->dead
+        && ((ThreadObject *)tstate->c_profileobj)->thread != NULL
+        && ((ThreadObject *)tstate->c_profileobj)->thread->session == session) {
+        return 0;
+    }
+    struct kc_thread *thread = attach_find(session, tstate);
+    if (thread == NULL) {
+        thread = kc_thread_new(session, tstate);
+        if (thread == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        if (tstate->c_profilefunc != NULL && tstate->c_profilefunc != session->hook) {
+            thread->previous_func = tstate->c_profilefunc;
+            thread->previous_object = Py_XNewRef(tstate->c_profileobj);
+        }
+    }
+    return attach_thread(session, thread, tstate);
+}
+
+/* The thread was blind from `detached_ns` until now: its stack is not to be trusted. */
+static void
+attach_mark_blind(struct kc_thread *thread)
+{
+    uint64_t now_ns = kc_clock_ns();
+    for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+         stream = stream->next) {
+        for (uint32_t i = thread->stack.depth; i-- > 0;) {
+            struct kc_entry *entry = &thread->stack.entries[i];
+            if (entry->stream == stream && !entry->unwritten) {
+                kc_stream_drop(&stream->stream, &entry->open);
+            }
+        }
+        struct kc_cursor cursor
+            = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
+        if (cursor.status != KC_OK && kc_thread_next_block(thread, stream)) {
+            cursor = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
+        }
+        kc_wire_uint(&cursor, KC_MARK_BLIND);
+        kc_wire_uint(&cursor, now_ns - thread->detached_ns);
+        kc_wire_uint(&cursor, stream->stream.depth);
+        if (cursor.status == KC_OK) {
+            kc_stream_commit(&stream->stream, &cursor, now_ns);
+        }
+    }
+    thread->session->blind_count++;
+    while (thread->stack.depth != 0) {
+        thread->stack.depth--;
+        Py_CLEAR(thread->stack.entries[thread->stack.depth].frame);
+    }
+}
+
+void
+kc_session_adopt_threads(struct kc_session *session)
+{
+    PyThreadState *tstate
+        = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(
+            PyThreadState_Get()));
+    for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
+        if (tstate->c_profilefunc != NULL) {
+            continue;
+        }
+        struct kc_thread *thread = attach_find(session, tstate);
+        bool displaced = thread != NULL && !thread->attached;
+        if (kc_session_attach(session, tstate) < 0) {
+            PyErr_Clear();
+            kc_session_error(session, "a thread could not be attached");
+            continue;
+        }
+        if (displaced) {
+            thread->guard = KC_GUARD_RECORD;
+            attach_mark_blind(thread);
+            thread->guard = KC_GUARD_FREE;
+        }
+    }
+}
+
+void
+kc_session_detach_all(struct kc_session *session)
+{
+    PyThreadState *tstate
+        = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(
+            PyThreadState_Get()));
+    for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
+        struct kc_thread *thread = attach_find(session, tstate);
+        if (tstate->c_profilefunc != session->hook) {
+            if (thread != NULL && !session->dead) {
+                session->blind_count++; /* somebody has our place to the end */
+            }
+            continue;
+        }
+        ThreadObject *object = (ThreadObject *)tstate->c_profileobj;
+        object->thread = NULL; /* its end is not the thread's */
+        Py_tracefunc previous = thread != NULL ? thread->previous_func : NULL;
+        PyObject *argument = thread != NULL ? thread->previous_object : NULL;
+        if (kc_eval_set_profile(tstate, previous, argument) < 0) {
+            PyErr_Clear();
+            kc_session_error(session, "a thread could not be detached");
+        }
+        if (thread != NULL) {
+            thread->attached = false;
+        }
+    }
+}

@@ -1,0 +1,236 @@
+/* scope.c -- see scope.h. */
+
+#include "compat.h"
+
+#include "session/scope.h"
+
+#define TASKS_MOST 65536
+
+void
+kc_scope_use_asyncio(struct kc_session *session, PyObject *running_loop,
+                     PyObject *current_task)
+{
+    Py_XSETREF(session->running_loop, Py_NewRef(running_loop));
+    Py_XSETREF(session->current_task, Py_NewRef(current_task));
+    session->scope_generation++;
+}
+
+/* The functions, once the program has imported asyncio. Both are C functions of _asyncio;
+ * where the program replaced them by Python ones, tasks are not looked up. */
+static bool
+scope_has_asyncio(struct kc_session *session)
+{
+    if (session->current_task != NULL) {
+        return true;
+    }
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *asyncio = PyDict_GetItemString(modules, "_asyncio");
+    if (asyncio == NULL || !PyModule_Check(asyncio)) {
+        return false;
+    }
+    PyObject *dict = PyModule_GetDict(asyncio);
+    PyObject *loop = PyDict_GetItemString(dict, "_get_running_loop");
+    PyObject *task = PyDict_GetItemString(dict, "current_task");
+    if (loop == NULL) {
+        return false;
+    }
+    if (task == NULL) { /* 3.10, 3.11: the function is Python's; the dict is C's */
+        task = PyDict_GetItemString(dict, "_current_tasks");
+    }
+    if (task == NULL || !PyCFunction_Check(loop)
+        || !(PyCFunction_Check(task) || PyDict_Check(task))) {
+        return false;
+    }
+    session->running_loop = Py_NewRef(loop);
+    session->current_task = Py_NewRef(task);
+    return true;
+}
+
+/* The task that runs on this thread: a new reference, or NULL. */
+static PyObject *
+scope_current_task(struct kc_session *session)
+{
+    PyObject *task = NULL;
+    PyObject *loop = PyObject_CallNoArgs(session->running_loop);
+    if (loop != NULL && loop != Py_None) {
+        if (PyDict_Check(session->current_task)) {
+            /* Loops hash by identity unless a program's own loop says otherwise. */
+            task = Py_XNewRef(PyDict_GetItemWithError(session->current_task, loop));
+        }
+        else {
+            task = PyObject_CallOneArg(session->current_task, loop);
+        }
+        if (task == Py_None) {
+            Py_CLEAR(task);
+        }
+    }
+    Py_XDECREF(loop);
+    PyErr_Clear();
+    return task;
+}
+
+/* Attribute `name` of a C task or coroutine, if it is a str: a new reference. */
+static PyObject *
+scope_text_of(PyObject *object, const char *name)
+{
+    PyObject *text = PyObject_GetAttrString(object, name);
+    if (text != NULL && !PyUnicode_CheckExact(text)) {
+        Py_CLEAR(text);
+    }
+    PyErr_Clear();
+    return text;
+}
+
+/* Write the definition of `task`. Only C's own Task type is asked for its name and
+ * coroutine: a subclass may be Python. */
+static uint64_t
+scope_define_task(struct kc_session *session, PyObject *task)
+{
+    PyObject *name = NULL;
+    PyObject *coroutine = NULL;
+    PyObject *qualname = NULL;
+    if (strcmp(Py_TYPE(task)->tp_name, "_asyncio.Task") == 0) {
+        name = PyObject_CallMethod(task, "get_name", NULL);
+        if (name != NULL && !PyUnicode_CheckExact(name)) {
+            Py_CLEAR(name);
+        }
+        coroutine = PyObject_CallMethod(task, "get_coro", NULL);
+        if (coroutine != NULL && (PyCoro_CheckExact(coroutine)
+                                  || PyGen_CheckExact(coroutine))) {
+            qualname = scope_text_of(coroutine, "__qualname__");
+        }
+    }
+    PyErr_Clear();
+    uint64_t number = kc_definitions_task(session->definitions, name, qualname);
+    Py_XDECREF(qualname);
+    Py_XDECREF(coroutine);
+    Py_XDECREF(name);
+    return number;
+}
+
+/* Whether `entry`, a tuple (weakref, number), is of `task` and not of a dead one whose
+ * address came back. */
+static bool
+scope_entry_is(PyObject *entry, PyObject *task)
+{
+    PyObject *reference = PyTuple_GET_ITEM(entry, 0);
+    PyObject *alive = PyObject_CallNoArgs(reference);
+    bool same = alive == task;
+    Py_XDECREF(alive);
+    PyErr_Clear();
+    return same;
+}
+
+static uint64_t
+scope_task_number(struct kc_session *session, PyObject *task)
+{
+    PyObject *key = PyLong_FromVoidPtr(task);
+    PyObject *reference = NULL;
+    PyObject *entry = NULL;
+    uint64_t number = 0;
+    if (key == NULL) {
+        goto done;
+    }
+    PyObject *known = PyDict_GetItemWithError(session->tasks, key);
+    if (known != NULL && scope_entry_is(known, task)) {
+        number = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(known, 1));
+        goto done;
+    }
+    if (PyDict_GET_SIZE(session->tasks) >= TASKS_MOST) {
+        PyDict_Clear(session->tasks); /* those that live are defined once more */
+    }
+    number = scope_define_task(session, task);
+    reference = PyWeakref_NewRef(task, NULL);
+    if (reference != NULL && number != 0) {
+        entry = Py_BuildValue("(OK)", reference, (unsigned long long)number);
+    }
+    if (entry != NULL) {
+        (void)PyDict_SetItem(session->tasks, key, entry);
+    }
+
+done:
+    Py_XDECREF(entry);
+    Py_XDECREF(reference);
+    Py_XDECREF(key);
+    PyErr_Clear();
+    return number;
+}
+
+/* The trace that the context variable names, else the process's. */
+static struct kc_trace *
+scope_current_trace(struct kc_session *session)
+{
+    struct kc_trace *trace = session->process_trace;
+    PyObject *value = NULL;
+    if (session->scope_variable == NULL
+        || PyContextVar_Get(session->scope_variable, NULL, &value) < 0
+        || value == NULL) {
+        PyErr_Clear();
+        return trace;
+    }
+    unsigned long number = PyLong_AsUnsignedLong(value);
+    Py_DECREF(value);
+    PyErr_Clear();
+    for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
+        if (session->traces[i].number == number && session->traces[i].open) {
+            return &session->traces[i];
+        }
+    }
+    return trace;
+}
+
+static void
+scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
+{
+    if (thread->announced) {
+        return;
+    }
+    PyObject *name = NULL;
+    PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+    PyObject *active = threading != NULL && PyModule_Check(threading)
+                           ? PyDict_GetItemString(PyModule_GetDict(threading), "_active")
+                           : NULL;
+    PyObject *ident = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
+    if (ident != NULL && active != NULL && PyDict_CheckExact(active)) {
+        PyObject *object = PyDict_GetItemWithError(active, ident);
+        if (object != NULL) {
+            name = scope_text_of(object, "_name"); /* an attribute, not the property */
+        }
+    }
+    Py_XDECREF(ident);
+    PyErr_Clear();
+    thread->announced
+        = kc_definitions_thread(session->definitions, thread->number, name,
+                                PyThread_get_thread_ident(),
+                                PyThread_get_thread_native_id())
+          != 0;
+    Py_XDECREF(name);
+}
+
+void
+kc_scope_refresh(struct kc_thread *thread)
+{
+    struct kc_session *session = thread->session;
+    thread->context_ver = thread->tstate->context_ver;
+    thread->scope_generation = session->scope_generation;
+    thread->stream = NULL;
+    thread->keep_bits = 0;
+    thread->task = 0;
+    if (session->dead || !session->open) {
+        return;
+    }
+    struct kc_trace *trace = scope_current_trace(session);
+    if (trace == NULL || !kc_session_announce(session, trace)) {
+        return;
+    }
+    scope_announce_thread(session, thread);
+    thread->stream = kc_thread_stream_of(thread, trace);
+    thread->keep_bits = thread->stream != NULL ? trace->keep_bit : 0;
+    if (scope_has_asyncio(session)) {
+        PyObject *task = scope_current_task(session);
+        if (task != NULL) {
+            thread->task = scope_task_number(session, task);
+            Py_DECREF(task);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+/* scope.h -- which trace and which asyncio task the calls of a thread belong to.
+ *
+ * Looked up when the thread state's context changed (each step of a task runs in its own
+ * contextvars context) or a trace began or ended; never per event.
+ *
+ * Threads: the thread itself, with the GIL.
+ * Owns:    the table of tasks: weak references and numbers.
+ * Fails:   by leaving the thread outside every trace, or without a task.
+ */
+
+#ifndef KC_SCOPE_H
+#define KC_SCOPE_H
+
+#include "session/session.h"
+#include "session/thread.h"
+
+/* Look the scope up again. */
+KC_COLD void kc_scope_refresh(struct kc_thread *thread);
+
+static inline void
+kc_scope_check(struct kc_thread *thread)
+{
+    if (KC_UNLIKELY(thread->context_ver != thread->tstate->context_ver
+                    || thread->scope_generation
+                           != thread->session->scope_generation)) {
+        kc_scope_refresh(thread);
+    }
+}
+
+/* asyncio has been imported: tasks are looked up from now on. Borrows both functions'
+ * references. */
+void kc_scope_use_asyncio(struct kc_session *session, PyObject *running_loop,
+                          PyObject *current_task);
+
+#endif

@@ -1,0 +1,471 @@
+/* session.c -- see session.h. */
+
+#include "session/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "plain/clock.h"
+
+#define CALIBRATE_NS 1000000u
+#define WAIT_SLICE_NS 50000000u
+
+static char *
+session_copy_text(const char *text)
+{
+    size_t len = strlen(text) + 1;
+    char *copy = PyMem_RawMalloc(len);
+    if (copy != NULL) {
+        memcpy(copy, text, len);
+    }
+    return copy;
+}
+
+/* Keep our own copies: the writer reads them without the GIL. */
+static int
+session_copy_options(struct kc_session *session,
+                     const struct kc_session_options *options)
+{
+    const char *texts[4] = {options->directory, options->process_id, options->schema,
+                            options->info};
+    for (int i = 0; i < 4; i++) {
+        session->strings[i] = session_copy_text(texts[i]);
+        if (session->strings[i] == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    session->drop = options->drop;
+    session->wait_max_ns = options->wait_max_ns;
+    session->wait_left_ns = options->wait_max_ns;
+    session->max_trace_bytes = options->max_trace_bytes;
+    return 0;
+}
+
+static int
+session_open_mapping(struct kc_session *session)
+{
+    char path[4096];
+    int len = snprintf(path, sizeof path, "%s/%s.map", session->strings[0],
+                       session->strings[1]);
+    if (len < 0 || (size_t)len >= sizeof path) {
+        PyErr_SetString(PyExc_ValueError, "the store's path is too long");
+        return -1;
+    }
+    if (kc_mapping_create(&session->mapping, path, KC_MAPPING_BLOCKS,
+                          session->strings[1], &session->mapping_reason)
+        != KC_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    session->mapping_ready = true;
+    session->mapping.header->started_ns = session->started_ns;
+    session->mapping.header->started_utc_ns = session->started_utc_ns;
+    return 0;
+}
+
+static int
+session_open_writer(struct kc_session *session,
+                    const struct kc_session_options *options)
+{
+    struct kc_writer *writer = &session->writer;
+    writer->mapping = &session->mapping;
+    writer->queue = &session->queue;
+    writer->directory = session->strings[0];
+    writer->process_id = session->strings[1];
+    writer->schema = session->strings[2];
+    writer->info = session->strings[3];
+    writer->schema_version = options->schema_version;
+    writer->compress = options->compress;
+    writer->segment_max_bytes = options->segment_max_bytes;
+    writer->free_disk_min_bytes = options->free_disk_min_bytes;
+    enum kc_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = kc_writer_open(writer, session->started_ns, session->started_utc_ns);
+    Py_END_ALLOW_THREADS
+    if (status != KC_OK) {
+        PyErr_Format(PyExc_OSError, "%s/%s-0.db: %s", session->strings[0],
+                     session->strings[1], kc_store_error(&writer->store));
+        return -1;
+    }
+    session->writer_ready = true;
+    return 0;
+}
+
+int
+kc_session_open(struct kc_session *session, const struct kc_session_options *options)
+{
+    kc_clock_init(CALIBRATE_NS);
+    session->started_ns = kc_clock_ns();
+    session->started_utc_ns = kc_clock_utc_ns();
+    if (session_copy_options(session, options) < 0) {
+        return -1;
+    }
+    if (session_open_mapping(session) < 0) {
+        return -1;
+    }
+    if (kc_queue_init(&session->queue, KC_QUEUE_BLOCKS) != KC_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    session->queue_ready = true;
+    if (session_open_writer(session, options) < 0) {
+        return -1;
+    }
+    session->definitions = kc_definitions_new(&session->mapping, &session->queue);
+    if (session->definitions == NULL) {
+        return -1;
+    }
+    session->tasks = PyDict_New();
+    if (session->tasks == NULL) {
+        return -1;
+    }
+    session->open = true;
+    return 0;
+}
+
+void
+kc_session_error(struct kc_session *session, const char *text)
+{
+    session->error_count++;
+    if (session->error_text[0] == '\0') {
+        (void)snprintf(session->error_text, sizeof session->error_text, "%s", text);
+    }
+}
+
+/* ---- blocks on their way to the writer ---- */
+
+static bool
+session_start_writer(struct kc_session *session)
+{
+    if (session->writer_started) {
+        return true;
+    }
+    if (kc_writer_start(&session->writer) != KC_OK) {
+        kc_session_error(session, "the writer thread could not be started");
+        return false;
+    }
+    session->writer_started = true;
+    return true;
+}
+
+/* Call `step` without the GIL in slices, until it gives what is wanted or the budget of
+ * overflow = "wait" is used up. Counts the time. */
+typedef bool (*wait_step)(struct kc_session *session, uint64_t deadline_ns, void *result);
+
+static bool
+session_wait(struct kc_session *session, wait_step step, void *result)
+{
+    if (session->drop || atomic_load(&session->writer.failing) != 0) {
+        return false;
+    }
+    bool done = false;
+    uint64_t began = kc_clock_system_ns();
+    uint64_t left = session->wait_left_ns;
+    while (!done && left != 0) {
+        uint64_t slice = left < WAIT_SLICE_NS ? left : WAIT_SLICE_NS;
+        uint64_t deadline = kc_clock_system_ns() + slice;
+        Py_BEGIN_ALLOW_THREADS
+        done = step(session, deadline, result);
+        Py_END_ALLOW_THREADS
+        left = left > slice ? left - slice : 0;
+    }
+    uint64_t waited = kc_clock_system_ns() - began;
+    session->waited_ns += waited;
+    session->wait_left_ns
+        = session->wait_left_ns > waited ? session->wait_left_ns - waited : 0;
+    return done;
+}
+
+static bool
+wait_for_block(struct kc_session *session, uint64_t deadline_ns, void *result)
+{
+    struct kc_block **block = result;
+    *block = kc_mapping_take_wait(&session->mapping, deadline_ns);
+    return *block != NULL;
+}
+
+static bool
+wait_for_room(struct kc_session *session, uint64_t deadline_ns, void *result)
+{
+    (void)result;
+    return kc_queue_wait_room(&session->queue, deadline_ns) == KC_OK;
+}
+
+/* The pool is empty: the stream used longest ago hands over its block as it is. */
+static void
+session_flush_oldest(struct kc_session *session)
+{
+    struct kc_thread *oldest = NULL;
+    uint64_t oldest_ns = UINT64_MAX;
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        if (thread->guard != KC_GUARD_FREE) {
+            continue;
+        }
+        for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+             stream = stream->next) {
+            if (stream->stream.block != NULL && stream->stream.last_ns < oldest_ns) {
+                oldest_ns = stream->stream.last_ns;
+                oldest = thread;
+            }
+        }
+    }
+    if (oldest != NULL) {
+        oldest->guard = KC_GUARD_RECORD;
+        kc_thread_flush(oldest);
+        oldest->guard = KC_GUARD_FREE;
+    }
+}
+
+struct kc_block *
+kc_session_take_block(struct kc_session *session)
+{
+    struct kc_block *block = kc_mapping_take(&session->mapping);
+    if (block != NULL) {
+        return block;
+    }
+    session_flush_oldest(session);
+    block = kc_mapping_take(&session->mapping);
+    if (block == NULL && !session_wait(session, wait_for_block, &block)) {
+        return NULL;
+    }
+    return block;
+}
+
+bool
+kc_session_hand_over(struct kc_session *session, struct kc_block *block)
+{
+    if (!session->dead && session_start_writer(session)) {
+        enum kc_status status = kc_queue_push(&session->queue, block);
+        while (status == KC_FULL && session_wait(session, wait_for_room, NULL)) {
+            status = kc_queue_push(&session->queue, block);
+        }
+        if (status == KC_OK) {
+            if (session->queue.count <= 1) { /* it ran empty: patience is full again */
+                session->wait_left_ns = session->wait_max_ns;
+            }
+            return true;
+        }
+    }
+    atomic_fetch_add_explicit(&session->mapping.header->lost_records,
+                              block->record_count, memory_order_relaxed);
+    kc_mapping_give(&session->mapping, block);
+    return false;
+}
+
+bool
+kc_session_flush(struct kc_session *session, uint64_t deadline_ns)
+{
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        if (thread->guard == KC_GUARD_FREE) {
+            thread->guard = KC_GUARD_RECORD;
+            kc_thread_flush(thread);
+            thread->guard = KC_GUARD_FREE;
+        }
+    }
+    if (!session_start_writer(session)) {
+        return false;
+    }
+    enum kc_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = kc_queue_flush(&session->queue, deadline_ns);
+    Py_END_ALLOW_THREADS
+    return status == KC_OK;
+}
+
+/* ---- traces ---- */
+
+static struct kc_trace *
+session_free_slot(struct kc_session *session)
+{
+    for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
+        if (session->traces[i].number == 0) {
+            return &session->traces[i];
+        }
+    }
+    return NULL;
+}
+
+struct kc_trace *
+kc_session_begin_trace(struct kc_session *session, const char *id, const char *kind,
+                       PyObject *name, PyObject *parent, PyObject *attributes)
+{
+    struct kc_trace *trace = session_free_slot(session);
+    if (trace == NULL) {
+        PyErr_Format(PyExc_RuntimeError, "more than %u traces are open",
+                     KC_TRACES_MOST);
+        return NULL;
+    }
+    memset(trace, 0, sizeof *trace);
+    trace->number = ++session->trace_count;
+    trace->open = true;
+    trace->keep_bit = 1;
+    (void)snprintf(trace->id, sizeof trace->id, "%s", id);
+    (void)snprintf(trace->kind, sizeof trace->kind, "%s", kind);
+    trace->name = Py_NewRef(name);
+    trace->parent = Py_XNewRef(parent);
+    trace->attributes = Py_NewRef(attributes);
+    trace->started_ns = kc_clock_ns();
+    trace->started_utc_ns = kc_clock_utc_ns();
+    session->scope_generation++;
+    return trace;
+}
+
+static struct kc_trace_facts
+trace_facts(const struct kc_trace *trace)
+{
+    struct kc_trace_facts facts = {
+        .number = trace->number,
+        .id = trace->id,
+        .kind = trace->kind,
+        .name = trace->name,
+        .parent = trace->parent,
+        .attributes = trace->attributes,
+        .started_ns = trace->started_ns,
+        .started_utc_ns = trace->started_utc_ns,
+    };
+    return facts;
+}
+
+bool
+kc_session_announce(struct kc_session *session, struct kc_trace *trace)
+{
+    if (!trace->announced) {
+        struct kc_trace_facts facts = trace_facts(trace);
+        trace->announced = kc_definitions_trace(session->definitions, &facts) != 0;
+    }
+    return trace->announced;
+}
+
+/* Unlink the trace's streams from their threads: the slot is used again. */
+static void
+session_forget_streams(struct kc_session *session, const struct kc_trace *trace)
+{
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        struct kc_thread_stream **link = &thread->streams;
+        while (*link != NULL && (*link)->trace != trace) {
+            link = &(*link)->next;
+        }
+        struct kc_thread_stream *stream = *link;
+        if (stream == NULL) {
+            continue;
+        }
+        *link = stream->next;
+        if (thread->stream == stream) {
+            thread->stream = NULL;
+        }
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < thread->stack.depth; i++) {
+            if (thread->stack.entries[i].stream == stream) {
+                Py_CLEAR(thread->stack.entries[i].frame);
+                continue;
+            }
+            thread->stack.entries[kept++] = thread->stack.entries[i];
+        }
+        thread->stack.depth = kept;
+        thread->unknown_count = 0;
+        thread->pending = KC_PENDING_NONE;
+        PyMem_RawFree(stream);
+    }
+}
+
+void
+kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
+                     const char *cause, const char *counters)
+{
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        uint8_t guard = thread->guard;
+        thread->guard = KC_GUARD_RECORD;
+        kc_thread_flush(thread);
+        thread->guard = guard;
+    }
+    if (trace->announced) {
+        struct kc_trace_facts facts = trace_facts(trace);
+        if (kc_definitions_trace_end(session->definitions, &facts, kc_clock_ns(), cause,
+                                     counters)
+            == 0) {
+            kc_session_error(session, "the end of a trace could not be written");
+        }
+    }
+    session_forget_streams(session, trace);
+    if (session->process_trace == trace) {
+        session->process_trace = NULL;
+    }
+    session->scope_generation++;
+    Py_CLEAR(trace->name);
+    Py_CLEAR(trace->parent);
+    Py_CLEAR(trace->attributes);
+    trace->open = false;
+    trace->number = 0;
+}
+
+/* ---- the end ---- */
+
+int
+kc_session_close(struct kc_session *session, const char *cause, uint64_t deadline_ns)
+{
+    if (!session->open) {
+        return 0;
+    }
+    session->open = false;
+    if (session->dead) {
+        return 0;
+    }
+    if (!session_start_writer(session)) {
+        PyErr_SetString(PyExc_OSError, session->error_text);
+        return -1;
+    }
+    enum kc_status status;
+    uint64_t ended_ns = kc_clock_ns();
+    Py_BEGIN_ALLOW_THREADS
+    kc_queue_close(&session->queue);
+    status = kc_writer_stop(&session->writer, deadline_ns);
+    if (status == KC_OK) {
+        status = kc_writer_close(&session->writer, ended_ns, cause);
+    }
+    Py_END_ALLOW_THREADS
+    session->writer_ready = false;
+    session->writer_started = false;
+    if (status != KC_OK) {
+        PyErr_Format(PyExc_OSError, "%s: %s", session->strings[0],
+                     session->writer.error_text);
+    }
+    /* What could not be saved stays in the mapping, for a later recovery. */
+    kc_mapping_destroy(&session->mapping, status == KC_OK);
+    session->mapping_ready = false;
+    return status == KC_OK ? 0 : -1;
+}
+
+void
+kc_session_destroy(struct kc_session *session)
+{
+    while (session->threads != NULL) {
+        struct kc_thread *thread = session->threads;
+        session->threads = thread->next;
+        kc_thread_free(thread);
+    }
+    for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
+        Py_CLEAR(session->traces[i].name);
+        Py_CLEAR(session->traces[i].parent);
+        Py_CLEAR(session->traces[i].attributes);
+    }
+    if (session->mapping_ready && !session->dead) {
+        kc_mapping_destroy(&session->mapping, 1);
+    }
+    if (session->queue_ready && !session->dead) {
+        kc_queue_destroy(&session->queue);
+    }
+    kc_definitions_free(session->definitions);
+    kc_waiting_destroy(&session->waiting);
+    Py_CLEAR(session->scope_variable);
+    Py_CLEAR(session->current_task);
+    Py_CLEAR(session->running_loop);
+    Py_CLEAR(session->tasks);
+    for (int i = 0; i < 4; i++) {
+        PyMem_RawFree(session->strings[i]);
+    }
+}

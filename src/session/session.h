@@ -1,0 +1,153 @@
+/* session.h -- the live act of tracing: one a process.
+ *
+ * Holds what tracer and collectors share: mapping and pool, queue, writer, definitions,
+ * threads, traces. The writer thread is started by the first block that is handed over,
+ * stopped before a fork and at the end.
+ *
+ * Threads: GIL or lock, but for what the plain part guards itself.
+ * Owns:    all of it, from kc_session_open() to kc_session_close().
+ * Fails:   -1 with a Python exception set.
+ */
+
+#ifndef KC_SESSION_H
+#define KC_SESSION_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plain/mapping.h"
+#include "plain/queue.h"
+#include "plain/writer.h"
+#include "session/definitions.h"
+#include "session/thread.h"
+
+#define KC_TRACES_MOST 256u /* open at the same time */
+
+struct kc_trace {
+    bool open;
+    bool announced; /* its row's definition is written */
+    bool limited;   /* past max_trace_bytes: values stop */
+    uint8_t keep_bit;
+    uint32_t number; /* 0: the slot is free */
+    uint64_t generation;
+    char id[40];
+    char kind[24];
+    PyObject *name;
+    PyObject *parent;     /* str or NULL */
+    PyObject *attributes; /* JSON text */
+    uint64_t started_ns;
+    uint64_t started_utc_ns;
+    uint64_t call_count;
+    uint64_t record_count;
+    uint64_t byte_count;
+    uint64_t lost_count;
+    uint64_t error_count;
+};
+
+struct kc_session_options {
+    const char *directory; /* of the segments */
+    const char *process_id;
+    const char *schema;
+    const char *info; /* JSON of the process row */
+    int schema_version;
+    int compress;
+    uint64_t segment_max_bytes;
+    uint64_t free_disk_min_bytes;
+    uint64_t max_trace_bytes;
+    uint64_t wait_max_ns;
+    bool drop; /* overflow = "drop" */
+};
+
+struct kc_session {
+    struct kc_mapping mapping;
+    struct kc_queue queue;
+    struct kc_writer writer;
+    struct kc_definitions *definitions;
+    bool mapping_ready;
+    bool queue_ready;
+    bool writer_ready;
+    bool writer_started;
+    bool open;
+    bool dead; /* in the child of a fork: nothing of it may be touched */
+    bool drop;
+
+    char *strings[4]; /* copies of directory, process id, schema, info */
+    uint64_t started_ns;
+    uint64_t started_utc_ns;
+    uint64_t max_trace_bytes;
+    uint64_t wait_max_ns;
+    uint64_t wait_left_ns; /* budget of overflow = "wait" */
+    uint64_t waited_ns;
+    uint64_t own_ns; /* estimate of our time in the program's threads */
+    uint64_t lost_count;
+    uint64_t error_count;
+    uint64_t blind_count;
+    int mapping_reason; /* errno: why the mapping is not a shared file */
+    char error_text[256];
+
+    struct kc_thread *threads;
+    uint32_t thread_count; /* numbers given so far */
+    struct kc_trace traces[KC_TRACES_MOST];
+    uint32_t trace_count; /* numbers given so far */
+    struct kc_trace *process_trace; /* scope of everything that has no other; or NULL */
+    uint64_t scope_generation;
+    PyObject *scope_variable;  /* ContextVar: number of the slot in `traces` */
+    PyObject *current_task;    /* asyncio.current_task, once asyncio is loaded */
+    PyObject *running_loop;    /* asyncio._get_running_loop */
+    PyObject *tasks;           /* dict: address of a task -> (weakref, number) */
+    struct kc_waiting_table waiting;
+    PyTypeObject *thread_type;
+    Py_tracefunc hook;
+    struct kc_tracer *tracer;
+};
+
+int kc_session_open(struct kc_session *session,
+                    const struct kc_session_options *options);
+
+/* End everything: hand over all blocks, save them until `deadline_ns`, close the files. */
+int kc_session_close(struct kc_session *session, const char *cause,
+                     uint64_t deadline_ns);
+
+/* Release what close left (also after a failed open). */
+void kc_session_destroy(struct kc_session *session);
+
+/* Start a trace; NULL with an exception set. `name` and `attributes` are borrowed. */
+struct kc_trace *kc_session_begin_trace(struct kc_session *session, const char *id,
+                                        const char *kind, PyObject *name,
+                                        PyObject *parent, PyObject *attributes);
+
+/* Write the trace's definition, if that has not been done. False when it cannot be. */
+bool kc_session_announce(struct kc_session *session, struct kc_trace *trace);
+
+/* End `trace`: flush its streams, write its TRACE_END. `counters` is JSON. */
+void kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
+                          const char *cause, const char *counters);
+
+/* Attach the threads that have no profile function; tell those that were displaced from
+ * those that ended. */
+void kc_session_adopt_threads(struct kc_session *session);
+
+/* Attach `tstate`; -1 with an exception set. */
+int kc_session_attach(struct kc_session *session, PyThreadState *tstate);
+
+/* Detach every thread of ours, and put back what was there. */
+void kc_session_detach_all(struct kc_session *session);
+
+/* Save everything handed over so far; false on time-out. Lets go of the GIL. */
+bool kc_session_flush(struct kc_session *session, uint64_t deadline_ns);
+
+/* A block for whoever needs one: from the pool or, where that is empty, from the stream
+ * used longest ago. NULL where the policy's patience is over. Lets go of the GIL. */
+KC_COLD struct kc_block *kc_session_take_block(struct kc_session *session);
+
+/* Hand a block to the writer, as the overflow policy says. False: it was dropped. */
+KC_COLD bool kc_session_hand_over(struct kc_session *session, struct kc_block *block);
+
+/* The session that a fork must know of; NULL for none. */
+void kc_session_guard_forks(struct kc_session *session);
+
+/* Note what went wrong inside, once per text. */
+void kc_session_error(struct kc_session *session, const char *text);
+
+#endif

@@ -1,0 +1,95 @@
+/* stack.h -- the kept calls that are open on a thread, and the generators that wait.
+ *
+ * An entry holds its frame object, so that the frame of the nearest kept caller can be
+ * asked where it stands without walking the interpreter's frames. The reference is let
+ * go when the call's end is reported, before the interpreter clears the frame: nothing
+ * of the program lives longer for it.
+ *
+ * A generator that yields leaves the stack and waits in a table keyed by its frame.
+ *
+ * Threads: the stack by its own thread; the table under the GIL or `lock`.
+ * Owns:    a reference to each frame on the stack; none for waiting generators (their
+ *          frames are compared, never read).
+ * Fails:   by false, when memory is refused.
+ */
+
+#ifndef KC_STACK_H
+#define KC_STACK_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plain/stream.h"
+
+struct kc_code;          /* trace/code.h */
+struct kc_thread_stream; /* session/thread.h */
+
+struct kc_entry {
+    PyFrameObject *frame; /* strong; NULL for a region */
+    struct kc_code *code; /* lives as long as its code object, which the frame holds */
+    struct kc_thread_stream *stream; /* whose stream has the call */
+    struct kc_open open;
+    uint64_t began;  /* sequence of the block with its first record */
+    bool unwritten;  /* the record of its beginning was lost: so is its end */
+    bool foreign;    /* its node belongs to another stream … */
+    uint32_t foreign_thread; /* … of this thread */
+    uint32_t depth_limit; /* the thread's, before this call set its own */
+};
+
+struct kc_stack {
+    struct kc_entry *entries;
+    uint32_t depth;
+    uint32_t capacity;
+};
+
+void kc_stack_destroy(struct kc_stack *stack);
+
+KC_COLD bool kc_stack_grow(struct kc_stack *stack);
+
+/* Room for one more entry, which the caller fills; NULL without memory. */
+static inline struct kc_entry *
+kc_stack_push(struct kc_stack *stack)
+{
+    if (KC_UNLIKELY(stack->depth == stack->capacity) && !kc_stack_grow(stack)) {
+        return NULL;
+    }
+    return &stack->entries[stack->depth++];
+}
+
+static inline struct kc_entry *
+kc_stack_top(struct kc_stack *stack)
+{
+    return stack->depth != 0 ? &stack->entries[stack->depth - 1] : NULL;
+}
+
+/* A generator that has yielded. */
+struct kc_waiting {
+    PyFrameObject *frame; /* borrowed, compared only */
+    PyCodeObject *code;   /* borrowed, compared only */
+    uint32_t trace_number;
+    uint32_t thread_number;
+    uint64_t node;
+    uint64_t began;
+    bool unwritten;
+};
+
+struct kc_waiting_table {
+    struct kc_waiting *slots; /* open addressing, a power of two */
+    uint32_t capacity;
+    uint32_t count;
+};
+
+void kc_waiting_destroy(struct kc_waiting_table *table);
+
+/* Remember `waiting`; one with the same frame is replaced. False without memory, or with
+ * KC_WAITING_MOST generators waiting. */
+bool kc_waiting_add(struct kc_waiting_table *table, const struct kc_waiting *waiting);
+
+/* Take the generator of `frame` out into *waiting; false where there is none. */
+bool kc_waiting_take(struct kc_waiting_table *table, PyFrameObject *frame,
+                     PyCodeObject *code, struct kc_waiting *waiting);
+
+#define KC_WAITING_MOST (1u << 20)
+
+#endif

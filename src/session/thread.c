@@ -1,0 +1,198 @@
+/* thread.c -- see thread.h. */
+
+#include "session/thread.h"
+
+#include "plain/clock.h"
+#include "session/session.h"
+
+struct kc_thread *
+kc_thread_new(struct kc_session *session, PyThreadState *tstate)
+{
+    struct kc_thread *thread = PyMem_RawCalloc(1, sizeof *thread);
+    if (thread == NULL) {
+        return NULL;
+    }
+    thread->session = session;
+    thread->tracer = session->tracer;
+    thread->tstate = tstate;
+    thread->tstate_id = PyThreadState_GetID(tstate);
+    thread->number = ++session->thread_count;
+    thread->depth_limit = UINT32_MAX;
+    /* Append: the first thread stays the first. */
+    struct kc_thread **end = &session->threads;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = thread;
+    return thread;
+}
+
+void
+kc_thread_free(struct kc_thread *thread)
+{
+    while (thread->streams != NULL) {
+        struct kc_thread_stream *stream = thread->streams;
+        thread->streams = stream->next;
+        PyMem_RawFree(stream);
+    }
+    kc_stack_destroy(&thread->stack);
+    Py_CLEAR(thread->previous_object);
+    PyMem_RawFree(thread);
+}
+
+struct kc_thread_stream *
+kc_thread_stream_of(struct kc_thread *thread, struct kc_trace *trace)
+{
+    for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+         stream = stream->next) {
+        if (stream->stream.trace_number == trace->number) {
+            return stream;
+        }
+    }
+    struct kc_thread_stream *stream = PyMem_RawCalloc(1, sizeof *stream);
+    if (stream == NULL) {
+        return NULL;
+    }
+    kc_stream_init(&stream->stream, trace->number, thread->number);
+    stream->trace = trace;
+    stream->next = thread->streams;
+    thread->streams = stream;
+    return stream;
+}
+
+/* Take the block away from `stream`, with the calls of its stack that stay open. */
+static struct kc_block *
+thread_take_block(struct kc_thread *thread, struct kc_thread_stream *stream)
+{
+    struct kc_open fixed[256];
+    struct kc_open *opens = fixed;
+    uint32_t depth = stream->stream.depth;
+    if (depth > 256) {
+        opens = PyMem_RawMalloc(depth * sizeof *opens);
+        if (opens == NULL) {
+            opens = fixed; /* too deep to say what is open: say the outermost */
+            depth = 256;
+        }
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < thread->stack.depth && count < depth; i++) {
+        const struct kc_entry *entry = &thread->stack.entries[i];
+        if (entry->stream == stream && !entry->unwritten) {
+            opens[count++] = entry->open;
+        }
+    }
+    struct kc_block *block = kc_stream_take_block(
+        &stream->stream, opens, kc_definitions_last(thread->session->definitions));
+    if (opens != fixed) {
+        PyMem_RawFree(opens);
+    }
+    return block;
+}
+
+/* A whole block was dropped: what began in it is unknown to any reader. */
+KC_COLD static void
+thread_lose_block(struct kc_thread *thread, struct kc_thread_stream *stream,
+                  uint64_t sequence, uint32_t records)
+{
+    for (uint32_t i = 0; i < thread->stack.depth; i++) {
+        struct kc_entry *entry = &thread->stack.entries[i];
+        if (entry->stream == stream && !entry->unwritten
+            && entry->open.sequence == sequence) {
+            entry->unwritten = true;
+            kc_stream_drop(&stream->stream, &entry->open);
+        }
+    }
+    stream->lost_pending += records;
+    stream->trace->lost_count += records;
+    thread->session->lost_count += records;
+}
+
+static void
+thread_hand_over(struct kc_thread *thread, struct kc_thread_stream *stream)
+{
+    struct kc_block *block = thread_take_block(thread, stream);
+    if (block == NULL) {
+        return;
+    }
+    struct kc_session *session = thread->session;
+    if (kc_block_bytes(block) == 0) {
+        kc_mapping_give(&session->mapping, block);
+        return;
+    }
+    struct kc_trace *trace = stream->trace;
+    uint32_t records = block->record_count;
+    trace->record_count += records;
+    trace->call_count += block->node_count;
+    trace->byte_count += kc_block_bytes(block);
+    uint64_t sequence = block->sequence;
+    if (!kc_session_hand_over(session, block)) {
+        thread_lose_block(thread, stream, sequence, records);
+    }
+}
+
+bool
+kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream)
+{
+    struct kc_session *session = thread->session;
+    thread_hand_over(thread, stream);
+    struct kc_block *block = kc_session_take_block(session);
+    if (block == NULL) {
+        return false;
+    }
+    kc_stream_give_block(&stream->stream, block, KC_BLOCK_RECORDS, kc_clock_ns());
+    stream->task = 0; /* each block decodes alone: it says its task again */
+    kc_session_adopt_threads(session);
+    return true;
+}
+
+void
+kc_thread_flush(struct kc_thread *thread)
+{
+    for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+         stream = stream->next) {
+        thread_hand_over(thread, stream);
+    }
+}
+
+void
+kc_thread_lose(struct kc_thread *thread, struct kc_thread_stream *stream)
+{
+    stream->lost_pending++;
+    stream->trace->lost_count++;
+    thread->session->lost_count++;
+    atomic_fetch_add_explicit(&thread->session->mapping.header->lost_records, 1,
+                              memory_order_relaxed);
+}
+
+/* The thread ends, or another profiler took our place: its records go out now. */
+static void
+thread_dealloc(PyObject *op)
+{
+    ThreadObject *self = (ThreadObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    struct kc_thread *thread = self->thread;
+    if (thread != NULL && thread->session != NULL && !thread->session->dead) {
+        thread->attached = false;
+        thread->detached_ns = kc_clock_ns();
+        if (thread->guard == KC_GUARD_FREE) {
+            thread->guard = KC_GUARD_RECORD;
+            kc_thread_flush(thread);
+            thread->guard = KC_GUARD_FREE;
+        }
+    }
+    type->tp_free(op);
+    Py_DECREF(type); /* heap types are owned by their instances */
+}
+
+static PyType_Slot thread_slots[] = {
+    {Py_tp_dealloc, thread_dealloc}, /* life */
+    {Py_tp_doc, "The state of one traced thread; the object of our profile function."},
+    {0, NULL},
+};
+
+PyType_Spec kc_thread_type_spec = {
+    .name = "kolo_c._kolo.Thread",
+    .basicsize = sizeof(ThreadObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = thread_slots,
+};

@@ -1,0 +1,115 @@
+/* thread.h -- what one thread of the program has while it is traced.
+ *
+ * The profile function's object is a ThreadObject, which leads straight to the thread's
+ * state: no thread-local look-up. Its deallocation tells that the thread has ended, or
+ * that another profiler took our place; the state stays with the session until it is
+ * known which (kc_session_adopt_threads()).
+ *
+ * Threads: a kc_thread is used by its own thread, or by any that holds the GIL while
+ *          `guard` is free.
+ * Owns:    the streams with the blocks they fill, the stack.
+ * Fails:   as each function says.
+ */
+
+#ifndef KC_THREAD_H
+#define KC_THREAD_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plain/stream.h"
+#include "session/stack.h"
+
+struct kc_session;
+struct kc_trace;
+struct kc_tracer; /* trace/tracer.h */
+
+enum kc_guard { KC_GUARD_FREE = 0, KC_GUARD_RECORD = 1, KC_GUARD_COLLECTOR = 2 };
+
+/* A stream, and what the tracer knows of it beside what the wire needs. */
+struct kc_thread_stream {
+    struct kc_stream stream;
+    struct kc_trace *trace;
+    uint64_t task;         /* the last TASK record's */
+    uint64_t lost_pending; /* records lost since the last LOST mark */
+    struct kc_thread_stream *next;
+};
+
+/* A call that was left by an exception whose type CPython did not tell (3.10, 3.11). */
+struct kc_unknown {
+    PyFrameObject *frame; /* borrowed, compared only */
+    PyCodeObject *code;   /* borrowed, compared only */
+    struct kc_thread_stream *stream;
+    uint64_t node;
+};
+
+#define KC_UNKNOWN_MOST 64u
+
+enum kc_pending { KC_PENDING_NONE = 0, KC_PENDING_UNWIND = 1, KC_PENDING_THROW = 2 };
+
+struct kc_thread {
+    struct kc_session *session;
+    struct kc_tracer *tracer;
+    PyThreadState *tstate; /* compared when `attached` is false: it may be gone */
+    uint64_t tstate_id;
+    uint32_t number;
+    uint8_t guard;     /* enum kc_guard */
+    uint8_t keep_bits; /* the filter set of the current trace, 0 outside */
+    bool attached;
+    bool announced; /* its definition is written */
+    uint64_t detached_ns;
+
+    uint64_t context_ver; /* of the thread state, when scope was last looked up */
+    uint64_t scope_generation;
+    struct kc_thread_stream *stream; /* of the current trace; NULL outside */
+    uint64_t task;
+
+    struct kc_stack stack;
+    uint32_t depth_limit; /* calls are not recorded at this depth of the stack */
+    struct kc_thread_stream *streams;
+
+    uint8_t pending; /* enum kc_pending: an exit or entry that waits for its exception */
+    uint64_t pending_ns;
+    PyFrameObject *pending_frame; /* borrowed: it is running */
+    struct kc_code *pending_code;
+
+    struct kc_unknown unknown[KC_UNKNOWN_MOST];
+    uint32_t unknown_count;
+
+    Py_tracefunc previous_func; /* what was there before us, to be put back */
+    PyObject *previous_object;
+    uint32_t sample; /* of events, for the estimate of our own cost */
+    struct kc_thread *next;
+};
+
+typedef struct {
+    PyObject_HEAD
+    struct kc_thread *thread; /* NULL once the session is over */
+} ThreadObject;
+
+extern PyType_Spec kc_thread_type_spec;
+
+/* The state of a thread, in the session's list; NULL without memory. */
+struct kc_thread *kc_thread_new(struct kc_session *session, PyThreadState *tstate);
+
+/* Give back the blocks to the pool without saving, and all memory. */
+void kc_thread_free(struct kc_thread *thread);
+
+/* The stream of `trace` on this thread, made if need be; NULL without memory. */
+struct kc_thread_stream *kc_thread_stream_of(struct kc_thread *thread,
+                                             struct kc_trace *trace);
+
+/* Hand over the stream's block, if it has one, and give it another. False where none is
+ * to be had (the overflow policy waited as long as it may): the record is lost. Lets go
+ * of the GIL while it waits. */
+KC_COLD bool kc_thread_next_block(struct kc_thread *thread,
+                                  struct kc_thread_stream *stream);
+
+/* Hand over the blocks of all streams of the thread, full or not. */
+void kc_thread_flush(struct kc_thread *thread);
+
+/* Count a lost record of `stream`. */
+void kc_thread_lose(struct kc_thread *thread, struct kc_thread_stream *stream);
+
+#endif

@@ -1,0 +1,702 @@
+/* session_object.c -- kolo_c._kolo.Session: a session and its tracer, for Python.
+ *
+ * kolo_c/session.py is the only user; it decides when what happens.
+ *
+ * Threads: GIL.
+ * Owns:    struct kc_session and struct kc_tracer.
+ * Fails:   NULL or -1 with an exception set.
+ */
+
+#define KC_COMPAT_FRAMES
+#include "compat.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "plain/clock.h"
+#include "session/scope.h"
+#include "state.h"
+#include "trace/capture.h"
+#include "trace/filter.h"
+#include "trace/hook_setprofile.h"
+#include "trace/verdict.h"
+
+#define QUIESCE_NS 5000000000u
+
+typedef struct {
+    PyObject_HEAD
+    struct kc_session session;
+    struct kc_tracer tracer;
+    bool registered;
+} SessionObject;
+
+static SessionObject *active; /* borrowed; one a process, guarded by the GIL */
+
+PyObject *
+kc_session_borrow_active(void)
+{
+    return (PyObject *)active;
+}
+
+/* ---- construction ---- */
+
+/* The items of `list` as a NULL-terminated array of borrowed UTF-8; PyMem_Free() it. */
+static const char **
+session_read_words(PyObject *list)
+{
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
+    const char **words = PyMem_Calloc((size_t)count + 1, sizeof *words);
+    if (words == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        words[i] = PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(list, i));
+        if (words[i] == NULL) {
+            PyMem_Free(words);
+            return NULL;
+        }
+    }
+    return words;
+}
+
+static int
+session_open_mask(SessionObject *self, PyObject *words, PyObject *exceptions)
+{
+    int result = -1;
+    const char **word_list = session_read_words(words);
+    const char **exception_list
+        = word_list != NULL ? session_read_words(exceptions) : NULL;
+    if (exception_list != NULL) {
+        if (kc_mask_new(&self->tracer.mask, word_list, exception_list) == KC_OK) {
+            result = 0;
+        }
+        else {
+            PyErr_NoMemory();
+        }
+    }
+    PyMem_Free(word_list);
+    PyMem_Free(exception_list);
+    return result;
+}
+
+static int
+session_open_tracer(SessionObject *self, PyObject *rules)
+{
+    struct kc_tracer *tracer = &self->tracer;
+    tracer->session = &self->session;
+    tracer->tool_id = -1;
+    self->session.tracer = tracer;
+    self->session.hook = kc_hook_setprofile;
+    tracer->default_rules = (struct kc_code_rules){
+        .values = true,
+        .locals = KC_LOCALS_RAISE,
+        .max_depth = UINT32_MAX,
+        .options = {.limits = {4, 32, 1024, 8192}},
+    };
+    if (kc_filter_read_rules(rules, &tracer->default_rules) < 0) {
+        return -1;
+    }
+    tracer->values
+        = kc_values_new(&tracer->default_rules.options.limits, tracer->mask,
+                        self->session.definitions);
+    tracer->files = PyDict_New();
+    tracer->kept_codes = PyDict_New();
+    tracer->extra_index = kc_verdict_request_index();
+    tracer->generation = kc_verdict_next_generation();
+    if (tracer->values == NULL || tracer->files == NULL || tracer->kept_codes == NULL
+        || tracer->extra_index < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+session_init(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    SessionObject *self = (SessionObject *)op;
+    struct kc_session_options options = {0};
+    static char *names[]
+        = {"directory",       "process_id",     "schema",          "schema_version",
+           "info",            "compress",       "segment_bytes",   "free_disk_bytes",
+           "max_trace_bytes", "wait_max_ns",    "drop",            "decide",
+           "decide_file",     "rules",          "mask_words",      "mask_exceptions",
+           "scope_variable",  NULL};
+    unsigned long long segment_bytes = 0;
+    unsigned long long free_disk_bytes = 0;
+    unsigned long long max_trace_bytes = 0;
+    unsigned long long wait_max_ns = 0;
+    int drop = 0;
+    PyObject *decide = NULL;
+    PyObject *decide_file = NULL;
+    PyObject *rules = NULL;
+    PyObject *words = NULL;
+    PyObject *exceptions = NULL;
+    PyObject *variable = NULL;
+    if (self->session.tracer != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
+        return -1;
+    }
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "$sssisiKKKKpOOO!O!O!O", names, &options.directory,
+            &options.process_id, &options.schema, &options.schema_version, &options.info,
+            &options.compress, &segment_bytes, &free_disk_bytes, &max_trace_bytes,
+            &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type, &rules,
+            &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable)) {
+        return -1;
+    }
+    if (active != NULL && !active->session.dead) {
+        PyErr_SetString(PyExc_RuntimeError, "a session is active in this process");
+        return -1;
+    }
+    options.segment_max_bytes = segment_bytes;
+    options.free_disk_min_bytes = free_disk_bytes;
+    options.max_trace_bytes = max_trace_bytes;
+    options.wait_max_ns = wait_max_ns;
+    options.drop = drop != 0;
+    struct kc_module_state *state = PyType_GetModuleState(Py_TYPE(op));
+    self->session.thread_type = (PyTypeObject *)Py_NewRef((PyObject *)state->thread_type);
+    self->session.scope_variable = Py_NewRef(variable);
+    self->tracer.decide = Py_NewRef(decide);
+    self->tracer.decide_file = Py_NewRef(decide_file);
+    if (session_open_mask(self, words, exceptions) < 0
+        || kc_session_open(&self->session, &options) < 0
+        || session_open_tracer(self, rules) < 0) {
+        return -1;
+    }
+    active = self;
+    kc_verdict_use(&self->tracer);
+    kc_session_guard_forks(&self->session);
+    return 0;
+}
+
+static void
+session_dealloc(PyObject *op)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    struct kc_tracer *tracer = &self->tracer;
+    if (active == self) {
+        active = NULL;
+        kc_verdict_use(NULL);
+        kc_session_guard_forks(NULL);
+    }
+    for (uint32_t i = 0; i < tracer->code_count; i++) {
+        kc_code_free(tracer->codes[i]);
+    }
+    PyMem_RawFree(tracer->codes);
+    kc_values_free(tracer->values);
+    kc_session_destroy(&self->session);
+    kc_mask_free(tracer->mask);
+    Py_CLEAR(tracer->decide);
+    Py_CLEAR(tracer->decide_file);
+    Py_CLEAR(tracer->files);
+    Py_CLEAR(tracer->kept_codes);
+    Py_CLEAR(tracer->default_rules.secret_names);
+    Py_CLEAR(self->session.thread_type);
+    type->tp_free(op);
+    Py_DECREF(type); /* heap types are owned by their instances */
+}
+
+/* ---- registering ---- */
+
+PyObject *
+kc_session_other_profiler(PyThreadState *tstate)
+{
+    if (tstate->c_profilefunc == NULL || tstate->c_profilefunc == kc_hook_setprofile) {
+        return NULL;
+    }
+    PyObject *object = tstate->c_profileobj;
+    if (tstate->c_profilefunc == kc_hook_noop) {
+        return PyUnicode_FromString("kolo_c's no-op profiler");
+    }
+    if (object == NULL) {
+        return PyUnicode_FromString("a C profiler");
+    }
+    if (PyFunction_Check(object)) {
+        PyFunctionObject *function = (PyFunctionObject *)object;
+        return PyUnicode_FromFormat("%S (%U)", function->func_module != NULL
+                                                   ? function->func_module
+                                                   : Py_None,
+                                    function->func_qualname);
+    }
+    return PyUnicode_FromFormat("%s", Py_TYPE(object)->tp_name);
+}
+
+int
+kc_session_register(PyObject *op, int replace)
+{
+    SessionObject *self = (SessionObject *)op;
+    if (op != (PyObject *)active || !self->session.open || self->session.dead) {
+        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
+        return -1;
+    }
+    PyInterpreterState *interpreter
+        = PyThreadState_GetInterpreter(PyThreadState_Get());
+    if (interpreter != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "kolo_c traces the main interpreter only");
+        return -1;
+    }
+    PyThreadState *tstate = PyInterpreterState_ThreadHead(interpreter);
+    for (; tstate != NULL && !replace; tstate = PyThreadState_Next(tstate)) {
+        PyObject *name = kc_session_other_profiler(tstate);
+        if (name != NULL) {
+            PyErr_Format(PyExc_RuntimeError, "another profiler is installed: %U", name);
+            Py_DECREF(name);
+        }
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    if (kc_hook_subscribe(&self->tracer) < 0) {
+        return -1;
+    }
+    self->registered = true;
+    /* This thread first: it is the trace's first. */
+    if (kc_session_attach(&self->session, PyThreadState_Get()) < 0) {
+        return -1;
+    }
+    tstate = PyInterpreterState_ThreadHead(interpreter);
+    for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
+        if (kc_session_attach(&self->session, tstate) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Wait until no other thread is in the middle of a record (it may be waiting for the
+ * writer, without the GIL). */
+static void
+session_quiesce(SessionObject *self)
+{
+    uint64_t deadline_ns = kc_clock_system_ns() + QUIESCE_NS;
+    PyThreadState *own = PyThreadState_Get();
+    for (struct kc_thread *thread = self->session.threads; thread != NULL;
+         thread = thread->next) {
+        while (thread->tstate != own && thread->guard == KC_GUARD_RECORD
+               && kc_clock_system_ns() < deadline_ns) {
+            struct timespec pause = {0, 1000000};
+            Py_BEGIN_ALLOW_THREADS
+            (void)nanosleep(&pause, NULL);
+            Py_END_ALLOW_THREADS
+        }
+    }
+}
+
+int
+kc_session_unregister(PyObject *op)
+{
+    SessionObject *self = (SessionObject *)op;
+    if (op != (PyObject *)active) {
+        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
+        return -1;
+    }
+    if (self->registered) {
+        self->registered = false;
+        kc_session_detach_all(&self->session);
+        kc_hook_unsubscribe(&self->tracer);
+        session_quiesce(self);
+        for (struct kc_thread *thread = self->session.threads; thread != NULL;
+             thread = thread->next) {
+            if (thread->pending != KC_PENDING_NONE && !self->session.dead) {
+                kc_tracer_settle(thread);
+            }
+        }
+    }
+    return 0;
+}
+
+/* ---- methods ---- */
+
+/* For threading.setprofile(): the first event of a new thread attaches it. */
+static PyObject *
+session_attach_thread(PyObject *op, PyObject *const *args, Py_ssize_t count)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyThreadState *tstate = PyThreadState_Get();
+    if (!self->registered || self->session.dead) {
+        kc_eval_set_profile(tstate, NULL, NULL);
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    if (kc_session_attach(&self->session, tstate) < 0) {
+        PyErr_Clear();
+        kc_session_error(&self->session, "a new thread could not be attached");
+        Py_RETURN_NONE;
+    }
+    /* The event that brought us here may be a call of the program's. */
+    if (count == 3 && PyFrame_Check(args[0]) && PyUnicode_Check(args[1])
+        && PyUnicode_CompareWithASCIIString(args[1], "call") == 0) {
+        PyObject *object = Py_XNewRef(tstate->c_profileobj);
+        if (object != NULL) {
+            (void)kc_hook_setprofile(object, (PyFrameObject *)args[0], PyTrace_CALL,
+                                     Py_None);
+            Py_DECREF(object);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+session_begin_trace(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    SessionObject *self = (SessionObject *)op;
+    static char *names[] = {"id",         "kind",     "name", "parent",
+                            "attributes", "of_process", "always", NULL};
+    const char *id = NULL;
+    const char *kind = NULL;
+    PyObject *name = NULL;
+    PyObject *parent = NULL;
+    PyObject *attributes = NULL;
+    int of_process = 0;
+    int always = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$pp", names, &id, &kind, &name,
+                                     &parent, &attributes, &of_process, &always)) {
+        return NULL;
+    }
+    if (self->session.dead || !self->session.open) {
+        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
+        return NULL;
+    }
+    struct kc_trace *trace
+        = kc_session_begin_trace(&self->session, id, kind, name,
+                                 parent == Py_None ? NULL : parent, attributes);
+    if (trace == NULL) {
+        return NULL;
+    }
+    if (of_process) {
+        self->session.process_trace = trace;
+    }
+    if (always && !kc_session_announce(&self->session, trace)) {
+        kc_session_error(&self->session, "a trace could not be announced");
+    }
+    return PyLong_FromUnsignedLong(trace->number);
+}
+
+static struct kc_trace *
+session_find_trace(SessionObject *self, unsigned long number)
+{
+    for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
+        if (self->session.traces[i].number == number) {
+            return &self->session.traces[i];
+        }
+    }
+    PyErr_Format(PyExc_LookupError, "no trace has number %lu", number);
+    return NULL;
+}
+
+/* The counters of `trace` as JSON text. */
+static int
+session_format_counters(SessionObject *self, const struct kc_trace *trace, char *text,
+                        size_t size)
+{
+    const struct kc_session *session = &self->session;
+    const struct kc_value_counters *values
+        = kc_values_borrow_counters(self->tracer.values);
+    uint64_t calls = trace->call_count;
+    return snprintf(
+        text, size,
+        "{\"calls\": %llu, \"records\": %llu, \"bytes\": %llu, \"skipped\": %llu, "
+        "\"kept\": %llu, \"masked\": %llu, \"truncated\": %llu, \"lost\": %llu, "
+        "\"waited_ns\": %llu, \"errors\": %llu, \"own_ns\": %llu, \"writer_ns\": %llu, "
+        "\"blind\": %llu, \"values_off\": %s}",
+        (unsigned long long)calls, (unsigned long long)trace->record_count,
+        (unsigned long long)trace->byte_count,
+        (unsigned long long)self->tracer.skipped_count,
+        (unsigned long long)self->tracer.kept_count,
+        (unsigned long long)values->masked_count,
+        (unsigned long long)values->truncated_count,
+        (unsigned long long)trace->lost_count, (unsigned long long)session->waited_ns,
+        (unsigned long long)(session->error_count + values->error_count),
+        (unsigned long long)session->own_ns,
+        (unsigned long long)atomic_load(&session->writer.cpu_ns),
+        (unsigned long long)session->blind_count, trace->limited ? "true" : "false");
+}
+
+static PyObject *
+session_end_trace(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    unsigned long number = 0;
+    const char *cause = NULL;
+    PyObject *name = NULL;
+    PyObject *attributes = NULL;
+    char counters[1024];
+    if (!PyArg_ParseTuple(args, "ksUU", &number, &cause, &name, &attributes)) {
+        return NULL;
+    }
+    struct kc_trace *trace = session_find_trace(self, number);
+    if (trace == NULL) {
+        return NULL;
+    }
+    if (self->session.dead) {
+        Py_RETURN_NONE;
+    }
+    Py_SETREF(trace->name, Py_NewRef(name));
+    Py_SETREF(trace->attributes, Py_NewRef(attributes));
+    for (struct kc_thread *thread = self->session.threads; thread != NULL;
+         thread = thread->next) {
+        if (thread->guard == KC_GUARD_FREE) {
+            kc_thread_flush(thread);
+        }
+    }
+    (void)session_format_counters(self, trace, counters, sizeof counters);
+    PyObject *result = Py_BuildValue("(Os)", trace->announced ? Py_True : Py_False,
+                                     counters);
+    kc_session_end_trace(&self->session, trace, cause, counters);
+    return result;
+}
+
+static PyObject *
+session_keep_code(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyObject *code = NULL;
+    PyObject *source = NULL;
+    if (!PyArg_ParseTuple(args, "O!O", &PyCode_Type, &code, &source)) {
+        return NULL;
+    }
+    PyObject *key = PyLong_FromVoidPtr(code);
+    if (key == NULL || PyDict_SetItem(self->tracer.kept_codes, key, source) < 0) {
+        Py_XDECREF(key);
+        return NULL;
+    }
+    Py_DECREF(key);
+    Py_RETURN_NONE;
+}
+
+/* This thread's state and its stream, if it is traced and inside a trace. */
+static struct kc_thread *
+session_own_thread(SessionObject *self)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+    if (!self->registered || self->session.dead
+        || tstate->c_profilefunc != kc_hook_setprofile) {
+        return NULL;
+    }
+    struct kc_thread *thread = ((ThreadObject *)tstate->c_profileobj)->thread;
+    if (thread == NULL || thread->guard != KC_GUARD_FREE) {
+        return NULL;
+    }
+    thread->guard = KC_GUARD_RECORD;
+    kc_scope_check(thread);
+    if (thread->pending != KC_PENDING_NONE) {
+        kc_tracer_settle(thread);
+    }
+    thread->guard = KC_GUARD_FREE;
+    return thread->stream != NULL ? thread : NULL;
+}
+
+static PyObject *
+session_region_begin(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyObject *name = NULL;
+    PyObject *values = NULL;
+    if (!PyArg_ParseTuple(args, "UO!", &name, &PyDict_Type, &values)) {
+        return NULL;
+    }
+    struct kc_thread *thread = session_own_thread(self);
+    struct kc_entry *entry
+        = thread != NULL ? kc_stack_push(&thread->stack) : NULL;
+    if (entry == NULL) {
+        Py_RETURN_FALSE;
+    }
+    *entry = (struct kc_entry){.stream = thread->stream,
+                               .depth_limit = thread->depth_limit};
+    thread->guard = KC_GUARD_RECORD;
+    if (!kc_capture_region(thread, entry, name, values, kc_clock_ns())) {
+        entry->unwritten = true;
+        kc_thread_lose(thread, entry->stream);
+    }
+    thread->guard = KC_GUARD_FREE;
+    Py_RETURN_TRUE;
+}
+
+/* End the innermost region; calls above it that are still open are cut. */
+static PyObject *
+session_region_end(PyObject *op, PyObject *exception)
+{
+    SessionObject *self = (SessionObject *)op;
+    struct kc_thread *thread = session_own_thread(self);
+    if (thread == NULL) {
+        Py_RETURN_FALSE;
+    }
+    struct kc_entry *entry = kc_stack_top(&thread->stack);
+    while (entry != NULL && entry->frame != NULL) {
+        entry = entry == thread->stack.entries ? NULL : entry - 1;
+    }
+    if (entry == NULL) {
+        Py_RETURN_FALSE;
+    }
+    thread->guard = KC_GUARD_RECORD;
+    kc_tracer_cut(thread, (uint32_t)(entry - thread->stack.entries) + 1);
+    bool written = entry->unwritten
+                   || kc_capture_region_end(thread, entry,
+                                            exception == Py_None ? NULL : exception,
+                                            kc_clock_ns());
+    if (!written) {
+        kc_stream_drop(&entry->stream->stream, &entry->open);
+        kc_thread_lose(thread, entry->stream);
+    }
+    thread->depth_limit = entry->depth_limit;
+    thread->stack.depth--;
+    thread->guard = KC_GUARD_FREE;
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+session_note(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyObject *text = NULL;
+    PyObject *values = NULL;
+    if (!PyArg_ParseTuple(args, "UO!", &text, &PyDict_Type, &values)) {
+        return NULL;
+    }
+    struct kc_thread *thread = session_own_thread(self);
+    if (thread == NULL) {
+        Py_RETURN_FALSE;
+    }
+    thread->guard = KC_GUARD_RECORD;
+    if (!kc_capture_note(thread, thread->stream, text, values, kc_clock_ns())) {
+        kc_thread_lose(thread, thread->stream);
+    }
+    thread->guard = KC_GUARD_FREE;
+    Py_RETURN_TRUE;
+}
+
+/* An exception that reached the runner: tell the calls that it left. */
+static PyObject *
+session_resolve(PyObject *op, PyObject *exception)
+{
+    SessionObject *self = (SessionObject *)op;
+    struct kc_thread *thread = session_own_thread(self);
+    if (thread != NULL && PyExceptionInstance_Check(exception)) {
+        thread->guard = KC_GUARD_RECORD;
+        kc_tracer_resolve(thread, exception);
+        thread->guard = KC_GUARD_FREE;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+session_flush(PyObject *op, PyObject *timeout)
+{
+    SessionObject *self = (SessionObject *)op;
+    double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    uint64_t deadline_ns = kc_clock_system_ns() + (uint64_t)(seconds * 1e9);
+    if (self->session.dead || !self->session.open) {
+        Py_RETURN_FALSE;
+    }
+    return PyBool_FromLong(kc_session_flush(&self->session, deadline_ns));
+}
+
+static PyObject *
+session_close(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    const char *cause = NULL;
+    double seconds = 0;
+    if (!PyArg_ParseTuple(args, "sd", &cause, &seconds)) {
+        return NULL;
+    }
+    uint64_t deadline_ns = kc_clock_system_ns() + (uint64_t)(seconds * 1e9);
+    int result = kc_session_close(&self->session, cause, deadline_ns);
+    if (active == self) {
+        active = NULL;
+        kc_verdict_use(NULL);
+        kc_session_guard_forks(NULL);
+    }
+    if (result < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* Filters have changed: every code object is decided again at its next event. */
+static PyObject *
+session_forget_verdicts(PyObject *op, PyObject *none)
+{
+    SessionObject *self = (SessionObject *)op;
+    (void)none;
+    self->tracer.generation = kc_verdict_next_generation();
+    PyDict_Clear(self->tracer.files);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+session_stats(PyObject *op, PyObject *none)
+{
+    SessionObject *self = (SessionObject *)op;
+    (void)none;
+    struct kc_session *session = &self->session;
+    const struct kc_value_counters *values
+        = self->tracer.values != NULL ? kc_values_borrow_counters(self->tracer.values)
+                                      : NULL;
+    return Py_BuildValue(
+        "{sKsKsKsKsKsKsKsKsKsKsissszsisOsO}", "lost",
+        (unsigned long long)session->lost_count, "waited_ns",
+        (unsigned long long)session->waited_ns, "errors",
+        (unsigned long long)session->error_count, "skipped",
+        (unsigned long long)self->tracer.skipped_count, "kept",
+        (unsigned long long)self->tracer.kept_count, "stored_bytes",
+        (unsigned long long)atomic_load(&session->writer.stored_bytes), "raw_bytes",
+        (unsigned long long)atomic_load(&session->writer.raw_bytes), "writer_ns",
+        (unsigned long long)atomic_load(&session->writer.cpu_ns), "blind",
+        (unsigned long long)session->blind_count, "frames",
+        (unsigned long long)(values != NULL ? values->frame_count : 0), "mapping_errno",
+        session->mapping_reason, "error", session->error_text, "writer_error",
+        session->writer.error_text, "tool_id", self->tracer.tool_id, "dead",
+        session->dead ? Py_True : Py_False, "open",
+        session->open ? Py_True : Py_False);
+}
+
+static PyMethodDef session_methods[] = {
+    {"attach_thread", (PyCFunction)(void (*)(void))session_attach_thread, METH_FASTCALL,
+     "attach_thread(frame, event, arg)\n\nFor threading.setprofile(): attach the thread "
+     "that calls it."},
+    {"begin_trace", (PyCFunction)(void (*)(void))session_begin_trace,
+     METH_VARARGS | METH_KEYWORDS,
+     "begin_trace(id, kind, name, parent, attributes, *, of_process=False, "
+     "always=False)\n\nStart a trace; its number. `attributes` is JSON text."},
+    {"end_trace", session_end_trace, METH_VARARGS,
+     "end_trace(number, cause, name, attributes)\n\nEnd it; (stored, counters as JSON)."},
+    {"keep_code", session_keep_code, METH_VARARGS,
+     "keep_code(code, source)\n\nKeep this code object by identity."},
+    {"region_begin", session_region_begin, METH_VARARGS,
+     "region_begin(name, values)\n\nFalse where this thread is outside every trace."},
+    {"region_end", session_region_end, METH_O, "region_end(exception or None)"},
+    {"note", session_note, METH_VARARGS, "note(text, values)"},
+    {"resolve", session_resolve, METH_O,
+     "resolve(exception)\n\nName the exception to the calls that it left."},
+    {"flush", session_flush, METH_O,
+     "flush(timeout)\n\nSave everything recorded so far; False on time-out (seconds)."},
+    {"close", session_close, METH_VARARGS,
+     "close(cause, timeout)\n\nSave everything, until `timeout` seconds have passed."},
+    {"forget_verdicts", session_forget_verdicts, METH_NOARGS,
+     "Decide every code object again."},
+    {"stats", session_stats, METH_NOARGS, "The session's counters, as a dict."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot session_slots[] = {
+    {Py_tp_init, session_init},       /* life */
+    {Py_tp_dealloc, session_dealloc}, /* … */
+    {Py_tp_new, PyType_GenericNew},   /* zeroed memory */
+    {Py_tp_methods, session_methods}, /* use */
+    {Py_tp_doc, "A recording session of the C core."},
+    {0, NULL},
+};
+
+PyType_Spec kc_session_type_spec = {
+    .name = "kolo_c._kolo.Session",
+    .basicsize = sizeof(SessionObject),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = session_slots,
+};

@@ -1,0 +1,290 @@
+/* code.c -- see code.h. */
+
+#define KC_COMPAT_FRAMES
+#include "compat.h"
+
+#include "trace/code.h"
+
+#include <string.h>
+
+#define SUSPENDING_FLAGS (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)
+
+/* The numbers of the opcodes that matter; -1 where this Python has no such opcode. */
+static struct {
+    int yield_value;
+    int yield_from;
+    int return_value;
+    int return_const;
+    int return_generator;
+    int resume;
+    int extended_arg;
+} opcodes;
+
+static int
+opcode_number(PyObject *opmap, const char *name)
+{
+    PyObject *number = PyDict_GetItemString(opmap, name);
+    return number != NULL ? (int)PyLong_AsLong(number) : -1;
+}
+
+int
+kc_code_init(void)
+{
+    PyObject *module = PyImport_ImportModule("opcode");
+    if (module == NULL) {
+        return -1;
+    }
+    PyObject *opmap = PyObject_GetAttrString(module, "opmap");
+    Py_DECREF(module);
+    if (opmap == NULL) {
+        return -1;
+    }
+    if (!PyDict_Check(opmap)) {
+        Py_DECREF(opmap);
+        PyErr_SetString(PyExc_TypeError, "opcode.opmap is not a dict");
+        return -1;
+    }
+    opcodes.yield_value = opcode_number(opmap, "YIELD_VALUE");
+    opcodes.yield_from = opcode_number(opmap, "YIELD_FROM");
+    opcodes.return_value = opcode_number(opmap, "RETURN_VALUE");
+    opcodes.return_const = opcode_number(opmap, "RETURN_CONST");
+    opcodes.return_generator = opcode_number(opmap, "RETURN_GENERATOR");
+    opcodes.resume = opcode_number(opmap, "RESUME");
+    opcodes.extended_arg = opcode_number(opmap, "EXTENDED_ARG");
+    Py_DECREF(opmap);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* Mark what each instruction of `bytes` is. Where an event finds the frame differs:
+ * 3.10 shows the instruction before YIELD_FROM for an await, 3.13.0 the RESUME behind a
+ * yield. A RESUME with an operand is always behind a suspension, and nothing else can
+ * leave the frame there. */
+static void
+exits_mark(uint8_t *exits, const uint8_t *bytes, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int opcode = bytes[2 * i];
+        int operand = bytes[2 * i + 1];
+        if (opcode == opcodes.yield_value) {
+            exits[i] = KC_EXIT_YIELD;
+        }
+        else if (opcode == opcodes.yield_from) {
+            exits[i] = KC_EXIT_YIELD;
+            if (i > 0 && exits[i - 1] == KC_EXIT_OTHER) {
+                exits[i - 1] = KC_EXIT_YIELD;
+            }
+        }
+        else if (opcode == opcodes.return_value || opcode == opcodes.return_const) {
+            exits[i] = KC_EXIT_RETURN;
+        }
+        else if (opcode == opcodes.resume) {
+            exits[i] = (operand & 3) == 0 ? KC_EXIT_START : KC_EXIT_RESUME | KC_EXIT_YIELD;
+        }
+    }
+}
+
+static int
+code_find_exits(struct kc_code *about)
+{
+    PyObject *bytecode = kc_code_bytecode(about->code);
+    if (bytecode == NULL || !PyBytes_Check(bytecode)) {
+        PyErr_Clear();
+        Py_XDECREF(bytecode);
+        return -1;
+    }
+    int count = (int)(PyBytes_GET_SIZE(bytecode) / 2);
+    about->exits = PyMem_RawCalloc((size_t)count + 1, 1);
+    if (about->exits != NULL) {
+        about->exit_count = count;
+        exits_mark(about->exits, (const uint8_t *)PyBytes_AS_STRING(bytecode), count);
+    }
+    Py_DECREF(bytecode);
+    return about->exits != NULL ? 0 : -1;
+}
+
+int
+kc_code_argument_count(const PyCodeObject *code)
+{
+    return code->co_argcount + code->co_kwonlyargcount
+           + ((code->co_flags & CO_VARARGS) != 0)
+           + ((code->co_flags & CO_VARKEYWORDS) != 0);
+}
+
+int
+kc_code_self_kind(const PyCodeObject *code, PyObject *qualname)
+{
+    if (code->co_argcount == 0) {
+        return 0;
+    }
+    PyObject *first = kc_code_borrow_slot_name(code, 0);
+    int kind = 0;
+    if (PyUnicode_CompareWithASCIIString(first, "self") == 0) {
+        kind = 1;
+    }
+    else if (PyUnicode_CompareWithASCIIString(first, "cls") == 0
+             || PyUnicode_CompareWithASCIIString(first, "mcs") == 0) {
+        kind = 2;
+    }
+    (void)qualname;
+    return kind;
+}
+
+static bool
+names_contain(PyObject *names, PyObject *name)
+{
+    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *secret = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_Compare(secret, name) == 0
+            || PyUnicode_CompareWithASCIIString(secret, "*") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint8_t
+slot_flags(const struct kc_code *about, int at, const struct kc_code_rules *rules,
+           const struct kc_mask *mask)
+{
+    PyObject *name = kc_code_borrow_slot_name(about->code, at);
+    uint8_t flags = KC_ARGUMENT_PLAIN;
+    if (PyUnicode_IS_ASCII(name)
+        && kc_mask_name(mask, (const char *)PyUnicode_1BYTE_DATA(name),
+                        (size_t)PyUnicode_GET_LENGTH(name), NULL)) {
+        flags |= KC_ARGUMENT_SECRET;
+    }
+    if (names_contain(rules->secret_names, name)) {
+        flags |= KC_ARGUMENT_SECRET;
+    }
+    if (at == 0 && kc_code_self_kind(about->code, NULL) != 0) {
+        flags |= KC_ARGUMENT_SELF;
+    }
+    return flags;
+}
+
+static int
+code_find_slots(struct kc_code *about, const struct kc_code_rules *rules,
+                const struct kc_mask *mask)
+{
+    int count = kc_code_slot_count(about->code);
+    about->argument_count = kc_code_argument_count(about->code);
+    about->slots = PyMem_RawCalloc((size_t)count + 1, sizeof *about->slots);
+    if (about->slots == NULL) {
+        return -1;
+    }
+    about->plain = true;
+    about->slot_count = count;
+    for (int i = 0; i < count; i++) {
+        struct kc_slot *slot = &about->slots[i];
+        slot->index = i < about->argument_count ? kc_code_argument_slot(about->code, i)
+                                                : i;
+        slot->flags = slot_flags(about, i, rules, mask);
+        if (i < about->argument_count
+            && (slot->flags != KC_ARGUMENT_PLAIN || slot->index != i)) {
+            about->plain = false;
+        }
+        if (slot->index != i || kc_code_slot_is_cell(about->code, i)) {
+            slot->flags |= KC_ARGUMENT_CELL;
+            about->plain = about->plain && i >= about->argument_count;
+        }
+    }
+    return 0;
+}
+
+struct kc_code *
+kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
+            const struct kc_code_rules *rules, const struct kc_mask *mask)
+{
+    (void)frame;
+    struct kc_code *about = PyMem_RawCalloc(1, sizeof *about);
+    if (about == NULL) {
+        return NULL;
+    }
+    about->number = number;
+    about->code = code;
+    about->suspends = (code->co_flags & SUSPENDING_FLAGS) != 0;
+    about->values = rules->values;
+    about->locals = rules->locals;
+    about->shallow = rules->shallow;
+    about->max_depth = rules->max_depth;
+    if (rules->has_options) {
+        about->own_options = rules->options;
+        about->options = &about->own_options;
+    }
+    bool ok = code_find_slots(about, rules, mask) == 0;
+    if (ok && (about->suspends || KC_NONE_MAY_BE_EXCEPTION)) {
+        ok = code_find_exits(about) == 0;
+    }
+    if (!ok) {
+        kc_code_free(about);
+        return NULL;
+    }
+    return about;
+}
+
+void
+kc_code_free(struct kc_code *code)
+{
+    if (code == NULL) {
+        return;
+    }
+    PyMem_RawFree(code->slots);
+    PyMem_RawFree(code->exits);
+    PyMem_RawFree(code);
+}
+
+#if !KC_HAS_QUALNAME
+/* The qualified name of `code` as a method of `type` or of one of its bases. */
+static PyObject *
+names_in_type(PyTypeObject *type, PyCodeObject *code)
+{
+    PyObject *mro = type->tp_mro;
+    for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
+        if (!PyType_Check((PyObject *)base) || base->tp_dict == NULL) {
+            continue;
+        }
+        PyObject *found = PyDict_GetItemWithError(base->tp_dict, code->co_name);
+        if (found != NULL && PyFunction_Check(found)
+            && PyFunction_GET_CODE(found) == (PyObject *)code) {
+            return Py_NewRef(((PyFunctionObject *)found)->func_qualname);
+        }
+        PyErr_Clear();
+    }
+    return NULL;
+}
+#endif
+
+void
+kc_code_names(PyCodeObject *code, PyFrameObject *frame, PyObject **module,
+              PyObject **qualname)
+{
+    *module = NULL;
+    PyObject *globals = kc_frame_borrow_globals(frame);
+    if (globals != NULL && PyDict_Check(globals)) {
+        PyObject *name = PyDict_GetItemString(globals, "__name__");
+        if (name != NULL && PyUnicode_CheckExact(name)) {
+            *module = Py_NewRef(name);
+        }
+    }
+    *qualname = NULL;
+#if !KC_HAS_QUALNAME
+    PyObject *first
+        = code->co_argcount > 0
+              ? kc_frame_borrow_slot(frame, kc_code_argument_slot(code, 0))
+              : NULL;
+    if (first != NULL && PyCell_Check(first)) {
+        first = PyCell_GET(first);
+    }
+    if (first != NULL) {
+        *qualname = PyType_Check(first) ? names_in_type((PyTypeObject *)first, code)
+                                        : NULL;
+        if (*qualname == NULL) {
+            *qualname = names_in_type(Py_TYPE(first), code);
+        }
+    }
+#endif
+    if (*qualname == NULL) {
+        *qualname = Py_NewRef(kc_code_borrow_qualname(code));
+    }
+}

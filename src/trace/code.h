@@ -1,0 +1,104 @@
+/* code.h -- what the tracer knows of a kept code object.
+ *
+ * Made once, when the verdict is KEEP; found by the index in the code's extra word; freed
+ * with the code object.
+ *
+ * Threads: GIL or lock.
+ * Owns:    its tables; the code object is borrowed (it owns us, by its extra word).
+ * Fails:   NULL, with no exception set: the code is skipped and counted.
+ */
+
+#ifndef KC_CODE_H
+#define KC_CODE_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "trace/value.h"
+
+/* What an instruction is, for the question how a call ended or began. */
+enum kc_exit {
+    KC_EXIT_OTHER = 0,
+    KC_EXIT_YIELD = 1,  /* leaving here suspends */
+    KC_EXIT_RETURN = 2, /* leaving here returns */
+    KC_EXIT_START = 4,  /* entering here is a fresh start */
+    KC_EXIT_RESUME = 8  /* entering here goes on; leaving here suspends (3.13) */
+};
+
+enum kc_argument {
+    KC_ARGUMENT_PLAIN = 0,
+    KC_ARGUMENT_SECRET = 1,
+    KC_ARGUMENT_SELF = 2,
+    KC_ARGUMENT_CELL = 4 /* the slot holds a cell: captured by a closure */
+};
+
+enum kc_locals { KC_LOCALS_NONE = 0, KC_LOCALS_RAISE = 1, KC_LOCALS_ALL = 2 };
+
+struct kc_slot {
+    int index;
+    uint8_t flags; /* enum kc_argument */
+};
+
+struct kc_code {
+    uint64_t number; /* of its definition */
+    PyCodeObject *code;
+    bool suspends; /* generator, coroutine, async generator */
+    bool values;   /* false: arguments, results and locals are not written */
+    bool plain;    /* no argument has a flag */
+    uint8_t locals;
+    bool shallow; /* nothing below it is recorded */
+    uint32_t max_depth;
+    int argument_count;
+    int slot_count;
+    struct kc_slot *slots; /* arguments first, then locals */
+    uint8_t *exits;        /* enum kc_exit by instruction; NULL where not needed */
+    int exit_count;
+    struct kc_value_options *options; /* NULL: the session's */
+    struct kc_value_options own_options;
+    uint32_t truncated_run; /* records in a row that hit the budget */
+    struct kc_code *next_free;
+};
+
+/* What the rules say of one function; from the filter's decision. */
+struct kc_code_rules {
+    bool values;
+    bool shallow;
+    uint8_t locals;
+    uint32_t max_depth;
+    bool has_options;
+    struct kc_value_options options;
+    PyObject *secret_names; /* tuple of str or NULL: masked in this function too */
+};
+
+/* `frame` is a running frame of `code`; `number` its definition. */
+struct kc_code *kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
+                            const struct kc_code_rules *rules,
+                            const struct kc_mask *mask);
+void kc_code_free(struct kc_code *code);
+
+/* Module and qualified name of the function that `frame` runs: new references (module
+ * may be NULL). On 3.10, where code has no qualified name, methods are found through
+ * the type of their first argument. Runs no user code. */
+void kc_code_names(PyCodeObject *code, PyFrameObject *frame, PyObject **module,
+                   PyObject **qualname);
+
+int kc_code_argument_count(const PyCodeObject *code);
+
+/* 0: no self; 1: self; 2: cls. By the first argument's name and the function's place. */
+int kc_code_self_kind(const PyCodeObject *code, PyObject *qualname);
+
+/* Read the opcode numbers of this Python; -1 with an exception set. */
+int kc_code_init(void);
+
+/* The bits of enum kc_exit for the instruction at `lasti`. */
+static inline unsigned
+kc_code_exit_at(const struct kc_code *code, int lasti)
+{
+    if (code->exits == NULL || lasti < 0 || lasti >= code->exit_count) {
+        return KC_EXIT_OTHER;
+    }
+    return code->exits[lasti];
+}
+
+#endif

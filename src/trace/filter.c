@@ -1,0 +1,197 @@
+/* filter.c -- see filter.h. */
+
+#include "compat.h"
+
+#include "trace/filter.h"
+
+#include <stdio.h>
+
+void
+kc_decision_clear(struct kc_decision *decision)
+{
+    Py_CLEAR(decision->module);
+    Py_CLEAR(decision->qualname);
+    Py_CLEAR(decision->source);
+    Py_CLEAR(decision->rules.secret_names);
+}
+
+/* The filter raised. Say so once; a Ctrl-C that struck meanwhile is the program's. */
+static void
+filter_failed(struct kc_tracer *tracer)
+{
+    tracer->filter_error_count++;
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        PyErr_Clear();
+        PyErr_SetInterrupt();
+        return;
+    }
+    PyObject *type = NULL;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *text = value != NULL ? PyObject_Str(value) : NULL;
+    const char *utf8 = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
+    if (tracer->filter_error[0] == '\0') {
+        (void)snprintf(tracer->filter_error, sizeof tracer->filter_error,
+                       "the filter raised %s: %s",
+                       type != NULL ? ((PyTypeObject *)type)->tp_name : "?",
+                       utf8 != NULL ? utf8 : "?");
+        kc_session_error(tracer->session, tracer->filter_error);
+    }
+    PyErr_Clear();
+    Py_XDECREF(text);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
+static int
+rules_flag(PyObject *dict, const char *key, bool *flag)
+{
+    PyObject *value = PyDict_GetItemString(dict, key);
+    if (value == NULL) {
+        return 0;
+    }
+    int truth = PyObject_IsTrue(value);
+    if (truth >= 0) {
+        *flag = truth != 0;
+    }
+    return truth < 0 ? -1 : 0;
+}
+
+static int
+rules_number(PyObject *dict, const char *key, uint32_t *number, bool *found)
+{
+    PyObject *value = PyDict_GetItemString(dict, key);
+    if (value == NULL || value == Py_None) {
+        return 0;
+    }
+    unsigned long read = PyLong_AsUnsignedLong(value);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    *number = read > UINT32_MAX ? UINT32_MAX : (uint32_t)read;
+    *found = true;
+    return 0;
+}
+
+int
+kc_filter_read_rules(PyObject *dict, struct kc_code_rules *rules)
+{
+    bool found = false;
+    bool limited = false;
+    bool user_repr = rules->options.user_repr != 0;
+    bool self_fields = rules->options.self_fields != 0;
+    uint32_t locals = rules->locals;
+    struct kc_value_limits *limits = &rules->options.limits;
+    if (rules_flag(dict, "values", &rules->values) < 0
+        || rules_flag(dict, "shallow", &rules->shallow) < 0
+        || rules_flag(dict, "user_repr", &user_repr) < 0
+        || rules_flag(dict, "self_fields", &self_fields) < 0
+        || rules_number(dict, "locals", &locals, &limited) < 0
+        || rules_number(dict, "max_depth", &rules->max_depth, &limited) < 0
+        || rules_number(dict, "depth", &limits->depth, &found) < 0
+        || rules_number(dict, "items", &limits->items, &found) < 0
+        || rules_number(dict, "text_bytes", &limits->text_bytes, &found) < 0
+        || rules_number(dict, "record_bytes", &limits->record_bytes, &found) < 0) {
+        return -1;
+    }
+    rules->locals = (uint8_t)locals;
+    rules->has_options = rules->has_options || found
+                         || user_repr != (rules->options.user_repr != 0)
+                         || self_fields != (rules->options.self_fields != 0);
+    rules->options.user_repr = user_repr;
+    rules->options.self_fields = self_fields;
+    if (rules->shallow) {
+        rules->max_depth = 0;
+    }
+    PyObject *names = PyDict_GetItemString(dict, "mask");
+    if (names != NULL && PyTuple_Check(names)) {
+        Py_XSETREF(rules->secret_names, Py_NewRef(names));
+    }
+    return 0;
+}
+
+/* What the filter says of the file as a whole: Py_True, Py_False, Py_None; borrowed, NULL
+ * with an exception. */
+static PyObject *
+filter_borrow_file_answer(struct kc_tracer *tracer, PyObject *path)
+{
+    PyObject *answer = PyDict_GetItemWithError(tracer->files, path);
+    if (answer != NULL || PyErr_Occurred()) {
+        return answer;
+    }
+    PyObject *asked = PyObject_CallOneArg(tracer->decide_file, path);
+    if (asked == NULL || PyDict_SetItem(tracer->files, path, asked) < 0) {
+        Py_XDECREF(asked);
+        return NULL;
+    }
+    Py_DECREF(asked); /* the dict has it */
+    return PyDict_GetItemWithError(tracer->files, path);
+}
+
+/* Ask about the function itself: -1 with an exception set. */
+static int
+filter_ask(struct kc_tracer *tracer, PyCodeObject *code, struct kc_decision *decision)
+{
+    PyObject *answer = PyObject_CallFunctionObjArgs(
+        tracer->decide, (PyObject *)code, code->co_filename,
+        decision->module != NULL ? decision->module : Py_None, decision->qualname, NULL);
+    if (answer == NULL) {
+        return -1;
+    }
+    int result = 0;
+    if (PyDict_Check(answer)) {
+        decision->keep = true;
+        result = kc_filter_read_rules(answer, &decision->rules);
+    }
+    else {
+        int truth = PyObject_IsTrue(answer);
+        decision->keep = truth == 1;
+        result = truth < 0 ? -1 : 0;
+    }
+    Py_DECREF(answer);
+    return result;
+}
+
+/* Code that was compiled by us (-c, -) is kept by identity, with its text. */
+static bool
+filter_is_ours(struct kc_tracer *tracer, PyCodeObject *code,
+               struct kc_decision *decision)
+{
+    if (PyDict_GET_SIZE(tracer->kept_codes) == 0) {
+        return false;
+    }
+    PyObject *key = PyLong_FromVoidPtr(code);
+    PyObject *source
+        = key != NULL ? PyDict_GetItemWithError(tracer->kept_codes, key) : NULL;
+    Py_XDECREF(key);
+    PyErr_Clear();
+    if (source == NULL) {
+        return false;
+    }
+    decision->source = source != Py_None ? Py_NewRef(source) : NULL;
+    decision->keep = true;
+    return true;
+}
+
+void
+kc_filter_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *code,
+                 struct kc_decision *decision)
+{
+    *decision = (struct kc_decision){.rules = tracer->default_rules};
+    Py_XINCREF(decision->rules.secret_names);
+    kc_code_names(code, frame, &decision->module, &decision->qualname);
+    if (filter_is_ours(tracer, code, decision)) {
+        return;
+    }
+    PyObject *file = filter_borrow_file_answer(tracer, code->co_filename);
+    if (file == Py_True || file == Py_False) {
+        decision->keep = file == Py_True;
+        return;
+    }
+    if (file == NULL || filter_ask(tracer, code, decision) < 0) {
+        decision->keep = false;
+        filter_failed(tracer);
+    }
+}

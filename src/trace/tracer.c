@@ -1,0 +1,418 @@
+/* tracer.c -- see tracer.h. */
+
+#define KC_COMPAT_FRAMES
+#include "compat.h"
+
+#include "trace/tracer.h"
+
+#include "plain/clock.h"
+#include "session/scope.h"
+#include "trace/capture.h"
+
+#define COST_SAMPLE 256u /* one record in so many is timed itself */
+
+/* ---- the stack ---- */
+
+/* The top leaves. Nothing of the program lives longer for our having held its frame. */
+static void
+stack_pop(struct kc_thread *thread)
+{
+    struct kc_entry *entry = kc_stack_top(&thread->stack);
+    PyFrameObject *frame = entry->frame;
+    thread->depth_limit = entry->depth_limit;
+    thread->stack.depth--;
+    Py_XDECREF(frame);
+}
+
+void
+kc_tracer_cut(struct kc_thread *thread, uint32_t keep)
+{
+    while (thread->stack.depth > keep) {
+        struct kc_entry *entry = kc_stack_top(&thread->stack);
+        if (!entry->unwritten) {
+            kc_stream_drop(&entry->stream->stream, &entry->open);
+            entry->stream->lost_pending++;
+        }
+        stack_pop(thread);
+    }
+}
+
+/* The entry of `frame` as the top of the stack; NULL where its beginning was not seen. */
+static inline struct kc_entry *
+stack_expect(struct kc_thread *thread, const PyFrameObject *frame)
+{
+    struct kc_entry *top = kc_stack_top(&thread->stack);
+    if (KC_LIKELY(top != NULL && top->frame == frame)) {
+        return top;
+    }
+    for (uint32_t i = thread->stack.depth; i-- > 0;) {
+        if (thread->stack.entries[i].frame == frame) {
+            kc_tracer_cut(thread, i + 1);
+            return &thread->stack.entries[i];
+        }
+    }
+    return NULL;
+}
+
+/* A new top for `frame`; NULL without memory. */
+static inline struct kc_entry *
+stack_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code)
+{
+    struct kc_entry *entry = kc_stack_push(&thread->stack);
+    if (KC_UNLIKELY(entry == NULL)) {
+        return NULL;
+    }
+    Py_XINCREF(frame);
+    *entry = (struct kc_entry){.frame = frame,
+                               .code = code,
+                               .stream = thread->stream,
+                               .depth_limit = thread->depth_limit};
+    return entry;
+}
+
+/* What a call says of those below it. */
+static inline void
+stack_limit(struct kc_thread *thread, const struct kc_code *code)
+{
+    if (KC_UNLIKELY(code->max_depth != UINT32_MAX)) {
+        uint64_t limit = (uint64_t)thread->stack.depth + code->max_depth;
+        if (limit < thread->depth_limit) {
+            thread->depth_limit = (uint32_t)limit;
+        }
+    }
+}
+
+/* ---- what stands before a record ---- */
+
+/* Marks and the task, where they changed: rare. */
+KC_COLD static void
+tracer_catch_up(struct kc_thread *thread, struct kc_thread_stream *stream,
+                uint64_t now_ns)
+{
+    if (stream->lost_pending != 0) {
+        (void)kc_capture_lost(thread, stream, now_ns);
+    }
+    if (stream->task != thread->task && stream == thread->stream) {
+        (void)kc_capture_task(thread, stream, now_ns);
+    }
+}
+
+static inline void
+tracer_prepare(struct kc_thread *thread, struct kc_thread_stream *stream,
+               uint64_t now_ns)
+{
+    if (KC_UNLIKELY(stream->lost_pending != 0
+                    || (stream->task != thread->task && stream == thread->stream))) {
+        tracer_catch_up(thread, stream, now_ns);
+    }
+}
+
+/* The record of the top's beginning is written, or the top is unknown to readers. */
+static inline void
+tracer_entered(struct kc_thread *thread, struct kc_entry *entry, bool written)
+{
+    if (KC_UNLIKELY(!written)) {
+        entry->unwritten = true;
+        kc_thread_lose(thread, entry->stream);
+    }
+}
+
+/* The record of the top's end is written, or it is lost and the stack cut. */
+static inline void
+tracer_left(struct kc_thread *thread, struct kc_entry *entry, bool written)
+{
+    if (KC_UNLIKELY(!written)) {
+        kc_stream_drop(&entry->stream->stream, &entry->open);
+        kc_thread_lose(thread, entry->stream);
+    }
+    stack_pop(thread);
+}
+
+/* ---- exceptions that CPython tells late ---- */
+
+/* The call left by an exception of unknown type; it may be seen later. */
+static void
+unknown_add(struct kc_thread *thread, const struct kc_entry *entry)
+{
+    if (thread->unknown_count == KC_UNKNOWN_MOST || entry->foreign) {
+        return;
+    }
+    thread->unknown[thread->unknown_count++]
+        = (struct kc_unknown){entry->frame, entry->code->code, entry->stream,
+                              entry->open.node};
+}
+
+static void
+unknown_tell(struct kc_thread *thread, PyObject *exception, const PyFrameObject *frame)
+{
+    for (uint32_t i = 0; i < thread->unknown_count; i++) {
+        struct kc_unknown *unknown = &thread->unknown[i];
+        if (unknown->frame == frame
+            && kc_frame_borrow_code(unknown->frame) == unknown->code) {
+            (void)kc_capture_handled(thread, unknown, exception, kc_clock_ns());
+            *unknown = thread->unknown[--thread->unknown_count];
+            return;
+        }
+    }
+}
+
+void
+kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
+{
+    PyObject *traceback = PyException_GetTraceback(exception);
+    while (traceback != NULL && thread->unknown_count != 0) {
+        PyTracebackObject *at = (PyTracebackObject *)traceback;
+        /* The traceback holds the frame, so its address is nobody else's. */
+        unknown_tell(thread, exception, at->tb_frame);
+        PyObject *next = Py_XNewRef((PyObject *)at->tb_next);
+        Py_DECREF(traceback);
+        traceback = next;
+    }
+    Py_XDECREF(traceback);
+    thread->unknown_count = 0; /* what it does not name was never seen again */
+}
+
+/* A kept call begins while exceptions are unknown: is one of them being handled? */
+KC_COLD static void
+tracer_look_for_handled(struct kc_thread *thread)
+{
+    PyObject *handled = kc_exc_handled();
+    if (handled != NULL) {
+        kc_tracer_resolve(thread, handled);
+        Py_DECREF(handled);
+    }
+    thread->unknown_count = 0;
+}
+
+/* ---- entering ---- */
+
+static void
+tracer_begin(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
+             uint64_t now_ns)
+{
+    struct kc_entry *entry = stack_enter(thread, frame, code);
+    if (entry == NULL) {
+        kc_thread_lose(thread, thread->stream);
+        return;
+    }
+    tracer_entered(thread, entry, kc_capture_call(thread, entry, now_ns));
+    stack_limit(thread, code);
+}
+
+/* A generator that yielded before goes on; `throws` by an exception. */
+KC_COLD static void
+tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
+             const struct kc_waiting *waiting, PyObject *exception, bool throws,
+             uint64_t now_ns)
+{
+    struct kc_entry *entry = stack_enter(thread, frame, code);
+    if (entry == NULL) {
+        kc_thread_lose(thread, thread->stream);
+        return;
+    }
+    bool same_trace = waiting != NULL && !waiting->unwritten
+                      && waiting->trace_number == entry->stream->trace->number;
+    bool written;
+    if (!same_trace) {
+        written = kc_capture_entered(thread, entry, now_ns);
+    }
+    else if (throws) {
+        written = kc_capture_throw(thread, entry, waiting, exception, now_ns);
+    }
+    else {
+        written = kc_capture_resume(thread, entry, waiting, now_ns);
+    }
+    tracer_entered(thread, entry, written);
+    stack_limit(thread, code);
+}
+
+static void
+tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
+                        struct kc_code *code, uint64_t now_ns)
+{
+    int lasti = kc_frame_lasti(frame);
+    bool fresh = lasti < 0 || (kc_code_exit_at(code, lasti) & KC_EXIT_START) != 0;
+    struct kc_waiting waiting;
+    bool known = kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
+    if (fresh) {
+        tracer_begin(thread, frame, code, now_ns);
+        return;
+    }
+    bool throws = KC_TELLS_THROW && (kc_code_exit_at(code, lasti) & KC_EXIT_RESUME) == 0;
+    if (throws && thread->tracer->sees_exceptions && known) {
+        if (!kc_waiting_add(&thread->session->waiting, &waiting)) {
+            known = false;
+        }
+        thread->pending = KC_PENDING_THROW;
+        thread->pending_ns = now_ns;
+        thread->pending_frame = frame;
+        thread->pending_code = code;
+        return;
+    }
+    tracer_go_on(thread, frame, code, known ? &waiting : NULL, NULL, throws, now_ns);
+}
+
+void
+kc_tracer_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code)
+{
+    if (KC_UNLIKELY(thread->stack.depth >= thread->depth_limit)) {
+        return;
+    }
+    uint64_t now_ns = kc_clock_ns();
+    thread->guard = KC_GUARD_RECORD;
+    if (KC_UNLIKELY(thread->pending != KC_PENDING_NONE)) {
+        kc_tracer_settle(thread);
+    }
+    if (KC_UNLIKELY(thread->unknown_count != 0)) {
+        tracer_look_for_handled(thread);
+    }
+    tracer_prepare(thread, thread->stream, now_ns);
+    if (KC_LIKELY(!code->suspends)) {
+        tracer_begin(thread, frame, code, now_ns);
+    }
+    else {
+        tracer_enter_suspending(thread, frame, code, now_ns);
+    }
+    if (KC_UNLIKELY(++thread->sample % COST_SAMPLE == 0)) {
+        /* A call and its return cost about the same. */
+        thread->session->own_ns += 2 * COST_SAMPLE * (kc_clock_ns() - now_ns);
+    }
+    thread->guard = KC_GUARD_FREE;
+}
+
+/* ---- leaving ---- */
+
+static void
+tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
+               uint64_t now_ns)
+{
+    struct kc_waiting waiting = {
+        .frame = entry->frame,
+        .code = entry->code->code,
+        .trace_number = entry->stream->trace->number,
+        .thread_number = thread->number,
+        .node = entry->open.node,
+        .began = entry->began,
+        .unwritten = entry->unwritten,
+    };
+    if (entry->foreign) {
+        waiting.thread_number = entry->foreign_thread;
+    }
+    (void)kc_waiting_add(&thread->session->waiting, &waiting);
+    if (entry->unwritten) {
+        stack_pop(thread);
+        return;
+    }
+    tracer_left(thread, entry, kc_capture_yield(thread, entry, value, now_ns));
+}
+
+static void
+tracer_raise(struct kc_thread *thread, struct kc_entry *entry, PyObject *exception,
+             uint64_t now_ns)
+{
+    if (entry->unwritten) {
+        stack_pop(thread);
+        return;
+    }
+    bool written = kc_capture_raise(thread, entry, exception, now_ns);
+    if (written && exception == NULL) {
+        unknown_add(thread, entry);
+    }
+    tracer_left(thread, entry, written);
+}
+
+static bool
+tracer_is_exception(const struct kc_code *code, PyFrameObject *frame,
+                    const PyObject *value)
+{
+    if (KC_LIKELY(value != NULL)) {
+#if KC_NONE_MAY_BE_EXCEPTION
+        if (KC_UNLIKELY(value == Py_None && code->exits != NULL)) {
+            return kc_code_exit_at(code, kc_frame_lasti(frame)) == KC_EXIT_OTHER;
+        }
+#else
+        (void)code;
+        (void)frame;
+#endif
+        return false;
+    }
+    return true;
+}
+
+void
+kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
+                PyObject *value)
+{
+    struct kc_entry *entry = stack_expect(thread, frame);
+    if (KC_UNLIKELY(entry == NULL)) {
+        return; /* it was running before tracing began, or is below a limit */
+    }
+    uint64_t now_ns = kc_clock_ns();
+    thread->guard = KC_GUARD_RECORD;
+    if (KC_UNLIKELY(thread->pending != KC_PENDING_NONE)) {
+        kc_tracer_settle(thread);
+        entry = stack_expect(thread, frame);
+        if (entry == NULL) {
+            thread->guard = KC_GUARD_FREE;
+            return;
+        }
+    }
+    tracer_prepare(thread, entry->stream, now_ns);
+    if (KC_UNLIKELY(tracer_is_exception(code, frame, value))) {
+        if (thread->tracer->sees_exceptions) {
+            thread->pending = KC_PENDING_UNWIND;
+            thread->pending_ns = now_ns;
+            thread->pending_frame = frame;
+        }
+        else {
+            tracer_raise(thread, entry, NULL, now_ns);
+        }
+    }
+    else if (code->suspends
+             && (kc_code_exit_at(code, kc_frame_lasti(frame)) & KC_EXIT_YIELD) != 0) {
+        tracer_suspend(thread, entry, value, now_ns);
+    }
+    else if (KC_UNLIKELY(entry->unwritten)) {
+        stack_pop(thread);
+    }
+    else {
+        tracer_left(thread, entry, kc_capture_return(thread, entry, value, now_ns));
+    }
+    thread->guard = KC_GUARD_FREE;
+}
+
+/* ---- exits and entries that wait for their exception ---- */
+
+static void
+tracer_finish_pending(struct kc_thread *thread, PyObject *exception)
+{
+    uint8_t pending = thread->pending;
+    thread->pending = KC_PENDING_NONE;
+    if (pending == KC_PENDING_UNWIND) {
+        struct kc_entry *entry = stack_expect(thread, thread->pending_frame);
+        if (entry != NULL) {
+            tracer_raise(thread, entry, exception, thread->pending_ns);
+        }
+        return;
+    }
+    struct kc_waiting waiting;
+    struct kc_code *code = thread->pending_code;
+    bool known = kc_waiting_take(&thread->session->waiting, thread->pending_frame,
+                                 code->code, &waiting);
+    tracer_go_on(thread, thread->pending_frame, code, known ? &waiting : NULL,
+                 exception, true, thread->pending_ns);
+}
+
+void
+kc_tracer_settle(struct kc_thread *thread)
+{
+    tracer_finish_pending(thread, NULL);
+}
+
+void
+kc_tracer_exception(struct kc_thread *thread, PyObject *exception)
+{
+    thread->guard = KC_GUARD_RECORD;
+    tracer_finish_pending(thread, exception);
+    thread->guard = KC_GUARD_FREE;
+}

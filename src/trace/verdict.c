@@ -1,0 +1,134 @@
+/* verdict.c -- see verdict.h. */
+
+#include "trace/verdict.h"
+
+#include "trace/filter.h"
+
+#define CODES_INITIAL 256u
+
+static Py_ssize_t verdict_index = -1;
+static uint64_t verdict_generation;
+static struct kc_tracer *verdict_tracer;
+
+/* A code object dies: so does what we know of it. Its index is not used again, so that no
+ * record can mean another function; the table grows by eight bytes. */
+static void
+verdict_forget(void *extra)
+{
+    uint64_t word = (uint64_t)(uintptr_t)extra;
+    struct kc_tracer *tracer = verdict_tracer;
+    uint64_t index = word >> KC_VERDICT_INDEX_SHIFT;
+    if (tracer == NULL || index == 0 || index >= tracer->code_count
+        || !kc_verdict_is_current(tracer, word)) {
+        return;
+    }
+    kc_code_free(tracer->codes[index]);
+    tracer->codes[index] = NULL;
+}
+
+Py_ssize_t
+kc_verdict_request_index(void)
+{
+    if (verdict_index < 0) {
+        verdict_index = kc_code_extra_request(verdict_forget);
+        if (verdict_index < 0) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "no code extra slot is left: too many tools use them");
+        }
+    }
+    return verdict_index;
+}
+
+void
+kc_verdict_use(struct kc_tracer *tracer)
+{
+    verdict_tracer = tracer;
+}
+
+uint64_t
+kc_verdict_next_generation(void)
+{
+    do {
+        verdict_generation = (verdict_generation + KC_VERDICT_GENERATION_STEP)
+                             & KC_VERDICT_GENERATION_MASK;
+    } while (verdict_generation == 0); /* 0 is a code object never seen */
+    return verdict_generation;
+}
+
+/* An index for `about`; 0 without memory. */
+static uint64_t
+verdict_add_code(struct kc_tracer *tracer, struct kc_code *about)
+{
+    if (tracer->code_count == tracer->code_capacity) {
+        uint32_t capacity
+            = tracer->code_capacity == 0 ? CODES_INITIAL : tracer->code_capacity * 2;
+        struct kc_code **codes
+            = PyMem_RawRealloc(tracer->codes, capacity * sizeof *codes);
+        if (codes == NULL) {
+            return 0;
+        }
+        tracer->codes = codes;
+        tracer->code_capacity = capacity;
+    }
+    if (tracer->code_count == 0) {
+        tracer->codes[tracer->code_count++] = NULL; /* index 0 is none */
+    }
+    tracer->codes[tracer->code_count] = about;
+    return tracer->code_count++;
+}
+
+/* Define the kept `code` and file what is known of it; 0 where that fails. */
+static uint64_t
+verdict_define(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *code,
+               const struct kc_decision *decision)
+{
+    struct kc_definitions *definitions = tracer->session->definitions;
+    struct kc_code_facts facts = {
+        .file = kc_definitions_file(definitions, code->co_filename, decision->source),
+        .code = code,
+        .qualname = decision->qualname,
+        .module = decision->module,
+        .argument_count = kc_code_argument_count(code),
+        .self_kind = kc_code_self_kind(code, decision->qualname),
+    };
+    uint64_t number = kc_definitions_code(definitions, &facts);
+    if (number == 0) {
+        return 0;
+    }
+    struct kc_code *about
+        = kc_code_new(code, frame, number, &decision->rules, tracer->mask);
+    uint64_t index = about != NULL ? verdict_add_code(tracer, about) : 0;
+    if (index == 0) {
+        kc_code_free(about);
+    }
+    return index;
+}
+
+uint64_t
+kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *code)
+{
+    struct kc_exc pending = kc_exc_save();
+    struct kc_decision decision;
+    uint64_t word = tracer->generation;
+    kc_filter_decide(tracer, frame, code, &decision);
+    if (decision.keep) {
+        uint64_t index = verdict_define(tracer, frame, code, &decision);
+        if (index != 0) {
+            word |= 1 | index << KC_VERDICT_INDEX_SHIFT;
+            tracer->kept_count++;
+        }
+        else {
+            kc_session_error(tracer->session, "a function could not be defined");
+        }
+    }
+    else {
+        tracer->skipped_count++;
+    }
+    kc_decision_clear(&decision);
+    if (kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word) < 0) {
+        PyErr_Clear();
+        word = tracer->generation; /* it cannot be remembered: leave it */
+    }
+    kc_exc_restore(pending);
+    return word;
+}

@@ -1,0 +1,60 @@
+/* verdict.h -- keep or skip, once per code object, on the code object itself.
+ *
+ * The code's extra word, an untagged integer:
+ *
+ *     bits 0-7    a keep bit per filter set
+ *     bit  8      plugins watch this code
+ *     bits 12-31  generation of the filter sets; another one: decide again
+ *     bits 32-63  index of the kept code's struct kc_code, 0 for none
+ *
+ * Threads: GIL or lock.
+ * Owns:    the word, and through it the struct kc_code, freed with the code object.
+ * Fails:   a code object for which nothing can be decided is skipped.
+ */
+
+#ifndef KC_VERDICT_H
+#define KC_VERDICT_H
+
+#include "compat.h"
+
+#include "trace/tracer.h"
+
+#define KC_VERDICT_KEEP_MASK UINT64_C(0xff)
+#define KC_VERDICT_PLUGIN UINT64_C(0x100)
+#define KC_VERDICT_GENERATION_MASK UINT64_C(0xfffff000)
+#define KC_VERDICT_GENERATION_STEP UINT64_C(0x1000)
+#define KC_VERDICT_INDEX_SHIFT 32
+
+/* Look the word up. No allocation, no Python, no lock. */
+static inline uint64_t
+kc_verdict_probe(const struct kc_tracer *tracer, PyCodeObject *code)
+{
+    return (uint64_t)kc_code_extra_get(code, tracer->extra_index);
+}
+
+static inline bool
+kc_verdict_is_current(const struct kc_tracer *tracer, uint64_t word)
+{
+    return (word & KC_VERDICT_GENERATION_MASK) == tracer->generation;
+}
+
+static inline struct kc_code *
+kc_verdict_code(const struct kc_tracer *tracer, uint64_t word)
+{
+    return tracer->codes[word >> KC_VERDICT_INDEX_SHIFT];
+}
+
+/* Ask the filter, remember the answer. Runs once per code object, and Python in it. */
+KC_COLD uint64_t kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame,
+                                   PyCodeObject *code);
+
+/* The index of the code's extra word, one for the interpreter; -1 with an exception. */
+Py_ssize_t kc_verdict_request_index(void);
+
+/* The tracer whose code objects are freed with theirs; NULL when it is over. */
+void kc_verdict_use(struct kc_tracer *tracer);
+
+/* A generation that no word has yet. */
+uint64_t kc_verdict_next_generation(void);
+
+#endif
