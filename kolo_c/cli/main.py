@@ -1,0 +1,130 @@
+"""``kolo-c``: find the command, run it, say what went wrong.
+
+Only the module of the chosen command is imported: ``kolo-c run`` must bring no more
+into the program's process than it needs.
+
+Threads: the main one. Owns: nothing. Fails: KoloError becomes a message and exit code
+1, or 2 for wrong usage; anything else passes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from kolo_c._version import __version__
+from kolo_c.cli.command import Command, Splitting
+from kolo_c.errors import KoloError
+from kolo_c.settings import nearest
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+# The help of `kolo-c` alone imports no command; a test compares these with them.
+COMMANDS = {
+    "run": "Run a Python program and record what it does.",
+    "list": "List the traces that are stored.",
+    "show": "Show a trace: its calls as a tree.",
+    "dump": "Print every record of a trace as JSON lines.",
+    "config": "Print the settings in force and where each comes from.",
+    "explain": "Say which rule keeps or skips a function, or masks a name.",
+    "doctor": "Say what is installed, and what would stop tracing here.",
+}
+
+
+def load_command(name: str) -> Command:
+    """The command of this name."""
+    module = importlib.import_module(f"kolo_c.cli.{name}")
+    command: Command = module.COMMAND
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``kolo-c`` with these words, or those of the process; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except KoloError as error:
+        print(f"kolo-c: error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        if error.name == "usage":
+            return EXIT_USAGE
+        return getattr(error, "exit_code", EXIT_ERROR)
+    except BrokenPipeError:
+        # The reader went away (`kolo-c dump | head`). The interpreter must not try to
+        # flush what is left when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        if len(words) > 1 and words[0] == "help":
+            return _dispatch([words[1], "--help"])
+        print(_help())
+        return 0 if words else EXIT_USAGE
+    if words[0] in ("-V", "--version"):
+        print(f"kolo-c {__version__}")
+        return 0
+    name, rest = words[0], words[1:]
+    if name not in COMMANDS:
+        raise _unknown(name)
+    command = load_command(name)
+    parser = build_parser(command)
+    program: list[str] = []
+    if isinstance(command, Splitting):
+        rest, program = command.split(rest)
+    args = parser.parse_args(rest)
+    if isinstance(command, Splitting):
+        args.program = program
+    return command.run(args)
+
+
+def build_parser(command: Command) -> argparse.ArgumentParser:
+    """The parser of one command; its docstring is the help."""
+    parser = argparse.ArgumentParser(
+        prog=f"kolo-c {command.name}",
+        description=_text_of(command),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.configure(parser)
+    return parser
+
+
+def _text_of(command: Command) -> str:
+    import inspect  # noqa: PLC0415 - dataclasses has imported it already
+
+    return inspect.cleandoc(type(command).__doc__ or "")
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: kolo-c COMMAND [options]",
+        "",
+        "Records what a Python program did, and shows it.",
+        "",
+        *(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()),
+        "",
+        "kolo-c COMMAND --help has the options; kolo-c --version the version.",
+    ]
+    return "\n".join(lines)
+
+
+def _unknown(name: str) -> KoloError:
+    if name.startswith("-"):
+        message = f"unknown option {name}"
+        hint = "Options come after the command; kolo-c --help lists the commands."
+    elif os.path.exists(name) or name.endswith(".py"):
+        message = f"{name} is not a command"
+        hint = f"To record it: kolo-c run {name}"
+    else:
+        message = f"unknown command {name!r}"
+        found = nearest(name, COMMANDS)
+        hint = f"Did you mean kolo-c {found}? " if found else ""
+        hint += f"Commands: {', '.join(COMMANDS)}."
+    return KoloError(message, hint, slug="usage")

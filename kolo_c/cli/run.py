@@ -1,0 +1,172 @@
+"""``kolo-c run``: record a program, and say afterwards what was recorded.
+
+Nothing third-party is imported here: this process is the program's.
+
+Threads: the main one. Owns: the session, from the program's first line to the last exit
+handler: ours was registered before the program's own and so is called after them.
+Fails: RunError, ConfigError, TracerError, before the program begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import os
+import sys
+from collections.abc import Sequence
+from types import CodeType
+
+from kolo_c.cli.closing import closing_lines
+from kolo_c.cli.options import add_config_options, load_config
+from kolo_c.config import Config
+from kolo_c.filter import Filter
+from kolo_c.project import Project
+from kolo_c.runner import run
+from kolo_c.session import Session, Summary
+from kolo_c.target import Target, parse_target
+
+# Options with a value of their own, for finding where the program's words begin.
+_VALUED = frozenset(
+    "--name --hook --core --locals --split --include --ignore --set".split()
+)
+
+
+class Run:
+    """Run a Python program and record what it does.
+
+    usage: kolo-c run [options] script.py [arguments]
+           kolo-c run [options] -m module [arguments]
+           kolo-c run [options] -c code [arguments]
+           kolo-c run [options] -           (the program comes from stdin)
+           kolo-c run [options] COMMAND     (a Python program on PATH, such as pytest)
+
+    Options come before the program; what follows it is the program's. The program
+    behaves as under python, which may stand before it. After it has ended, one line on
+    stderr says what was recorded and how to see it.
+    """
+
+    name = "run"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        parser.usage = "kolo-c run [options] script.py | -m module | -c code | - [args]"
+        parser.add_argument(
+            "--quiet", "-q", action="store_true", help="No line after the program."
+        )
+        parser.add_argument(
+            "--show", action="store_true", help="Show the tree of calls at the end."
+        )
+        parser.add_argument("--name", metavar="TEXT", help="The trace's name.")
+        add_config_options(parser)
+
+    def split(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
+        at = 0
+        while at < len(words):
+            word = words[at]
+            if word == "--":
+                return list(words[:at]), list(words[at + 1 :])
+            # -m, -c and - name the program, as does anything that is no option.
+            if not word.startswith("-") or word[:2] in ("-m", "-c") or word == "-":
+                break
+            at += 2 if word in _VALUED else 1
+        return list(words[:at]), list(words[at:])
+
+    def run(self, args: argparse.Namespace) -> int:
+        target = parse_target(args.program)
+        project, loaded = load_config(args, target.start)
+        config = loaded.require()
+        chosen = Filter(config, project, loaded.origins)
+        session = Session(
+            config,
+            project,
+            chosen,
+            name=args.name or target.name,
+            argv=target.argv,
+            problems=project.notes,
+        )
+        recorder = _Recorder(session, target, config, project, chosen, args.show)
+        return run(target, recorder)
+
+
+class _Recorder:
+    """Starts the session with the program and ends it after its last exit handler."""
+
+    def __init__(
+        self,
+        session: Session,
+        target: Target,
+        config: Config,
+        project: Project,
+        chosen: Filter,
+        show: bool,
+    ) -> None:
+        self._session = session
+        self._target = target
+        self._config = config
+        self._project = project
+        self._filter = chosen
+        self._show = show
+        self._error: BaseException | None = None
+        self._pid = os.getpid()
+
+    def begin(self, code: CodeType | None) -> None:
+        self._session.start()
+        atexit.register(self._finish)
+        if code is not None and code.co_filename.startswith("<"):
+            self._session.keep_code(code)
+
+    def did_not_compile(self) -> None:
+        if not self._config.quiet:
+            _say(
+                [
+                    f"nothing was recorded: {self._target.name} is not valid Python. "
+                    "Correct what is said above and run it again."
+                ]
+            )
+
+    def failed(self, error: BaseException) -> None:
+        self._error = error
+
+    def _finish(self) -> None:
+        """The last exit handler. What fails here must not reach the program's end."""
+        error, self._error = self._error, None
+        try:
+            summary = self._session.stop("exit", error)
+        except Exception as problem:
+            if os.getpid() == self._pid:
+                _say([f"the trace could not be closed: {problem}"])
+            return
+        # A forked child that ends in the usual way comes by here as well.
+        if os.getpid() == self._pid:
+            self._report(summary)
+
+    def _report(self, summary: Summary) -> None:
+        try:
+            sys.stdout.flush()
+        except Exception:
+            pass  # the interpreter says so in a moment
+        if not self._config.quiet:
+            _say(closing_lines(summary, self._target.name, self._project, self._filter))
+        if self._show and summary.calls:
+            _show_tree(summary, self._project)
+
+
+def _show_tree(summary: Summary, project: Project) -> None:
+    # The program has ended: what show imports disturbs nobody any more.
+    from kolo_c.cli.main import main  # noqa: PLC0415
+
+    os.environ["KOLO_C_PATH"] = str(project.store)
+    main(["show", summary.trace_id])
+
+
+def _say(lines: Sequence[str]) -> None:
+    stream = sys.stderr if sys.stderr is not None else sys.__stderr__
+    try:
+        for line in lines:
+            print(f"kolo-c: {line}", file=stream)
+        if stream is not None:
+            stream.flush()
+    except Exception:
+        pass  # the program closed it, or its reader went away
+
+
+COMMAND = Run()
