@@ -25,18 +25,29 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
+#define KC_STORE_STATEMENTS 16
+
 struct kc_store {
     struct sqlite3 *db;
-    struct sqlite3_stmt *statements[16];
-    void *zstd;      /* ZSTD_CCtx */
-    uint8_t *buffer; /* for compressed blocks */
+    struct sqlite3_stmt *statements[KC_STORE_STATEMENTS]; /* row.h; made when needed */
+    void *zstd;                                           /* ZSTD_CCtx */
+    uint8_t *buffer; /* for compressed blocks, and for closes and opens */
     size_t buffer_bytes;
     char *path;
-    int compress; /* zstd level; 0 stores raw */
+    int compress;         /* zstd level, 1 unless set after opening; 0 stores raw */
+    uint64_t block_count; /* inserted; all three count what is rolled back, too */
     uint64_t stored_bytes;
     uint64_t mask_count; /* secrets masked in sources */
+    int error_code;      /* SQLite's extended code of the last failure */
     char error[256];
 };
+
+/* <directory>/<process id>-<segment>.db, owned by the caller (free()); NULL where there
+ * is no memory. */
+char *kc_store_path(const char *directory, const char *process_id, uint64_t segment);
+
+/* Remove a segment that nobody has open. */
+void kc_store_remove(const char *path);
 
 /* Open or create the segment at `path`. `schema` is the text of schema.sql, executed in
  * a new file; `version` is its number: another one in an existing file is KC_STORE with
@@ -49,7 +60,8 @@ KC_MUST_CHECK enum kc_status
 kc_store_process(struct kc_store *store, const char *id, uint64_t segment, uint32_t pid,
                  uint64_t started_ns, uint64_t started_utc_ns, const char *info);
 
-/* How the process ended, and the clocks read together. */
+/* How the process ended (the first to say so is right), and the clocks read together.
+ */
 KC_MUST_CHECK enum kc_status kc_store_process_end(struct kc_store *store,
                                                   uint64_t ended_ns, const char *cause);
 KC_MUST_CHECK enum kc_status kc_store_anchor(struct kc_store *store, uint64_t anchor_ns,
@@ -60,27 +72,38 @@ KC_MUST_CHECK enum kc_status kc_store_commit(struct kc_store *store);
 void kc_store_rollback(struct kc_store *store);
 
 /* Save bytes [from, to) of a definitions block. Raises nothing in the block itself:
- * `saved` is set by the caller after the commit. */
+ * `saved` is set by the caller after the commit. Bytes that cannot be read as
+ * definitions are saved as they are; KC_CORRUPT only where the range lies outside the
+ * block. */
 KC_MUST_CHECK enum kc_status kc_store_definitions(struct kc_store *store,
                                                   const struct kc_block *block,
                                                   uint32_t from, uint32_t to);
 
-/* Save a block of records with its header. A block that is there already is left. */
+/* Save a block of records with its header. A block that is there already is left.
+ * KC_CORRUPT where the header's counts lead outside the block. */
 KC_MUST_CHECK enum kc_status kc_store_block(struct kc_store *store,
                                             const struct kc_block *block);
 
-/* Everything of trace `number` ended with the process: running becomes `status`. */
+/* What still runs ended with the process: those traces become `interrupted`. */
 KC_MUST_CHECK enum kc_status kc_store_interrupt(struct kc_store *store,
                                                 uint64_t ended_ns, const char *cause);
 
-/* Copy process, traces, threads, definitions, files and sources of `from` into this
- * (new) segment: what rotation carries over. */
+/* Copy process, threads, definitions, files and sources of `from` into this (new)
+ * segment, in a transaction of its own: what rotation carries over. Of the traces those
+ * that run are copied and the thousand that ended last, whose blocks may still be on
+ * their way; definitions of traces stay behind, or segments of a process that serves
+ * requests would grow without bound. */
 KC_MUST_CHECK enum kc_status kc_store_carry(struct kc_store *store,
                                             const struct kc_store *from);
+
+/* One number from `sql` (0 where there is no row, or NULL). */
+KC_MUST_CHECK enum kc_status kc_store_ask(struct kc_store *store, const char *sql,
+                                          uint64_t *number);
 
 /* Bytes on disk: main file and WAL. */
 uint64_t kc_store_size(const struct kc_store *store);
 
+/* Of the last failure; empty where there was none. */
 const char *kc_store_error(const struct kc_store *store);
 
 /* Close; the last connection folds the WAL into the file. */

@@ -4,7 +4,9 @@
  * and knows no Python. It batches what it finds into transactions, renews the clock
  * anchor with each, rotates the segment when it has grown past `segment_max_bytes`, and
  * gives blocks back to the pool after the commit. On an error it keeps the batch and
- * tries again, less and less often, until it works or the writer is told to stop.
+ * tries again, less and less often, until it works or the writer is told to stop. What
+ * it gives up then stays where it is, in batch, queue and mapping: the next start goes
+ * on with it, or a recovery finds it.
  *
  * Threads: start, stop, abandon from one at a time; the statistics are atomic.
  * Owns:    thread and store, between start and stop.
@@ -16,10 +18,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "plain/mapping.h"
 #include "plain/queue.h"
 #include "plain/store.h"
+
+#define KC_WRITER_BATCH_BLOCKS 64u /* 4 MiB a transaction, before compression */
 
 struct kc_writer {
     struct kc_mapping *mapping; /* borrowed, as all until `store` */
@@ -27,7 +32,7 @@ struct kc_writer {
     const char *directory; /* segments are <directory>/<process id>-<n>.db */
     const char *process_id;
     const char *schema;
-    const char *info;
+    const char *info; /* JSON */
     int schema_version;
     int compress;
     uint64_t segment_max_bytes;
@@ -38,7 +43,23 @@ struct kc_writer {
     uint64_t segment;
     pthread_t thread;
     int running;
-    pthread_mutex_t lock; /* guards `error_text` */
+    pthread_mutex_t
+        lock; /* guards `error_text`; with `wake`, the pause after an error */
+    pthread_cond_t wake;
+    int stopping;              /* under `lock` */
+    uint64_t stop_deadline_ns; /* under `lock` */
+
+    /* The thread's own, or nobody's while it does not run. */
+    struct kc_block *batch[KC_WRITER_BATCH_BLOCKS];
+    uint32_t batch_count;
+    struct kc_block *definitions; /* the log's next block; borrowed */
+    uint32_t definitions_to;      /* its bytes that the transaction takes */
+    uint64_t flush;               /* ticket to report when the batch is saved */
+    bool pending;                 /* there is a batch to save */
+    uint64_t rotate_bytes;        /* size of the segment that lets it rotate */
+    uint64_t disk_checked_ns;
+    uint64_t cpu_base_ns; /* of earlier runs of the thread */
+
     char error_text[256]; /* of the last failure */
 
     _Atomic int failing; /* 1 while the last transaction has not succeeded */
@@ -47,7 +68,8 @@ struct kc_writer {
     _Atomic uint64_t raw_bytes;
     _Atomic uint64_t stored_bytes;
     _Atomic uint64_t cpu_ns; /* of the writer thread, renewed with each transaction */
-    _Atomic uint64_t dropped_blocks; /* given up when told to stop while failing */
+    _Atomic uint64_t mask_count;     /* secrets masked in sources */
+    _Atomic uint64_t dropped_blocks; /* unsaved when the thread was last stopped */
 };
 
 /* Open the first segment and save the process's row; no thread yet. The fields above
@@ -55,13 +77,17 @@ struct kc_writer {
 KC_MUST_CHECK enum kc_status
 kc_writer_open(struct kc_writer *writer, uint64_t started_ns, uint64_t started_utc_ns);
 
+/* Start the thread; the queue is open from now on. */
 KC_MUST_CHECK enum kc_status kc_writer_start(struct kc_writer *writer);
 
-/* Save what is queued and end the thread; while failing, give up at `deadline_ns`. The
- * store stays open (start may follow, as around a fork). Call without the GIL. */
+/* Save what is queued and end the thread; while failing, give up at `deadline_ns` with
+ * KC_TIMEOUT and the rest counted in `dropped_blocks`. The queue is closed, the store
+ * stays open (start may follow, as around a fork). Call without the GIL. */
 enum kc_status kc_writer_stop(struct kc_writer *writer, uint64_t deadline_ns);
 
-/* After stop: how the process ended, and close the segment. */
+/* After stop: how the process ended, and close the segment. Where blocks are unsaved
+ * but a recovery can find them in the mapping (which must stay, then), KC_TIMEOUT, and
+ * the end is left for the recovery to tell. */
 enum kc_status kc_writer_close(struct kc_writer *writer, uint64_t ended_ns,
                                const char *cause);
 
