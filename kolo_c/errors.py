@@ -1,4 +1,4 @@
-"""What can go wrong for the person at the keyboard: one class per kind, with a next step.
+"""What can go wrong for a person at the keyboard: one class per kind, and what to do.
 
 A ``kolo-c`` command raises these; its main function prints ``kolo-c: message`` and the
 hint, and exits with 1. Code that runs inside a traced program never lets one out.

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from kolo_c.cli.screen import Line
 from kolo_c.cli.units import duration, plural
+from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight, is_source
-from kolo_c.model.tree import Node
+from kolo_c.model.node import Node
 from kolo_c.store import records as r
 from kolo_c.store.reader import Trace
 from kolo_c.store.text import harmless, shorten, value_text
@@ -22,6 +23,8 @@ DIM = "dim"
 NAME = "cyan"
 ERROR = "red"
 VALUE = ""
+ARGUMENTS = "default"
+"""Their parts of a line are the first to be shortened."""
 TIME = "green"
 
 _LIMITS = {1: "values are left out from here on", 2: "busy functions are only counted"}
@@ -57,12 +60,18 @@ class Labels:
 
     def name(self, node: Node) -> str:
         """What ``node`` is called."""
+        if node.begin is None and node.code is None:
+            fetch_begin(self.trace.stream(node.thread), node)
         if node.code is not None:
             return harmless(self.trace.definitions.code(node.code).qualname)
         if isinstance(node.begin, r.Region):
             return harmless(node.begin.name)
         if isinstance(node.begin, r.Plugin):
             return harmless(self.trace.definitions.plugin(node.begin.plugin).label)
+        if isinstance(node.begin, (r.Note, r.Log)):
+            return harmless(node.begin.text)
+        if isinstance(node.begin, r.MarkRecord):
+            return self._mark(node.begin)
         return "(beginning not recorded)"
 
     def place(self, node: Node) -> str:
@@ -95,7 +104,7 @@ class Labels:
             where = f"{node.continues or '?'}.{node.number}"
             return [("↻ ", DIM), *parts, (f" goes on (began as {where})", DIM)]
         if isinstance(node.begin, r.Call):
-            parts.append((self._arguments(node.begin), VALUE))
+            parts.append((self._arguments(node.begin), ARGUMENTS))
         elif isinstance(node.begin, r.Entered):
             parts.append((" (was running already)", DIM))
         elif isinstance(node.begin, r.Region):
@@ -196,7 +205,9 @@ class Labels:
         """The line of the caller from which ``node`` was called."""
         caller = node.parent
         while caller is not None and caller.code is None:
-            caller = caller.parent
+            fetch_begin(self.trace.stream(caller.thread), caller)
+            if caller.code is None:
+                caller = caller.parent
         if node.site is None or caller is None or caller.code is None:
             return None
         return self.trace.definitions.line(caller.code, node.site)

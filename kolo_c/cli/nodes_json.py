@@ -9,7 +9,7 @@ from typing import Any
 
 from kolo_c.cli.labels import Labels
 from kolo_c.model.exceptions import flight, is_source
-from kolo_c.model.tree import Node
+from kolo_c.model.node import Node
 from kolo_c.store import records as r
 from kolo_c.store.definitions import Code, Definitions
 from kolo_c.store.jsonable import Json, value_json
@@ -80,7 +80,7 @@ def fields_json(record: r.Record, definitions: Definitions) -> Object:
         return {"text": record.text, "values": value(record.values)}
     if isinstance(record, r.Log):
         return {
-            "level": value(record.level),
+            "log_level": value(record.level),
             "logger": value(record.logger),
             "text": record.text,
         }

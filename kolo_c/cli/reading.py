@@ -5,6 +5,7 @@ Threads: one at a time. Owns: nothing. Fails: KoloError.
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from dataclasses import dataclass
@@ -57,3 +58,23 @@ def warn_of_errors(store: Store) -> None:
         print(f"kolo-c: {error.message}", file=sys.stderr)
         if error.hint:
             print(f"        {error.hint}", file=sys.stderr)
+
+
+def natural(text: str) -> int:
+    """For argparse: a number from 0."""
+    return _number(text, 0)
+
+
+def positive(text: str) -> int:
+    """For argparse: a number from 1."""
+    return _number(text, 1)
+
+
+def _number(text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from {least} up")
+    return number

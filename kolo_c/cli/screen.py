@@ -25,7 +25,7 @@ class Screen:
         if width is None and self.terminal:
             self.width = max(shutil.get_terminal_size((100, 40)).columns, 40)
         self._console: Any = None
-        self._plain = not _can_encode(file)
+        self.plain = not _can_encode(file)
         if (
             self.terminal
             and not os.environ.get("NO_COLOR")
@@ -35,13 +35,13 @@ class Screen:
 
     def line(self, parts: Line) -> None:
         """Write one line, cut to the width."""
-        parts = [(self._encodable(text), style) for text, style in parts]
+        parts = [(self.encodable(text), style) for text, style in parts]
         if self.width is not None:
-            parts = cut(parts, self.width, "..." if self._plain else "…")
+            parts = cut(parts, self.width, "..." if self.plain else "…")
         if self._console is None:
             self.file.write("".join(text for text, _ in parts).rstrip() + "\n")
             return
-        from rich.text import Text  # a file or a pipe does without
+        from rich.text import Text  # noqa: PLC0415 - a pipe does without
 
         text = Text(no_wrap=True, end="")
         for part, style in parts:
@@ -52,8 +52,9 @@ class Screen:
         """Write one line of one style."""
         self.line([(text, style)])
 
-    def _encodable(self, text: str) -> str:
-        if not self._plain:
+    def encodable(self, text: str) -> str:
+        """``text`` in what the file can encode."""
+        if not self.plain:
             return text
         for char, ascii_text in _ASCII.items():
             text = text.replace(char, ascii_text)
@@ -63,7 +64,7 @@ class Screen:
 
 def console(file: TextIO, width: int | None) -> Any:
     """A rich console that writes to ``file``."""
-    from rich.console import Console  # only where there is something to be coloured
+    from rich.console import Console  # noqa: PLC0415 - only for colours and tables
 
     return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
 

@@ -6,49 +6,18 @@ Threads: one at a time. Owns: nothing after run(). Fails: KoloError.
 from __future__ import annotations
 
 import argparse
-import fnmatch
-import json
 import sys
-from dataclasses import dataclass
 from typing import TextIO
 
-from kolo_c.cli.empty import why_empty
-from kolo_c.cli.header import header_json, header_lines
-from kolo_c.cli.labels import DIM, TIME, Labels
-from kolo_c.cli.nodes_json import node_json
-from kolo_c.cli.reading import open_store, read_address, warn_of_errors
-from kolo_c.cli.screen import Line, Screen, cut
-from kolo_c.cli.units import plural
-from kolo_c.errors import TraceNotFound
-from kolo_c.model.tree import (
-    Node,
-    TreeBuilder,
-    Wanted,
-    build,
-    build_below,
-    fetch_end,
-    walk,
+from kolo_c.cli.reading import (
+    natural,
+    open_store,
+    positive,
+    read_address,
+    warn_of_errors,
 )
-from kolo_c.store.reader import Store, Stream, Trace
-from kolo_c.store.text import harmless, value_text
-from kolo_c.store import records as r
-
-SCREEN_LINES = 100
-FILE_LINES = 10_000
-_DEEPEST_INDENT = 30
-_TIME_WIDTH = 10
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to show."""
-
-    depth: int | None = None
-    function: str | None = None
-    thread: str | None = None
-    max_lines: int | None = None
-    """None: as many as fit the file; 0: all."""
-    width: int | None = None
+from kolo_c.cli.view import FILE_LINES, SCREEN_LINES, Options, View
+from kolo_c.store.reader import Store
 
 
 class ShowCommand:
@@ -65,7 +34,7 @@ class ShowCommand:
         """Declare the arguments."""
         parser.add_argument("trace", nargs="?", metavar="TRACE", help="see above")
         parser.add_argument(
-            "--depth", type=_positive, metavar="N", help="show N levels of calls"
+            "--depth", type=positive, metavar="N", help="show N levels of calls"
         )
         parser.add_argument(
             "--function",
@@ -78,13 +47,13 @@ class ShowCommand:
         )
         parser.add_argument(
             "--max-lines",
-            type=_natural,
+            type=natural,
             metavar="N",
             help=f"stop after N lines, 0 for never (default: {SCREEN_LINES} on a "
             f"terminal, else {FILE_LINES:,})",
         )
         parser.add_argument(
-            "--width", type=_positive, metavar="N", help="cut lines after N characters"
+            "--width", type=positive, metavar="N", help="cut lines after N characters"
         )
         parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -115,272 +84,7 @@ def print_tree(
     trace_id: str | None = None,
     file: TextIO | None = None,
     *,
-    options: Options = Options(),
+    options: Options | None = None,
 ) -> None:
     """Write the tree of a trace to ``file`` (stdout), as ``kolo-c show`` does."""
-    View(store.trace(trace_id), options).write(file or sys.stdout)
-
-
-class View:
-    """One trace on its way to a screen."""
-
-    def __init__(self, trace: Trace, options: Options) -> None:
-        self.trace = trace
-        self.options = options
-        self.labels = Labels(trace)
-        self.builders: list[tuple[Stream, TreeBuilder | None]] = []
-        self._node: int | None = None
-        self._streams = _choose(trace, options.thread)
-
-    def start_at(self, thread: int, node: int) -> None:
-        """Show node ``node`` and what is below it alone."""
-        self._streams = [self.trace.stream(thread)]
-        self._node = node
-
-    def write(self, file: TextIO) -> None:
-        """Write header and trees."""
-        screen = Screen(file, self.options.width)
-        limit = self._limit(SCREEN_LINES if screen.terminal else FILE_LINES)
-        self._build(limit)
-        for line in header_lines(self.trace, self._raised()):
-            screen.line(line)
-        if not any(stream.last_node for stream in self.trace.streams):
-            screen.text("")
-            for reason in why_empty(self.trace):
-                for line in _wrapped(reason, screen.width):
-                    screen.text(line)
-            return
-        left = limit
-        for stream, builder in self.builders:
-            screen.text("")
-            screen.line(self._headline(stream))
-            if builder is None:
-                screen.text(f"… cut: --thread {stream.ordinal} shows it", DIM)
-                continue
-            left = self._write_tree(screen, builder, left)
-
-    def write_json(self, file: TextIO) -> None:
-        """Write header and nodes, node by node."""
-        self._build(self._limit(0))
-        header = json.dumps(header_json(self.trace))
-        file.write(f'{{"trace": {header},\n"nodes": [')
-        separator = "\n"
-        for stream, builder in self.builders:
-            for node in walk(builder.roots) if builder is not None else ():
-                fetch_end(stream, node)
-                found = {"thread": stream.ordinal, **node_json(node, self.labels)}
-                file.write(separator + json.dumps(found))
-                separator = ",\n"
-        file.write("\n]}\n")
-
-    def _limit(self, default: int) -> int | None:
-        lines = default if self.options.max_lines is None else self.options.max_lines
-        return lines or None
-
-    def _build(self, limit: int | None) -> None:
-        left = limit
-        for stream in self._streams:
-            if left is not None and left <= 0:
-                self.builders.append((stream, None))
-                continue
-            builder = self._build_one(stream, left)
-            self.builders.append((stream, builder))
-            if left is not None:
-                left -= builder.shown
-        _join_threads([builder for _, builder in self.builders if builder is not None])
-
-    def _build_one(self, stream: Stream, limit: int | None) -> TreeBuilder:
-        if self._node is not None:
-            below = build_below(stream, self._node, max_nodes=limit)
-            if below is None:
-                raise TraceNotFound(
-                    f"{self.trace.id} has no node {stream.ordinal}.{self._node}",
-                    f"The nodes of thread {stream.ordinal} go from 1 to "
-                    f"{stream.last_node}.",
-                )
-            return below
-        return build(
-            stream,
-            max_nodes=None if limit is None else limit + 1,
-            max_level=self.options.depth,
-            wanted=self._wanted(),
-        )
-
-    def _wanted(self) -> Wanted | None:
-        pattern = self.options.function
-        if pattern is None:
-            return None
-        names: dict[str, bool] = {}
-
-        def wanted(node: Node) -> bool:
-            if node.continues is not None or node.begin is None:
-                return False
-            name = self.labels.name(node)
-            if name not in names:
-                short = name.rpartition(".")[2]
-                names[name] = pattern in (name, short) or (
-                    fnmatch.fnmatchcase(name, pattern)
-                )
-            return names[name]
-
-        return wanted
-
-    def _raised(self) -> str:
-        """How many exceptions there were, as far as the blocks were read."""
-        count = 0
-        whole = True
-        for _, builder in self.builders:
-            if builder is None:
-                whole = False
-                continue
-            whole = whole and builder.finished and not builder.hid_blocks
-            count += builder.exceptions
-        more = "" if whole and len(self.builders) == len(self.trace.streams) else "+"
-        return f"{count:,}{more} exception{'' if count == 1 and not more else 's'}"
-
-    def _headline(self, stream: Stream) -> Line:
-        nodes = plural(stream.last_node, "node")
-        name = harmless(stream.name)
-        return [(f"thread {stream.ordinal} ", DIM), (name, "bold"), (f"  {nodes}", DIM)]
-
-    def _write_tree(
-        self, screen: Screen, builder: TreeBuilder, left: int | None
-    ) -> int | None:
-        stream = builder.stream
-        digits = max(len(str(stream.last_node)), 3)
-        written = 0
-        for node in walk(builder.roots):
-            if left is not None and written >= left:
-                self._write_rest(screen, stream, node.number, digits)
-                return 0
-            fetch_end(stream, node)
-            screen.line(self._node_line(node, digits, screen.width))
-            written += 1
-            if self._node == node.number and node.level == 1:
-                self._write_details(screen, node, digits)
-            if node.hidden and not node.children:
-                indent = " " * (digits + 2 + 2 * min(node.level, _DEEPEST_INDENT))
-                below = plural(node.hidden, "node")
-                address = self._address(stream, node.number)
-                screen.text(f"{indent}… {below} below: kolo-c show {address}", DIM)
-        if not written:
-            screen.text(f"{' ' * digits}  no call is called so", DIM)
-        elif not builder.finished and self._node is None:
-            first = stream.blocks[builder.next_block].first_node
-            self._write_rest(screen, stream, first, digits)
-        return None if left is None else left - written
-
-    def _write_rest(
-        self, screen: Screen, stream: Stream, number: int, digits: int
-    ) -> None:
-        more = f"{stream.last_node - number + 1:,} more of {stream.last_node:,} nodes"
-        if number <= 0 or self.options.function or self._node is not None:
-            more = "more"
-        address = self._address(stream, max(number, 1))
-        screen.text(
-            f"{' ' * digits}  … {more}: --max-lines 0 shows all, --depth and --function "
-            f"less, kolo-c show {address} one",
-            DIM,
-        )
-
-    def _address(self, stream: Stream, number: int) -> str:
-        node = f"{number}" if stream.ordinal == 1 else f"{stream.ordinal}.{number}"
-        return f"{harmless(self.trace.id)[-6:]}/{node}"
-
-    def _node_line(self, node: Node, digits: int, width: int | None) -> Line:
-        number = str(node.number) if node.number else ""
-        indent = "  " * min(node.level - 1, _DEEPEST_INDENT)
-        if node.level - 1 > _DEEPEST_INDENT:
-            indent += f"[{node.level}] "
-        left: Line = [
-            (f"{number:>{digits}}  ", DIM),
-            (indent, ""),
-            *self.labels.line(node),
-        ]
-        time = self.labels.time(node)
-        place = self.labels.place(node)
-        if width is None:
-            return [*left, (f"  {time}" if time else "", TIME), (f"  {place}", DIM)]
-        place_width = min(28, width // 4)
-        if len(place) > place_width:
-            place = "…" + place[-(place_width - 1) :]
-        room = width - _TIME_WIDTH - place_width - 4
-        left = cut(left, max(room, 20), "…")
-        gap = " " * max(room - sum(len(text) for text, _ in left), 0)
-        right = f"{time:>{_TIME_WIDTH}}"
-        return [*left, (gap + "  ", ""), (right, TIME), (f"  {place}", DIM)]
-
-    def _write_details(self, screen: Screen, node: Node, digits: int) -> None:
-        """Arguments and locals, one a line, where a single node was asked for."""
-        if node.code is None:
-            return
-        code = self.trace.definitions.code(node.code)
-        rows: list[tuple[str, str, object]] = []
-        if isinstance(node.begin, r.Call):
-            pairs = zip(code.arguments, node.begin.arguments, strict=False)
-            rows.extend(("argument", name, value) for name, value in pairs)
-        if isinstance(node.end, (r.Return, r.Raise)):
-            pairs = zip(code.locals, node.end.locals, strict=False)
-            rows.extend(("local", name, value) for name, value in pairs)
-        site = self.labels.site_line(node)
-        if site is not None:
-            rows.append(("called in", f"line {site}", None))
-        margin = " " * (digits + 6)
-        for what, name, value in rows:
-            text = "" if what == "called in" else f" = {self._long(value)}"
-            screen.line([(f"{margin}{what} ", DIM), (harmless(name) + text, "")])
-
-    def _long(self, value: object) -> str:
-        return value_text(value, self.trace.definitions, 400)
-
-
-def _choose(trace: Trace, wanted: str | None) -> list[Stream]:
-    if wanted is None:
-        return trace.streams
-    if wanted.isdigit():
-        return [trace.stream(int(wanted))]
-    found = [stream for stream in trace.streams if stream.name == wanted]
-    if found:
-        return found
-    names = ", ".join(harmless(stream.name) for stream in trace.streams)
-    raise TraceNotFound(
-        f"{trace.id} has no thread named '{harmless(wanted)}'", f"It has: {names}"
-    )
-
-
-def _join_threads(builders: list[TreeBuilder]) -> None:
-    """Let calls that went on in another thread have the end that they had there."""
-    by_number = {builder.stream.number: builder for builder in builders}
-    for builder in builders:
-        for thread, number, stand_in in builder.foreign:
-            home = by_number.get(thread)
-            node = home.nodes.get(number) if home is not None else None
-            if node is not None and node.is_open and not stand_in.is_open:
-                node.end, node.end_kind = stand_in.end, stand_in.end_kind
-                node.end_ns = stand_in.end_ns
-                node.suspended_since = None
-        for record in builder.foreign_handled:
-            home = by_number.get(record.thread or 0)
-            node = home.nodes.get(record.raised) if home is not None else None
-            if node is not None:
-                node.handled = record.exception
-
-
-def _wrapped(text: str, width: int | None) -> list[str]:
-    import textwrap  # only for a trace without anything in it
-
-    return textwrap.wrap(text, width or 88) or [""]
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    View(store.trace(trace_id), options or Options()).write(file or sys.stdout)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kolo_c.model.tree import Node
+from kolo_c.model.node import Node
 from kolo_c.store.values import Raised, Value
 
 

@@ -1,8 +1,8 @@
 """Records become a tree of nodes, by the stack rules of the wire format.
 
-A builder takes a stream's blocks in order, or any of them: where it begins in the middle
-the header says which calls are open, and those it has not seen stand in as nodes without
-a beginning. A generator is one node; what it calls in later resumes joins its children.
+A builder takes a stream's blocks in order, or any of them: where it begins in the
+middle the header says which calls are open, and those it has not seen stand in as nodes
+without a beginning. A generator is one node; what it calls in later resumes joins its children.
 
 Threads: one at a time. Owns: the nodes. Fails: StoreError from the reader; records that
 contradict each other are counted in ``unmatched``.
@@ -10,88 +10,15 @@ contradict each other are counted in ``unmatched``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from typing import Any
 
+from kolo_c.model.ends import fill_ends
+from kolo_c.model.node import UNKNOWN, Node
 from kolo_c.store import records as r
 from kolo_c.store.reader import Stream
-from kolo_c.store.values import Raised, Value
-from kolo_c.wire import END_KINDS, Kind, Mark
-
-UNKNOWN = 0
-"""The number of a node that stands in for one that was lost."""
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A call, or whatever else has a number; or a mark, which has none.
-
-    ``begin`` is None where its first record was not read. ``continues`` is set on a
-    stand-in for a call that began elsewhere and was resumed here.
-    """
-
-    thread: int
-    number: int
-    level: int
-    parent: Node | None
-    begin: r.Record | None
-    code: int | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
-    end: r.Record | None = None
-    end_kind: int | None = None
-    end_sequence: int | None = None
-    lost_end: bool = False
-    continues: int | None = None
-    """The ordinal of the thread in which a stand-in's call began."""
-    site: int | None = None
-    task: int = 0
-    caller: Node | None = None
-    """Who stood below it on the stack when it last ran."""
-    children: list[Node] = field(default_factory=list)
-    hidden: int = 0
-    """Nodes below that were not kept."""
-    resumed: int = 0
-    suspended_ns: int = 0
-    suspended_since: int | None = None
-    handled: Value = None
-    """The exception that left it, where that was seen only later."""
-    kept: bool = True
-
-    @property
-    def kind(self) -> Kind | None:
-        """What began it; None where that was not read."""
-        return self.begin.kind if self.begin is not None else None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether no end of it is known."""
-        return self.end_kind is None and not self.lost_end
-
-    @property
-    def duration_ns(self) -> int | None:
-        """From its start to its end, suspensions included; None where not known."""
-        if self.start_ns is None or self.end_ns is None:
-            return None
-        return max(self.end_ns - self.start_ns, 0)
-
-    def exception(self) -> Value:
-        """The exception that left it; None where none did, or where it is not known."""
-        end = self.end
-        if isinstance(end, (r.Raise, r.RegionEnd, r.PluginEnd)) and (
-            end.exception is not None
-        ):
-            return end.exception
-        return self.handled
-
-    @property
-    def left_by_exception(self) -> bool:
-        """Whether an exception ended it."""
-        if self.end_kind == Kind.RAISE:
-            return True
-        ended = isinstance(self.end, (r.RegionEnd, r.PluginEnd))
-        return ended and self.exception() is not None
-
+from kolo_c.store.values import Raised
+from kolo_c.wire import Kind, Mark
 
 Wanted = Callable[[Node], bool]
 
@@ -154,6 +81,11 @@ class TreeBuilder:
         """Let block ``index`` be the next."""
         self.next_block = index
         self._position(index, jumped=True)
+
+    def fill_ends(self) -> None:
+        """Take the ends of open calls from the headers of blocks that were not read."""
+        first = 0 if self.hid_blocks else self.next_block
+        fill_ends(self.stream, self.nodes.values(), first)
 
     def apply(self, record: r.Record) -> None:
         """Take one record."""
@@ -363,7 +295,7 @@ class TreeBuilder:
             self._keep(node)
 
 
-_APPLY: dict[Kind, Callable[[TreeBuilder, r.Record], None]] = {
+_APPLY: dict[Kind, Callable[[TreeBuilder, Any], None]] = {
     Kind.CALL: TreeBuilder.on_call,
     Kind.RETURN: TreeBuilder.on_end,
     Kind.RAISE: TreeBuilder.on_raise,
@@ -380,7 +312,7 @@ _APPLY: dict[Kind, Callable[[TreeBuilder, r.Record], None]] = {
     Kind.PLUGIN: TreeBuilder.on_begin,
     Kind.PLUGIN_END: TreeBuilder.on_end,
     Kind.MARK: TreeBuilder.on_mark,
-}  # type: ignore[dict-item]
+}
 
 
 def build(
@@ -398,7 +330,7 @@ def build(
     builder = TreeBuilder(stream, max_level=max_level, wanted=wanted)
     while not builder.finished and (max_nodes is None or builder.shown < max_nodes):
         builder.step()
-    fill_ends(builder)
+    builder.fill_ends()
     return builder
 
 
@@ -416,64 +348,5 @@ def build_below(
         node = builder.roots[0] if builder.roots else None
         if node is None or not node.is_open:
             break
-    fill_ends(builder)
+    builder.fill_ends()
     return builder if builder.roots else None
-
-
-def fill_ends(builder: TreeBuilder) -> None:
-    """Take the ends of open calls from the headers of the blocks that were not read."""
-    pending = {
-        node.number: node
-        for node in builder.nodes.values()
-        if node.is_open and node.number and node.continues in (None, node.thread)
-    }
-    if not pending:
-        return
-    first = 0 if builder._max_level is not None else builder.next_block
-    for close in builder.stream.closes_from(first):
-        node = pending.get(close.node)
-        if node is None or (node.start_ns is not None and close.end_ns < node.start_ns):
-            continue
-        node.end_ns = close.end_ns
-        node.end_kind = close.kind
-        node.end_sequence = close.sequence
-        del pending[close.node]
-        if not pending:
-            return
-
-
-def fetch_end(stream: Stream, node: Node) -> None:
-    """Get the record that ended ``node`` from the block that its header named."""
-    if node.end is not None or node.end_sequence is None:
-        return
-    for index, block in enumerate(stream.blocks):
-        if block.sequence == node.end_sequence:
-            node.end = _ending_record(stream, index, node.number)
-            return
-
-
-def _ending_record(stream: Stream, index: int, number: int) -> r.Record | None:
-    stack = stream.opens_at(index)
-    for record in stream.decode(index).records:
-        kind = record.kind
-        if kind in (Kind.CALL, Kind.ENTERED, Kind.REGION, Kind.PLUGIN):
-            stack.append(record.node)
-        elif isinstance(record, (r.Resume, r.Throw)):
-            own = record.thread is None or record.thread == stream.number
-            stack.append(record.resumed if own else UNKNOWN)
-        elif kind == Kind.YIELD or kind in END_KINDS:
-            top = stack.pop() if stack else UNKNOWN
-            if top == number and kind in END_KINDS:
-                return record
-        elif isinstance(record, r.MarkRecord) and record.depth is not None:
-            del stack[record.depth :]
-    return None
-
-
-def walk(roots: list[Node]) -> Iterator[Node]:
-    """The nodes below and with ``roots``, parents first; deep trees are welcome."""
-    pending = list(reversed(roots))
-    while pending:
-        node = pending.pop()
-        yield node
-        pending.extend(reversed(node.children))

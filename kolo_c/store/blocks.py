@@ -39,7 +39,8 @@ class Block:
     start_depth: int
     least_depth: int
     definition: int
-    bytes: int
+    size: int
+    """Of its records, in bytes, before compression."""
     full: bool
     """False: still being filled, so its opens are not known."""
     fetch_data: Callable[[], bytes]

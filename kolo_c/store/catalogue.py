@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from kolo_c.errors import StoreError, TraceNotFound
@@ -125,7 +126,7 @@ def shortest_endings(ids: list[str]) -> dict[str, int]:
     """For each id, how many of its last characters tell it from the others."""
     backwards = sorted(set(ids), key=lambda id: id[::-1])
     lengths = dict.fromkeys(backwards, SHORTEST_ENDING)
-    for one, other in zip(backwards, backwards[1:], strict=False):
+    for one, other in pairwise(backwards):
         length = _common_ending(one, other) + 1
         lengths[one] = max(lengths[one], length)
         lengths[other] = max(lengths[other], length)

@@ -237,7 +237,7 @@ def _definition(fields: list[Value]) -> Any:
 def _int(value: Value) -> int:
     if value.__class__ is not int:
         raise ValueError("a number was expected")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _maybe_int(value: Value) -> int | None:
@@ -247,7 +247,7 @@ def _maybe_int(value: Value) -> int | None:
 def _str(value: Value) -> str:
     if value.__class__ is not str:
         raise ValueError("a text was expected")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _maybe_str(value: Value) -> str | None:

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,12 +186,8 @@ class Process:
 
     def _add_pieces(self, definitions: Definitions, segment: Segment) -> None:
         for first, sequence, start in segment.definition_pieces():
-            definitions.add(
-                first,
-                lambda sequence=sequence, start=start: segment.definition_data(
-                    sequence, start
-                ),
-            )
+            fetch = partial(segment.definition_data, sequence, start)
+            definitions.add(first, fetch)
 
     def _unsaved(self) -> list[Any]:
         return unsaved_definitions(self.copy) if self.copy is not None else []
@@ -201,7 +198,7 @@ class Process:
         if self.copy is not None:  # few traces, and blocks may stand in both
             for number in totals:
                 for block in self.blocks(number):
-                    _count(totals, number, block.nodes, block.bytes, block.last_ns)
+                    _count(totals, number, block.nodes, block.size, block.last_ns)
             return totals
         for segment in self.segments:
             for number, sums in segment.sums().items():

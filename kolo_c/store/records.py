@@ -258,7 +258,7 @@ DAMAGE = (
 def _int(value: Value) -> int:
     if value.__class__ is not int or value < 0:
         raise ValueError("a number was expected")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _offset(value: Value) -> int | None:
@@ -268,7 +268,7 @@ def _offset(value: Value) -> int | None:
 def _str(value: Value) -> str:
     if value.__class__ is not str:
         raise ValueError("a text was expected")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _values(value: Value) -> Value:

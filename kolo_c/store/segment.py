@@ -181,13 +181,14 @@ class Segment:
         return None
 
     def _block(self, trace: int, tails: _Tails, row: tuple[Any, ...]) -> Block:
-        key, size = row[0], row[-1]
+        key, *columns, size = row
         return Block(
             trace,
-            *row[1:],
-            full=True,
-            fetch_data=lambda: self._data(key, size),
-            fetch_tail=lambda: tails.get(key),
+            *columns,
+            size,
+            True,
+            lambda: self._data(key, size),
+            lambda: tails.get(key),
         )
 
     def _data(self, key: int, size: int) -> bytes:
@@ -262,7 +263,7 @@ class Segment:
             raise self._error(error) from error
 
     def _typed(self, row: tuple[Any, ...], kinds: str) -> Any:
-        """``row``, if its columns are of these kinds; SQLite itself promises nothing."""
+        """``row``, if its columns are of these kinds; SQLite promises nothing."""
         for value, kind in zip(row, kinds, strict=True):
             if value is None and kind.isupper():
                 continue

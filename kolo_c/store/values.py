@@ -61,7 +61,7 @@ class CutBytes:
 
 @dataclass(frozen=True, slots=True)
 class CutItems:
-    """The first items of a container; ``tag`` 0 is a list, 20 a dict (key, value, …)."""
+    """The first items of a container; ``tag`` 0: a list, 20: a dict (key, value, …)."""
 
     tag: int
     length: int
@@ -278,19 +278,19 @@ def is_marked_tail(value: Value) -> bool:
 def _int(value: Value) -> int:
     if value.__class__ is not int:
         raise TypeError
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _str(value: Value) -> str:
     if value.__class__ is not str:
         raise TypeError
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _bytes(value: Value) -> bytes:
     if value.__class__ is not bytes:
         raise TypeError
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _optional(value: Value) -> int | None:

@@ -1,0 +1,80 @@
+"""First and last records of nodes, from blocks that the tree did not need.
+
+The headers of later blocks say when a call ended and how; the record that ended it, and
+the one that began it, are fetched one by one for what is shown.
+
+Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kolo_c.model.node import UNKNOWN, Node
+from kolo_c.store import records as r
+from kolo_c.store.reader import Stream
+from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
+
+
+def fill_ends(stream: Stream, nodes: Iterable[Node], index: int) -> None:
+    """Take the ends of those of ``nodes`` that are open from the headers of the blocks
+    from ``index`` on."""
+    pending = {
+        node.number: node
+        for node in nodes
+        if node.is_open and node.number and node.continues in (None, node.thread)
+    }
+    if not pending:
+        return
+    for close in stream.closes_from(index):
+        node = pending.get(close.node)
+        if node is None or (node.start_ns is not None and close.end_ns < node.start_ns):
+            continue
+        node.end_ns = close.end_ns
+        node.end_kind = close.kind
+        node.end_sequence = close.sequence
+        del pending[close.node]
+        if not pending:
+            return
+
+
+def fetch_end(stream: Stream, node: Node) -> None:
+    """Get the record that ended ``node`` from the block that its header named."""
+    if node.end is not None or node.end_sequence is None:
+        return
+    for index, block in enumerate(stream.blocks):
+        if block.sequence == node.end_sequence:
+            node.end = _ending_record(stream, index, node.number)
+            return
+
+
+def fetch_begin(stream: Stream, node: Node) -> None:
+    """Get the record that began ``node`` where it stands in a block not read for it."""
+    if node.begin is not None or node.number == UNKNOWN:
+        return
+    index = stream.find_block(node.number)
+    for record in stream.decode(index).records if index is not None else ():
+        if record.node == node.number:
+            node.begin = record
+            node.start_ns = record.ns
+            if isinstance(record, (r.Call, r.Entered)):
+                node.code = record.code
+            return
+
+
+def _ending_record(stream: Stream, index: int, number: int) -> r.Record | None:
+    stack = stream.opens_at(index)
+    for record in stream.decode(index).records:
+        kind = record.kind
+        if kind in PUSH_KINDS:
+            stack.append(record.node)
+        elif isinstance(record, (r.Resume, r.Throw)):
+            own = record.thread is None or record.thread == stream.number
+            stack.append(record.resumed if own else UNKNOWN)
+        elif kind == Kind.YIELD or kind in END_KINDS:
+            top = stack.pop() if stack else UNKNOWN
+            if top == number and kind in END_KINDS:
+                return record
+        elif isinstance(record, r.MarkRecord) and record.depth is not None:
+            del stack[record.depth :]
+    return None
