@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,14 +181,10 @@ def _marker_in(folder: Path) -> str:
 def standard_library() -> tuple[Path, ...]:
     """The folders of the standard library, as they are and as they resolve."""
     found: dict[Path, None] = {}
-    for name in ("stdlib", "platstdlib"):
-        text = sysconfig.get_path(name)
-        if text:
-            found[_normal(Path(text))] = None
-            found[_real(Path(text))] = None
-    # A frozen os has no __file__; elsewhere it is what was really imported.
-    if getattr(os, "__file__", None):
-        found[_real(Path(os.__file__)).parent] = None
+    # sysconfig would know as well, but brings its build data into the program.
+    library = Path(os.__file__).parent
+    found[_normal(library)] = None
+    found[_real(library)] = None
     return tuple(found)
 
 

@@ -1,9 +1,10 @@
 """Run a program as python would: argv, path, ``__main__``, exit code, tracebacks.
 
 What python itself can do is left to python: ``-m`` and folders go through runpy, a
-SystemExit passes through to the interpreter, an unhandled KeyboardInterrupt too, so that
-it ends the process by the signal. Threads and exit handlers run when the interpreter
-ends, as always; who records registers its own exit handler before, and so comes last.
+SystemExit passes through to the interpreter, an unhandled KeyboardInterrupt too, so
+that it ends the process by the signal. Threads and exit handlers run when the
+interpreter ends, as always; who records registers its own exit handler before, and so
+comes last.
 
 Threads: the main one. Owns: ``sys.modules["__main__"]``, ``sys.argv``, ``sys.path[0]``
 from ``run`` on. Fails: CannotOpen before anything was changed; later exceptions are
@@ -203,7 +204,7 @@ def _first_path(target: Target) -> str:
     if target.kind in (TargetKind.CODE, TargetKind.STDIN):
         return ""
     if target.kind is TargetKind.FOLDER:
-        return target.what
+        return _absolute(target.what)
     return os.path.dirname(os.path.realpath(target.what))
 
 
@@ -311,7 +312,13 @@ def _compile(source: bytes | str | CodeType, filename: str, target: Target) -> C
         source = textwrap.dedent(str(source))
     if isinstance(source, bytes) and sys.version_info >= (3, 11):
         _check_bytes(source, filename)
-    code: CodeType = compile(source, filename, "exec", dont_inherit=True)
+    try:
+        code: CodeType = compile(source, filename, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        if not error.msg.startswith("unknown encoding: "):
+            raise
+        message = error.msg.replace("unknown encoding", "encoding problem")
+        raise SyntaxError(message) from None
     if target.kind is TargetKind.CODE and sys.version_info >= (3, 13):
         import linecache  # noqa: PLC0415 - -c only
 

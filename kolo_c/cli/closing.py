@@ -79,8 +79,8 @@ def why_empty(name: str, project: Project, chosen: Filter) -> list[str]:
         lines.append(f"skipped, {_WORDS[kind]}: {', '.join(found.examples)}")
     example = next(iter(skipped.values())).examples[0]
     lines.append(
-        f"kolo-c explain {example} says why; kolo-c run --include PATTERN, or roots and "
-        "include_frames in the settings, keep more"
+        f"kolo-c explain {example} says why; kolo-c run --include PATTERN, or roots "
+        "and include_frames in the settings, keep more"
     )
     return lines
 
