@@ -1,0 +1,45 @@
+/* mask.h -- what must not reach the disk: secret names, and secrets by their shape.
+ *
+ * A name is secret when one of its whole word parts is in the list of words, or a run of
+ * parts is (`api_key`, `apiKey`, `API-KEY`, `x-api-key` all contain api, key), and no
+ * exception matches (`token_count`). A text is searched for shapes: provider keys,
+ * tokens (JWT), PEM private keys, URLs with credentials.
+ *
+ * Threads: built by one; afterwards read only, from any.
+ * Owns:    its copies of the words.
+ * Fails:   KC_NO_MEMORY.
+ */
+
+#ifndef KC_MASK_H
+#define KC_MASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plain/status.h"
+
+struct kc_mask;
+
+/* `words` and `exceptions`: `_`-joined lower-case parts, NUL-terminated, NULL at the end
+ * of the list. */
+KC_MUST_CHECK enum kc_status kc_mask_new(struct kc_mask **mask, const char *const *words,
+                                         const char *const *exceptions);
+void kc_mask_free(struct kc_mask *mask);
+
+/* Whether `name` (UTF-8) is secret; *rule (may be NULL) is the word that says so, borrowed
+ * from the mask, or the exception that saved it (then false is returned). */
+bool kc_mask_name(const struct kc_mask *mask, const char *name, size_t len,
+                  const char **rule);
+
+struct kc_mask_span {
+    size_t start;
+    size_t end;
+    const char *shape; /* static: "jwt", "aws-key", "url-credentials", … */
+};
+
+/* The first secret at or after `from` in `text`; false where there is none. Fast for
+ * texts without one: looks at candidates only. */
+bool kc_mask_find(const char *text, size_t len, size_t from, struct kc_mask_span *span);
+
+#endif

@@ -1,0 +1,420 @@
+/* mask_shapes.c -- kc_mask_find(): secrets that show by their shape. See mask.h.
+ *
+ * Every secret but a URL's password holds a run of ten or more characters without a
+ * space, which ordinary text seldom has. Looking at each tenth character first and
+ * going back from there skips most of a text; what is left is compared with prefixes.
+ */
+
+#include "plain/mask.h"
+
+#include <string.h>
+
+#define RUN_LEAST 10u
+#define TOKEN_LEAST 16u   /* no provider's token is shorter */
+#define URL_MAX_BYTES 256u /* of user and password together */
+#define PEM_MAX_BYTES 16384u
+#define PEM_LABEL_MAX_BYTES 48u
+
+enum {
+    C_ALNUM = 1,
+    C_UPPER = 2, /* A-Z 0-9 */
+    C_HEX = 4,
+    C_WORD = 8,   /* alphanumeric, `_` */
+    C_DASHED = 16, /* alphanumeric, `_`, `-` */
+    C_RUN = 32,   /* alphanumeric, `_ - . + / =` */
+    C_STOP = 64   /* ends a URL's authority */
+};
+
+static unsigned
+shape_class(unsigned char c)
+{
+    unsigned alnum = C_ALNUM | C_WORD | C_DASHED | C_RUN;
+    if (c >= '0' && c <= '9') {
+        return alnum | C_UPPER | C_HEX;
+    }
+    if (c >= 'a' && c <= 'z') {
+        return alnum | (c <= 'f' ? C_HEX : 0);
+    }
+    if (c >= 'A' && c <= 'Z') {
+        return alnum | C_UPPER | (c <= 'F' ? C_HEX : 0);
+    }
+    switch (c) {
+    case '_':
+        return C_WORD | C_DASHED | C_RUN;
+    case '-':
+        return C_DASHED | C_RUN;
+    case '/':
+        return C_RUN | C_STOP;
+    case '.':
+    case '+':
+    case '=':
+        return C_RUN;
+    case '?':
+    case '#':
+    case '"':
+    case '\'':
+    case '<':
+    case '>':
+    case '\\':
+    case '`':
+        return C_STOP;
+    default:
+        return c <= ' ' ? C_STOP : 0;
+    }
+}
+
+static bool
+shape_is_run(unsigned char c)
+{
+    /* One bit a character: this is the only test that ordinary text is put through. */
+    static const uint64_t bits[4] = {
+        UINT64_C(0x23ffe80000000000), /* + - . / 0-9 = */
+        UINT64_C(0x07fffffe87fffffe), /* A-Z _ a-z */
+        0,
+        0,
+    };
+    return (bits[c >> 6] >> (c & 63)) & 1;
+}
+
+struct prefix {
+    const char *text;
+    unsigned tail_least; /* characters after the prefix */
+    unsigned tail_class;
+    const char *shape;
+};
+
+/* Grouped by first character. */
+static const struct prefix PREFIXES[] = {
+    {"AKIA", 16, C_UPPER, "aws-key"},
+    {"ASIA", 16, C_UPPER, "aws-key"},
+    {"AIza", 35, C_DASHED, "google-key"},
+    {"AGE-SECRET-KEY-", 40, C_UPPER, "age-key"},
+    {"GOCSPX-", 20, C_DASHED, "google-key"},
+    {"SG.", 20, C_DASHED, "sendgrid-key"},
+    {"SK", 32, C_HEX, "twilio-key"},
+    {"dapi", 32, C_HEX, "databricks-token"},
+    {"dckr_pat_", 20, C_DASHED, "docker-token"},
+    {"dop_v1_", 40, C_HEX, "digitalocean-token"},
+    {"ghp_", 30, C_ALNUM, "github-token"},
+    {"gho_", 30, C_ALNUM, "github-token"},
+    {"ghu_", 30, C_ALNUM, "github-token"},
+    {"ghs_", 30, C_ALNUM, "github-token"},
+    {"ghr_", 30, C_ALNUM, "github-token"},
+    {"github_pat_", 22, C_WORD, "github-token"},
+    {"glpat-", 20, C_DASHED, "gitlab-token"},
+    {"glrt-", 20, C_DASHED, "gitlab-token"},
+    {"hf_", 30, C_ALNUM, "huggingface-token"},
+    {"hvs.", 24, C_DASHED, "vault-token"},
+    {"key-", 32, C_HEX, "mailgun-key"},
+    {"lin_api_", 32, C_ALNUM, "linear-key"},
+    {"npm_", 36, C_ALNUM, "npm-token"},
+    {"pypi-AgE", 16, C_DASHED, "pypi-token"},
+    {"rk_live_", 16, C_ALNUM, "stripe-key"},
+    {"rk_test_", 16, C_ALNUM, "stripe-key"},
+    {"rubygems_", 40, C_HEX, "rubygems-key"},
+    {"sk_live_", 16, C_ALNUM, "stripe-key"},
+    {"sk_test_", 16, C_ALNUM, "stripe-key"},
+    {"sk-ant-", 20, C_DASHED, "anthropic-key"},
+    {"sk-proj-", 20, C_DASHED, "openai-key"},
+    {"sk-", 20, C_ALNUM, "openai-key"},
+    {"sbp_", 40, C_HEX, "supabase-key"},
+    {"shpat_", 32, C_HEX, "shopify-token"},
+    {"shpss_", 32, C_HEX, "shopify-token"},
+    {"sq0atp-", 22, C_DASHED, "square-token"},
+    {"sq0csp-", 40, C_DASHED, "square-token"},
+    {"whsec_", 20, C_ALNUM, "stripe-key"},
+    {"xapp-", 20, C_DASHED, "slack-token"},
+    {"xkeysib-", 40, C_DASHED, "brevo-key"},
+    {"xoxa-", 10, C_DASHED, "slack-token"},
+    {"xoxb-", 10, C_DASHED, "slack-token"},
+    {"xoxe-", 10, C_DASHED, "slack-token"},
+    {"xoxp-", 10, C_DASHED, "slack-token"},
+    {"xoxr-", 10, C_DASHED, "slack-token"},
+    {"xoxs-", 10, C_DASHED, "slack-token"},
+    {"ya29.", 20, C_DASHED, "google-token"},
+};
+
+static const char PREFIX_STARTS[] = "AGSdghklnprswxye";
+
+struct text {
+    const char *bytes;
+    size_t len;
+};
+
+static bool
+shape_starts(const struct text *text, size_t at, const char *with)
+{
+    size_t len = strlen(with);
+    return len <= text->len - at && memcmp(text->bytes + at, with, len) == 0;
+}
+
+/* Where the characters of `class` from `at` on end. */
+static size_t
+shape_span(const struct text *text, size_t at, unsigned class)
+{
+    while (at < text->len && (shape_class((unsigned char)text->bytes[at]) & class) != 0) {
+        at++;
+    }
+    return at;
+}
+
+static bool
+shape_found(struct kc_mask_span *span, size_t start, size_t end, const char *shape)
+{
+    span->start = start;
+    span->end = end;
+    span->shape = shape;
+    return true;
+}
+
+/* header.payload[.signature]; the end may be cut off. */
+static bool
+shape_jwt(const struct text *text, size_t at, struct kc_mask_span *span)
+{
+    size_t dot = shape_span(text, at, C_DASHED);
+    if (dot - at < RUN_LEAST || dot == text->len || text->bytes[dot] != '.') {
+        return false;
+    }
+    size_t end = shape_span(text, dot + 1, C_DASHED);
+    if (end - dot <= RUN_LEAST) {
+        return false;
+    }
+    if (end < text->len && text->bytes[end] == '.') {
+        end = shape_span(text, end + 1, C_DASHED);
+    }
+    return shape_found(span, at, end, "jwt");
+}
+
+static bool
+shape_prefix(const struct text *text, size_t at, struct kc_mask_span *span)
+{
+    if (text->bytes[at] == 'e') {
+        return shape_starts(text, at, "eyJ") && shape_jwt(text, at, span);
+    }
+    for (size_t i = 0; i < sizeof PREFIXES / sizeof PREFIXES[0]; i++) {
+        const struct prefix *prefix = &PREFIXES[i];
+        if (prefix->text[0] != text->bytes[at] || !shape_starts(text, at, prefix->text)) {
+            continue;
+        }
+        size_t tail = at + strlen(prefix->text);
+        size_t end = shape_span(text, tail, prefix->tail_class);
+        if (end - tail >= prefix->tail_least) {
+            /* What follows in the same word belongs to it: better one too many. */
+            end = shape_span(text, end, C_DASHED);
+            if (prefix->text[0] == 'S' && end < text->len && text->bytes[end] == '.') {
+                end = shape_span(text, end + 1, C_DASHED); /* SG.id.secret */
+            }
+            return shape_found(span, at, end, prefix->shape);
+        }
+    }
+    return false;
+}
+
+/* Whether [start, end) has digits or mixed case: a token rather than a word. */
+static bool
+shape_is_random(const struct text *text, size_t start, size_t end)
+{
+    bool lower = false;
+    for (size_t i = start; i < end; i++) {
+        char c = text->bytes[i];
+        if ((c >= '0' && c <= '9') || c == '=' || (lower && c >= 'A' && c <= 'Z')) {
+            return true;
+        }
+        lower = lower || (c >= 'a' && c <= 'z');
+    }
+    return false;
+}
+
+/* Whether `word`, given in lower case, stands before `at`. */
+static bool
+shape_follows(const struct text *text, size_t at, const char *word)
+{
+    size_t len = strlen(word);
+    if (len > at) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text->bytes[at - len + i];
+        if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != word[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* `Bearer …`, `Basic …`, and a bot's `123456789:…`. */
+static bool
+shape_by_context(const struct text *text, size_t start, size_t end,
+                 struct kc_mask_span *span)
+{
+    if (start > 0 && text->bytes[start - 1] == ':' && end - start >= 35) {
+        size_t digits = start - 1;
+        while (digits > 0 && text->bytes[digits - 1] >= '0'
+               && text->bytes[digits - 1] <= '9') {
+            digits--;
+        }
+        size_t count = start - 1 - digits;
+        return count >= 8 && count <= 10
+               && shape_found(span, digits, end, "telegram-token");
+    }
+    if (start == 0 || text->bytes[start - 1] != ' '
+        || !shape_is_random(text, start, end)) {
+        return false;
+    }
+    if (end - start >= TOKEN_LEAST && shape_follows(text, start, "bearer ")) {
+        return shape_found(span, start, end, "bearer-token");
+    }
+    return shape_follows(text, start, "basic ")
+           && shape_found(span, start, end, "basic-credentials");
+}
+
+/* A PEM private key whose `-----BEGIN` ends at `end`: up to the end of its END line. */
+static bool
+shape_pem(const struct text *text, size_t end, struct kc_mask_span *span)
+{
+    static const char mark[] = "PRIVATE KEY-----";
+    size_t start = end - strlen("-----BEGIN");
+    size_t label = end;
+    size_t label_end = text->len - end < PEM_LABEL_MAX_BYTES ? text->len
+                                                              : end + PEM_LABEL_MAX_BYTES;
+    while (label < label_end && !shape_starts(text, label, mark)) {
+        label++;
+    }
+    if (label == label_end) {
+        return false;
+    }
+    size_t limit = text->len - start < PEM_MAX_BYTES ? text->len : start + PEM_MAX_BYTES;
+    for (size_t at = label + sizeof mark - 1; at < limit; at++) {
+        if (text->bytes[at] == 'P' && shape_starts(text, at, mark)) {
+            return shape_found(span, start, at + sizeof mark - 1, "private-key");
+        }
+    }
+    return shape_found(span, start, limit, "private-key"); /* its end is cut off */
+}
+
+static bool
+shape_in_run(const struct text *text, size_t start, size_t end,
+             struct kc_mask_span *span)
+{
+    static const char begin[] = "-----BEGIN";
+    size_t begin_len = sizeof begin - 1;
+    if (end - start >= TOKEN_LEAST) {
+        for (size_t at = start; at + TOKEN_LEAST <= end; at++) {
+            unsigned before = 0;
+            if (at > start) {
+                before = shape_class((unsigned char)text->bytes[at - 1]);
+            }
+            if ((before & C_ALNUM) == 0
+                && memchr(PREFIX_STARTS, text->bytes[at], sizeof PREFIX_STARTS - 1)
+                       != NULL
+                && shape_prefix(text, at, span)) {
+                return true;
+            }
+        }
+    }
+    if (memcmp(text->bytes + end - begin_len, begin, begin_len) == 0) {
+        return shape_pem(text, end, span);
+    }
+    return shape_by_context(text, start, end, span);
+}
+
+/* The next run of RUN_LEAST characters or more at or after *start. */
+static bool
+shape_next_run(const struct text *text, size_t *start, size_t *end)
+{
+    size_t at = *start;
+    while (text->len - at >= RUN_LEAST) {
+        size_t i = at + RUN_LEAST;
+        while (i > at && shape_is_run((unsigned char)text->bytes[i - 1])) {
+            i--;
+        }
+        if (i > at) {
+            at = i; /* text[i - 1] is no part of a run */
+            continue;
+        }
+        *start = at;
+        *end = shape_span(text, at + RUN_LEAST, C_RUN);
+        return true;
+    }
+    return false;
+}
+
+/* The password between `://user:` and the `@` at `at`. */
+static bool
+shape_url_at(const struct text *text, size_t from, size_t at, struct kc_mask_span *span)
+{
+    size_t colon = 0;
+    size_t i = at;
+    size_t least = at > URL_MAX_BYTES ? at - URL_MAX_BYTES : 0;
+    while (i > least) {
+        unsigned char c = (unsigned char)text->bytes[i - 1];
+        if ((shape_class(c) & C_STOP) != 0) {
+            break;
+        }
+        if (c == ':') {
+            colon = i;
+        }
+        i--;
+    }
+    if (i < 3 || colon == 0 || colon == at || colon < from
+        || memcmp(text->bytes + i - 3, "://", 3) != 0) {
+        return false;
+    }
+    /* A password may hold `@`: the last one before the authority's end counts. */
+    for (size_t next = at + 1; next < text->len && next - at < URL_MAX_BYTES; next++) {
+        if ((shape_class((unsigned char)text->bytes[next]) & C_STOP) != 0) {
+            break;
+        }
+        if (text->bytes[next] == '@') {
+            at = next;
+        }
+    }
+    return shape_found(span, colon, at, "url-credentials");
+}
+
+static bool
+shape_url(const struct text *text, size_t from, struct kc_mask_span *span)
+{
+    size_t at = from;
+    while (at < text->len) {
+        const char *sign = memchr(text->bytes + at, '@', text->len - at);
+        if (sign == NULL) {
+            return false;
+        }
+        at = (size_t)(sign - text->bytes);
+        if (shape_url_at(text, from, at, span)) {
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
+bool
+kc_mask_find(const char *bytes, size_t len, size_t from, struct kc_mask_span *span)
+{
+    struct text text = {bytes, len};
+    struct kc_mask_span url;
+    if (from >= len || len - from < 8) { /* a://:b@ is the shortest there is */
+        return false;
+    }
+    bool has_url = shape_url(&text, from, &url);
+    size_t start = from;
+    size_t end = from;
+    while (shape_next_run(&text, &start, &end)) {
+        if (has_url && url.start <= start) {
+            break;
+        }
+        if (shape_in_run(&text, start, end, span)) {
+            if (has_url && url.start < span->start) {
+                break;
+            }
+            return true;
+        }
+        start = end;
+    }
+    if (has_url) {
+        *span = url;
+    }
+    return has_url;
+}

@@ -1,0 +1,198 @@
+/* value_secret.c -- see value_state.h. Which names are secret, and which strings were
+ * under one: both by hash, so that no secret and no object of the program is kept.
+ *
+ * The hashes are those that Python keeps in str and bytes anyway; the slots are called on
+ * str and bytes themselves, so that no __hash__ of a subclass runs.
+ */
+
+#include "trace/value_state.h"
+
+#define NAME_LEN_MAX 128   /* a longer key is no name */
+#define SECRET_LEN_LEAST 6 /* shorter ones would mask half of the program's words */
+#define SECRET_ITEMS_MAX 32
+
+enum { NAME_EMPTY = 0, NAME_PLAIN = 1, NAME_SECRET = 2 };
+
+/* Length and hash of a str or bytes; false for anything else. */
+static bool
+secret_measure(PyObject *text, Py_ssize_t *len, Py_hash_t *hash)
+{
+    if (PyUnicode_Check(text)) {
+        if (!kc_unicode_is_ready(text)) {
+            return false;
+        }
+        *len = PyUnicode_GET_LENGTH(text);
+        *hash = PyUnicode_Type.tp_hash(text);
+        return true;
+    }
+    if (PyBytes_Check(text)) {
+        *len = PyBytes_GET_SIZE(text);
+        *hash = PyBytes_Type.tp_hash(text);
+        return true;
+    }
+    return false;
+}
+
+static KC_COLD bool
+secret_decide_name(const struct kc_values *values, PyObject *name)
+{
+    char buffer[NAME_LEN_MAX * 4];
+    if (PyBytes_Check(name)) {
+        return kc_mask_name(values->mask, PyBytes_AS_STRING(name),
+                            (size_t)PyBytes_GET_SIZE(name), NULL);
+    }
+    size_t len = kc_value_copy_text(name, buffer, sizeof buffer);
+    return kc_mask_name(values->mask, buffer, len, NULL);
+}
+
+bool
+kc_value_is_secret_name(struct kc_values *values, PyObject *name)
+{
+    Py_ssize_t len;
+    Py_hash_t hash;
+    if (PyUnicode_Check(name)) {
+        len = PyUnicode_GET_LENGTH(name);
+    } else if (PyBytes_Check(name)) {
+        len = PyBytes_GET_SIZE(name);
+    } else {
+        return false;
+    }
+    /* Before the hash is made: a long text is no name. */
+    if (len == 0 || len > NAME_LEN_MAX || !secret_measure(name, &len, &hash)) {
+        return false;
+    }
+    struct value_name_entry *entry;
+    entry = &values->names[((size_t)hash ^ (size_t)hash >> 17) % VALUE_NAME_ENTRIES];
+    if (KC_UNLIKELY(entry->state == NAME_EMPTY || entry->hash != hash
+                    || entry->len != (uint32_t)len)) {
+        bool secret = secret_decide_name(values, name);
+        entry->hash = hash;
+        entry->len = (uint32_t)len;
+        entry->state = secret ? NAME_SECRET : NAME_PLAIN;
+    }
+    return entry->state == NAME_SECRET;
+}
+
+static bool
+secret_has_length(const struct kc_values *values, Py_ssize_t len)
+{
+    return (values->secret_lengths[(size_t)len >> 6 & 3] >> ((size_t)len & 63)) & 1;
+}
+
+bool
+kc_value_is_known_secret(struct kc_values *values, PyObject *text, Py_ssize_t len)
+{
+    Py_hash_t hash;
+    if (KC_LIKELY(!secret_has_length(values, len)) || len < SECRET_LEN_LEAST
+        || !secret_measure(text, &len, &hash)) {
+        return false;
+    }
+    const struct value_secret_entry *set = values->secrets[(size_t)hash
+                                                           % VALUE_SECRET_SETS];
+    for (size_t i = 0; i < VALUE_SECRET_WAYS; i++) {
+        if (set[i].hash == hash && set[i].len == len) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+kc_value_remember(struct kc_values *values, PyObject *text)
+{
+    Py_ssize_t len;
+    Py_hash_t hash;
+    if (!secret_measure(text, &len, &hash) || len < SECRET_LEN_LEAST
+        || kc_value_is_known_secret(values, text, len)) {
+        return;
+    }
+    struct value_secret_entry *set = values->secrets[(size_t)hash % VALUE_SECRET_SETS];
+    size_t way = values->secret_turn++ % VALUE_SECRET_WAYS;
+    for (size_t i = 0; i < VALUE_SECRET_WAYS; i++) {
+        if (set[i].len == 0) {
+            way = i;
+            break;
+        }
+    }
+    set[way].hash = hash;
+    set[way].len = len;
+    values->secret_lengths[(size_t)len >> 6 & 3] |= UINT64_C(1) << ((size_t)len & 63);
+}
+
+void
+kc_value_masked(struct kc_values *values, struct kc_cursor *cursor, Py_ssize_t length)
+{
+    kc_wire_tag(cursor, KC_TAG_MASKED, 1);
+    if (length >= 0 && (uint64_t)length <= UINT32_MAX) {
+        kc_wire_uint(cursor, (uint64_t)length);
+    } else {
+        kc_wire_nil(cursor);
+    }
+    values->counters.masked_count++;
+}
+
+/* Remember the strings in a container that stands under a secret name. */
+static void
+secret_remember_items(struct kc_values *values, PyObject *value)
+{
+    Py_ssize_t at = 0;
+    PyObject *key;
+    PyObject *item;
+    if (PyDict_Check(value)) {
+        for (int i = 0; i < SECRET_ITEMS_MAX && PyDict_Next(value, &at, &key, &item);
+             i++) {
+            kc_value_remember(values, item);
+        }
+    } else if (PyList_Check(value)) {
+        for (; at < SECRET_ITEMS_MAX && at < PyList_GET_SIZE(value); at++) {
+            kc_value_remember(values, PyList_GET_ITEM(value, at));
+        }
+    } else if (PyTuple_Check(value)) {
+        for (; at < SECRET_ITEMS_MAX && at < PyTuple_GET_SIZE(value); at++) {
+            kc_value_remember(values, PyTuple_GET_ITEM(value, at));
+        }
+    } else if (PyAnySet_Check(value)) {
+        for (int i = 0; i < SECRET_ITEMS_MAX; i++) {
+            item = kc_value_borrow_member(value, &at);
+            if (item == NULL) {
+                break;
+            }
+            kc_value_remember(values, item);
+        }
+    }
+}
+
+/* Whether `value` says nothing: None, bools, numbers, the empty string. */
+static bool
+secret_is_harmless(PyObject *value)
+{
+    if (PyUnicode_Check(value)) {
+        return kc_unicode_is_ready(value) && PyUnicode_GET_LENGTH(value) == 0;
+    }
+    if (PyBytes_Check(value)) {
+        return PyBytes_GET_SIZE(value) == 0;
+    }
+    return value == Py_None || PyLong_CheckExact(value) || PyFloat_CheckExact(value)
+           || PyComplex_CheckExact(value) || PyBool_Check(value);
+}
+
+void
+kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
+                      PyObject *value)
+{
+    if (value == NULL || secret_is_harmless(value)) {
+        kc_value_write(values, cursor, value);
+        return;
+    }
+    Py_ssize_t len = -1;
+    Py_hash_t hash;
+    if (secret_measure(value, &len, &hash)) {
+        kc_value_remember(values, value);
+    } else {
+        secret_remember_items(values, value);
+    }
+    kc_value_masked(values, cursor, len);
+    if (KC_UNLIKELY(cursor->status != KC_OK)) {
+        values->counters = values->record.before;
+    }
+}

@@ -1,0 +1,317 @@
+/* value_text.c -- see value_state.h. Strings and bytes: transcoded by ourselves, cut at a
+ * character, secrets in them replaced.
+ *
+ * PyUnicode_AsUTF8() would keep its result in the program's string and double it.
+ */
+
+#include "trace/value_state.h"
+
+#define CUT_TEXT_BYTES 18u  /* what CUT_STR adds: array, ext, str head, length */
+#define CUT_TEXT_LEAST 16u  /* a beginning shorter than this is not worth it */
+#define SPANS_MAX 8u        /* after so many secrets the rest of a text is masked */
+
+static const char STARS[] = "***";
+
+size_t
+kc_value_transcode(PyObject *text, Py_ssize_t *at, char *out, size_t size)
+{
+    int kind = (int)PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t len = PyUnicode_GET_LENGTH(text);
+    size_t used = 0;
+    for (; *at < len; (*at)++) {
+        Py_UCS4 c = PyUnicode_READ(kind, data, *at);
+        size_t need = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+        if (need > size - used) {
+            break;
+        }
+        unsigned char *to = (unsigned char *)out + used;
+        if (need == 1) {
+            to[0] = (unsigned char)c;
+        } else if (need == 2) {
+            to[0] = (unsigned char)(0xc0 | c >> 6);
+            to[1] = (unsigned char)(0x80 | (c & 0x3f));
+        } else if (need == 3) {
+            to[0] = (unsigned char)(0xe0 | c >> 12);
+            to[1] = (unsigned char)(0x80 | (c >> 6 & 0x3f));
+            to[2] = (unsigned char)(0x80 | (c & 0x3f));
+        } else {
+            to[0] = (unsigned char)(0xf0 | c >> 18);
+            to[1] = (unsigned char)(0x80 | (c >> 12 & 0x3f));
+            to[2] = (unsigned char)(0x80 | (c >> 6 & 0x3f));
+            to[3] = (unsigned char)(0x80 | (c & 0x3f));
+        }
+        used += need;
+    }
+    return used;
+}
+
+size_t
+kc_value_copy_text(PyObject *text, char *buffer, size_t size)
+{
+    Py_ssize_t at = 0;
+    if (!kc_unicode_is_ready(text)) {
+        return 0;
+    }
+    if (PyUnicode_IS_COMPACT_ASCII(text)) {
+        size_t len = (size_t)PyUnicode_GET_LENGTH(text);
+        len = len < size ? len : size;
+        memcpy(buffer, PyUnicode_DATA(text), len);
+        return len;
+    }
+    return kc_value_transcode(text, &at, buffer, size);
+}
+
+/* The UTF-8 bytes that a str takes, counted up to `most`. */
+static size_t
+text_count_bytes(PyObject *text, size_t most)
+{
+    int kind = (int)PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t len = PyUnicode_GET_LENGTH(text);
+    size_t count = 0;
+    for (Py_ssize_t i = 0; i < len && count <= most; i++) {
+        Py_UCS4 c = PyUnicode_READ(kind, data, i);
+        size_t need = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+        if (need > most - count) {
+            break;
+        }
+        count += need;
+    }
+    return count;
+}
+
+void
+kc_value_write_name(struct kc_cursor *cursor, PyObject *text, size_t most)
+{
+    if (!kc_unicode_is_ready(text)) {
+        kc_wire_str(cursor, "", 0);
+        return;
+    }
+    if (PyUnicode_IS_COMPACT_ASCII(text)) {
+        size_t len = (size_t)PyUnicode_GET_LENGTH(text);
+        kc_wire_str(cursor, PyUnicode_DATA(text), len < most ? len : most);
+        return;
+    }
+    size_t len = text_count_bytes(text, most);
+    kc_pack_str(cursor, len);
+    uint8_t *room = kc_wire_reserve(cursor, len);
+    if (room != NULL) {
+        Py_ssize_t at = 0;
+        (void)kc_value_transcode(text, &at, (char *)room, len);
+    }
+}
+
+size_t
+kc_value_name_bytes(PyObject *name)
+{
+    size_t len = (size_t)PyUnicode_GET_LENGTH(name);
+    if (!PyUnicode_IS_COMPACT_ASCII(name)) {
+        len = len < VALUE_NAME_MAX_BYTES ? len * 4 : VALUE_NAME_MAX_BYTES;
+    }
+    return 2 + (len < VALUE_NAME_MAX_BYTES ? len : VALUE_NAME_MAX_BYTES);
+}
+
+bool
+kc_value_text_is(PyObject *text, const char *with)
+{
+    size_t len = strlen(with);
+    return PyUnicode_CheckExact(text) && kc_unicode_is_ready(text)
+           && PyUnicode_IS_COMPACT_ASCII(text)
+           && (size_t)PyUnicode_GET_LENGTH(text) == len
+           && memcmp(PyUnicode_DATA(text), with, len) == 0;
+}
+
+/* ---- pieces: a text without its secrets ---- */
+
+struct text_pieces {
+    const char *bytes;
+    size_t len; /* of it, up to the cut */
+    struct kc_mask_span spans[SPANS_MAX];
+    size_t span_count;
+};
+
+/* Find the secrets in the first `window` bytes that begin before the cut. */
+static KC_COLD void
+text_find_more(struct text_pieces *pieces, size_t window)
+{
+    for (;;) {
+        const struct kc_mask_span *last = &pieces->spans[pieces->span_count - 1];
+        if (pieces->span_count == SPANS_MAX || last->end >= pieces->len) {
+            break;
+        }
+        struct kc_mask_span next;
+        if (!kc_mask_find(pieces->bytes, window, last->end, &next)
+            || next.start >= pieces->len) {
+            return;
+        }
+        pieces->spans[pieces->span_count++] = next;
+    }
+    pieces->spans[pieces->span_count - 1].end = pieces->len;
+}
+
+/* Bytes that the pieces take, with the stars between them. */
+static size_t
+text_pieces_bytes(const struct text_pieces *pieces)
+{
+    size_t count = pieces->len;
+    for (size_t i = 0; i < pieces->span_count; i++) {
+        const struct kc_mask_span *span = &pieces->spans[i];
+        size_t end = span->end < pieces->len ? span->end : pieces->len;
+        count = count - (end - span->start) + (sizeof STARS - 1);
+    }
+    return count;
+}
+
+static void
+text_write_pieces(struct kc_cursor *cursor, const struct text_pieces *pieces)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < pieces->span_count; i++) {
+        const struct kc_mask_span *span = &pieces->spans[i];
+        kc_wire_append(cursor, pieces->bytes + at, span->start - at);
+        kc_wire_append(cursor, STARS, sizeof STARS - 1);
+        at = span->end < pieces->len ? span->end : pieces->len;
+    }
+    kc_wire_append(cursor, pieces->bytes + at, pieces->len - at);
+}
+
+enum text_type { TEXT_STR, TEXT_BIN };
+
+/* Write the first `keep` of `have` bytes; `total` is the length of the whole in its own
+ * units, and `whole` says that nothing is missing. */
+static void
+text_write(struct kc_values *values, struct kc_cursor *cursor, enum text_type type,
+           const char *bytes, size_t have, size_t keep, bool whole, size_t total)
+{
+    struct text_pieces pieces;
+    pieces.bytes = bytes;
+    pieces.len = keep;
+    pieces.span_count = 0;
+    size_t window = have - keep < VALUE_TEXT_BEYOND ? have : keep + VALUE_TEXT_BEYOND;
+    if (KC_UNLIKELY(kc_mask_find(bytes, window, 0, &pieces.spans[0]))
+        && pieces.spans[0].start < keep) {
+        pieces.span_count = 1;
+        text_find_more(&pieces, window);
+        values->counters.masked_count += pieces.span_count;
+    }
+    size_t count = text_pieces_bytes(&pieces);
+    if (!whole) {
+        kc_wire_tag(cursor, type == TEXT_STR ? KC_TAG_CUT_STR : KC_TAG_CUT_BYTES, 2);
+        values->counters.truncated_count++;
+    }
+    if (type == TEXT_STR) {
+        kc_pack_str(cursor, count);
+    } else {
+        kc_pack_bin(cursor, count);
+    }
+    text_write_pieces(cursor, &pieces);
+    if (!whole) {
+        kc_wire_uint(cursor, total);
+    }
+}
+
+/* How much of `len` bytes may be written: all of them, the beginning, or 0 for none. */
+static size_t
+text_keep(const struct kc_values *values, const struct kc_cursor *cursor, size_t len)
+{
+    size_t room = kc_value_room(values, cursor);
+    size_t limit = values->record.text_limit;
+    if (len <= limit && len + 5 <= room) {
+        return len;
+    }
+    if (room < CUT_TEXT_BYTES + CUT_TEXT_LEAST) {
+        return 0;
+    }
+    room -= CUT_TEXT_BYTES;
+    limit = limit < room ? limit : room;
+    return limit < len ? limit : len;
+}
+
+/* A str that is not ASCII, by way of the scratch space. */
+static void
+text_write_wide(struct kc_values *values, struct kc_cursor *cursor, PyObject *text)
+{
+    size_t len = (size_t)PyUnicode_GET_LENGTH(text);
+    size_t limit = values->record.text_limit + VALUE_TEXT_BEYOND;
+    Py_ssize_t at = 0;
+    size_t have = kc_value_transcode(text, &at, values->scratch, limit);
+    bool all = (size_t)at == len;
+    size_t keep = text_keep(values, cursor, all ? have : values->record.text_limit);
+    if (keep < have) {
+        while (keep > 0 && ((unsigned char)values->scratch[keep] & 0xc0) == 0x80) {
+            keep--; /* to where a character begins */
+        }
+    }
+    if (keep == 0) {
+        kc_value_cut(values, cursor, text, (Py_ssize_t)len);
+        return;
+    }
+    text_write(values, cursor, TEXT_STR, values->scratch, have, keep,
+               all && keep == have, len);
+}
+
+void
+kc_value_str(struct kc_values *values, struct kc_cursor *cursor, PyObject *text)
+{
+    if (!kc_unicode_is_ready(text)) {
+        kc_value_cut(values, cursor, text, -1);
+        return;
+    }
+    Py_ssize_t len = PyUnicode_GET_LENGTH(text);
+    if (KC_UNLIKELY(kc_value_is_known_secret(values, text, len))) {
+        kc_value_masked(values, cursor, len);
+    } else if (PyUnicode_IS_ASCII(text)) {
+        kc_value_utf8(values, cursor, text, PyUnicode_DATA(text), (size_t)len,
+                      (size_t)len);
+    } else {
+        text_write_wide(values, cursor, text);
+    }
+}
+
+void
+kc_value_utf8(struct kc_values *values, struct kc_cursor *cursor, PyObject *owner,
+              const char *bytes, size_t len, size_t characters)
+{
+    size_t keep = text_keep(values, cursor, len);
+    while (keep < len && keep > 0 && ((unsigned char)bytes[keep] & 0xc0) == 0x80) {
+        keep--;
+    }
+    if (keep == 0 && len > 0) {
+        kc_value_cut(values, cursor, owner, (Py_ssize_t)characters);
+        return;
+    }
+    text_write(values, cursor, TEXT_STR, bytes, len, keep, keep == len, characters);
+}
+
+void
+kc_value_whole_utf8(struct kc_values *values, struct kc_cursor *cursor, const char *bytes,
+                    size_t len)
+{
+    text_write(values, cursor, TEXT_STR, bytes, len, len, true, len);
+}
+
+void
+kc_value_binary(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
+                bool mutable)
+{
+    const char *bytes = PyBytes_Check(value) ? PyBytes_AS_STRING(value)
+                                             : PyByteArray_AS_STRING(value);
+    size_t len = (size_t)Py_SIZE(value);
+    if (!mutable && kc_value_is_known_secret(values, value, (Py_ssize_t)len)) {
+        kc_value_masked(values, cursor, (Py_ssize_t)len);
+        return;
+    }
+    size_t keep = text_keep(values, cursor, len);
+    if (mutable && keep == len && len + 9 > kc_value_room(values, cursor)) {
+        keep = 0;
+    }
+    if (keep == 0 && len > 0) {
+        kc_value_cut(values, cursor, value, (Py_ssize_t)len);
+        return;
+    }
+    if (mutable && keep == len) { /* what is cut is CUT_BYTES for both */
+        kc_wire_tag(cursor, KC_TAG_BYTEARRAY, 1);
+    }
+    text_write(values, cursor, TEXT_BIN, bytes, len, keep, keep == len, len);
+}
