@@ -310,7 +310,7 @@ def _compile(source: bytes | str | CodeType, filename: str, target: Target) -> C
         import textwrap  # noqa: PLC0415 - python 3.14 began to do it
 
         source = textwrap.dedent(str(source))
-    if isinstance(source, bytes) and sys.version_info >= (3, 11):
+    if isinstance(source, bytes):
         _check_bytes(source, filename)
     try:
         code: CodeType = compile(source, filename, "exec", dont_inherit=True)
@@ -339,7 +339,7 @@ def _check_bytes(source: bytes, filename: str) -> None:
         raise SyntaxError(
             "source code cannot contain null bytes", (filename, number, None, line)
         )
-    if b"coding" in b"".join(source.split(b"\n", 2)[:2]):
+    if sys.version_info < (3, 11) or b"coding" in b"".join(source.split(b"\n", 2)[:2]):
         return
     try:
         source.decode("utf-8")

@@ -347,10 +347,13 @@ BROKEN = {
 }
 
 
+NOT_ON_310 = ("not text", "not text, later", "null bytes", "a binary file")
+
+
 @pytest.mark.parametrize("title", BROKEN)
 def test_a_broken_script_gives_the_error_of_python(title, tmp_path):
-    if sys.version_info < (3, 11) and title in ("not text", "null bytes"):
-        pytest.skip("3.10 counts one line too many, and runs a file with null bytes")
+    if sys.version_info < (3, 11) and title in NOT_ON_310:
+        pytest.skip("3.10 counts a line too many, and reads up to a null byte only")
     (tmp_path / "program.py").write_bytes(BROKEN[title])
     assert_same(["program.py"], tmp_path)
 
@@ -461,11 +464,12 @@ def test_a_file_beside_the_script_replaces_a_library_module(tmp_path):
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="safe_path came with 3.11")
 def test_a_safe_path_stays_safe(tmp_path):
-    name = write(tmp_path, "import sys; print([p for p in sys.path if 'lib' not in p])")
-    stdout, stderr, code = execute([name], tmp_path, PYTHONSAFEPATH="1")
-    recorded = execute([STANDIN, "run", "-q", name], tmp_path, PYTHONSAFEPATH="1")
     root = str(Path(STANDIN).parents[2])
-    assert recorded == (stdout.replace("]", f", {root!r}]"), stderr, code)
+    # The stand-in had to add one entry to find kolo_c.
+    name = write(tmp_path, f"import sys; print([p for p in sys.path if p != {root!r}])")
+    plain = execute([name], tmp_path, PYTHONSAFEPATH="1")
+    recorded = execute([STANDIN, "run", "-q", name], tmp_path, PYTHONSAFEPATH="1")
+    assert recorded == plain
 
 
 def test_output_to_a_closed_pipe_ends_as_under_python(tmp_path):
