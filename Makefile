@@ -25,8 +25,8 @@ test: build ## The Python suite, without what takes long
 test-all: ## Everything: what the gate runs
 	script/test
 
-test-c: ## Plain C tests, under ASan and UBSan, then TSan
-	$(MAKE) -C tests/c
+test-c: ## Plain C tests: as they are, under ASan and UBSan, under TSan
+	$(MAKE) -C tests/c all asan tsan $(if $(shell command -v clang),asan-clang)
 
 test-spec: build ## Behaviour, one fact a test
 	$(PYTHON) -m pytest -q tests/spec
