@@ -58,7 +58,8 @@ COMMAND = DumpCommand()
 
 def dump(trace: Trace) -> Iterator[Object]:
     """The trace and its records, for programs; one block is held at a time."""
-    yield {"kind": "trace", **header_json(trace)}
+    header = header_json(trace)
+    yield {**header, "kind": "trace", "trace_kind": header["kind"]}
     for stream in trace.streams:
         yield from _StreamDump(stream).records()
 

@@ -28,8 +28,8 @@ def why_empty(trace: Trace) -> list[str]:
         )
         reasons.append(
             "If that is the wrong root, start in the right directory; else name what "
-            "you want in include_frames or roots under [tool.kolo_c] in pyproject.toml. "
-            "kolo-c explain FILE says which rule decides."
+            "you want in include_frames or roots under [tool.kolo_c] in "
+            "pyproject.toml. kolo-c explain FILE says which rule decides."
         )
     if info.count("lost"):
         reasons.append(f"{plural(info.count('lost'), 'record')} could not be kept.")

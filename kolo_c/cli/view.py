@@ -200,8 +200,8 @@ class View:
             more = "more"
         address = self._address(stream, max(number, 1))
         screen.text(
-            f"{' ' * digits}  … {more}: --max-lines 0 shows all, --depth and --function "
-            f"less, kolo-c show {address} one",
+            f"{' ' * digits}  … {more}: --max-lines 0 shows all, --depth and "
+            f"--function less, kolo-c show {address} one",
             DIM,
         )
 

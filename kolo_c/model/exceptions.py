@@ -43,9 +43,7 @@ def flight(node: Node) -> Flight:
     exception = next(
         (seen.exception() for seen in through if seen.exception() is not None), None
     )
-    unfinished = (
-        above is not None and above.is_open and not _went_on(above, through[-1])
-    )
+    unfinished = above is not None and above.is_open and not above.went_on
     return Flight(
         exception, raised_in, tuple(through), None if unfinished else above, unfinished
     )
@@ -58,9 +56,9 @@ def is_source(node: Node) -> bool:
 
 def _source(node: Node) -> Node | None:
     """The call below ``node`` from which its exception came."""
-    for child in reversed(node.children):
-        if child.left_by_exception and child.caller is node and _same(node, child):
-            return child
+    child = node.raised_child
+    if node.left_by_exception and child is not None and _same(node, child):
+        return child
     return None
 
 
@@ -68,15 +66,5 @@ def _same(above: Node, below: Node) -> bool:
     one, other = above.exception(), below.exception()
     if isinstance(one, Raised) and isinstance(other, Raised):
         return (one.type, one.address) == (other.type, other.address)
-    if one is None and other is None:
-        return _is_last(above, below)
-    # One is known and the other is not: the same if nothing came between them.
-    return _is_last(above, below) and (one is None or other is None)
-
-
-def _is_last(above: Node, below: Node) -> bool:
-    return bool(above.children) and above.children[-1] is below
-
-
-def _went_on(node: Node, below: Node) -> bool:
-    return bool(node.children) and node.children[-1] is not below
+    # Of one the type is not known: the same, if nothing came between them.
+    return above.raised_child is below and not above.went_on

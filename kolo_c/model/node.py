@@ -48,6 +48,10 @@ class Node:
     resumed: int = 0
     suspended_ns: int = 0
     suspended_since: int | None = None
+    raised_child: Node | None = None
+    """The call below that an exception left last."""
+    went_on: bool = False
+    """Whether anything was seen to happen in it after that."""
     handled: Value = None
     """The exception that left it, where that was seen only later."""
     kept: bool = True

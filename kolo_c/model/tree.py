@@ -2,7 +2,8 @@
 
 A builder takes a stream's blocks in order, or any of them: where it begins in the
 middle the header says which calls are open, and those it has not seen stand in as nodes
-without a beginning. A generator is one node; what it calls in later resumes joins its children.
+without a beginning. A generator is one node; what it calls after a resume joins its
+children.
 
 Threads: one at a time. Owns: the nodes. Fails: StoreError from the reader; records that
 contradict each other are counted in ``unmatched``.
@@ -14,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 from kolo_c.model.ends import fill_ends
+from kolo_c.model.exceptions import is_source
 from kolo_c.model.node import UNKNOWN, Node
 from kolo_c.store import records as r
 from kolo_c.store.reader import Stream
-from kolo_c.store.values import Raised
 from kolo_c.wire import Kind, Mark
 
 Wanted = Callable[[Node], bool]
@@ -55,7 +56,6 @@ class TreeBuilder:
         self._suspended: dict[int, Node] = {}
         self._task = 0
         self._jumped = False
-        self._last_raise: tuple[Node | None, r.Raise | None] = (None, None)
 
     @property
     def finished(self) -> bool:
@@ -170,6 +170,8 @@ class TreeBuilder:
 
     def _begin(self, record: r.Record, code: int | None = None) -> Node:
         parent = self.stack[-1] if self.stack else None
+        if parent is not None:
+            parent.went_on = True
         node = self._node(record.node, parent, record)
         node.code = code
         self.read_nodes += 1
@@ -219,24 +221,19 @@ class TreeBuilder:
 
     def on_raise(self, record: r.Raise) -> None:
         node = self._finish(record)
-        if node is not None and not self._passes_on(node, record):
+        if node is None:
+            return
+        if is_source(node):
             self.exceptions += 1
-        self._last_raise = (node, record)
-
-    def _passes_on(self, node: Node, record: r.Raise) -> bool:
-        """Whether the exception had left a call of ``node`` before."""
-        below, last = self._last_raise
-        if below is None or last is None or below.caller is not node:
-            return False
-        one, other = last.exception, record.exception
-        if isinstance(one, Raised) and isinstance(other, Raised):
-            return (one.type, one.address) == (other.type, other.address)
-        return one is None or other is None
+        if node.caller is not None:
+            node.caller.raised_child = node
+            node.caller.went_on = False
 
     def on_yield(self, record: r.Yield) -> None:
         node = self._pop(record)
         if node is not None:
             node.suspended_since = record.ns
+            node.went_on = True
             self._suspended[id(node)] = node
 
     def on_resume(self, record: r.Resume | r.Throw) -> None:
@@ -253,6 +250,8 @@ class TreeBuilder:
         node.suspended_since = None
         node.resumed += 1
         node.caller = self.stack[-1] if self.stack else None
+        if node.caller is not None:
+            node.caller.went_on = True
         self.stack.append(node)
 
     def _resume_elsewhere(self, record: r.Resume | r.Throw, *, own: bool) -> Node:

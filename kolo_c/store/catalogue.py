@@ -1,8 +1,8 @@
 """What traces there are: those of every segment and mapping of a store.
 
 Threads: one at a time. Owns: the processes it opened, until close(). Fails: StoreError
-where nothing at all can be read, TraceNotFound. A file that cannot be read hides its own
-traces only; ``errors`` says so.
+where nothing at all can be read, TraceNotFound. A file that cannot be read hides its
+own traces only; ``errors`` says so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Values as JSON: what JSON has as itself, the rest as an object with the key ``$``.
 
-``{"$": "tuple", "items": […]}``, ``{"$": "ref", "type": "shop.Cart", "address": "0x…"}``
+``{"$": "tuple", "items": […]}``, ``{"$": "ref", "type": "shop.Cart", "address": …}``
 and so on; a dict whose keys are all str, none of them ``$``, is a JSON object.
 
 Threads: any. Owns: nothing. Fails: never.

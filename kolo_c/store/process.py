@@ -1,7 +1,8 @@
 """One process's part of the store: its segments and its mapping, as one.
 
 The mapping is read first and SQLite after, so that what moves from one to the other in
-between is seen twice rather than not at all; where both have a block, SQLite's is taken.
+between is seen twice rather than not at all; where both have a block, SQLite's is
+taken.
 
 Threads: one at a time. Owns: the open segments, until close(). Fails: StoreError only
 where nothing of the process can be read; the rest is said in ``problems``.

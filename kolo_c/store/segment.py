@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -104,8 +105,8 @@ class Segment:
     def process(self) -> ProcessRow | None:
         """The process's row; None where it was never written."""
         rows = self._query(
-            "SELECT id, segment, pid, started_ns, started_utc_ns, ended_ns, cause, info "
-            "FROM process LIMIT 1"
+            "SELECT id, segment, pid, started_ns, started_utc_ns, ended_ns, cause, "
+            "info FROM process LIMIT 1"
         )
         for row in rows:
             return ProcessRow(*self._typed(row, "siiiiISs"))
@@ -169,7 +170,7 @@ class Segment:
         return b""
 
     def source(self, path: str) -> bytes | None:
-        """The text of a file as it was when its code ran; None where it was not kept."""
+        """The text of a file as it was when its code ran; None: it was not kept."""
         rows = self._query(
             "SELECT encoding, data, bytes FROM file JOIN source USING (hash) "
             "WHERE path = ? ORDER BY number DESC LIMIT 1",
@@ -182,14 +183,9 @@ class Segment:
 
     def _block(self, trace: int, tails: _Tails, row: tuple[Any, ...]) -> Block:
         key, *columns, size = row
-        return Block(
-            trace,
-            *columns,
-            size,
-            True,
-            lambda: self._data(key, size),
-            lambda: tails.get(key),
-        )
+        fetch_data = partial(self._data, key, size)
+        fetch_tail = partial(tails.get, key)
+        return Block(*(trace, *columns, size, True, fetch_data, fetch_tail))
 
     def _data(self, key: int, size: int) -> bytes:
         rows = self._query("SELECT encoding, data FROM block_data WHERE id = ?", (key,))
@@ -229,7 +225,8 @@ class Segment:
         if version > SCHEMA_VERSION:
             raise StoreError(
                 self.path,
-                f"has schema version {version}, this kolo-c reads up to {SCHEMA_VERSION}",
+                f"has schema version {version}, "
+                f"this kolo-c reads up to {SCHEMA_VERSION}",
                 "It was written by a newer kolo-c. Upgrade: pip install -U kolo-c",
                 slug="store-newer",
             )

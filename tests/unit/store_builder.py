@@ -1,8 +1,8 @@
 """A writer of segments and mappings in plain Python, for the reader's tests.
 
 It follows docs/reference/wire-format.md and shares no code with the reader but the
-numbers in kolo_c/wire.py. A test says what happens in a program; blocks are closed where
-the test says so.
+numbers in kolo_c/wire.py. A test says what happens in a program; blocks are closed
+where the test says so.
 
     process = ProcessBuilder()
     file = process.file("/app/shop.py")
@@ -287,8 +287,8 @@ class ProcessBuilder:
         self.traces.append(trace)
         utc = START_UTC_NS + self.now_ns - START_NS
         self.define(
-            Definition.TRACE, trace.number, trace.id, "process", name, None, self.now_ns,
-            utc, "{}",
+            Definition.TRACE, trace.number, trace.id, "process", name, None,
+            self.now_ns, utc, "{}",
         )  # fmt: skip
         return trace
 
