@@ -38,6 +38,8 @@ struct kc_mask_span {
     const char *shape; /* static: "jwt", "aws-key", "url-credentials", … */
 };
 
+#define KC_MASK_LEAST 8u /* no text shorter than this has one: a://:b@ */
+
 /* The first secret at or after `from` in `text`; false where there is none. Fast for
  * texts without one: looks at candidates only. */
 bool kc_mask_find(const char *text, size_t len, size_t from, struct kc_mask_span *span);

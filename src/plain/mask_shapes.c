@@ -15,71 +15,31 @@
 #define PEM_MAX_BYTES 16384u
 #define PEM_LABEL_MAX_BYTES 48u
 
-enum {
-    C_ALNUM = 1,
-    C_UPPER = 2, /* A-Z 0-9 */
-    C_HEX = 4,
-    C_WORD = 8,   /* alphanumeric, `_` */
-    C_DASHED = 16, /* alphanumeric, `_`, `-` */
-    C_RUN = 32,   /* alphanumeric, `_ - . + / =` */
-    C_STOP = 64   /* ends a URL's authority */
+/* Sets of ASCII characters, one bit each: ordinary text is put through these alone. */
+enum class { C_ALNUM, C_UPPER, C_HEX, C_DASHED, C_RUN, C_BASE64, C_STOP, C_START };
+
+static const uint64_t CLASSES[][2] = {
+    [C_ALNUM] = {UINT64_C(0x03ff000000000000), UINT64_C(0x07fffffe07fffffe)},
+    [C_UPPER] = {UINT64_C(0x03ff000000000000), UINT64_C(0x0000000007fffffe)}, /* and 0-9 */
+    [C_HEX] = {UINT64_C(0x03ff000000000000), UINT64_C(0x0000007e0000007e)},
+    [C_DASHED] = {UINT64_C(0x03ff200000000000), UINT64_C(0x07fffffe87fffffe)}, /* _ - */
+    [C_RUN] = {UINT64_C(0x03ff600000000000), UINT64_C(0x07fffffe87fffffe)},    /* and . */
+    [C_BASE64] = {UINT64_C(0x23ffe80000000000), UINT64_C(0x07fffffe87fffffe)}, /* + / = */
+    [C_STOP] = {UINT64_C(0xd000808dffffffff), UINT64_C(0x0000000110000000)},
+    [C_START] = {0, UINT64_C(0x038d59b000080082)}, /* first letters of prefixes, and e */
 };
 
-static unsigned
-shape_class(unsigned char c)
+static inline bool
+shape_in(enum class class, char c)
 {
-    unsigned alnum = C_ALNUM | C_WORD | C_DASHED | C_RUN;
-    if (c >= '0' && c <= '9') {
-        return alnum | C_UPPER | C_HEX;
-    }
-    if (c >= 'a' && c <= 'z') {
-        return alnum | (c <= 'f' ? C_HEX : 0);
-    }
-    if (c >= 'A' && c <= 'Z') {
-        return alnum | C_UPPER | (c <= 'F' ? C_HEX : 0);
-    }
-    switch (c) {
-    case '_':
-        return C_WORD | C_DASHED | C_RUN;
-    case '-':
-        return C_DASHED | C_RUN;
-    case '/':
-        return C_RUN | C_STOP;
-    case '.':
-    case '+':
-    case '=':
-        return C_RUN;
-    case '?':
-    case '#':
-    case '"':
-    case '\'':
-    case '<':
-    case '>':
-    case '\\':
-    case '`':
-        return C_STOP;
-    default:
-        return c <= ' ' ? C_STOP : 0;
-    }
-}
-
-static bool
-shape_is_run(unsigned char c)
-{
-    /* One bit a character: this is the only test that ordinary text is put through. */
-    static const uint64_t bits[4] = {
-        UINT64_C(0x23ffe80000000000), /* + - . / 0-9 = */
-        UINT64_C(0x07fffffe87fffffe), /* A-Z _ a-z */
-        0,
-        0,
-    };
-    return (bits[c >> 6] >> (c & 63)) & 1;
+    unsigned char byte = (unsigned char)c;
+    return byte < 0x80 && ((CLASSES[class][byte >> 6] >> (byte & 63)) & 1) != 0;
 }
 
 struct prefix {
     const char *text;
     unsigned tail_least; /* characters after the prefix */
-    unsigned tail_class;
+    enum class tail_class;
     const char *shape;
 };
 
@@ -100,7 +60,7 @@ static const struct prefix PREFIXES[] = {
     {"ghu_", 30, C_ALNUM, "github-token"},
     {"ghs_", 30, C_ALNUM, "github-token"},
     {"ghr_", 30, C_ALNUM, "github-token"},
-    {"github_pat_", 22, C_WORD, "github-token"},
+    {"github_pat_", 22, C_DASHED, "github-token"},
     {"glpat-", 20, C_DASHED, "gitlab-token"},
     {"glrt-", 20, C_DASHED, "gitlab-token"},
     {"hf_", 30, C_ALNUM, "huggingface-token"},
@@ -134,8 +94,6 @@ static const struct prefix PREFIXES[] = {
     {"ya29.", 20, C_DASHED, "google-token"},
 };
 
-static const char PREFIX_STARTS[] = "AGSdghklnprswxye";
-
 struct text {
     const char *bytes;
     size_t len;
@@ -150,9 +108,9 @@ shape_starts(const struct text *text, size_t at, const char *with)
 
 /* Where the characters of `class` from `at` on end. */
 static size_t
-shape_span(const struct text *text, size_t at, unsigned class)
+shape_span(const struct text *text, size_t at, enum class class)
 {
-    while (at < text->len && (shape_class((unsigned char)text->bytes[at]) & class) != 0) {
+    while (at < text->len && shape_in(class, text->bytes[at])) {
         at++;
     }
     return at;
@@ -242,7 +200,16 @@ shape_follows(const struct text *text, size_t at, const char *word)
     return true;
 }
 
-/* `Bearer …`, `Basic …`, and a bot's `123456789:…`. */
+/* What follows `Bearer ` or `Basic ` at `at`, unless it is a word. */
+static bool
+shape_authorization_at(const struct text *text, size_t at, struct kc_mask_span *span)
+{
+    size_t end = shape_span(text, at, C_BASE64);
+    return end - at >= KC_MASK_LEAST && shape_is_random(text, at, end)
+           && shape_found(span, at, end, "authorization");
+}
+
+/* `bearer …`, and a bot's `123456789:…`. */
 static bool
 shape_by_context(const struct text *text, size_t start, size_t end,
                  struct kc_mask_span *span)
@@ -257,15 +224,9 @@ shape_by_context(const struct text *text, size_t start, size_t end,
         return count >= 8 && count <= 10
                && shape_found(span, digits, end, "telegram-token");
     }
-    if (start == 0 || text->bytes[start - 1] != ' '
-        || !shape_is_random(text, start, end)) {
-        return false;
-    }
-    if (end - start >= TOKEN_LEAST && shape_follows(text, start, "bearer ")) {
-        return shape_found(span, start, end, "bearer-token");
-    }
-    return shape_follows(text, start, "basic ")
-           && shape_found(span, start, end, "basic-credentials");
+    return start > 0 && text->bytes[start - 1] == ' '
+           && shape_follows(text, start, "bearer ")
+           && shape_authorization_at(text, start, span);
 }
 
 /* A PEM private key whose `-----BEGIN` ends at `end`: up to the end of its END line. */
@@ -298,18 +259,11 @@ shape_in_run(const struct text *text, size_t start, size_t end,
 {
     static const char begin[] = "-----BEGIN";
     size_t begin_len = sizeof begin - 1;
-    if (end - start >= TOKEN_LEAST) {
-        for (size_t at = start; at + TOKEN_LEAST <= end; at++) {
-            unsigned before = 0;
-            if (at > start) {
-                before = shape_class((unsigned char)text->bytes[at - 1]);
-            }
-            if ((before & C_ALNUM) == 0
-                && memchr(PREFIX_STARTS, text->bytes[at], sizeof PREFIX_STARTS - 1)
-                       != NULL
-                && shape_prefix(text, at, span)) {
-                return true;
-            }
+    for (size_t at = start; at + TOKEN_LEAST <= end; at++) {
+        if (shape_in(C_START, text->bytes[at])
+            && (at == start || !shape_in(C_ALNUM, text->bytes[at - 1]))
+            && shape_prefix(text, at, span)) {
+            return true;
         }
     }
     if (memcmp(text->bytes + end - begin_len, begin, begin_len) == 0) {
@@ -325,7 +279,7 @@ shape_next_run(const struct text *text, size_t *start, size_t *end)
     size_t at = *start;
     while (text->len - at >= RUN_LEAST) {
         size_t i = at + RUN_LEAST;
-        while (i > at && shape_is_run((unsigned char)text->bytes[i - 1])) {
+        while (i > at && shape_in(C_RUN, text->bytes[i - 1])) {
             i--;
         }
         if (i > at) {
@@ -347,11 +301,10 @@ shape_url_at(const struct text *text, size_t from, size_t at, struct kc_mask_spa
     size_t i = at;
     size_t least = at > URL_MAX_BYTES ? at - URL_MAX_BYTES : 0;
     while (i > least) {
-        unsigned char c = (unsigned char)text->bytes[i - 1];
-        if ((shape_class(c) & C_STOP) != 0) {
+        if (shape_in(C_STOP, text->bytes[i - 1])) {
             break;
         }
-        if (c == ':') {
+        if (text->bytes[i - 1] == ':') {
             colon = i;
         }
         i--;
@@ -362,7 +315,7 @@ shape_url_at(const struct text *text, size_t from, size_t at, struct kc_mask_spa
     }
     /* A password may hold `@`: the last one before the authority's end counts. */
     for (size_t next = at + 1; next < text->len && next - at < URL_MAX_BYTES; next++) {
-        if ((shape_class((unsigned char)text->bytes[next]) & C_STOP) != 0) {
+        if (shape_in(C_STOP, text->bytes[next])) {
             break;
         }
         if (text->bytes[next] == '@') {
@@ -390,31 +343,59 @@ shape_url(const struct text *text, size_t from, struct kc_mask_span *span)
     return false;
 }
 
-bool
-kc_mask_find(const char *bytes, size_t len, size_t from, struct kc_mask_span *span)
+/* `Basic …`, `Bearer …`: what follows may have no run that is long enough. */
+static bool
+shape_authorization(const struct text *text, size_t from, struct kc_mask_span *span)
 {
-    struct text text = {bytes, len};
-    struct kc_mask_span url;
-    if (from >= len || len - from < 8) { /* a://:b@ is the shortest there is */
-        return false;
+    size_t at = from;
+    while (at < text->len) {
+        const char *letter = memchr(text->bytes + at, 'B', text->len - at);
+        if (letter == NULL) {
+            return false;
+        }
+        at = (size_t)(letter - text->bytes);
+        size_t scheme = shape_starts(text, at, "Basic ")    ? strlen("Basic ")
+                        : shape_starts(text, at, "Bearer ") ? strlen("Bearer ")
+                                                            : 0;
+        if (scheme > 0 && shape_authorization_at(text, at + scheme, span)) {
+            return true;
+        }
+        at++;
     }
-    bool has_url = shape_url(&text, from, &url);
+    return false;
+}
+
+/* The first secret that shows in a run. */
+static bool
+shape_run(const struct text *text, size_t from, struct kc_mask_span *span)
+{
     size_t start = from;
     size_t end = from;
-    while (shape_next_run(&text, &start, &end)) {
-        if (has_url && url.start <= start) {
-            break;
-        }
-        if (shape_in_run(&text, start, end, span)) {
-            if (has_url && url.start < span->start) {
-                break;
-            }
+    while (shape_next_run(text, &start, &end)) {
+        if (shape_in_run(text, start, end, span)) {
             return true;
         }
         start = end;
     }
-    if (has_url) {
-        *span = url;
+    return false;
+}
+
+bool
+kc_mask_find(const char *bytes, size_t len, size_t from, struct kc_mask_span *span)
+{
+    bool (*const finders[])(const struct text *, size_t, struct kc_mask_span *) = {
+        shape_url, shape_authorization, shape_run};
+    struct text text = {bytes, len};
+    bool found = false;
+    if (from >= len || len - from < KC_MASK_LEAST) {
+        return false;
     }
-    return has_url;
+    for (size_t i = 0; i < sizeof finders / sizeof finders[0]; i++) {
+        struct kc_mask_span next;
+        if (finders[i](&text, from, &next) && (!found || next.start < span->start)) {
+            *span = next;
+            found = true;
+        }
+    }
+    return found;
 }

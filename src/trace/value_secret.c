@@ -73,17 +73,11 @@ kc_value_is_secret_name(struct kc_values *values, PyObject *name)
     return entry->state == NAME_SECRET;
 }
 
-static bool
-secret_has_length(const struct kc_values *values, Py_ssize_t len)
-{
-    return (values->secret_lengths[(size_t)len >> 6 & 3] >> ((size_t)len & 63)) & 1;
-}
-
 bool
 kc_value_is_known_secret(struct kc_values *values, PyObject *text, Py_ssize_t len)
 {
     Py_hash_t hash;
-    if (KC_LIKELY(!secret_has_length(values, len)) || len < SECRET_LEN_LEAST
+    if (KC_LIKELY(!kc_value_may_be_secret(values, len)) || len < SECRET_LEN_LEAST
         || !secret_measure(text, &len, &hash)) {
         return false;
     }

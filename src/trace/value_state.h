@@ -233,6 +233,12 @@ bool kc_value_text_is(PyObject *text, const char *with);
 /* Whether `name` (any object) is a str or bytes that is a secret name. */
 bool kc_value_is_secret_name(struct kc_values *values, PyObject *name);
 void kc_value_remember(struct kc_values *values, PyObject *text);
+/* Whether any secret has that length: without it there is no need for a hash. */
+static inline bool
+kc_value_may_be_secret(const struct kc_values *values, Py_ssize_t len)
+{
+    return (values->secret_lengths[(size_t)len >> 6 & 3] >> ((size_t)len & 63)) & 1;
+}
 /* Whether `text`, str or bytes of `len` characters, was masked before. */
 bool kc_value_is_known_secret(struct kc_values *values, PyObject *text, Py_ssize_t len);
 void kc_value_masked(struct kc_values *values, struct kc_cursor *cursor,

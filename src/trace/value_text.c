@@ -251,9 +251,32 @@ text_write_wide(struct kc_values *values, struct kc_cursor *cursor, PyObject *te
                all && keep == have, len);
 }
 
+/* A whole ASCII str in which there is nothing to mask: most of them. */
+static inline bool
+text_write_plain(const struct kc_values *values, struct kc_cursor *cursor,
+                 PyObject *text)
+{
+    struct kc_mask_span span;
+    size_t len = (size_t)PyUnicode_GET_LENGTH(text);
+    if (len > values->record.text_limit || len + 5 > kc_value_room(values, cursor)
+        || kc_value_may_be_secret(values, (Py_ssize_t)len)) {
+        return false;
+    }
+    const char *bytes = (const char *)(((PyASCIIObject *)text) + 1);
+    if (len >= KC_MASK_LEAST && kc_mask_find(bytes, len, 0, &span)) {
+        return false;
+    }
+    kc_wire_str(cursor, bytes, len);
+    return true;
+}
+
 void
 kc_value_str(struct kc_values *values, struct kc_cursor *cursor, PyObject *text)
 {
+    if (KC_LIKELY(PyUnicode_IS_COMPACT_ASCII(text))
+        && KC_LIKELY(text_write_plain(values, cursor, text))) {
+        return;
+    }
     if (!kc_unicode_is_ready(text)) {
         kc_value_cut(values, cursor, text, -1);
         return;

@@ -8,6 +8,7 @@
  * Fails:   with an exception.
  */
 
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdlib.h>
 #include <time.h>

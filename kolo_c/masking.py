@@ -1,0 +1,187 @@
+"""Which names are secret: the default lists, and why a name is masked or not.
+
+A name is cut into word parts: ``apiKey``, ``API-Key`` and ``x_api_key`` all hold the
+parts *api, key*; digits are a part of their own. It is secret when a word of the list is
+a run of whole parts of it, unless an exception of the other list covers that run:
+``token`` makes ``access_token`` secret, ``token_count`` saves ``max_token_count``.
+
+The tracer decides in C (``src/plain/mask.c``); :func:`explain` is its twin for
+``kolo-c explain --mask``, and a test compares the two.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+DEFAULT_WORDS: tuple[str, ...] = (
+    "password",
+    "passwords",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pass_word",
+    "pwd",
+    "secret",
+    "secrets",
+    "token",
+    "access_tokens",
+    "auth_tokens",
+    "refresh_tokens",
+    "api_key",
+    "api_keys",
+    "apikey",
+    "apikeys",
+    "access_key",
+    "account_key",
+    "auth_key",
+    "encryption_key",
+    "master_key",
+    "private_key",
+    "secret_key",
+    "session_key",
+    "shared_key",
+    "signing_key",
+    "authorization",
+    "auth",
+    "authtoken",
+    "bearer",
+    "credential",
+    "credentials",
+    "cookie",
+    "cookies",
+    "session",
+    "sessionid",
+    "sessid",
+    "phpsessid",
+    "jwt",
+    "csrf",
+    "csrftoken",
+    "csrfmiddlewaretoken",
+    "xsrf",
+    "otp",
+    "totp",
+    "mfa_code",
+    "credit_card",
+    "card_number",
+    "cvc",
+    "cvv",
+    "ssn",
+    "iban",
+)
+"""Words that make a name secret: lower-case parts joined by ``_``."""
+
+DEFAULT_EXCEPTIONS: tuple[str, ...] = (
+    "token_count",
+    "token_counts",
+    "token_limit",
+    "token_length",
+    "token_type",
+    "token_url",
+    "token_endpoint",
+    "token_usage",
+    "token_budget",
+    "token_index",
+    "token_class",
+    "password_validators",
+    "password_hashers",
+    "password_length",
+    "password_min_length",
+    "password_max_length",
+    "password_field",
+    "password_reset_timeout",
+    "secret_name",
+    "secret_arn",
+    "auth_type",
+    "auth_method",
+    "auth_scheme",
+    "auth_url",
+    "auth_backend",
+    "auth_backends",
+    "auth_user_model",
+    "authorization_url",
+    "cookie_age",
+    "cookie_domain",
+    "cookie_httponly",
+    "cookie_name",
+    "cookie_path",
+    "cookie_policy",
+    "cookie_samesite",
+    "cookie_secure",
+    "csrf_exempt",
+    "session_cookie_age",
+    "session_cookie_name",
+    "session_count",
+    "session_engine",
+    "session_factory",
+    "session_timeout",
+)
+"""Runs of parts that say nothing secret although a word is in them."""
+
+NAME_MAX_BYTES = 256
+"""A longer name is no name, as in mask.c."""
+
+_PART = re.compile(
+    r"[A-Z]+(?![a-z\x80-\U0010ffff])|[A-Z]?[a-z\x80-\U0010ffff]+|[0-9]+"
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Whether a name is secret, and what decided it."""
+
+    secret: bool
+    rule: str | None
+    """The word that says so, or the exception that saved the name; None: no word."""
+
+
+def split(name: str) -> str:
+    """``name`` as ``_part_part_``, lower case."""
+    parts = [part.translate(_LOWER) for part in _PART.findall(name)]
+    return f"_{'_'.join(parts)}_" if parts else "_"
+
+
+def explain(
+    name: str,
+    words: Iterable[str] = DEFAULT_WORDS,
+    exceptions: Iterable[str] = DEFAULT_EXCEPTIONS,
+) -> Reason:
+    """Whether ``name`` is secret, as the tracer decides, and by which rule."""
+    encoded = len(name.encode("utf-8", "surrogatepass"))
+    if not 0 < encoded <= NAME_MAX_BYTES:
+        return Reason(False, None)
+    parts = split(name)
+    kept = tuple(exceptions)
+    saved: str | None = None
+    for word in words:
+        for start, end in _runs(parts, word):
+            found = _excuse(parts, kept, start, end)
+            if found is None:
+                return Reason(True, word)
+            saved = found
+    return Reason(False, saved)
+
+
+_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+def _runs(parts: str, word: str) -> Iterable[tuple[int, int]]:
+    """Where the whole parts ``word`` stand in ``parts``."""
+    padded = f"_{word}_"
+    start = parts.find(padded)
+    while start >= 0:
+        yield start, start + len(padded)
+        start = parts.find(padded, start + 1)
+
+
+def _excuse(
+    parts: str, exceptions: Iterable[str], start: int, end: int
+) -> str | None:
+    for exception in exceptions:
+        for first, last in _runs(parts, exception):
+            if first <= start and end <= last:
+                return exception
+    return None
