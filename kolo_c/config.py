@@ -57,10 +57,28 @@ def _parse_match(value: Any) -> tuple[str, ...]:
     return patterns
 
 
+def _parse_words(value: Any) -> tuple[str, ...]:
+    from kolo_c.masking import split  # noqa: PLC0415 - hardly ever set
+
+    words = []
+    for text in settings.strings.parse(value):
+        # As names are compared: `apiKey` and `API-KEY` are `api_key`.
+        word = split(text).strip("_")
+        if not word:
+            raise ValueError(f"has {text!r}, which has neither letter nor digit")
+        words.append(word)
+    return tuple(words)
+
+
+def _words_from_text(text: str) -> tuple[str, ...]:
+    return _parse_words(settings.strings.from_text(text))
+
+
 _LOCALS = settings.choice("none", "raise", "all")
 _REPR = settings.choice("safe", "user")
 _SELF = settings.choice("address", "fields")
 _MASK = Kind("list of names, or true for every value", _parse_mask, _parse_mask)
+_WORDS = Kind("list of names", _parse_words, _words_from_text)
 _MATCH = Kind("pattern, or list of patterns", _parse_match, _parse_match)
 
 
@@ -195,13 +213,13 @@ class Config:
     )
     mask_words: tuple[str, ...] = _setting(
         (),
-        settings.strings,
+        _WORDS,
         "Names whose values are masked, besides the built-in ones. A name is masked "
         "when one of its word parts, or a run of them, is in the list.",
     )
     mask_exceptions: tuple[str, ...] = _setting(
         (),
-        settings.strings,
+        _WORDS,
         "Names that are not masked although a word in them is, besides the built-in "
         "ones.",
     )
@@ -413,7 +431,7 @@ class _Loading:
             where = f"argument {key}"
             if key not in KINDS:
                 self.unknown(key, "argument", key.replace("-", "_"), KINDS)
-            elif isinstance(value, str) and KINDS[key] is not _RULES:
+            elif isinstance(value, str):
                 self.set(key, value, where, KINDS[key].from_text)
             else:
                 self.set(key, value, where, KINDS[key].parse)

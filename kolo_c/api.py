@@ -1,0 +1,403 @@
+"""``kolo_c.trace``: record a part of a program from within it.
+
+    with kolo_c.trace("import"):          # a context manager
+        ...
+
+    @kolo_c.trace                         # a decorator, of coroutines as well
+    def work(): ...
+
+    recording = kolo_c.trace("import")    # or by hand
+    recording.start()
+    summary = recording.stop()
+
+Where nothing is recorded yet, each is a session with a trace of its own. Within a
+session it joins as a region of the trace that is running; with ``boundary=True`` it is
+a trace of its own, child of the process's.
+
+Threads: any; one ``Trace`` object is for one block of code at a time, a decorated
+function for any number. Owns: the session that it started, until it ends.
+Fails: ``start`` raises KoloError. A ``with`` block or a decorated function runs on
+unrecorded instead, and a RuntimeWarning says why.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Callable, Generator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from kolo_c.config import Config, Loaded, load
+from kolo_c.errors import ConfigError, KoloError
+from kolo_c.filter import Filter
+from kolo_c.project import Project, find_project
+
+if TYPE_CHECKING:
+    from kolo_c.session import Session, Summary
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@overload
+def trace(name: _Function) -> _Function: ...
+@overload
+def trace(
+    name: str | None = None, *, boundary: bool = False, **config: Any
+) -> Trace: ...
+def trace(
+    name: str | Callable[..., Any] | None = None,
+    *,
+    boundary: bool = False,
+    **config: Any,
+) -> Any:
+    """Record what runs in a block, in a function, or between ``start`` and ``stop``.
+
+    ``config`` are settings for this session (``locals="all"``); within a session that
+    runs already its own settings hold.
+    """
+    if callable(name):
+        return Trace(None, boundary, {})(name)
+    return Trace(name, boundary, config)
+
+
+class Trace:
+    """One recording; made by ``kolo_c.trace``."""
+
+    def __init__(
+        self, name: str | None, boundary: bool, config: dict[str, Any]
+    ) -> None:
+        self.name = name
+        self.boundary = boundary
+        self.config = config
+        self.summary: Summary | None = None
+        """What was recorded, once it has stopped; None where it joined a session."""
+        self._part: _Part | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id of the trace that is or was recorded; None where it is a region."""
+        if self.summary is not None:
+            return self.summary.trace_id
+        return self._part.trace_id if self._part is not None else None
+
+    def start(self) -> Trace:
+        """Begin. Raises KoloError where nothing can be recorded, or it has begun."""
+        if self._part is not None:
+            raise KoloError(
+                "this trace has been started already",
+                "Make another one: kolo_c.trace().",
+                slug="trace-started",
+            )
+        self._part = _Part(self._name(), self.boundary, self.config)
+        try:
+            self._part.begin()
+        except BaseException:
+            self._part = None
+            raise
+        return self
+
+    def stop(self, exception: BaseException | None = None) -> Summary | None:
+        """End; what was recorded, or None where this was a part of a session."""
+        part, self._part = self._part, None
+        if part is not None:
+            self.summary = part.end(exception)
+        return self.summary
+
+    def __enter__(self) -> Trace:
+        try:
+            return self.start()
+        except KoloError as error:
+            if error.name == "trace-started":
+                raise
+            _warn(error, stacklevel=3)
+            return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop(error)
+
+    def __call__(self, function: _Function) -> _Function:
+        """Record every call of ``function``."""
+        name = self.name or getattr(function, "__qualname__", "") or repr(function)
+        part = functools.partial(_Part, name, self.boundary, self.config)
+        return _decorate(function, part)  # type: ignore[no-any-return]
+
+    def _name(self) -> str:
+        return (
+            self.name or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+        )
+
+
+class _Part:
+    """A piece of the program's life: a session of its own, a boundary, or regions."""
+
+    def __init__(self, name: str, boundary: bool, config: dict[str, Any]) -> None:
+        self._name = name
+        self._boundary = boundary
+        self._config = config
+        self._own: Session | None = None
+        self._joined: Session | None = None
+        self._number = 0
+        self._child_id: str | None = None
+        self._in_region = False
+        self._token: Any = None
+
+    @property
+    def trace_id(self) -> str | None:
+        return self._own.trace_id if self._own is not None else self._child_id
+
+    def begin(self) -> None:
+        """Begin the piece, and its first step."""
+        self.open()
+        self.enter()
+
+    def end(self, exception: BaseException | None) -> Summary | None:
+        """End the step and the piece."""
+        self.leave(exception)
+        return self.close(exception)
+
+    def open(self) -> None:
+        """Find the session to join, or start one."""
+        # Late: a program that only imports kolo_c.api pays nothing for a session.
+        from kolo_c.session import active_session  # noqa: PLC0415
+
+        self._joined = active_session()
+        if self._joined is None:
+            self._own = _start_session(self._name, self._config)
+            atexit.register(self._end_with_the_process)
+        elif self._boundary:
+            self._number, self._child_id = self._joined.begin_boundary(
+                self._name, "region"
+            )
+
+    def enter(self) -> None:
+        """A step of it begins: a region, or the scope of the boundary."""
+        from kolo_c.session import SCOPE, active_session  # noqa: PLC0415 - as above
+
+        if self._joined is None or active_session() is not self._joined:
+            return  # our own session needs no region; one that has ended has none
+        if self._boundary:
+            self._token = SCOPE.set(self._number)
+        else:
+            self._in_region = self._joined.region_begin(self._name)
+
+    def leave(self, exception: BaseException | None) -> None:
+        """A step of it ends."""
+        from kolo_c.session import SCOPE, active_session  # noqa: PLC0415 - as above
+
+        if self._token is not None:
+            token, self._token = self._token, None
+            try:
+                SCOPE.reset(token)
+            except ValueError:
+                pass  # it ended in another context than it began in
+        if self._in_region and self._joined is not None:
+            self._in_region = False
+            if active_session() is self._joined:
+                self._joined.region_end(exception)
+
+    def close(self, exception: BaseException | None) -> Summary | None:
+        """End the session or the boundary that ``open`` began."""
+        from kolo_c.session import active_session  # noqa: PLC0415 - as above
+
+        own, self._own = self._own, None
+        if own is not None:
+            atexit.unregister(self._end_with_the_process)
+            return own.stop("exit" if exception is None else "exception", exception)
+        joined, self._joined = self._joined, None
+        if joined is not None and self._number and active_session() is joined:
+            cause = "exit" if exception is None else "exception"
+            joined.end_boundary(self._number, cause, self._name)
+        return None
+
+    def _end_with_the_process(self) -> None:
+        self.end(None)
+
+
+def _start_session(name: str, config: dict[str, Any]) -> Session:
+    from kolo_c.session import Session  # noqa: PLC0415 - late, as in _Part.open
+
+    main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+    project = find_project(Path(main_file).parent if main_file else None)
+    loaded = load(project.root, arguments=config)
+    problems = [f"{problem}; the default holds" for problem in loaded.problems]
+    chosen = _lenient_filter(loaded, project, problems)
+    session = Session(
+        chosen.config, project, chosen, name=name, argv=sys.argv, problems=problems
+    )
+    session.start()
+    return session
+
+
+def _lenient_filter(loaded: Loaded, project: Project, problems: list[str]) -> Filter:
+    """The filter; a setting with a pattern that is none is left out and said."""
+    config = loaded.config
+    keys = ("include_frames", "ignore_frames", "rules")
+    # Each on its own, so that a mistake in one does not cost the others.
+    good: dict[str, Any] = {}
+    for key in keys:
+        try:
+            Filter(Config(**{key: getattr(config, key)}), project, loaded.origins)
+            good[key] = getattr(config, key)
+        except ConfigError as error:
+            problems.append(f"{error.message}; it is left out")
+            good[key] = ()
+    values = {**_fields(config), **good}
+    return Filter(Config(**values), project, loaded.origins)
+
+
+def _fields(config: Config) -> dict[str, Any]:
+    return {key: getattr(config, key) for key in config.__dataclass_fields__}
+
+
+def _warn(error: KoloError, stacklevel: int) -> None:
+    warnings.warn(
+        f"kolo_c records nothing here: {error}", RuntimeWarning, stacklevel + 1
+    )
+
+
+def _decorate(function: Callable[..., Any], part: Callable[[], _Part]) -> Any:
+    """The function with its calls recorded, of the same kind as it was."""
+    if inspect.isasyncgenfunction(function):
+        return _decorate_async_generator(function, part)
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def run_coroutine(*args: Any, **kwargs: Any) -> Any:
+            piece = _Piece(part())
+            try:
+                return await _Steps(piece, function(*args, **kwargs))
+            finally:
+                piece.close(sys.exc_info()[1])
+
+        return run_coroutine
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def run_generator(*args: Any, **kwargs: Any) -> Any:
+            piece = _Piece(part())
+            try:
+                return (yield from _Steps(piece, function(*args, **kwargs)))
+            finally:
+                piece.close(sys.exc_info()[1])
+
+        return run_generator
+
+    @functools.wraps(function)
+    def run_function(*args: Any, **kwargs: Any) -> Any:
+        piece = _Piece(part())
+        piece.enter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            error = sys.exc_info()[1]
+            piece.leave(error)
+            piece.close(error)
+
+    return run_function
+
+
+def _decorate_async_generator(
+    function: Callable[..., Any], part: Callable[[], _Part]
+) -> Any:
+    @functools.wraps(function)
+    async def run_async_generator(*args: Any, **kwargs: Any) -> Any:
+        piece = _Piece(part())
+        inner = function(*args, **kwargs)
+        step = inner.__anext__()
+        try:
+            while True:
+                try:
+                    item = await _Steps(piece, step)
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await _Steps(piece, inner.aclose())
+                    raise
+                except BaseException as error:
+                    step = inner.athrow(error)
+                else:
+                    step = inner.asend(sent)
+        finally:
+            piece.close(sys.exc_info()[1])
+
+    return run_async_generator
+
+
+class _Piece:
+    """A part that opens with its first step, and never fails."""
+
+    def __init__(self, part: _Part) -> None:
+        self._part: _Part | None = part
+        self._opened = False
+
+    def enter(self) -> None:
+        if self._part is None:
+            return
+        if not self._opened:
+            try:
+                self._part.open()
+            except KoloError as error:
+                self._part = None
+                _warn(error, stacklevel=3)
+                return
+            self._opened = True
+        self._part.enter()
+
+    def leave(self, exception: BaseException | None) -> None:
+        if self._part is not None:
+            self._part.leave(exception)
+
+    def close(self, exception: BaseException | None) -> None:
+        part, self._part = self._part, None
+        if part is not None and self._opened:
+            part.close(None if isinstance(exception, GeneratorExit) else exception)
+
+
+class _Steps(Generator[Any, Any, Any]):
+    """A generator or coroutine that is within its part while it runs, and only then.
+
+    Between two steps other code runs in the thread, which does not belong to it.
+    """
+
+    def __init__(self, piece: _Piece, inner: Any) -> None:
+        self._piece = piece
+        self._inner = inner
+
+    def __await__(self) -> _Steps:
+        return self
+
+    def send(self, value: Any) -> Any:
+        return self._step(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._inner.throw, *error)
+
+    def close(self) -> None:
+        self._step(self._inner.close)
+
+    def _step(self, advance: Callable[..., Any], *values: Any) -> Any:
+        self._piece.enter()
+        failure: BaseException | None = None
+        try:
+            return advance(*values)
+        except (StopIteration, StopAsyncIteration):
+            raise
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            self._piece.leave(failure)
+            failure = None

@@ -1,0 +1,251 @@
+"""``kolo-c doctor``: what is installed, and what would stop tracing here.
+
+Threads: the main one. Owns: nothing. Fails: never: what cannot be found out is an item
+of the list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kolo_c._version import __version__
+from kolo_c.cli.options import add_config_options, load_config
+from kolo_c.config import Loaded
+from kolo_c.core import choose_core, is_free_threaded
+from kolo_c.errors import KoloError
+from kolo_c.filter import Filter
+from kolo_c.project import Project, why_not_writable
+from kolo_c.settings import format_size
+
+OK, INFO, WARNING, PROBLEM = "ok", "info", "warning", "problem"
+# sqlite.org/wal.html: a checkpoint of one connection beside a write of another could
+# corrupt the file. One writer per segment keeps out of its way.
+_WAL_RESET_FIRST = (3, 7, 0)
+_WAL_RESET_LAST = (3, 51, 2)
+_FIRST_PYTHON, _LAST_PYTHON = (3, 10), (3, 15)
+_TOOLS = (
+    "coverage",
+    "ddtrace",
+    "newrelic",
+    "scalene",
+    "sentry_sdk",
+    "viztracer",
+    "yappi",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: str
+    topic: str
+    text: str
+    hint: str = ""
+
+
+class Doctor:
+    """Say what is installed, and what would stop tracing here.
+
+    Ends with 1 where something would stop it. Looks at this process alone: a program may
+    bring a profiler of its own, and its trace then says so.
+    """
+
+    name = "doctor"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("--json", action="store_true", help="Print JSON.")
+        add_config_options(parser)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Look, and tell."""
+        project, loaded = load_config(args, None)
+        findings = [*_versions(loaded), *_project(project, loaded), *_others()]
+        stopped = any(finding.level == PROBLEM for finding in findings)
+        if args.json:
+            print(json.dumps(_as_json(findings, project, stopped), indent=2))
+            return int(stopped)
+        for finding in findings:
+            print(f"{finding.level:<8} {finding.topic}: {finding.text}")
+            if finding.hint:
+                print(f"{'':<8}   {finding.hint}")
+        print()
+        if stopped:
+            print(
+                "Something stops tracing here: see the lines that begin with problem."
+            )
+        else:
+            print("Nothing stops tracing here.")
+        return int(stopped)
+
+
+def _as_json(
+    findings: list[Finding], project: Project, stopped: bool
+) -> dict[str, Any]:
+    return {
+        "works": not stopped,
+        "version": __version__,
+        "python": platform.python_version(),
+        "root": str(project.root),
+        "store": str(project.store),
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+
+def _versions(loaded: Loaded) -> Iterator[Finding]:
+    yield Finding(OK, "kolo_c", f"{__version__} in {os.path.dirname(__file__)[:-4]}")
+    running = sys.version_info[:2]
+    build = "free-threaded, " if is_free_threaded() else ""
+    text = f"{platform.python_version()} ({build}{platform.python_implementation()})"
+    if _FIRST_PYTHON <= running <= _LAST_PYTHON:
+        yield Finding(OK, "Python", f"{text}, {sys.executable}")
+    else:
+        yield Finding(WARNING, "Python", f"{text} is not a version that was tested")
+    choice = choose_core(loaded.config.core)
+    if choice.name:
+        yield Finding(OK, "core", f"{choice.name}: {choice.reason}")
+        yield from _extension_versions()
+    else:
+        yield Finding(
+            PROBLEM,
+            "core",
+            choice.reason,
+            "kolo-c run says what to install; KOLO_C_CORE and core choose another.",
+        )
+    yield Finding(OK, "hook", f"setprofile (asked for: {loaded.config.hook})")
+    yield _sqlite("SQLite of Python", sqlite3.sqlite_version)
+
+
+def _extension_versions() -> Iterator[Finding]:
+    extension = importlib.import_module("kolo_c._kolo")
+    # The tracer writes with the SQLite that it is linked to, not with Python's.
+    version = getattr(extension, "sqlite_version", None)
+    version = version() if callable(version) else version
+    if isinstance(version, str):
+        yield _sqlite("SQLite of the core", version)
+
+
+def _sqlite(topic: str, version: str) -> Finding:
+    numbers = tuple(int(part) for part in version.split(".")[:3])
+    if _WAL_RESET_FIRST <= numbers <= _WAL_RESET_LAST:
+        return Finding(
+            INFO,
+            topic,
+            f"{version}, which has the WAL-reset bug (3.7.0 to 3.51.2)",
+            "kolo_c keeps clear of it: one process writes a segment, and alone "
+            "checkpoints it.",
+        )
+    return Finding(OK, topic, version)
+
+
+def _project(project: Project, loaded: Loaded) -> Iterator[Finding]:
+    yield Finding(OK, "root", f"{project.root}: {project.reason}")
+    for problem in loaded.problems:
+        yield Finding(
+            PROBLEM, "settings", str(problem), "kolo-c config prints what holds."
+        )
+    try:
+        chosen = Filter(loaded.config, project, loaded.origins)
+    except KoloError as error:
+        yield Finding(PROBLEM, "filters", error.message, error.hint)
+    else:
+        for text in chosen.problems:
+            yield Finding(WARNING, "filters", text)
+    yield from _store(project, loaded)
+
+
+def _store(project: Project, loaded: Loaded) -> Iterator[Finding]:
+    reason = why_not_writable(project.store)
+    if reason:
+        yield Finding(
+            PROBLEM,
+            "store",
+            f"{project.store} {reason}",
+            "Make it writable, or set KOLO_C_PATH to a folder that is.",
+        )
+    else:
+        exists = "" if project.store.exists() else " (made when first needed)"
+        yield Finding(OK, "store", f"{project.store}, writable{exists}")
+    for note in project.notes:
+        yield Finding(WARNING, "store", note)
+    folder = project.store
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        yield Finding(WARNING, "disk", f"free space is not known: {error}")
+        return
+    least = loaded.config.free_disk_min_bytes
+    text = f"{free / (1 << 30):.1f} GiB free"
+    if free < least:
+        yield Finding(
+            PROBLEM,
+            "disk",
+            f"{text}, less than free_disk_min_bytes ({format_size(least)})",
+            "Make room, lower free_disk_min_bytes, or set KOLO_C_PATH to another disk.",
+        )
+    else:
+        yield Finding(OK, "disk", text)
+
+
+def _others() -> Iterator[Finding]:
+    """Whatever else watches this process, and what programs here might bring."""
+    profiler = sys.getprofile()
+    if profiler is not None:
+        yield Finding(
+            PROBLEM,
+            "profiler",
+            f"{_name_of(profiler)} is installed with sys.setprofile",
+            "Stop it: two profilers cannot share a thread.",
+        )
+    tracer = sys.gettrace()
+    if tracer is not None:
+        yield Finding(
+            INFO,
+            "debugger",
+            f"{_name_of(tracer)} is installed with sys.settrace",
+            "Both work side by side; times are longer.",
+        )
+    if sys.version_info >= (3, 12):
+        for number in range(6):
+            tool = sys.monitoring.get_tool(number)
+            if tool:
+                yield Finding(INFO, "monitoring", f"tool {number} is {tool}")
+    found = [name for name in _TOOLS if _is_installed(name)]
+    if found:
+        yield Finding(
+            INFO,
+            "tools",
+            f"installed: {', '.join(found)}",
+            "Those that set a profiler while a program runs blind the trace for as "
+            "long; the trace marks it.",
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _name_of(function: object) -> str:
+    module = getattr(function, "__module__", None) or type(function).__module__
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{module}.{name}"
+
+
+COMMAND = Doctor()
