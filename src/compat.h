@@ -148,12 +148,12 @@ kc_thread_is_tracing(PyThreadState *tstate)
 #define KC_NONE_MAY_BE_EXCEPTION 0
 #endif
 
-/* A generator that goes on stands at the RESUME behind its yield, one that was thrown at
- * does not; 3.10 has no RESUME. */
-#if PY_VERSION_HEX >= 0x030B0000
-#define KC_TELLS_THROW 1
+/* 3.11 and 3.12: a generator that goes on stands at the RESUME behind its yield, one that
+ * was thrown at does not. 3.10 has no RESUME; from 3.13 on both stand there. */
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030D0000
+#define KC_POSITION_TELLS_THROW 1
 #else
-#define KC_TELLS_THROW 0
+#define KC_POSITION_TELLS_THROW 0
 #endif
 
 #ifdef KC_COMPAT_FRAMES

@@ -415,6 +415,24 @@ session_format_counters(SessionObject *self, const struct kc_trace *trace, char 
         (unsigned long long)session->blind_count, trace->limited ? "true" : "false");
 }
 
+/* What was counted instead of recorded goes to the trace's first stream. */
+static void
+session_tell_counts(SessionObject *self, const struct kc_trace *trace)
+{
+    for (struct kc_thread *thread = self->session.threads; thread != NULL;
+         thread = thread->next) {
+        for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+             stream = stream->next) {
+            if (stream->trace == trace && thread->guard == KC_GUARD_FREE) {
+                thread->guard = KC_GUARD_RECORD;
+                kc_tracer_tell_counts(thread, stream);
+                thread->guard = KC_GUARD_FREE;
+                return;
+            }
+        }
+    }
+}
+
 static PyObject *
 session_end_trace(PyObject *op, PyObject *args)
 {
@@ -436,6 +454,7 @@ session_end_trace(PyObject *op, PyObject *args)
     }
     Py_SETREF(trace->name, Py_NewRef(name));
     Py_SETREF(trace->attributes, Py_NewRef(attributes));
+    session_tell_counts(self, trace);
     for (struct kc_thread *thread = self->session.threads; thread != NULL;
          thread = thread->next) {
         if (thread->guard == KC_GUARD_FREE) {

@@ -339,6 +339,30 @@ kc_session_announce(struct kc_session *session, struct kc_trace *trace)
     return trace->announced;
 }
 
+/* From this many calls on a function is a hot one, when the limit is reached; half of it
+ * for each 64th that the trace grows beyond. */
+#define HOT_CALLS 1024u
+
+void
+kc_session_check_limit(struct kc_session *session, struct kc_trace *trace)
+{
+    uint64_t raw = atomic_load(&session->writer.raw_bytes);
+    uint64_t stored = atomic_load(&session->writer.stored_bytes);
+    if (session->max_trace_bytes == 0 || raw == 0) {
+        return;
+    }
+    /* What the trace takes on disk, by the ratio that compression has reached so far. */
+    double bytes = (double)trace->byte_count * ((double)stored / (double)raw);
+    double share = bytes / (double)session->max_trace_bytes;
+    if (share >= 0.75) {
+        trace->limited = true;
+    }
+    if (share >= 1.0) {
+        unsigned halvings = share < 1.25 ? (unsigned)((share - 1.0) * 64.0) : 16;
+        trace->count_above = HOT_CALLS >> (halvings < 10 ? halvings : 10);
+    }
+}
+
 /* Unlink the trace's streams from their threads: the slot is used again. */
 static void
 session_forget_streams(struct kc_session *session, const struct kc_trace *trace)

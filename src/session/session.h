@@ -27,7 +27,9 @@
 struct kc_trace {
     bool open;
     bool announced; /* its row's definition is written */
-    bool limited;   /* past max_trace_bytes: values stop */
+    bool limited;   /* near max_trace_bytes: values stop */
+    uint64_t count_above; /* past it: functions with more calls are counted; 0: none */
+    uint32_t limit_marked; /* the level that the last LIMIT mark told */
     uint8_t keep_bit;
     uint32_t number; /* 0: the slot is free */
     uint64_t generation;
@@ -133,6 +135,9 @@ int kc_session_attach(struct kc_session *session, PyThreadState *tstate);
 
 /* Detach every thread of ours, and put back what was there. */
 void kc_session_detach_all(struct kc_session *session);
+
+/* Where `trace` stands against max_trace_bytes: sets `limited` and `count_above`. */
+KC_COLD void kc_session_check_limit(struct kc_session *session, struct kc_trace *trace);
 
 /* Save everything handed over so far; false on time-out. Lets go of the GIL. */
 bool kc_session_flush(struct kc_session *session, uint64_t deadline_ns);

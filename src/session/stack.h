@@ -32,6 +32,7 @@ struct kc_entry {
     struct kc_open open;
     uint64_t began;  /* sequence of the block with its first record */
     bool unwritten;  /* the record of its beginning was lost: so is its end */
+    bool counted;    /* past the trace's limit: no record, `began` is its start in ns */
     bool foreign;    /* its node belongs to another stream … */
     uint32_t foreign_thread; /* … of this thread */
     uint32_t depth_limit; /* the thread's, before this call set its own */

@@ -135,6 +135,7 @@ kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream)
 {
     struct kc_session *session = thread->session;
     thread_hand_over(thread, stream);
+    kc_session_check_limit(session, stream->trace);
     struct kc_block *block = kc_session_take_block(session);
     if (block == NULL) {
         return false;

@@ -46,7 +46,14 @@ struct kc_unknown {
 
 #define KC_UNKNOWN_MOST 64u
 
-enum kc_pending { KC_PENDING_NONE = 0, KC_PENDING_UNWIND = 1, KC_PENDING_THROW = 2 };
+/* What waits for an exception that may follow, and what it is when none does. */
+enum kc_pending {
+    KC_PENDING_NONE = 0,
+    KC_PENDING_UNWIND = 1, /* an exit by exception: of unknown type */
+    KC_PENDING_THROW = 2,  /* an entry by throw(): of unknown type */
+    KC_PENDING_RESUME = 3, /* an entry: not by throw() */
+    KC_PENDING_YIELD = 4   /* a suspension with None (3.12): not an exception */
+};
 
 struct kc_thread {
     struct kc_session *session;

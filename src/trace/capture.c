@@ -16,7 +16,8 @@ struct capture {
     PyObject *value; /* result, exception, text; may be NULL */
     PyObject *values; /* dict, may be NULL */
     const struct kc_waiting *waiting;
-    uint64_t node;
+    const struct kc_code *code;
+    uint64_t node; /* of HANDLED; the level of LIMIT */
     size_t locals; /* how many are written behind the fields */
 };
 
@@ -473,6 +474,52 @@ kc_capture_lost(struct kc_thread *thread, struct kc_thread_stream *stream,
     }
     stream->lost_pending = 0;
     return true;
+}
+
+static void
+write_counted(struct kc_cursor *cursor, const struct capture *capture)
+{
+    const struct kc_code *code = capture->code;
+    kc_wire_uint(cursor, KC_MARK_COUNTED);
+    kc_wire_array(cursor, 3);
+    kc_wire_uint(cursor, code->number);
+    kc_wire_uint(cursor, code->counted_calls);
+    kc_wire_uint(cursor, code->counted_ns);
+    kc_wire_nil(cursor);
+}
+
+bool
+kc_capture_counted(struct kc_thread *thread, struct kc_thread_stream *stream,
+                   const struct kc_code *code, uint64_t now_ns)
+{
+    struct capture capture = {.thread = thread,
+                              .stream = stream,
+                              .kind = KC_KIND_MARK,
+                              .fields = 3,
+                              .now_ns = now_ns,
+                              .code = code};
+    return capture_plain(&capture, write_counted);
+}
+
+static void
+write_limit(struct kc_cursor *cursor, const struct capture *capture)
+{
+    kc_wire_uint(cursor, KC_MARK_LIMIT);
+    kc_wire_uint(cursor, capture->node);
+    kc_wire_nil(cursor);
+}
+
+bool
+kc_capture_limit(struct kc_thread *thread, struct kc_thread_stream *stream,
+                 uint32_t level, uint64_t now_ns)
+{
+    struct capture capture = {.thread = thread,
+                              .stream = stream,
+                              .kind = KC_KIND_MARK,
+                              .fields = 3,
+                              .now_ns = now_ns,
+                              .node = level};
+    return capture_plain(&capture, write_limit);
 }
 
 /* REGION and NOTE: a text and what the program gave with it. */

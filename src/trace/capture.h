@@ -42,6 +42,12 @@ bool kc_capture_task(struct kc_thread *thread, struct kc_thread_stream *stream,
 bool kc_capture_lost(struct kc_thread *thread, struct kc_thread_stream *stream,
                      uint64_t now_ns);
 
+/* MARK with what a function did since its last such mark. */
+bool kc_capture_counted(struct kc_thread *thread, struct kc_thread_stream *stream,
+                        const struct kc_code *code, uint64_t now_ns);
+bool kc_capture_limit(struct kc_thread *thread, struct kc_thread_stream *stream,
+                      uint32_t level, uint64_t now_ns);
+
 /* REGION and REGION_END, NOTE: what the program says itself. */
 bool kc_capture_region(struct kc_thread *thread, struct kc_entry *entry, PyObject *name,
                        PyObject *values, uint64_t now_ns);

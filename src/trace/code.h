@@ -57,7 +57,10 @@ struct kc_code {
     struct kc_value_options *options; /* NULL: the session's */
     struct kc_value_options own_options;
     uint32_t truncated_run; /* records in a row that hit the budget */
-    struct kc_code *next_free;
+    uint64_t call_count;    /* recorded so far */
+    bool counted;           /* past the trace's limit: counts instead of records */
+    uint64_t counted_calls; /* since the last COUNTED mark */
+    uint64_t counted_ns;
 };
 
 /* What the rules say of one function; from the filter's decision. */

@@ -60,6 +60,9 @@ kc_hook_setprofile(PyObject *op, PyFrameObject *frame, int what, PyObject *arg)
         return 0;
     }
     thread->guard = KC_GUARD_RECORD;
+    if (KC_UNLIKELY(thread->pending != KC_PENDING_NONE)) {
+        kc_tracer_settle(thread); /* it belongs to the scope as it was */
+    }
     kc_scope_check(thread);
     thread->guard = KC_GUARD_FREE;
     if ((word & thread->keep_bits) != 0) {

@@ -128,6 +128,69 @@ tracer_left(struct kc_thread *thread, struct kc_entry *entry, bool written)
     stack_pop(thread);
 }
 
+/* ---- past the trace's limit ---- */
+
+#define COUNTED_MOST 65536u /* a crash loses no more than this many counted calls */
+
+/* The limit has been reached: say so once per level. */
+KC_COLD static void
+limit_tell(struct kc_thread *thread, struct kc_thread_stream *stream, uint64_t now_ns)
+{
+    struct kc_trace *trace = stream->trace;
+    uint32_t level = trace->count_above != 0 ? 2 : 1;
+    if (trace->limit_marked < level
+        && kc_capture_limit(thread, stream, level, now_ns)) {
+        trace->limit_marked = level;
+    }
+}
+
+static void
+counted_tell(struct kc_thread *thread, struct kc_thread_stream *stream,
+             struct kc_code *code)
+{
+    if (kc_capture_counted(thread, stream, code, kc_clock_ns())) {
+        code->counted_calls = 0;
+        code->counted_ns = 0;
+    }
+}
+
+void
+kc_tracer_tell_counts(struct kc_thread *thread, struct kc_thread_stream *stream)
+{
+    struct kc_tracer *tracer = thread->tracer;
+    for (uint32_t i = 0; i < tracer->code_count; i++) {
+        struct kc_code *code = tracer->codes[i];
+        if (code != NULL && code->counted_calls != 0) {
+            counted_tell(thread, stream, code);
+        }
+    }
+}
+
+/* Whether this call of `code` is counted instead of recorded. */
+KC_COLD static bool
+limit_counts(struct kc_thread *thread, struct kc_code *code, uint64_t now_ns)
+{
+    const struct kc_trace *trace = thread->stream->trace;
+    limit_tell(thread, thread->stream, now_ns);
+    if (trace->count_above != 0 && code->call_count >= trace->count_above
+        && !code->suspends) {
+        code->counted = true;
+    }
+    return code->counted;
+}
+
+static void
+counted_leave(struct kc_thread *thread, struct kc_entry *entry, uint64_t now_ns)
+{
+    struct kc_code *code = entry->code;
+    code->counted_calls++;
+    code->counted_ns += now_ns - entry->began;
+    if (code->counted_calls >= COUNTED_MOST) {
+        counted_tell(thread, entry->stream, code);
+    }
+    stack_pop(thread);
+}
+
 /* ---- exceptions that CPython tells late ---- */
 
 /* The call left by an exception of unknown type; it may be seen later. */
@@ -195,6 +258,14 @@ tracer_begin(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
         kc_thread_lose(thread, thread->stream);
         return;
     }
+    if (KC_UNLIKELY(entry->stream->trace->limited)
+        && limit_counts(thread, code, now_ns)) {
+        entry->unwritten = true;
+        entry->counted = true;
+        entry->began = now_ns;
+        return;
+    }
+    code->call_count++;
     tracer_entered(thread, entry, kc_capture_call(thread, entry, now_ns));
     stack_limit(thread, code);
 }
@@ -227,6 +298,15 @@ tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
 }
 
 static void
+tracer_wait(struct kc_thread *thread, enum kc_pending pending, PyFrameObject *frame,
+            uint64_t now_ns)
+{
+    thread->pending = (uint8_t)pending;
+    thread->pending_ns = now_ns;
+    thread->pending_frame = frame;
+}
+
+static void
 tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
                         struct kc_code *code, uint64_t now_ns)
 {
@@ -238,18 +318,20 @@ tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
         tracer_begin(thread, frame, code, now_ns);
         return;
     }
-    bool throws = KC_TELLS_THROW && (kc_code_exit_at(code, lasti) & KC_EXIT_RESUME) == 0;
-    if (throws && thread->tracer->sees_exceptions && known) {
-        if (!kc_waiting_add(&thread->session->waiting, &waiting)) {
-            known = false;
-        }
-        thread->pending = KC_PENDING_THROW;
-        thread->pending_ns = now_ns;
-        thread->pending_frame = frame;
-        thread->pending_code = code;
+    bool resumes = !KC_POSITION_TELLS_THROW
+                   || (kc_code_exit_at(code, lasti) & KC_EXIT_RESUME) != 0;
+    bool certain = resumes && KC_POSITION_TELLS_THROW;
+    if (certain || !thread->tracer->sees_exceptions) {
+        tracer_go_on(thread, frame, code, known ? &waiting : NULL, NULL, !resumes,
+                     now_ns);
         return;
     }
-    tracer_go_on(thread, frame, code, known ? &waiting : NULL, NULL, throws, now_ns);
+    /* PY_THROW follows at once, if it was throw(). */
+    if (known && !kc_waiting_add(&thread->session->waiting, &waiting)) {
+        known = false;
+    }
+    tracer_wait(thread, resumes ? KC_PENDING_RESUME : KC_PENDING_THROW, frame, now_ns);
+    thread->pending_code = code;
 }
 
 void
@@ -260,9 +342,6 @@ kc_tracer_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
     }
     uint64_t now_ns = kc_clock_ns();
     thread->guard = KC_GUARD_RECORD;
-    if (KC_UNLIKELY(thread->pending != KC_PENDING_NONE)) {
-        kc_tracer_settle(thread);
-    }
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
         tracer_look_for_handled(thread);
     }
@@ -357,12 +436,15 @@ kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
             return;
         }
     }
+    if (KC_UNLIKELY(entry->counted)) {
+        counted_leave(thread, entry, now_ns);
+        thread->guard = KC_GUARD_FREE;
+        return;
+    }
     tracer_prepare(thread, entry->stream, now_ns);
     if (KC_UNLIKELY(tracer_is_exception(code, frame, value))) {
         if (thread->tracer->sees_exceptions) {
-            thread->pending = KC_PENDING_UNWIND;
-            thread->pending_ns = now_ns;
-            thread->pending_frame = frame;
+            tracer_wait(thread, KC_PENDING_UNWIND, frame, now_ns);
         }
         else {
             tracer_raise(thread, entry, NULL, now_ns);
@@ -370,7 +452,13 @@ kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
     }
     else if (code->suspends
              && (kc_code_exit_at(code, kc_frame_lasti(frame)) & KC_EXIT_YIELD) != 0) {
-        tracer_suspend(thread, entry, value, now_ns);
+        if (KC_NONE_MAY_BE_EXCEPTION && value == Py_None
+            && thread->tracer->sees_exceptions) {
+            tracer_wait(thread, KC_PENDING_YIELD, frame, now_ns);
+        }
+        else {
+            tracer_suspend(thread, entry, value, now_ns);
+        }
     }
     else if (KC_UNLIKELY(entry->unwritten)) {
         stack_pop(thread);
@@ -387,20 +475,28 @@ static void
 tracer_finish_pending(struct kc_thread *thread, PyObject *exception)
 {
     uint8_t pending = thread->pending;
+    PyFrameObject *frame = thread->pending_frame;
+    uint64_t now_ns = thread->pending_ns;
     thread->pending = KC_PENDING_NONE;
-    if (pending == KC_PENDING_UNWIND) {
-        struct kc_entry *entry = stack_expect(thread, thread->pending_frame);
-        if (entry != NULL) {
-            tracer_raise(thread, entry, exception, thread->pending_ns);
-        }
+    if (pending == KC_PENDING_THROW || pending == KC_PENDING_RESUME) {
+        struct kc_waiting waiting;
+        struct kc_code *code = thread->pending_code;
+        bool throws = pending == KC_PENDING_THROW || exception != NULL;
+        bool known = kc_waiting_take(&thread->session->waiting, frame, code->code,
+                                     &waiting);
+        tracer_go_on(thread, frame, code, known ? &waiting : NULL, exception, throws,
+                     now_ns);
         return;
     }
-    struct kc_waiting waiting;
-    struct kc_code *code = thread->pending_code;
-    bool known = kc_waiting_take(&thread->session->waiting, thread->pending_frame,
-                                 code->code, &waiting);
-    tracer_go_on(thread, thread->pending_frame, code, known ? &waiting : NULL,
-                 exception, true, thread->pending_ns);
+    struct kc_entry *entry = stack_expect(thread, frame);
+    if (entry == NULL) {
+        return;
+    }
+    if (pending == KC_PENDING_YIELD && exception == NULL) {
+        tracer_suspend(thread, entry, Py_None, now_ns);
+        return;
+    }
+    tracer_raise(thread, entry, exception, now_ns);
 }
 
 void
