@@ -94,7 +94,7 @@ def _numbers(info: TraceInfo, raised: str) -> str:
             parts.append(f"{info.count(name):,} {name}")
     if info.count("own_ns"):
         parts.append(f"own cost {duration(info.count('own_ns'))}")
-    return " · ".join(parts)
+    return " · ".join(part for part in parts if part)
 
 
 def _missing(info: TraceInfo) -> str:

@@ -14,6 +14,7 @@ from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.node import Node
 from kolo_c.store import records as r
+from kolo_c.store.definitions import Code
 from kolo_c.store.reader import Trace
 from kolo_c.store.text import harmless, shorten, value_text
 from kolo_c.store.values import Dict, Value
@@ -29,6 +30,7 @@ TIME = "green"
 
 _LIMITS = {1: "values are left out from here on", 2: "busy functions are only counted"}
 _FEW_ARGUMENTS = 12
+_CO_OPTIMIZED = 1
 
 
 @dataclass
@@ -63,7 +65,8 @@ class Labels:
         if node.begin is None and node.code is None:
             fetch_begin(self.trace.stream(node.thread), node)
         if node.code is not None:
-            return harmless(self.trace.definitions.code(node.code).qualname)
+            code = self.trace.definitions.code(node.code)
+            return f"{'class ' * _is_body(code)}{harmless(code.qualname)}"
         if isinstance(node.begin, r.Region):
             return harmless(node.begin.name)
         if isinstance(node.begin, r.Plugin):
@@ -115,7 +118,7 @@ class Labels:
 
     def _arguments(self, call: r.Call) -> str:
         code = self.trace.definitions.code(call.code)
-        if code.name == "<module>" and not code.arguments:
+        if code.name == "<module>" or _is_body(code):
             return ""
         named = list(zip(code.arguments, call.arguments, strict=False))
         if code.self_kind:
@@ -169,7 +172,7 @@ class Labels:
         left_out = isinstance(node.begin, r.Call) and (
             len(node.begin.arguments) < len(code.arguments)
         )
-        return left_out or code.name == "<module>"
+        return left_out or code.name == "<module>" or _is_body(code)
 
     def _unended(self, node: Node) -> Line:
         if node.suspended_since is not None:
@@ -240,3 +243,8 @@ class Labels:
                 name = harmless(self.trace.definitions.code(code).qualname)
                 return f"· {name} ×{calls:,}, {duration(ns)}: counted, not recorded"
         return f"· mark {mark.mark}"
+
+
+def _is_body(code: Code) -> bool:
+    """Whether it is the body of a class: neither a function nor a module."""
+    return code.name != "<module>" and not code.flags & _CO_OPTIMIZED and code.file > 0

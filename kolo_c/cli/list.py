@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from typing import Any, TextIO
@@ -81,8 +80,10 @@ def _write_table(
         table.add_column(name, no_wrap=True)
     for name in ("duration", "calls", "size"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("status", "id"):
-        table.add_column(name, no_wrap=True, min_width=30 if name == "id" else None)
+    table.add_column("status", no_wrap=True)
+    table.add_column("id", no_wrap=True, min_width=30)
+    if not screen.coloured:  # what a colour would mark stands by itself
+        table.add_column("short", no_wrap=True)
     now_ns = time.time_ns()
     for trace in traces:
         table.add_row(*_row(trace, endings[trace.id], now_ns, screen))
@@ -97,9 +98,7 @@ def _row(trace: TraceInfo, ending: int, now_ns: int, screen: Screen) -> list[Any
     name = shorten(harmless(trace.row.name) or trace.row.kind, _NAME_WIDTH)
     identifier = harmless(trace.id)
     marked = Text(identifier[:-ending], style="dim")
-    # Without colours the end that is enough is set off by a space.
-    coloured = screen.terminal and not os.environ.get("NO_COLOR")
-    marked.append(("" if coloured else " ") + identifier[-ending:], style="bold cyan")
+    marked.append(identifier[-ending:], style="bold cyan")
     status = STATUS_STYLES.get(trace.status, "green")
     return [
         age(trace.row.started_utc_ns, now_ns),
@@ -109,6 +108,7 @@ def _row(trace: TraceInfo, ending: int, now_ns: int, screen: Screen) -> list[Any
         size(trace.bytes),
         Text(screen.encodable(status_text(trace)), style=status),
         marked,
+        *([] if screen.coloured else [identifier[-ending:]]),
     ]
 
 

@@ -24,14 +24,10 @@ class Screen:
         self.width = width
         if width is None and self.terminal:
             self.width = max(shutil.get_terminal_size((100, 40)).columns, 40)
-        self._console: Any = None
         self.plain = not _can_encode(file)
-        if (
-            self.terminal
-            and not os.environ.get("NO_COLOR")
-            and (os.environ.get("TERM") != "dumb")
-        ):
-            self._console = console(file, self.width)
+        unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self.coloured = self.terminal and not unwanted
+        self._console = console(file, self.width) if self.coloured else None
 
     def line(self, parts: Line) -> None:
         """Write one line, cut to the width."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import TextIO
 
 from kolo_c.cli.empty import why_empty
@@ -28,6 +29,9 @@ SCREEN_LINES = 100
 FILE_LINES = 10_000
 _DEEPEST_INDENT = 30
 _TIME_WIDTH = 10
+_WIDEST_PLACE = 32
+_THREADS_SHOWN = 8
+_LINES_PER_THREAD = 10
 _FEWEST_OF_ARGUMENTS = 12
 
 
@@ -52,6 +56,7 @@ class View:
         self.labels = Labels(trace)
         self.builders: list[tuple[Stream, TreeBuilder | None]] = []
         self._node: int | None = None
+        self._place_width = 0
         self._streams = _choose(trace, options.thread)
 
     def start_at(self, thread: int, node: int) -> None:
@@ -72,14 +77,14 @@ class View:
                 for text in _wrapped(reason, screen.width):
                     screen.text(text)
             return
-        left = limit
         for stream, builder in self.builders:
             screen.text("")
             screen.line(self._headline(stream))
             if builder is None:
                 screen.text(f"… cut: --thread {stream.ordinal} shows it", DIM)
-                continue
-            left = self._write_tree(screen, builder, left)
+            else:
+                self._write_tree(screen, builder, self._share(limit))
+                limit = self._left(limit, builder)
 
     def write_json(self, file: TextIO) -> None:
         """Write header and nodes, node by node."""
@@ -100,16 +105,24 @@ class View:
         return lines or None
 
     def _build(self, limit: int | None) -> None:
-        left = limit
         for stream in self._streams:
-            if left is not None and left <= 0:
+            # The first threads get a few lines even where an earlier one took all.
+            if limit == 0 and len(self.builders) >= _THREADS_SHOWN:
                 self.builders.append((stream, None))
                 continue
-            builder = self._build_one(stream, left)
+            builder = self._build_one(stream, self._share(limit))
             self.builders.append((stream, builder))
-            if left is not None:
-                left -= builder.shown
+            limit = self._left(limit, builder)
         _join_threads([builder for _, builder in self.builders if builder is not None])
+
+    def _share(self, left: int | None) -> int | None:
+        """The lines that a thread may take when ``left`` are left."""
+        if left is None or self.options.max_lines is not None or not self.builders:
+            return left if left != 0 else 1
+        return max(left, _LINES_PER_THREAD)
+
+    def _left(self, left: int | None, builder: TreeBuilder) -> int | None:
+        return None if left is None else max(left - builder.shown, 0)
 
     def _build_one(self, stream: Stream, limit: int | None) -> TreeBuilder:
         if self._node is not None:
@@ -157,6 +170,8 @@ class View:
                 continue
             whole = whole and builder.finished and not builder.hid_blocks
             count += builder.exceptions
+        if not count and not whole:
+            return ""
         more = "" if whole and len(self.builders) == len(self.trace.streams) else "+"
         return f"{count:,}{more} exception{'' if count == 1 and not more else 's'}"
 
@@ -167,14 +182,17 @@ class View:
 
     def _write_tree(
         self, screen: Screen, builder: TreeBuilder, left: int | None
-    ) -> int | None:
+    ) -> None:
         stream = builder.stream
         digits = max(len(str(stream.last_node)), 3)
         written = 0
+        shown = islice(walk(builder.roots), left)
+        places = (len(self.labels.place(node)) for node in shown)
+        self._place_width = max(places, default=0)
         for node in walk(builder.roots):
             if left is not None and written >= left:
                 self._write_rest(screen, stream, node.number, digits)
-                return 0
+                return
             fetch_end(stream, node)
             screen.line(self._node_line(node, digits, screen.width))
             written += 1
@@ -190,7 +208,6 @@ class View:
         elif not builder.finished and self._node is None:
             first = stream.blocks[builder.next_block].first_node
             self._write_rest(screen, stream, first, digits)
-        return None if left is None else left - written
 
     def _write_rest(
         self, screen: Screen, stream: Stream, number: int, digits: int
@@ -223,7 +240,7 @@ class View:
         place = self.labels.place(node)
         if width is None:
             return [*left, (f"  {time}" if time else "", TIME), (f"  {place}", DIM)]
-        place_width = min(28, width // 4)
+        place_width = min(self._place_width, _WIDEST_PLACE, width // 4)
         if len(place) > place_width:
             place = "…" + place[-(place_width - 1) :]
         room = width - _TIME_WIDTH - place_width - 4
