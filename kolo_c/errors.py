@@ -12,6 +12,16 @@ from pathlib import Path
 from typing import ClassVar
 
 
+def harmless(text: str) -> str:
+    """``text`` with everything that could move a cursor or hide something escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
 class KoloError(Exception):
     """An error with a message for a person, a hint what to do, and a stable slug.
 
@@ -22,8 +32,9 @@ class KoloError(Exception):
 
     def __init__(self, message: str, hint: str = "", *, slug: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # Names of files, traces and threads stand in it, and may hold anything.
+        self.message = harmless(message)
+        self.hint = harmless(hint)
         self.name = slug or type(self).slug
 
     def __str__(self) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from kolo_c.cli.header import problems
 from kolo_c.cli.units import plural
+from kolo_c.errors import harmless
 from kolo_c.store.process import RUNNING
 from kolo_c.store.reader import Trace
-from kolo_c.store.text import harmless
 
 
 def why_empty(trace: Trace) -> list[str]:

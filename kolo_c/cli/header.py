@@ -9,10 +9,10 @@ from typing import Any
 
 from kolo_c.cli.screen import Line
 from kolo_c.cli.units import duration, moment, plural
+from kolo_c.errors import harmless
 from kolo_c.store.jsonable import Json
 from kolo_c.store.process import INTERRUPTED, RUNNING, TraceInfo
 from kolo_c.store.reader import Trace
-from kolo_c.store.text import harmless
 
 STATUS_STYLES = {RUNNING: "yellow", INTERRUPTED: "red"}
 

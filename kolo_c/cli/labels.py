@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from kolo_c.cli.screen import Line
 from kolo_c.cli.units import duration, plural
+from kolo_c.errors import harmless
 from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.node import Node
 from kolo_c.store import records as r
 from kolo_c.store.definitions import Code
 from kolo_c.store.reader import Trace
-from kolo_c.store.text import harmless, shorten, value_text
+from kolo_c.store.text import shorten, value_text
 from kolo_c.store.values import Dict, Value
 from kolo_c.wire import Kind, Mark
 

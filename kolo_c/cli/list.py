@@ -15,10 +15,11 @@ from kolo_c.cli.header import STATUS_STYLES, status_text, trace_json
 from kolo_c.cli.reading import open_store, positive, warn_of_errors
 from kolo_c.cli.screen import Screen, console
 from kolo_c.cli.units import age, duration, size
+from kolo_c.errors import harmless
 from kolo_c.store.catalogue import shortest_endings
 from kolo_c.store.process import TraceInfo
 from kolo_c.store.reader import Store
-from kolo_c.store.text import harmless, shorten
+from kolo_c.store.text import shorten
 
 _NAME_WIDTH = 48
 _WIDEST = 200

@@ -17,13 +17,13 @@ from kolo_c.cli.labels import ARGUMENTS, DIM, TIME, Labels
 from kolo_c.cli.nodes_json import node_json
 from kolo_c.cli.screen import Line, Screen, cut
 from kolo_c.cli.units import plural
-from kolo_c.errors import TraceNotFound
+from kolo_c.errors import TraceNotFound, harmless
 from kolo_c.model.ends import fetch_end
 from kolo_c.model.node import Node, walk
 from kolo_c.model.tree import TreeBuilder, Wanted, build, build_below
 from kolo_c.store import records as r
 from kolo_c.store.reader import Stream, Trace
-from kolo_c.store.text import harmless, value_text
+from kolo_c.store.text import value_text
 
 SCREEN_LINES = 100
 FILE_LINES = 10_000

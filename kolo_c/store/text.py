@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from kolo_c.errors import harmless
 from kolo_c.store import values as v
 from kolo_c.store.definitions import Definitions
 from kolo_c.wire import Tag
@@ -23,16 +24,6 @@ _BRACKETS = {
     v.DICT: ("{", "}"),
 }
 _TIMES = (datetime.datetime, datetime.date, datetime.time)
-
-
-def harmless(text: str) -> str:
-    """``text`` with everything that could move a cursor or hide something escaped."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def shorten(text: str, width: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kolo_c.errors import StoreError, StoreNotFound, TraceNotFound
+from kolo_c.errors import StoreError, StoreNotFound, TraceNotFound, harmless
 from kolo_c.store import values as v
 from kolo_c.store.catalogue import shortest_endings
 from kolo_c.store.definitions import Definitions, TypeName
@@ -23,7 +23,7 @@ from kolo_c.store.reader import Store
 from kolo_c.store.records import Call, Raise, Return, decode_records
 from kolo_c.store.recovery import recover_dead
 from kolo_c.store.retention import apply_retention
-from kolo_c.store.text import harmless, value_text
+from kolo_c.store.text import value_text
 from kolo_c.wire import Definition, Kind, Tag
 from tests.unit.store_builder import (
     Owner,
