@@ -100,11 +100,15 @@ session_open_tracer(SessionObject *self, PyObject *rules)
     tracer->values
         = kc_values_new(&tracer->default_rules.options.limits, tracer->mask,
                         self->session.definitions);
+    if (tracer->values == NULL) {
+        return -1;
+    }
+    tracer->counters = kc_values_borrow_counters(tracer->values);
     tracer->files = PyDict_New();
     tracer->kept_codes = PyDict_New();
     tracer->extra_index = kc_verdict_request_index();
     tracer->generation = kc_verdict_next_generation();
-    if (tracer->values == NULL || tracer->files == NULL || tracer->kept_codes == NULL
+    if (tracer->files == NULL || tracer->kept_codes == NULL
         || tracer->extra_index < 0) {
         return -1;
     }

@@ -37,8 +37,10 @@ kc_stream_give_block(struct kc_stream *stream, struct kc_block *block,
     block->magic = KC_BLOCK_MAGIC;
     atomic_store_explicit(&block->state, KC_BLOCK_FILLING, memory_order_release);
     stream->block = block;
-    stream->tail_bytes = 0;
-    stream->used_ns = now_ns;
+    stream->at = block->data;
+    /* Room for one more open or close always stays: 24 bytes. */
+    stream->end = block->data + KC_BLOCK_DATA_BYTES - sizeof(struct kc_close);
+    stream->close_count = 0;
 }
 
 struct kc_block *
@@ -66,22 +68,17 @@ kc_stream_take_block(struct kc_stream *stream, const struct kc_open *opens,
     block->open_count = stream->depth - first;
     block->definition = definition;
     stream->block = NULL;
-    stream->tail_bytes = 0;
+    stream->at = NULL;
+    stream->end = NULL;
     return block;
 }
 
 void
 kc_stream_drop(struct kc_stream *stream, const struct kc_open *open)
 {
-    struct kc_block *block = stream->block;
-    stream->depth--;
-    if (block == NULL) {
+    if (stream->block == NULL) {
+        stream->depth--;
         return;
     }
-    if (open->sequence == block->sequence) {
-        stream->tail_bytes -= (uint32_t)sizeof open->node;
-    }
-    else if (stream->depth < block->least_depth) {
-        block->least_depth = stream->depth;
-    }
+    kc_stream_popped(stream, open);
 }

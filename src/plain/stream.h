@@ -29,14 +29,15 @@
 
 struct kc_stream {
     struct kc_block *block; /* NULL: none yet */
+    uint8_t *at;            /* where the next record goes; NULL without a block */
+    uint8_t *end;           /* it stays below: behind it are closes, and opens to come */
+    uint64_t last_ns;
+    uint64_t next_node; /* from 1 */
+    uint32_t close_count;
+    uint32_t depth; /* of the written stack */
     uint32_t trace_number;
     uint32_t thread_number;
     uint64_t next_sequence; /* of the next block */
-    uint64_t next_node;     /* from 1 */
-    uint64_t last_ns;
-    uint32_t depth;      /* of the written stack */
-    uint32_t tail_bytes; /* closes written, and opens to come */
-    uint64_t used_ns;    /* when the current block was last written to */
 };
 
 /* A call on the written stack. The caller keeps these, in its own stack. */
@@ -68,23 +69,13 @@ void kc_stream_drop(struct kc_stream *stream, const struct kc_open *open);
 static inline struct kc_cursor
 kc_stream_begin_plain(struct kc_stream *stream)
 {
-    struct kc_cursor cursor = {NULL, NULL, NULL, KC_FULL};
-    struct kc_block *block = stream->block;
-    if (KC_UNLIKELY(block == NULL)) {
+    struct kc_cursor cursor = {stream->at, stream->at, stream->at, KC_FULL};
+    ptrdiff_t room = stream->end - stream->at;
+    if (KC_UNLIKELY(room <= 0)) {
         return cursor;
     }
-    uint32_t used =
-        (uint32_t)atomic_load_explicit(&block->committed, memory_order_relaxed);
-    /* Room for one more open or close always stays: 24 bytes. */
-    uint32_t limit = KC_BLOCK_DATA_BYTES - stream->tail_bytes - 24;
-    if (KC_UNLIKELY(limit <= used)) {
-        return cursor;
-    }
-    uint32_t room = limit - used;
-    cursor.start = block->data + used;
-    cursor.at = cursor.start;
     cursor.end =
-        cursor.start + (room < KC_RECORD_MAX_BYTES ? room : KC_RECORD_MAX_BYTES);
+        cursor.at + (room < KC_RECORD_MAX_BYTES ? room : KC_RECORD_MAX_BYTES);
     cursor.status = KC_OK;
     return cursor;
 }
@@ -98,28 +89,35 @@ kc_stream_begin(struct kc_stream *stream, uint64_t now_ns, enum kc_kind kind,
     if (KC_UNLIKELY(cursor.status != KC_OK)) {
         return cursor;
     }
-    kc_wire_array(&cursor, fields + 2);
-    kc_wire_uint(&cursor, kind);
+    kc_wire_open_record(&cursor, (uint8_t)kind, fields + 2);
     /* A clock that steps back (another core's TSC) never gives a negative dt. */
     kc_wire_uint(&cursor, now_ns > stream->last_ns ? now_ns - stream->last_ns : 0);
     return cursor;
 }
 
-/* Publish the record; nothing of it was visible before. */
+/* Publish what ends at `at`; nothing of it was visible before. */
 static inline void
-kc_stream_commit(struct kc_stream *stream, const struct kc_cursor *cursor,
-                 uint64_t now_ns)
+kc_stream_publish(struct kc_stream *stream, uint8_t *at, uint64_t now_ns)
 {
     struct kc_block *block = stream->block;
-    uint64_t committed = atomic_load_explicit(&block->committed, memory_order_relaxed);
-    committed =
-        (committed & ~(uint64_t)UINT32_MAX) | (uint64_t)(cursor->at - block->data);
-    if (now_ns > stream->last_ns) {
+    if (KC_LIKELY(now_ns > stream->last_ns)) {
         stream->last_ns = now_ns;
     }
     block->last_ns = stream->last_ns;
     block->record_count++;
-    atomic_store_explicit(&block->committed, committed, memory_order_release);
+    stream->at = at;
+    atomic_store_explicit(&block->committed,
+                          (uint64_t)stream->close_count << 32 |
+                              (uint64_t)(at - block->data),
+                          memory_order_release);
+}
+
+/* Publish the record. */
+static inline void
+kc_stream_commit(struct kc_stream *stream, const struct kc_cursor *cursor,
+                 uint64_t now_ns)
+{
+    kc_stream_publish(stream, cursor->at, now_ns);
 }
 
 /* Publish a record that is a node without a duration (NOTE, LOG). */
@@ -132,16 +130,22 @@ kc_stream_commit_node(struct kc_stream *stream, const struct kc_cursor *cursor,
     return stream->next_node++;
 }
 
+/* The stack of the stream is one deeper; its block keeps room for one more open. */
+static inline struct kc_open
+kc_stream_pushed(struct kc_stream *stream, uint64_t node)
+{
+    struct kc_open open = {node, stream->block->sequence};
+    stream->depth++;
+    stream->end -= sizeof open.node;
+    return open;
+}
+
 /* Publish a record that pushes a new node (CALL, ENTERED, REGION, PLUGIN). */
 static inline struct kc_open
 kc_stream_commit_push(struct kc_stream *stream, const struct kc_cursor *cursor,
                       uint64_t now_ns)
 {
-    struct kc_open open = {stream->next_node, stream->block->sequence};
-    (void)kc_stream_commit_node(stream, cursor, now_ns);
-    stream->depth++;
-    stream->tail_bytes += (uint32_t)sizeof open.node;
-    return open;
+    return kc_stream_pushed(stream, kc_stream_commit_node(stream, cursor, now_ns));
 }
 
 /* Publish a record that pushes a node again (RESUME, THROW). */
@@ -149,46 +153,42 @@ static inline struct kc_open
 kc_stream_commit_push_again(struct kc_stream *stream, const struct kc_cursor *cursor,
                             uint64_t node, uint64_t now_ns)
 {
-    struct kc_open open = {node, stream->block->sequence};
     kc_stream_commit(stream, cursor, now_ns);
-    stream->depth++;
-    stream->tail_bytes += (uint32_t)sizeof open.node;
-    return open;
+    return kc_stream_pushed(stream, node);
 }
 
-/* Publish a record that takes `open`, the top of the stack, off. With `ends` it is over
- * (RETURN, RAISE, …) and, if an earlier block began it, goes to the closes; without, it
- * is suspended (YIELD). `began` is the sequence of the block that has its first record.
- */
+/* `open`, the top of the stack, is gone. */
+static inline void
+kc_stream_popped(struct kc_stream *stream, const struct kc_open *open)
+{
+    struct kc_block *block = stream->block;
+    stream->depth--;
+    if (KC_LIKELY(open->sequence == block->sequence)) {
+        stream->end += sizeof open->node; /* it will not stay open */
+    }
+    else if (stream->depth < block->least_depth) {
+        block->least_depth = stream->depth;
+    }
+}
+
+/* Publish a record that takes `open`, the top of the stack, off. YIELD suspends it; all
+ * others end it and, if an earlier block began it, it goes to the closes. `began` is the
+ * sequence of the block that has its first record. */
 static inline void
 kc_stream_commit_pop(struct kc_stream *stream, const struct kc_cursor *cursor,
                      const struct kc_open *open, uint64_t began, enum kc_kind kind,
                      uint64_t now_ns)
 {
     struct kc_block *block = stream->block;
-    uint64_t committed = atomic_load_explicit(&block->committed, memory_order_relaxed);
-    uint64_t closes = committed >> 32;
-    stream->depth--;
-    if (open->sequence == block->sequence) {
-        stream->tail_bytes -= (uint32_t)sizeof open->node; /* it will not stay open */
-    }
-    else if (stream->depth < block->least_depth) {
-        block->least_depth = stream->depth;
-    }
-    if (began != block->sequence && kind != KC_KIND_YIELD) {
-        closes++;
+    kc_stream_popped(stream, open);
+    if (KC_UNLIKELY(began != block->sequence && kind != KC_KIND_YIELD)) {
         struct kc_close close = {open->node, now_ns, (uint64_t)kind};
-        memcpy(block->data + KC_BLOCK_DATA_BYTES - closes * sizeof close, &close,
-               sizeof close);
-        stream->tail_bytes += (uint32_t)sizeof close;
+        stream->close_count++;
+        stream->end -= sizeof close;
+        memcpy(block->data + KC_BLOCK_DATA_BYTES - stream->close_count * sizeof close,
+               &close, sizeof close);
     }
-    if (now_ns > stream->last_ns) {
-        stream->last_ns = now_ns;
-    }
-    block->last_ns = stream->last_ns;
-    block->record_count++;
-    committed = closes << 32 | (uint64_t)(cursor->at - block->data);
-    atomic_store_explicit(&block->committed, committed, memory_order_release);
+    kc_stream_commit(stream, cursor, now_ns);
 }
 
 #endif

@@ -129,6 +129,13 @@ kc_wire_append(struct kc_cursor *cursor, const void *bytes, size_t len)
     }
 }
 
+static inline __attribute__((always_inline)) void
+kc_put_bytes(uint8_t **at, const void *bytes, size_t len)
+{
+    memcpy(*at, bytes, len);
+    *at += len;
+}
+
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -141,6 +148,19 @@ kc_wire_append(struct kc_cursor *cursor, const void *bytes, size_t len)
 #define msgpack_pack_inline_func_cint(name) static inline void kc_pack##name
 #define msgpack_pack_user struct kc_cursor *
 #define msgpack_pack_append_buffer(user, buf, len) kc_wire_append((user), (buf), (len))
+#include <msgpack/pack_template.h>
+/* Once more without checks, for who has made sure of the room: at most 9 bytes a scalar.
+ * kc_put_*() append at *at and move it on. */
+#undef msgpack_pack_inline_func
+#undef msgpack_pack_inline_func_cint
+#undef msgpack_pack_user
+#undef msgpack_pack_append_buffer
+#define msgpack_pack_inline_func(name) \
+    static inline __attribute__((always_inline)) void kc_put##name
+#define msgpack_pack_inline_func_cint(name) \
+    static inline __attribute__((always_inline)) void kc_put##name
+#define msgpack_pack_user uint8_t **
+#define msgpack_pack_append_buffer(user, buf, len) kc_put_bytes((user), (buf), (len))
 #include <msgpack/pack_template.h>
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
@@ -211,6 +231,20 @@ kc_wire_bin(struct kc_cursor *cursor, const void *bytes, size_t len)
 {
     kc_pack_bin(cursor, len);
     kc_pack_bin_body(cursor, bytes, len);
+}
+
+/* An array of `count` elements whose first is `kind`, below 128: for all but long arrays
+ * two known bytes, written with one check. */
+static inline void
+kc_wire_open_record(struct kc_cursor *cursor, uint8_t kind, size_t count)
+{
+    if (KC_LIKELY(count < 16)) {
+        uint8_t bytes[2] = {(uint8_t)(0x90 | count), kind};
+        kc_wire_append(cursor, bytes, sizeof bytes);
+        return;
+    }
+    kc_wire_array(cursor, count);
+    kc_wire_uint(cursor, kind);
 }
 
 /* Open a tagged array of `count` elements after the tag. */

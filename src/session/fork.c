@@ -40,9 +40,12 @@ fork_child(void)
          thread = thread->next) {
         thread->stream = NULL;
         thread->keep_bits = 0;
+        thread->guard = KC_GUARD_COLLECTOR; /* for good: nobody may write any more */
         for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
              stream = stream->next) {
             stream->stream.block = NULL;
+            stream->stream.at = NULL;
+            stream->stream.end = NULL;
         }
     }
     kc_writer_abandon(&session->writer);

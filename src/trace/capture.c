@@ -21,11 +21,13 @@ struct capture {
     size_t locals; /* how many are written behind the fields */
 };
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 typedef void (*write_fields)(struct kc_cursor *cursor, const struct capture *capture);
 
 /* Write the record, in the next block where it does not fit into this one. Inlined, so
  * that `write` is too: one call and return costs about as much as three calls of C. */
-static inline __attribute__((always_inline)) struct kc_cursor
+static ALWAYS_INLINE struct kc_cursor
 capture_write(const struct capture *capture, write_fields write)
 {
     struct kc_thread_stream *stream = capture->stream;
@@ -46,7 +48,7 @@ capture_write(const struct capture *capture, write_fields write)
     return cursor;
 }
 
-static struct capture
+static ALWAYS_INLINE struct capture
 capture_of(struct kc_thread *thread, const struct kc_entry *entry, enum kc_kind kind,
            size_t fields, uint64_t now_ns)
 {
@@ -59,6 +61,7 @@ capture_of(struct kc_thread *thread, const struct kc_entry *entry, enum kc_kind 
     return capture;
 }
 
+/* Budgets are set up when the first value comes that needs one. */
 static struct kc_values *
 capture_begin_values(const struct kc_cursor *cursor, const struct capture *capture)
 {
@@ -115,18 +118,28 @@ write_slot(struct kc_values *values, struct kc_cursor *cursor, PyFrameObject *fr
 }
 
 static void
-write_arguments(struct kc_values *values, struct kc_cursor *cursor, PyFrameObject *frame,
-                const struct kc_code *code)
+write_slots(struct kc_cursor *cursor, const struct capture *capture, int from)
 {
-    int count = code->argument_count;
-    if (KC_LIKELY(code->plain)) {
-        for (int i = 0; i < count; i++) {
-            kc_value_write(values, cursor, kc_frame_borrow_slot(frame, i));
-        }
-        return;
+    const struct kc_entry *entry = capture->entry;
+    struct kc_values *values = capture_begin_values(cursor, capture);
+    for (int i = from; i < entry->code->argument_count; i++) {
+        write_slot(values, cursor, entry->frame, &entry->code->slots[i]);
     }
-    for (int i = 0; i < count; i++) {
-        write_slot(values, cursor, frame, &code->slots[i]);
+}
+
+static ALWAYS_INLINE void
+write_arguments(struct kc_cursor *cursor, const struct capture *capture)
+{
+    const struct kc_entry *entry = capture->entry;
+    const struct kc_code *code = entry->code;
+    int count = code->argument_count;
+    int i = 0;
+    while (i < count && code->slots[i].flags == KC_ARGUMENT_PLAIN
+           && kc_value_write_simple(cursor, kc_frame_borrow_slot(entry->frame, i))) {
+        i++;
+    }
+    if (i < count) {
+        write_slots(cursor, capture, i);
     }
 }
 
@@ -195,7 +208,7 @@ capture_spend_less(struct kc_code *code, const struct kc_value_limits *session)
 static void
 capture_watch_budget(struct kc_thread *thread, struct kc_code *code, uint64_t before)
 {
-    uint64_t after = kc_values_borrow_counters(thread->tracer->values)->truncated_count;
+    uint64_t after = thread->tracer->counters->truncated_count;
     if (KC_LIKELY(after == before)) {
         code->truncated_run = 0;
     }
@@ -204,24 +217,21 @@ capture_watch_budget(struct kc_thread *thread, struct kc_code *code, uint64_t be
     }
 }
 
-static void
+static ALWAYS_INLINE void
 write_call(struct kc_cursor *cursor, const struct capture *capture)
 {
     const struct kc_entry *entry = capture->entry;
     kc_wire_uint(cursor, entry->code->number);
     write_site(cursor, capture->thread, entry);
     if (capture->locals != 0) {
-        struct kc_values *values = capture_begin_values(cursor, capture);
-        write_arguments(values, cursor, entry->frame, entry->code);
+        write_arguments(cursor, capture);
     }
 }
 
 bool
 kc_capture_call(struct kc_thread *thread, struct kc_entry *entry, uint64_t now_ns)
 {
-    const struct kc_value_counters *counters
-        = kc_values_borrow_counters(thread->tracer->values);
-    uint64_t truncated = counters->truncated_count;
+    uint64_t truncated = thread->tracer->counters->truncated_count;
     struct capture capture = capture_of(thread, entry, KC_KIND_CALL, 2, now_ns);
     capture.locals = capture_has_values(entry) ? (size_t)entry->code->argument_count : 0;
     struct kc_cursor cursor = capture_write(&capture, write_call);
@@ -308,23 +318,37 @@ kc_capture_throw(struct kc_thread *thread, struct kc_entry *entry,
     return capture_push_again(&capture, entry);
 }
 
+/* A result, and what stands behind it. */
 static void
-write_return(struct kc_cursor *cursor, const struct capture *capture)
+write_result(struct kc_cursor *cursor, const struct capture *capture)
 {
     const struct kc_entry *entry = capture->entry;
     struct kc_values *values = capture_begin_values(cursor, capture);
-    if (KC_LIKELY(capture_has_values(entry))) {
+    if (capture_has_values(entry)) {
         kc_value_write(values, cursor, capture->value);
     }
     else {
         write_withheld(cursor);
     }
-    if (capture->kind == KC_KIND_YIELD) {
-        kc_wire_int(cursor, kc_frame_lasti(entry->frame));
-    }
-    else if (capture->locals != 0) {
+    if (capture->locals != 0) {
         write_locals(values, cursor, entry->frame, entry->code);
     }
+}
+
+static ALWAYS_INLINE void
+write_return(struct kc_cursor *cursor, const struct capture *capture)
+{
+    if (capture->locals != 0 || !capture_has_values(capture->entry)
+        || !kc_value_write_simple(cursor, capture->value)) {
+        write_result(cursor, capture);
+    }
+}
+
+static void
+write_yield(struct kc_cursor *cursor, const struct capture *capture)
+{
+    write_result(cursor, capture);
+    kc_wire_int(cursor, kc_frame_lasti(capture->entry->frame));
 }
 
 static size_t
@@ -359,7 +383,7 @@ kc_capture_yield(struct kc_thread *thread, struct kc_entry *entry, PyObject *val
 {
     struct capture capture = capture_of(thread, entry, KC_KIND_YIELD, 2, now_ns);
     capture.value = value;
-    struct kc_cursor cursor = capture_write(&capture, write_return);
+    struct kc_cursor cursor = capture_write(&capture, write_yield);
     if (cursor.status != KC_OK) {
         return false;
     }

@@ -172,23 +172,27 @@ code_find_slots(struct kc_code *about, const struct kc_code_rules *rules,
     if (about->slots == NULL) {
         return -1;
     }
-    about->plain = true;
     about->slot_count = count;
     for (int i = 0; i < count; i++) {
         struct kc_slot *slot = &about->slots[i];
         slot->index = i < about->argument_count ? kc_code_argument_slot(about->code, i)
                                                 : i;
         slot->flags = slot_flags(about, i, rules, mask);
-        if (i < about->argument_count
-            && (slot->flags != KC_ARGUMENT_PLAIN || slot->index != i)) {
-            about->plain = false;
-        }
         if (slot->index != i || kc_code_slot_is_cell(about->code, i)) {
             slot->flags |= KC_ARGUMENT_CELL;
-            about->plain = about->plain && i >= about->argument_count;
         }
     }
     return 0;
+}
+
+static bool
+code_is_simple(const struct kc_code *about)
+{
+    bool simple = about->values && about->argument_count <= KC_SIMPLE_ARGUMENTS;
+    for (int i = 0; simple && i < about->argument_count; i++) {
+        simple = about->slots[i].flags == KC_ARGUMENT_PLAIN;
+    }
+    return simple;
 }
 
 struct kc_code *
@@ -212,6 +216,8 @@ kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
         about->options = &about->own_options;
     }
     bool ok = code_find_slots(about, rules, mask) == 0;
+    about->simple = ok && code_is_simple(about);
+    about->simple_result = about->values && about->locals != KC_LOCALS_ALL;
     if (ok && (about->suspends || KC_NONE_MAY_BE_EXCEPTION)) {
         ok = code_find_exits(about) == 0;
     }

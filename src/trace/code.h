@@ -45,7 +45,8 @@ struct kc_code {
     PyCodeObject *code;
     bool suspends; /* generator, coroutine, async generator */
     bool values;   /* false: arguments, results and locals are not written */
-    bool plain;    /* no argument has a flag */
+    bool simple;        /* no argument asks for more than its value */
+    bool simple_result; /* nor does the result, and no local goes with it */
     uint8_t locals;
     bool shallow; /* nothing below it is recorded */
     uint32_t max_depth;
@@ -85,6 +86,9 @@ void kc_code_free(struct kc_code *code);
  * the type of their first argument. Runs no user code. */
 void kc_code_names(PyCodeObject *code, PyFrameObject *frame, PyObject **module,
                    PyObject **qualname);
+
+/* The most arguments that a simple call has. */
+#define KC_SIMPLE_ARGUMENTS 8
 
 int kc_code_argument_count(const PyCodeObject *code);
 

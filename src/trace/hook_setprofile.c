@@ -43,7 +43,7 @@ kc_hook_setprofile(PyObject *op, PyFrameObject *frame, int what, PyObject *arg)
         return 0;
     }
     struct kc_thread *thread = ((ThreadObject *)op)->thread;
-    if (KC_UNLIKELY(thread == NULL || thread->session->dead)) {
+    if (KC_UNLIKELY(thread == NULL)) {
         return 0;
     }
     PyCodeObject *code = kc_frame_borrow_code(frame);

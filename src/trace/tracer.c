@@ -8,6 +8,7 @@
 #include "plain/clock.h"
 #include "session/scope.h"
 #include "trace/capture.h"
+#include "trace/capture_fast.h"
 
 #define COST_SAMPLE 256u /* one record in so many is timed itself */
 
@@ -266,7 +267,10 @@ tracer_begin(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
         return;
     }
     code->call_count++;
-    tracer_entered(thread, entry, kc_capture_call(thread, entry, now_ns));
+    const struct kc_entry *caller = entry != thread->stack.entries ? entry - 1 : NULL;
+    if (KC_UNLIKELY(!kc_capture_call_fast(entry, caller, now_ns))) {
+        tracer_entered(thread, entry, kc_capture_call(thread, entry, now_ns));
+    }
     stack_limit(thread, code);
 }
 
@@ -461,6 +465,9 @@ kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
         }
     }
     else if (KC_UNLIKELY(entry->unwritten)) {
+        stack_pop(thread);
+    }
+    else if (KC_LIKELY(kc_capture_return_fast(entry, value, now_ns))) {
         stack_pop(thread);
     }
     else {

@@ -23,6 +23,7 @@
 struct kc_tracer {
     struct kc_session *session; /* borrowed */
     struct kc_values *values;
+    const struct kc_value_counters *counters; /* of `values` */
     struct kc_mask *mask;
     struct kc_code_rules default_rules;
 

@@ -82,22 +82,30 @@ void kc_values_begin_record(struct kc_values *values, const struct kc_cursor *cu
 void kc_value_write_any(struct kc_values *values, struct kc_cursor *cursor,
                         PyObject *value);
 
-/* Write `value` (borrowed; NULL is UNBOUND). Small ints, None, bool, float and short ASCII
- * strings take a fast path. */
-static inline void
-kc_value_write(struct kc_values *values, struct kc_cursor *cursor, PyObject *value)
+/* Write `value` if it is a small int or None, which need no budget: true if it was. */
+static inline bool
+kc_value_write_simple(struct kc_cursor *cursor, PyObject *value)
 {
     if (KC_LIKELY(value != NULL)) {
         if (PyLong_CheckExact(value) && kc_long_is_compact(value)) {
             kc_wire_int(cursor, kc_long_compact(value));
-            return;
+            return true;
         }
         if (value == Py_None) {
             kc_wire_nil(cursor);
-            return;
+            return true;
         }
     }
-    kc_value_write_any(values, cursor, value);
+    return false;
+}
+
+/* Write `value` (borrowed; NULL is UNBOUND), behind kc_values_begin_record(). */
+static inline void
+kc_value_write(struct kc_values *values, struct kc_cursor *cursor, PyObject *value)
+{
+    if (!kc_value_write_simple(cursor, value)) {
+        kc_value_write_any(values, cursor, value);
+    }
 }
 
 /* Write `value` as type and address only (self, cls), or with its fields where the options
