@@ -58,6 +58,14 @@ kc_row_fail(struct kc_store *store, int code)
     return KC_STORE;
 }
 
+enum kc_status
+kc_row_fail_memory(struct kc_store *store)
+{
+    store->error_code = SQLITE_NOMEM;
+    (void)snprintf(store->error, sizeof store->error, "%s: out of memory", store->path);
+    return KC_NO_MEMORY;
+}
+
 struct kc_row
 kc_row_begin(struct kc_store *store, enum kc_statement which)
 {

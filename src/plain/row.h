@@ -65,4 +65,7 @@ KC_MUST_CHECK enum kc_status kc_row_run(struct kc_row *row, bool *found);
 /* Keep what SQLite says of its last failure; always KC_STORE. */
 enum kc_status kc_row_fail(struct kc_store *store, int code);
 
+/* The same where memory of our own was refused; always KC_NO_MEMORY. */
+enum kc_status kc_row_fail_memory(struct kc_store *store);
+
 #endif

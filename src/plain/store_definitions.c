@@ -121,7 +121,7 @@ definition_insert_source(struct kc_store *store, const struct kc_source *source)
     size_t room = ZSTD_compressBound(source->len);
     char *buffer = malloc(room);
     if (buffer == NULL) {
-        return KC_NO_MEMORY;
+        return kc_row_fail_memory(store);
     }
     if (store->compress != 0) {
         size_t short_len = ZSTD_compressCCtx(store->zstd, buffer, room, source->text,
@@ -176,6 +176,9 @@ definition_save_file(struct kc_store *store, const struct definition *definition
     {
         status = kc_source_read(&source, (const char *)path->bytes, path->count,
                                 fields[3].uint, fields[4].uint);
+    }
+    if (status == KC_NO_MEMORY) {
+        return kc_row_fail_memory(store);
     }
     if (status == KC_OK && source.text != NULL) {
         status = definition_save_source(store, &source);

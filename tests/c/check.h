@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static atomic_int check_failed_count;
-static atomic_int check_count;
+extern atomic_int check_failed_count; /* check.c: of all files of a program */
+extern atomic_int check_count;
 
 #define CHECK(fact) check_fact((fact) ? 1 : 0, __FILE__, __LINE__, #fact)
 
