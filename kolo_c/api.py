@@ -78,13 +78,12 @@ class Trace:
         self.summary: Summary | None = None
         """What was recorded, once it has stopped; None where it joined a session."""
         self._part: _Part | None = None
+        self._trace_id: str | None = None
 
     @property
     def trace_id(self) -> str | None:
         """The id of the trace that is or was recorded; None where it is a region."""
-        if self.summary is not None:
-            return self.summary.trace_id
-        return self._part.trace_id if self._part is not None else None
+        return self._part.trace_id if self._part is not None else self._trace_id
 
     def start(self) -> Trace:
         """Begin. Raises KoloError where nothing can be recorded, or it has begun."""
@@ -106,6 +105,7 @@ class Trace:
         """End; what was recorded, or None where this was a part of a session."""
         part, self._part = self._part, None
         if part is not None:
+            self._trace_id = part.trace_id
             self.summary = part.end(exception)
         return self.summary
 

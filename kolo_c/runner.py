@@ -35,8 +35,12 @@ _STARTUP_MODULES = frozenset(
 class Recorder(Protocol):
     """Who wants to know when the program begins and how it ended."""
 
-    def begin(self, code: CodeType | None) -> None:
-        """The program is about to run; ``code`` is what was compiled for it here."""
+    def begin(self, code: CodeType | None, source: str | None) -> None:
+        """The program is about to run.
+
+        ``code`` is what was compiled for it here; ``source`` is its text where that is
+        in no file.
+        """
         ...
 
     def did_not_compile(self) -> None:
@@ -66,7 +70,7 @@ def _run_module(target: Target, recorder: Recorder) -> int:
     def execute() -> None:
         run_as_main(name, alter_argv=target.kind is TargetKind.MODULE)
 
-    recorder.begin(None)
+    recorder.begin(None, None)
     return _finish(execute, recorder)
 
 
@@ -94,7 +98,7 @@ def _run_code(target: Target, recorder: Recorder) -> int:
     def execute() -> None:
         exec(code, names)
 
-    recorder.begin(code)
+    recorder.begin(code, _text_without_file(target, source))
     exit_code = _finish(execute, recorder)
     # As python does, once a script has come to its end or failed (not on SystemExit).
     if target.kind is not TargetKind.CODE:
@@ -327,6 +331,12 @@ def _compile(source: bytes | str | CodeType, filename: str, target: Target) -> C
         keyed = hasattr(linecache, "_interactive_cache")
         register(code if keyed else filename, str(source), filename)
     return code
+
+
+def _text_without_file(target: Target, source: bytes | str | CodeType) -> str | None:
+    if isinstance(source, bytes) and target.kind is TargetKind.STDIN:
+        return source.decode("utf-8", "replace")
+    return source if isinstance(source, str) else None
 
 
 def _check_bytes(source: bytes, filename: str) -> None:

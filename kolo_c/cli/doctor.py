@@ -58,8 +58,8 @@ class Finding:
 class Doctor:
     """Say what is installed, and what would stop tracing here.
 
-    Ends with 1 where something would stop it. Looks at this process alone: a program may
-    bring a profiler of its own, and its trace then says so.
+    Ends with 1 where something would stop it. Looks at this process alone: a program
+    may bring a profiler of its own, and its trace then says so.
     """
 
     name = "doctor"

@@ -108,11 +108,11 @@ class _Recorder:
         self._error: BaseException | None = None
         self._pid = os.getpid()
 
-    def begin(self, code: CodeType | None) -> None:
+    def begin(self, code: CodeType | None, source: str | None) -> None:
         self._session.start()
         atexit.register(self._finish)
         if code is not None and code.co_filename.startswith("<"):
-            self._session.keep_code(code)
+            self._session.keep_code(code, source)
 
     def did_not_compile(self) -> None:
         if not self._config.quiet:

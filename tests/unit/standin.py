@@ -49,8 +49,8 @@ class Session:
     def start(self) -> None:
         _log("start")
 
-    def keep_code(self, code: types.CodeType) -> None:
-        _log("keep_code", code.co_filename)
+    def keep_code(self, code: types.CodeType, source: str | None = None) -> None:
+        _log("keep_code", code.co_filename, repr(source))
 
     def stop(self, cause: str = "exit", exception: BaseException | None = None):
         _log("stop", cause, type(exception).__name__)

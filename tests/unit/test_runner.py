@@ -552,9 +552,9 @@ def test_the_exception_that_ended_the_program_reaches_the_session(tmp_path):
 
 
 def test_code_compiled_for_the_program_is_kept(tmp_path):
-    assert "keep_code <string>" in log_of(["-c", "x = 1"], tmp_path)
+    assert r"keep_code <string> 'x = 1\n'" in log_of(["-c", "x = 1"], tmp_path)
     (tmp_path / "log").unlink()
-    assert "keep_code <stdin>" in log_of(["-"], tmp_path, b"x = 1")
+    assert "keep_code <stdin> 'x = 1'" in log_of(["-"], tmp_path, b"x = 1")
     (tmp_path / "log").unlink()
     assert "keep_code" not in "".join(log_of([write(tmp_path, "x = 1")], tmp_path))
 
