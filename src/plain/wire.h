@@ -148,7 +148,9 @@ kc_put_bytes(uint8_t **at, const void *bytes, size_t len)
 #define msgpack_pack_inline_func_cint(name) static inline void kc_pack##name
 #define msgpack_pack_user struct kc_cursor *
 #define msgpack_pack_append_buffer(user, buf, len) kc_wire_append((user), (buf), (len))
+#define msgpack_pack_ext kc_pack_ext /* the template calls it by its usual name */
 #include <msgpack/pack_template.h>
+#undef msgpack_pack_ext
 /* Once more without checks, for who has made sure of the room: at most 9 bytes a scalar.
  * kc_put_*() append at *at and move it on. */
 #undef msgpack_pack_inline_func
@@ -161,7 +163,9 @@ kc_put_bytes(uint8_t **at, const void *bytes, size_t len)
     static inline __attribute__((always_inline)) void kc_put##name
 #define msgpack_pack_user uint8_t **
 #define msgpack_pack_append_buffer(user, buf, len) kc_put_bytes((user), (buf), (len))
+#define msgpack_pack_ext kc_put_ext
 #include <msgpack/pack_template.h>
+#undef msgpack_pack_ext
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif

@@ -134,16 +134,19 @@ bool
 kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream)
 {
     struct kc_session *session = thread->session;
+    uint64_t began_ns = kc_clock_ns();
     thread_hand_over(thread, stream);
     kc_session_check_limit(session, stream->trace);
     struct kc_block *block = kc_session_take_block(session);
-    if (block == NULL) {
-        return false;
+    if (block != NULL) {
+        kc_stream_give_block(&stream->stream, block, KC_BLOCK_RECORDS, kc_clock_ns());
+        stream->task = 0; /* each block decodes alone: it says its task again */
+        kc_session_adopt_threads(session);
     }
-    kc_stream_give_block(&stream->stream, block, KC_BLOCK_RECORDS, kc_clock_ns());
-    stream->task = 0; /* each block decodes alone: it says its task again */
-    kc_session_adopt_threads(session);
-    return true;
+    uint64_t cost_ns = kc_clock_ns() - began_ns;
+    thread->cold_ns += cost_ns;
+    session->own_ns += cost_ns;
+    return block != NULL;
 }
 
 void

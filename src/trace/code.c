@@ -20,11 +20,18 @@ static struct {
     int extended_arg;
 } opcodes;
 
+/* A dict, from 3.15 on a frozen one. */
 static int
 opcode_number(PyObject *opmap, const char *name)
 {
-    PyObject *number = PyDict_GetItemString(opmap, name);
-    return number != NULL ? (int)PyLong_AsLong(number) : -1;
+    PyObject *number = PyMapping_GetItemString(opmap, name);
+    if (number == NULL) {
+        PyErr_Clear();
+        return -1;
+    }
+    int opcode = (int)PyLong_AsLong(number);
+    Py_DECREF(number);
+    return opcode;
 }
 
 int
@@ -37,11 +44,6 @@ kc_code_init(void)
     PyObject *opmap = PyObject_GetAttrString(module, "opmap");
     Py_DECREF(module);
     if (opmap == NULL) {
-        return -1;
-    }
-    if (!PyDict_Check(opmap)) {
-        Py_DECREF(opmap);
-        PyErr_SetString(PyExc_TypeError, "opcode.opmap is not a dict");
         return -1;
     }
     opcodes.yield_value = opcode_number(opmap, "YIELD_VALUE");

@@ -5,6 +5,7 @@
 
 #include "trace/hook_setprofile.h"
 
+#include "plain/clock.h"
 #include "session/scope.h"
 #include "trace/verdict.h"
 
@@ -27,9 +28,11 @@ hook_decide(struct kc_thread *thread, PyFrameObject *frame, PyCodeObject *code)
     if (thread->guard != KC_GUARD_FREE) {
         return 0;
     }
+    uint64_t began_ns = kc_clock_ns();
     thread->guard = KC_GUARD_RECORD;
     uint64_t word = kc_verdict_decide(thread->tracer, frame, code);
     thread->guard = KC_GUARD_FREE;
+    thread->session->own_ns += kc_clock_ns() - began_ns;
     return word;
 }
 
