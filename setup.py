@@ -58,7 +58,7 @@ LIBRARIES = (
         None,
         (
             "libmsgpack-c-dev (Debian 12 and older: libmsgpack-dev)",
-            "msgpack-c-devel (older: msgpack-devel)",
+            "msgpack-devel (or msgpack-c-devel)",
             "msgpack-c-dev",
             "msgpack",
         ),
