@@ -104,6 +104,7 @@ class Session:
         self._core: Any = None
         self._native: Any = None
         self._number = 0
+        self._boundaries: dict[int, str] = {}
         self._started_ns = 0
         self._thread_hook: Any = None
 
@@ -284,6 +285,8 @@ class Session:
             mask_words=(*masking.DEFAULT_WORDS, *config.mask_words),
             mask_exceptions=(*masking.DEFAULT_EXCEPTIONS, *config.mask_exceptions),
             scope_variable=SCOPE,
+            open_boundary=self._open_boundary,
+            close_boundary=self._close_boundary,
         )
 
     def _default_rules(self) -> dict[str, Any]:
@@ -313,6 +316,16 @@ class Session:
         if decision is None or decision.options is not None:
             return None
         return decision.keep
+
+    def _open_boundary(self, code: CodeType) -> int:
+        """Asked by the core for a call that a rule made a boundary."""
+        name = getattr(code, "co_qualname", code.co_name)
+        number, _ = self.begin_boundary(name, "boundary")
+        self._boundaries[number] = name
+        return number
+
+    def _close_boundary(self, number: int) -> None:
+        self.end_boundary(number, "exit", self._boundaries.pop(number, ""))
 
     def _process_info(self) -> dict[str, Any]:
         implementation = sys.implementation.name
@@ -416,6 +429,7 @@ def _rules_of(decision: Decision) -> dict[str, Any]:
         "user_repr": options.repr == "user",
         "self_fields": options.self == "fields",
         "shallow": options.shallow,
+        "boundary": options.boundary,
         "mask": options.mask,
     }
     if options.max_depth is not None:

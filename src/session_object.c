@@ -125,7 +125,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
            "info",            "compress",       "segment_bytes",   "free_disk_bytes",
            "max_trace_bytes", "wait_max_ns",    "drop",            "decide",
            "decide_file",     "rules",          "mask_words",      "mask_exceptions",
-           "scope_variable",  NULL};
+           "scope_variable",  "open_boundary",  "close_boundary",  NULL};
     unsigned long long segment_bytes = 0;
     unsigned long long free_disk_bytes = 0;
     unsigned long long max_trace_bytes = 0;
@@ -137,16 +137,19 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *words = NULL;
     PyObject *exceptions = NULL;
     PyObject *variable = NULL;
+    PyObject *open_boundary = NULL;
+    PyObject *close_boundary = NULL;
     if (self->session.tracer != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!O", names, &options.directory,
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOO", names, &options.directory,
             &options.process_id, &options.schema, &options.schema_version, &options.info,
             &options.compress, &segment_bytes, &free_disk_bytes, &max_trace_bytes,
             &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type, &rules,
-            &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable)) {
+            &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
+            &open_boundary, &close_boundary)) {
         return -1;
     }
     if (active != NULL && !active->session.dead) {
@@ -163,6 +166,8 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->session.scope_variable = Py_NewRef(variable);
     self->tracer.decide = Py_NewRef(decide);
     self->tracer.decide_file = Py_NewRef(decide_file);
+    self->tracer.open_boundary = Py_NewRef(open_boundary);
+    self->tracer.close_boundary = Py_NewRef(close_boundary);
     if (session_open_mask(self, words, exceptions) < 0
         || kc_session_open(&self->session, &options) < 0
         || session_open_tracer(self, rules) < 0) {
@@ -194,6 +199,8 @@ session_dealloc(PyObject *op)
     kc_mask_free(tracer->mask);
     Py_CLEAR(tracer->decide);
     Py_CLEAR(tracer->decide_file);
+    Py_CLEAR(tracer->open_boundary);
+    Py_CLEAR(tracer->close_boundary);
     Py_CLEAR(tracer->files);
     Py_CLEAR(tracer->kept_codes);
     Py_CLEAR(tracer->default_rules.secret_names);

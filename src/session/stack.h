@@ -36,6 +36,8 @@ struct kc_entry {
     bool foreign;    /* its node belongs to another stream … */
     uint32_t foreign_thread; /* … of this thread */
     uint32_t depth_limit; /* the thread's, before this call set its own */
+    uint32_t boundary;    /* number of the trace that this call opened; 0: none */
+    uint32_t outer;       /* the scope around it */
 };
 
 struct kc_stack {
@@ -72,6 +74,8 @@ struct kc_waiting {
     uint32_t thread_number;
     uint64_t node;
     uint64_t began;
+    uint32_t boundary;
+    uint32_t outer;
     bool unwritten;
 };
 

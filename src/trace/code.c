@@ -212,6 +212,8 @@ kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
     about->values = rules->values;
     about->locals = rules->locals;
     about->shallow = rules->shallow;
+    about->boundary = rules->boundary;
+    about->special = about->suspends || about->boundary;
     about->max_depth = rules->max_depth;
     if (rules->has_options) {
         about->own_options = rules->options;

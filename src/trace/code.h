@@ -48,7 +48,9 @@ struct kc_code {
     bool simple;        /* no argument asks for more than its value */
     bool simple_result; /* nor does the result, and no local goes with it */
     uint8_t locals;
-    bool shallow; /* nothing below it is recorded */
+    bool shallow;  /* nothing below it is recorded */
+    bool boundary; /* each call is a trace of its own */
+    bool special;  /* suspends, or is a boundary */
     uint32_t max_depth;
     int argument_count;
     int slot_count;
@@ -68,6 +70,7 @@ struct kc_code {
 struct kc_code_rules {
     bool values;
     bool shallow;
+    bool boundary;
     uint8_t locals;
     uint32_t max_depth;
     bool has_options;

@@ -86,6 +86,7 @@ kc_filter_read_rules(PyObject *dict, struct kc_code_rules *rules)
     struct kc_value_limits *limits = &rules->options.limits;
     if (rules_flag(dict, "values", &rules->values) < 0
         || rules_flag(dict, "shallow", &rules->shallow) < 0
+        || rules_flag(dict, "boundary", &rules->boundary) < 0
         || rules_flag(dict, "user_repr", &user_repr) < 0
         || rules_flag(dict, "self_fields", &self_fields) < 0
         || rules_number(dict, "locals", &locals, &limited) < 0

@@ -7,6 +7,7 @@
 
 #include "plain/clock.h"
 #include "session/scope.h"
+#include "trace/boundary.h"
 #include "trace/capture.h"
 #include "trace/capture_fast.h"
 
@@ -288,17 +289,47 @@ tracer_begin(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
     stack_limit(thread, code);
 }
 
+/* A call that opens a trace of its own, or joins the one that is. */
+KC_COLD static void
+tracer_begin_boundary(struct kc_thread *thread, PyFrameObject *frame,
+                      struct kc_code *code, uint64_t now_ns)
+{
+    uint32_t outer = 0;
+    uint32_t number = code->boundary ? kc_boundary_open(thread, code, &outer) : 0;
+    if (thread->stream == NULL) {
+        return;
+    }
+    if (number != 0) {
+        tracer_prepare(thread, thread->stream, now_ns);
+    }
+    uint32_t depth = thread->stack.depth;
+    tracer_begin(thread, frame, code, now_ns);
+    if (thread->stack.depth != depth) {
+        struct kc_entry *entry = kc_stack_top(&thread->stack);
+        entry->boundary = number;
+        entry->outer = outer;
+    }
+    else if (number != 0) {
+        kc_boundary_close(thread, number, outer);
+    }
+}
+
 /* A generator that yielded before goes on; `throws` by an exception. */
 KC_COLD static void
 tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
              const struct kc_waiting *waiting, PyObject *exception, bool throws,
              uint64_t now_ns)
 {
+    if (waiting != NULL && waiting->boundary != 0) {
+        kc_boundary_scope(thread, waiting->boundary);
+    }
     struct kc_entry *entry = stack_enter(thread, frame, code);
     if (entry == NULL) {
         kc_thread_lose(thread, thread->stream);
         return;
     }
+    entry->boundary = waiting != NULL ? waiting->boundary : 0;
+    entry->outer = waiting != NULL ? waiting->outer : 0;
     bool same_trace = waiting != NULL && !waiting->unwritten
                       && waiting->trace_number == entry->stream->trace->number;
     bool written;
@@ -333,7 +364,7 @@ tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
     struct kc_waiting waiting;
     bool known = kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
     if (fresh) {
-        tracer_begin(thread, frame, code, now_ns);
+        tracer_begin_boundary(thread, frame, code, now_ns);
         return;
     }
     bool resumes = !KC_POSITION_TELLS_THROW
@@ -364,11 +395,14 @@ kc_tracer_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
         tracer_look_for_handled(thread);
     }
     tracer_prepare(thread, thread->stream, now_ns);
-    if (KC_LIKELY(!code->suspends)) {
+    if (KC_LIKELY(!code->special)) {
         tracer_begin(thread, frame, code, now_ns);
     }
-    else {
+    else if (code->suspends) {
         tracer_enter_suspending(thread, frame, code, now_ns);
+    }
+    else {
+        tracer_begin_boundary(thread, frame, code, now_ns);
     }
     tracer_count_cost(thread, now_ns);
     thread->guard = KC_GUARD_FREE;
@@ -387,6 +421,8 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
         .thread_number = thread->number,
         .node = entry->open.node,
         .began = entry->began,
+        .boundary = entry->boundary,
+        .outer = entry->outer,
         .unwritten = entry->unwritten,
     };
     if (entry->foreign) {
@@ -395,24 +431,50 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
     (void)kc_waiting_add(&thread->session->waiting, &waiting);
     if (entry->unwritten) {
         stack_pop(thread);
-        return;
     }
-    tracer_left(thread, entry, kc_capture_yield(thread, entry, value, now_ns));
+    else {
+        tracer_left(thread, entry, kc_capture_yield(thread, entry, value, now_ns));
+    }
+    if (waiting.boundary != 0) {
+        kc_boundary_scope(thread, waiting.outer);
+    }
 }
 
 static void
 tracer_raise(struct kc_thread *thread, struct kc_entry *entry, PyObject *exception,
              uint64_t now_ns)
 {
+    uint32_t boundary = entry->boundary;
+    uint32_t outer = entry->outer;
     if (entry->unwritten) {
         stack_pop(thread);
-        return;
     }
-    bool written = kc_capture_raise(thread, entry, exception, now_ns);
-    if (written && exception == NULL) {
-        unknown_add(thread, entry);
+    else {
+        bool written = kc_capture_raise(thread, entry, exception, now_ns);
+        if (written && exception == NULL && boundary == 0) {
+            unknown_add(thread, entry);
+        }
+        tracer_left(thread, entry, written);
     }
-    tracer_left(thread, entry, written);
+    if (KC_UNLIKELY(boundary != 0)) {
+        kc_boundary_close(thread, boundary, outer);
+    }
+}
+
+/* A boundary's call returns: the trace ends with it. */
+KC_COLD static void
+tracer_return_boundary(struct kc_thread *thread, struct kc_entry *entry,
+                       PyObject *value, uint64_t now_ns)
+{
+    uint32_t boundary = entry->boundary;
+    uint32_t outer = entry->outer;
+    if (entry->unwritten) {
+        stack_pop(thread);
+    }
+    else {
+        tracer_left(thread, entry, kc_capture_return(thread, entry, value, now_ns));
+    }
+    kc_boundary_close(thread, boundary, outer);
 }
 
 static bool
@@ -471,6 +533,9 @@ kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
         else {
             tracer_suspend(thread, entry, value, now_ns);
         }
+    }
+    else if (KC_UNLIKELY(entry->boundary != 0)) {
+        tracer_return_boundary(thread, entry, value, now_ns);
     }
     else if (KC_UNLIKELY(entry->unwritten)) {
         stack_pop(thread);

@@ -35,6 +35,8 @@ struct kc_tracer {
 
     PyObject *decide;      /* (code, path, module, qualname) -> None, True or a dict */
     PyObject *decide_file; /* (path) -> True, False, or None: ask decide */
+    PyObject *open_boundary;  /* (code) -> number of the trace it begins; or NULL */
+    PyObject *close_boundary; /* (number) */
     PyObject *files;       /* dict: path -> what decide_file said */
     PyObject *kept_codes;  /* dict: code object -> source text or None */
     uint64_t skipped_count;
