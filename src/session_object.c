@@ -264,6 +264,7 @@ kc_session_register(PyObject *op, int replace)
         return -1;
     }
     self->registered = true;
+    self->session.attaching = true;
     /* This thread first: it is the trace's first. */
     if (kc_session_attach(&self->session, PyThreadState_Get()) < 0) {
         return -1;
@@ -306,6 +307,7 @@ kc_session_unregister(PyObject *op)
     }
     if (self->registered) {
         self->registered = false;
+        self->session.attaching = false;
         kc_session_detach_all(&self->session);
         kc_hook_unsubscribe(&self->tracer);
         session_quiesce(self);

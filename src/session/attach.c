@@ -3,6 +3,8 @@
 
 #include "compat.h"
 
+#include <string.h>
+
 #include "plain/clock.h"
 #include "session/session.h"
 
@@ -99,6 +101,9 @@ attach_mark_blind(struct kc_thread *thread)
 void
 kc_session_adopt_threads(struct kc_session *session)
 {
+    if (!session->attaching) {
+        return;
+    }
     PyThreadState *tstate
         = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(
             PyThreadState_Get()));
@@ -119,6 +124,64 @@ kc_session_adopt_threads(struct kc_session *session)
             thread->guard = KC_GUARD_FREE;
         }
     }
+}
+
+/* ---- noticing that another profiler has gone ---- */
+
+static bool attach_audited; /* audit hooks cannot be taken back: once a process */
+
+/* In the main thread, soon after a profile function was set or removed somewhere. */
+static int
+attach_adopt_later(void *none)
+{
+    (void)none;
+    struct kc_session *session = kc_session_borrow_current();
+    if (session != NULL && session->open && !session->dead) {
+        kc_session_adopt_threads(session);
+    }
+    return 0;
+}
+
+static int
+attach_audit(const char *event, PyObject *args, void *none)
+{
+    (void)args;
+    (void)none;
+    /* The event comes before the change: look afterwards. */
+    if (event[0] == 's' && strcmp(event, "sys.setprofile") == 0
+        && kc_session_borrow_current() != NULL) {
+        (void)Py_AddPendingCall(attach_adopt_later, NULL);
+    }
+    return 0;
+}
+
+/* In the main thread: is a thread of ours another profiler's now? */
+static int
+attach_look_displaced(void *none)
+{
+    (void)none;
+    struct kc_session *session = kc_session_borrow_current();
+    if (session == NULL || !session->open || session->dead || attach_audited) {
+        return 0;
+    }
+    PyThreadState *tstate
+        = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(
+            PyThreadState_Get()));
+    for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
+        struct kc_thread *thread = attach_find(session, tstate);
+        if (thread != NULL && !thread->attached) {
+            attach_audited = PySys_AddAuditHook(attach_audit, NULL) == 0;
+            PyErr_Clear();
+            return attach_adopt_later(NULL);
+        }
+    }
+    return 0;
+}
+
+void
+kc_session_watch_displaced(void)
+{
+    (void)Py_AddPendingCall(attach_look_displaced, NULL);
 }
 
 void

@@ -14,6 +14,12 @@
 
 static struct kc_session *fork_session; /* guarded by the GIL */
 
+struct kc_session *
+kc_session_borrow_current(void)
+{
+    return fork_session;
+}
+
 static void
 fork_prepare(void)
 {

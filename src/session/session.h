@@ -71,6 +71,7 @@ struct kc_session {
     bool writer_ready;
     bool writer_started;
     bool open;
+    bool attaching; /* threads without a profile function get ours */
     bool dead; /* in the child of a fork: nothing of it may be touched */
     bool drop;
 
@@ -133,6 +134,11 @@ void kc_session_adopt_threads(struct kc_session *session);
 /* Attach `tstate`; -1 with an exception set. */
 int kc_session_attach(struct kc_session *session, PyThreadState *tstate);
 
+/* A thread's object was let go of: another profiler took our place, or the thread ended.
+ * Where it was a profiler, its leaving will be noticed (an audit hook), and the thread
+ * be attached again. Called without anything that may be waited for. */
+KC_COLD void kc_session_watch_displaced(void);
+
 /* Detach every thread of ours, and put back what was there. */
 void kc_session_detach_all(struct kc_session *session);
 
@@ -151,6 +157,9 @@ KC_COLD bool kc_session_hand_over(struct kc_session *session, struct kc_block *b
 
 /* The session that a fork must know of; NULL for none. */
 void kc_session_guard_forks(struct kc_session *session);
+
+/* That session, borrowed; NULL for none. */
+struct kc_session *kc_session_borrow_current(void);
 
 /* Note what went wrong inside, once per text. */
 void kc_session_error(struct kc_session *session, const char *text);

@@ -183,6 +183,7 @@ thread_dealloc(PyObject *op)
             kc_thread_flush(thread);
             thread->guard = KC_GUARD_FREE;
         }
+        kc_session_watch_displaced();
     }
     type->tp_free(op);
     Py_DECREF(type); /* heap types are owned by their instances */
