@@ -1,4 +1,5 @@
 /* session_object.c -- kolo_c._kolo.Session: a session and its tracer, for Python.
+ * See session_object.h.
  *
  * kolo_c/session.py is the only user; it decides when what happens.
  *
@@ -11,24 +12,13 @@
 #include "compat.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "plain/clock.h"
-#include "session/scope.h"
+#include "session_object.h"
 #include "state.h"
-#include "trace/capture.h"
 #include "trace/filter.h"
 #include "trace/hook_setprofile.h"
 #include "trace/verdict.h"
-
-#define QUIESCE_NS 5000000000u
-
-typedef struct {
-    PyObject_HEAD
-    struct kc_session session;
-    struct kc_tracer tracer;
-    bool registered;
-} SessionObject;
 
 static SessionObject *active; /* borrowed; one a process, guarded by the GIL */
 
@@ -209,148 +199,7 @@ session_dealloc(PyObject *op)
     Py_DECREF(type); /* heap types are owned by their instances */
 }
 
-/* ---- registering ---- */
-
-PyObject *
-kc_session_other_profiler(PyThreadState *tstate)
-{
-    if (tstate->c_profilefunc == NULL || tstate->c_profilefunc == kc_hook_setprofile) {
-        return NULL;
-    }
-    PyObject *object = tstate->c_profileobj;
-    if (tstate->c_profilefunc == kc_hook_noop) {
-        return PyUnicode_FromString("kolo_c's no-op profiler");
-    }
-    if (object == NULL) {
-        return PyUnicode_FromString("a C profiler");
-    }
-    if (PyFunction_Check(object)) {
-        PyFunctionObject *function = (PyFunctionObject *)object;
-        return PyUnicode_FromFormat("%S (%U)", function->func_module != NULL
-                                                   ? function->func_module
-                                                   : Py_None,
-                                    function->func_qualname);
-    }
-    return PyUnicode_FromFormat("%s", Py_TYPE(object)->tp_name);
-}
-
-int
-kc_session_register(PyObject *op, int replace)
-{
-    SessionObject *self = (SessionObject *)op;
-    if (op != (PyObject *)active || !self->session.open || self->session.dead) {
-        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
-        return -1;
-    }
-    PyInterpreterState *interpreter
-        = PyThreadState_GetInterpreter(PyThreadState_Get());
-    if (interpreter != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "kolo_c traces the main interpreter only");
-        return -1;
-    }
-    PyThreadState *tstate = PyInterpreterState_ThreadHead(interpreter);
-    for (; tstate != NULL && !replace; tstate = PyThreadState_Next(tstate)) {
-        PyObject *name = kc_session_other_profiler(tstate);
-        if (name != NULL) {
-            PyErr_Format(PyExc_RuntimeError, "another profiler is installed: %U", name);
-            Py_DECREF(name);
-        }
-        if (PyErr_Occurred()) {
-            return -1;
-        }
-    }
-    if (kc_hook_subscribe(&self->tracer) < 0) {
-        return -1;
-    }
-    self->registered = true;
-    self->session.attaching = true;
-    /* This thread first: it is the trace's first. */
-    if (kc_session_attach(&self->session, PyThreadState_Get()) < 0) {
-        return -1;
-    }
-    tstate = PyInterpreterState_ThreadHead(interpreter);
-    for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
-        if (kc_session_attach(&self->session, tstate) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* Wait until no other thread is in the middle of a record (it may be waiting for the
- * writer, without the GIL). */
-static void
-session_quiesce(SessionObject *self)
-{
-    uint64_t deadline_ns = kc_clock_system_ns() + QUIESCE_NS;
-    PyThreadState *own = PyThreadState_Get();
-    for (struct kc_thread *thread = self->session.threads; thread != NULL;
-         thread = thread->next) {
-        while (thread->tstate != own && thread->guard == KC_GUARD_RECORD
-               && kc_clock_system_ns() < deadline_ns) {
-            struct timespec pause = {0, 1000000};
-            Py_BEGIN_ALLOW_THREADS
-            (void)nanosleep(&pause, NULL);
-            Py_END_ALLOW_THREADS
-        }
-    }
-}
-
-int
-kc_session_unregister(PyObject *op)
-{
-    SessionObject *self = (SessionObject *)op;
-    if (op != (PyObject *)active) {
-        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
-        return -1;
-    }
-    if (self->registered) {
-        self->registered = false;
-        self->session.attaching = false;
-        kc_session_detach_all(&self->session);
-        kc_hook_unsubscribe(&self->tracer);
-        session_quiesce(self);
-        for (struct kc_thread *thread = self->session.threads; thread != NULL;
-             thread = thread->next) {
-            if (thread->pending != KC_PENDING_NONE && !self->session.dead) {
-                kc_tracer_settle(thread);
-            }
-        }
-    }
-    return 0;
-}
-
 /* ---- methods ---- */
-
-/* For threading.setprofile(): the first event of a new thread attaches it. */
-static PyObject *
-session_attach_thread(PyObject *op, PyObject *const *args, Py_ssize_t count)
-{
-    SessionObject *self = (SessionObject *)op;
-    PyThreadState *tstate = PyThreadState_Get();
-    if (!self->registered || self->session.dead) {
-        kc_eval_set_profile(tstate, NULL, NULL);
-        PyErr_Clear();
-        Py_RETURN_NONE;
-    }
-    if (kc_session_attach(&self->session, tstate) < 0) {
-        PyErr_Clear();
-        kc_session_error(&self->session, "a new thread could not be attached");
-        Py_RETURN_NONE;
-    }
-    /* The event that brought us here may be a call of the program's. */
-    if (count == 3 && PyFrame_Check(args[0]) && PyUnicode_Check(args[1])
-        && PyUnicode_CompareWithASCIIString(args[1], "call") == 0) {
-        PyObject *object = Py_XNewRef(tstate->c_profileobj);
-        if (object != NULL) {
-            (void)kc_hook_setprofile(object, (PyFrameObject *)args[0], PyTrace_CALL,
-                                     Py_None);
-            Py_DECREF(object);
-        }
-    }
-    Py_RETURN_NONE;
-}
 
 static PyObject *
 session_begin_trace(PyObject *op, PyObject *args, PyObject *kwargs)
@@ -499,121 +348,6 @@ session_keep_code(PyObject *op, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* This thread's state and its stream, if it is traced and inside a trace. */
-static struct kc_thread *
-session_own_thread(SessionObject *self)
-{
-    PyThreadState *tstate = PyThreadState_Get();
-    if (!self->registered || self->session.dead
-        || tstate->c_profilefunc != kc_hook_setprofile) {
-        return NULL;
-    }
-    struct kc_thread *thread = ((ThreadObject *)tstate->c_profileobj)->thread;
-    if (thread == NULL || thread->guard != KC_GUARD_FREE) {
-        return NULL;
-    }
-    thread->guard = KC_GUARD_RECORD;
-    kc_scope_check(thread);
-    if (thread->pending != KC_PENDING_NONE) {
-        kc_tracer_settle(thread);
-    }
-    thread->guard = KC_GUARD_FREE;
-    return thread->stream != NULL ? thread : NULL;
-}
-
-static PyObject *
-session_region_begin(PyObject *op, PyObject *args)
-{
-    SessionObject *self = (SessionObject *)op;
-    PyObject *name = NULL;
-    PyObject *values = NULL;
-    if (!PyArg_ParseTuple(args, "UO!", &name, &PyDict_Type, &values)) {
-        return NULL;
-    }
-    struct kc_thread *thread = session_own_thread(self);
-    struct kc_entry *entry
-        = thread != NULL ? kc_stack_push(&thread->stack) : NULL;
-    if (entry == NULL) {
-        Py_RETURN_FALSE;
-    }
-    *entry = (struct kc_entry){.stream = thread->stream,
-                               .depth_limit = thread->depth_limit};
-    thread->guard = KC_GUARD_RECORD;
-    if (!kc_capture_region(thread, entry, name, values, kc_clock_ns())) {
-        entry->unwritten = true;
-        kc_thread_lose(thread, entry->stream);
-    }
-    thread->guard = KC_GUARD_FREE;
-    Py_RETURN_TRUE;
-}
-
-/* End the innermost region; calls above it that are still open are cut. */
-static PyObject *
-session_region_end(PyObject *op, PyObject *exception)
-{
-    SessionObject *self = (SessionObject *)op;
-    struct kc_thread *thread = session_own_thread(self);
-    if (thread == NULL) {
-        Py_RETURN_FALSE;
-    }
-    struct kc_entry *entry = kc_stack_top(&thread->stack);
-    while (entry != NULL && entry->frame != NULL) {
-        entry = entry == thread->stack.entries ? NULL : entry - 1;
-    }
-    if (entry == NULL) {
-        Py_RETURN_FALSE;
-    }
-    thread->guard = KC_GUARD_RECORD;
-    kc_tracer_cut(thread, (uint32_t)(entry - thread->stack.entries) + 1);
-    bool written = entry->unwritten
-                   || kc_capture_region_end(thread, entry,
-                                            exception == Py_None ? NULL : exception,
-                                            kc_clock_ns());
-    if (!written) {
-        kc_stream_drop(&entry->stream->stream, &entry->open);
-        kc_thread_lose(thread, entry->stream);
-    }
-    thread->depth_limit = entry->depth_limit;
-    thread->stack.depth--;
-    thread->guard = KC_GUARD_FREE;
-    Py_RETURN_TRUE;
-}
-
-static PyObject *
-session_note(PyObject *op, PyObject *args)
-{
-    SessionObject *self = (SessionObject *)op;
-    PyObject *text = NULL;
-    PyObject *values = NULL;
-    if (!PyArg_ParseTuple(args, "UO!", &text, &PyDict_Type, &values)) {
-        return NULL;
-    }
-    struct kc_thread *thread = session_own_thread(self);
-    if (thread == NULL) {
-        Py_RETURN_FALSE;
-    }
-    thread->guard = KC_GUARD_RECORD;
-    if (!kc_capture_note(thread, thread->stream, text, values, kc_clock_ns())) {
-        kc_thread_lose(thread, thread->stream);
-    }
-    thread->guard = KC_GUARD_FREE;
-    Py_RETURN_TRUE;
-}
-
-/* An exception that reached the runner: tell the calls that it left. */
-static PyObject *
-session_resolve(PyObject *op, PyObject *exception)
-{
-    SessionObject *self = (SessionObject *)op;
-    struct kc_thread *thread = session_own_thread(self);
-    if (thread != NULL && PyExceptionInstance_Check(exception)) {
-        thread->guard = KC_GUARD_RECORD;
-        kc_tracer_resolve(thread, exception);
-        thread->guard = KC_GUARD_FREE;
-    }
-    Py_RETURN_NONE;
-}
-
 static PyObject *
 session_flush(PyObject *op, PyObject *timeout)
 {
@@ -690,7 +424,7 @@ session_stats(PyObject *op, PyObject *none)
 }
 
 static PyMethodDef session_methods[] = {
-    {"attach_thread", (PyCFunction)(void (*)(void))session_attach_thread, METH_FASTCALL,
+    {"attach_thread", (PyCFunction)(void (*)(void))kc_session_attach_thread, METH_FASTCALL,
      "attach_thread(frame, event, arg)\n\nFor threading.setprofile(): attach the thread "
      "that calls it."},
     {"begin_trace", (PyCFunction)(void (*)(void))session_begin_trace,
@@ -701,11 +435,11 @@ static PyMethodDef session_methods[] = {
      "end_trace(number, cause, name, attributes)\n\nEnd it; (stored, counters as JSON)."},
     {"keep_code", session_keep_code, METH_VARARGS,
      "keep_code(code, source)\n\nKeep this code object by identity."},
-    {"region_begin", session_region_begin, METH_VARARGS,
+    {"region_begin", kc_session_region_begin, METH_VARARGS,
      "region_begin(name, values)\n\nFalse where this thread is outside every trace."},
-    {"region_end", session_region_end, METH_O, "region_end(exception or None)"},
-    {"note", session_note, METH_VARARGS, "note(text, values)"},
-    {"resolve", session_resolve, METH_O,
+    {"region_end", kc_session_region_end, METH_O, "region_end(exception or None)"},
+    {"note", kc_session_note, METH_VARARGS, "note(text, values)"},
+    {"resolve", kc_session_resolve, METH_O,
      "resolve(exception)\n\nName the exception to the calls that it left."},
     {"flush", session_flush, METH_O,
      "flush(timeout)\n\nSave everything recorded so far; False on time-out (seconds)."},

@@ -1,0 +1,35 @@
+/* session_object.h -- kolo_c._kolo.Session, as its files share it.
+ *
+ * session_object.c makes, opens and closes it, session_register.c attaches its tracer,
+ * session_says.c has what the program itself tells: regions, notes, an exception.
+ *
+ * Threads: GIL.
+ * Owns:    struct kc_session and struct kc_tracer.
+ * Fails:   NULL or -1 with an exception set.
+ */
+
+#ifndef KC_SESSION_OBJECT_H
+#define KC_SESSION_OBJECT_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+#include "session/session.h"
+#include "trace/tracer.h"
+
+typedef struct {
+    PyObject_HEAD
+    struct kc_session session;
+    struct kc_tracer tracer;
+    bool registered;
+} SessionObject;
+
+/* Methods of the type. */
+PyObject *kc_session_attach_thread(PyObject *op, PyObject *const *args,
+                                   Py_ssize_t count);
+PyObject *kc_session_region_begin(PyObject *op, PyObject *args);
+PyObject *kc_session_region_end(PyObject *op, PyObject *exception);
+PyObject *kc_session_note(PyObject *op, PyObject *args);
+PyObject *kc_session_resolve(PyObject *op, PyObject *exception);
+
+#endif

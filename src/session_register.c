@@ -1,0 +1,152 @@
+/* session_register.c -- attaching a session's tracer to the threads, and detaching it.
+ * See session_object.h. */
+
+#include "compat.h"
+
+#include <time.h>
+
+#include "plain/clock.h"
+#include "session_object.h"
+#include "state.h"
+#include "trace/hook_setprofile.h"
+
+#define QUIESCE_NS 5000000000u
+
+PyObject *
+kc_session_other_profiler(PyThreadState *tstate)
+{
+    if (tstate->c_profilefunc == NULL || tstate->c_profilefunc == kc_hook_setprofile) {
+        return NULL;
+    }
+    PyObject *object = tstate->c_profileobj;
+    if (tstate->c_profilefunc == kc_hook_noop) {
+        return PyUnicode_FromString("kolo_c's no-op profiler");
+    }
+    if (object == NULL) {
+        return PyUnicode_FromString("a C profiler");
+    }
+    if (PyFunction_Check(object)) {
+        PyFunctionObject *function = (PyFunctionObject *)object;
+        return PyUnicode_FromFormat("%S (%U)", function->func_module != NULL
+                                                   ? function->func_module
+                                                   : Py_None,
+                                    function->func_qualname);
+    }
+    return PyUnicode_FromFormat("%s", Py_TYPE(object)->tp_name);
+}
+
+int
+kc_session_register(PyObject *op, int replace)
+{
+    SessionObject *self = (SessionObject *)op;
+    if (op != kc_session_borrow_active() || !self->session.open || self->session.dead) {
+        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
+        return -1;
+    }
+    PyInterpreterState *interpreter
+        = PyThreadState_GetInterpreter(PyThreadState_Get());
+    if (interpreter != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "kolo_c traces the main interpreter only");
+        return -1;
+    }
+    PyThreadState *tstate = PyInterpreterState_ThreadHead(interpreter);
+    for (; tstate != NULL && !replace; tstate = PyThreadState_Next(tstate)) {
+        PyObject *name = kc_session_other_profiler(tstate);
+        if (name != NULL) {
+            PyErr_Format(PyExc_RuntimeError, "another profiler is installed: %U", name);
+            Py_DECREF(name);
+        }
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    if (kc_hook_subscribe(&self->tracer) < 0) {
+        return -1;
+    }
+    self->registered = true;
+    self->session.attaching = true;
+    /* This thread first: it is the trace's first. */
+    if (kc_session_attach(&self->session, PyThreadState_Get()) < 0) {
+        return -1;
+    }
+    tstate = PyInterpreterState_ThreadHead(interpreter);
+    for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
+        if (kc_session_attach(&self->session, tstate) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Wait until no other thread is in the middle of a record (it may be waiting for the
+ * writer, without the GIL). */
+static void
+session_quiesce(SessionObject *self)
+{
+    uint64_t deadline_ns = kc_clock_system_ns() + QUIESCE_NS;
+    PyThreadState *own = PyThreadState_Get();
+    for (struct kc_thread *thread = self->session.threads; thread != NULL;
+         thread = thread->next) {
+        while (thread->tstate != own && thread->guard == KC_GUARD_RECORD
+               && kc_clock_system_ns() < deadline_ns) {
+            struct timespec pause = {0, 1000000};
+            Py_BEGIN_ALLOW_THREADS
+            (void)nanosleep(&pause, NULL);
+            Py_END_ALLOW_THREADS
+        }
+    }
+}
+
+int
+kc_session_unregister(PyObject *op)
+{
+    SessionObject *self = (SessionObject *)op;
+    if (op != kc_session_borrow_active()) {
+        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
+        return -1;
+    }
+    if (self->registered) {
+        self->registered = false;
+        self->session.attaching = false;
+        kc_session_detach_all(&self->session);
+        kc_hook_unsubscribe(&self->tracer);
+        session_quiesce(self);
+        for (struct kc_thread *thread = self->session.threads; thread != NULL;
+             thread = thread->next) {
+            if (thread->pending != KC_PENDING_NONE && !self->session.dead) {
+                kc_tracer_settle(thread);
+            }
+        }
+    }
+    return 0;
+}
+
+/* For threading.setprofile(): the first event of a new thread attaches it. */
+PyObject *
+kc_session_attach_thread(PyObject *op, PyObject *const *args, Py_ssize_t count)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyThreadState *tstate = PyThreadState_Get();
+    if (!self->registered || self->session.dead) {
+        kc_eval_set_profile(tstate, NULL, NULL);
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    if (kc_session_attach(&self->session, tstate) < 0) {
+        PyErr_Clear();
+        kc_session_error(&self->session, "a new thread could not be attached");
+        Py_RETURN_NONE;
+    }
+    /* The event that brought us here may be a call of the program's. */
+    if (count == 3 && PyFrame_Check(args[0]) && PyUnicode_Check(args[1])
+        && PyUnicode_CompareWithASCIIString(args[1], "call") == 0) {
+        PyObject *object = Py_XNewRef(tstate->c_profileobj);
+        if (object != NULL) {
+            (void)kc_hook_setprofile(object, (PyFrameObject *)args[0], PyTrace_CALL,
+                                     Py_None);
+            Py_DECREF(object);
+        }
+    }
+    Py_RETURN_NONE;
+}

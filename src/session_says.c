@@ -1,0 +1,125 @@
+/* session_says.c -- what the program itself tells: regions, notes, an exception.
+ * See session_object.h. */
+
+#include "compat.h"
+
+#include "plain/clock.h"
+#include "session/scope.h"
+#include "session_object.h"
+#include "trace/capture.h"
+#include "trace/hook_setprofile.h"
+
+/* This thread's state and its stream, if it is traced and inside a trace. */
+static struct kc_thread *
+session_own_thread(SessionObject *self)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+    if (!self->registered || self->session.dead
+        || tstate->c_profilefunc != kc_hook_setprofile) {
+        return NULL;
+    }
+    struct kc_thread *thread = ((ThreadObject *)tstate->c_profileobj)->thread;
+    if (thread == NULL || thread->guard != KC_GUARD_FREE) {
+        return NULL;
+    }
+    thread->guard = KC_GUARD_RECORD;
+    kc_scope_check(thread);
+    if (thread->pending != KC_PENDING_NONE) {
+        kc_tracer_settle(thread);
+    }
+    thread->guard = KC_GUARD_FREE;
+    return thread->stream != NULL ? thread : NULL;
+}
+
+PyObject *
+kc_session_region_begin(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyObject *name = NULL;
+    PyObject *values = NULL;
+    if (!PyArg_ParseTuple(args, "UO!", &name, &PyDict_Type, &values)) {
+        return NULL;
+    }
+    struct kc_thread *thread = session_own_thread(self);
+    struct kc_entry *entry
+        = thread != NULL ? kc_stack_push(&thread->stack) : NULL;
+    if (entry == NULL) {
+        Py_RETURN_FALSE;
+    }
+    *entry = (struct kc_entry){.stream = thread->stream,
+                               .depth_limit = thread->depth_limit};
+    thread->guard = KC_GUARD_RECORD;
+    if (!kc_capture_region(thread, entry, name, values, kc_clock_ns())) {
+        entry->unwritten = true;
+        kc_thread_lose(thread, entry->stream);
+    }
+    thread->guard = KC_GUARD_FREE;
+    Py_RETURN_TRUE;
+}
+
+/* End the innermost region; calls above it that are still open are cut. */
+PyObject *
+kc_session_region_end(PyObject *op, PyObject *exception)
+{
+    SessionObject *self = (SessionObject *)op;
+    struct kc_thread *thread = session_own_thread(self);
+    if (thread == NULL) {
+        Py_RETURN_FALSE;
+    }
+    struct kc_entry *entry = kc_stack_top(&thread->stack);
+    while (entry != NULL && entry->frame != NULL) {
+        entry = entry == thread->stack.entries ? NULL : entry - 1;
+    }
+    if (entry == NULL) {
+        Py_RETURN_FALSE;
+    }
+    thread->guard = KC_GUARD_RECORD;
+    kc_tracer_cut(thread, (uint32_t)(entry - thread->stack.entries) + 1);
+    bool written = entry->unwritten
+                   || kc_capture_region_end(thread, entry,
+                                            exception == Py_None ? NULL : exception,
+                                            kc_clock_ns());
+    if (!written) {
+        kc_stream_drop(&entry->stream->stream, &entry->open);
+        kc_thread_lose(thread, entry->stream);
+    }
+    thread->depth_limit = entry->depth_limit;
+    thread->stack.depth--;
+    thread->guard = KC_GUARD_FREE;
+    Py_RETURN_TRUE;
+}
+
+PyObject *
+kc_session_note(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyObject *text = NULL;
+    PyObject *values = NULL;
+    if (!PyArg_ParseTuple(args, "UO!", &text, &PyDict_Type, &values)) {
+        return NULL;
+    }
+    struct kc_thread *thread = session_own_thread(self);
+    if (thread == NULL) {
+        Py_RETURN_FALSE;
+    }
+    thread->guard = KC_GUARD_RECORD;
+    if (!kc_capture_note(thread, thread->stream, text, values, kc_clock_ns())) {
+        kc_thread_lose(thread, thread->stream);
+    }
+    thread->guard = KC_GUARD_FREE;
+    Py_RETURN_TRUE;
+}
+
+/* An exception that reached the runner: tell the calls that it left. */
+PyObject *
+kc_session_resolve(PyObject *op, PyObject *exception)
+{
+    SessionObject *self = (SessionObject *)op;
+    struct kc_thread *thread = session_own_thread(self);
+    if (thread != NULL && PyExceptionInstance_Check(exception)) {
+        thread->guard = KC_GUARD_RECORD;
+        kc_tracer_resolve(thread, exception);
+        thread->guard = KC_GUARD_FREE;
+    }
+    Py_RETURN_NONE;
+}
