@@ -55,6 +55,8 @@ class Node:
     handled: Value = None
     """The exception that left it, where that was seen only later."""
     kept: bool = True
+    running: bool = False
+    """Whether it is on the stack."""
 
     @property
     def kind(self) -> Kind | None:

@@ -117,18 +117,22 @@ class TreeBuilder:
         known = {node.number: node for node in self.open_nodes()}
         numbers = self.stream.opens_at(index)
         stack: list[Node] = []
+        for node in self.stack:
+            node.running = False
         for number in numbers:
-            node = known.pop(number, None) or self.nodes.get(number)
-            if node is None or number == UNKNOWN:
-                node = self._stand_in(number, stack[-1] if stack else None)
-            stack.append(node)
+            found = known.pop(number, None) or self.nodes.get(number)
+            # A damaged header may name one twice, or one that has ended.
+            if found is None or number == UNKNOWN or found.running or not found.is_open:
+                found = self._stand_in(number, stack[-1] if stack else None)
+            found.running = True
+            stack.append(found)
         self.stack = stack
 
     def _stand_in(self, number: int, parent: Node | None) -> Node:
         node = self._node(number, parent, None)
         self._keep(node)
         if number != UNKNOWN:
-            self.nodes[number] = node
+            self.nodes.setdefault(number, node)
         return node
 
     def _node(self, number: int, parent: Node | None, begin: r.Record | None) -> Node:
@@ -180,6 +184,7 @@ class TreeBuilder:
 
     def _push(self, node: Node) -> None:
         self.nodes[node.number] = node
+        node.running = True
         self.stack.append(node)
 
     def _pop(self, record: r.Record) -> Node | None:
@@ -187,6 +192,7 @@ class TreeBuilder:
             self.unmatched += 1
             return None
         node = self.stack.pop()
+        node.running = False
         node.caller = self.stack[-1] if self.stack else None
         if not node.kept and record.kind != Kind.YIELD:
             self.nodes.pop(node.number, None)
@@ -241,6 +247,10 @@ class TreeBuilder:
         own = record.thread is None or record.thread == self.stream.number
         if own:
             node = self.nodes.get(record.resumed)
+        if node is not None and (node.running or not node.is_open):
+            # Damage: it cannot run twice. Followed, callers would go round in circles.
+            self.unmatched += 1
+            node = None
         if node is None:
             node = self._resume_elsewhere(record, own=own)
         else:
@@ -248,6 +258,7 @@ class TreeBuilder:
             if node.suspended_since is not None:
                 node.suspended_ns += max(record.ns - node.suspended_since, 0)
         node.suspended_since = None
+        node.running = True
         node.resumed += 1
         node.caller = self.stack[-1] if self.stack else None
         if node.caller is not None:
@@ -269,7 +280,7 @@ class TreeBuilder:
             self.foreign.append((record.thread or 0, record.resumed, node))
         self._keep(node)
         if own:
-            self.nodes[record.resumed] = node
+            self.nodes.setdefault(record.resumed, node)
         return node
 
     def on_handled(self, record: r.Handled) -> None:

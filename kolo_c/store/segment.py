@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -204,9 +203,11 @@ class Segment:
             ) from error  # fmt: skip
 
     def _connect(self, mode: str) -> sqlite3.Connection:
+        if not self.path.exists():
+            raise StoreError(self.path, "is not there", "It may have been removed.")
         if not self.path.is_file():
             raise StoreError(
-                self.path, "is not there", "It may just have been removed."
+                self.path, "is not a file", "Move it out of the segments directory."
             )
         try:
             connection = sqlite3.connect(
@@ -221,7 +222,7 @@ class Segment:
         return connection
 
     def _check_version(self) -> None:
-        version = next(iter(self._query("PRAGMA user_version")))[0]
+        version = self._query("PRAGMA user_version")[0][0]
         if version > SCHEMA_VERSION:
             raise StoreError(
                 self.path,
@@ -251,12 +252,11 @@ class Segment:
                 slug="store-foreign",
             )
 
-    def _query(
-        self, sql: str, values: tuple[Any, ...] = ()
-    ) -> Iterator[tuple[Any, ...]]:
+    def _query(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
-            yield from self._connection.execute(sql, values)
-        except (sqlite3.Error, OverflowError) as error:
+            return self._connection.execute(sql, values).fetchall()
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            # UnicodeError: SQLite quotes damaged names in its messages.
             raise self._error(error) from error
 
     def _typed(self, row: tuple[Any, ...], kinds: str) -> Any:
