@@ -142,6 +142,12 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
             &open_boundary, &close_boundary)) {
         return -1;
     }
+    /* What is static here is guarded by the main interpreter's GIL. */
+    if (PyThreadState_GetInterpreter(PyThreadState_Get())
+        != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_RuntimeError, "kolo_c traces the main interpreter only");
+        return -1;
+    }
     if (active != NULL && !active->session.dead) {
         PyErr_SetString(PyExc_RuntimeError, "a session is active in this process");
         return -1;

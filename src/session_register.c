@@ -43,13 +43,7 @@ kc_session_register(PyObject *op, int replace)
         PyErr_SetString(PyExc_RuntimeError, "the session is not active");
         return -1;
     }
-    PyInterpreterState *interpreter
-        = PyThreadState_GetInterpreter(PyThreadState_Get());
-    if (interpreter != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "kolo_c traces the main interpreter only");
-        return -1;
-    }
+    PyInterpreterState *interpreter = PyInterpreterState_Main();
     PyThreadState *tstate = PyInterpreterState_ThreadHead(interpreter);
     for (; tstate != NULL && !replace; tstate = PyThreadState_Next(tstate)) {
         PyObject *name = kc_session_other_profiler(tstate);

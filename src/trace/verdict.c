@@ -5,6 +5,7 @@
 #include "trace/filter.h"
 
 #define CODES_INITIAL 256u
+#define CODES_MOST (1u << 20) /* a program that makes code without end is cut off */
 
 static Py_ssize_t verdict_index = -1;
 static uint64_t verdict_generation;
@@ -59,6 +60,9 @@ kc_verdict_next_generation(void)
 static uint64_t
 verdict_add_code(struct kc_tracer *tracer, struct kc_code *about)
 {
+    if (tracer->code_count >= CODES_MOST) {
+        return 0;
+    }
     if (tracer->code_count == tracer->code_capacity) {
         uint32_t capacity
             = tracer->code_capacity == 0 ? CODES_INITIAL : tracer->code_capacity * 2;
