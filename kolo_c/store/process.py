@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -82,7 +83,9 @@ class TraceInfo:
 
     @property
     def duration_ns(self) -> int:
-        """From its start to its end, or to the last thing known of it."""
+        """From its start to its end; to now, or to the last thing known of it."""
+        if self.status == RUNNING:
+            return max(time.time_ns() - self.row.started_utc_ns, 0)
         end = self.row.ended_ns if self.row.ended_ns is not None else self.last_ns
         return max(end - self.row.started_ns, 0)
 
@@ -242,11 +245,8 @@ def open_process(files: ProcessFiles) -> Process:
     if errors and not process.segments and copy is None:
         raise errors[0]
     problems.extend(error.message for error in errors)
-    for segment in reversed(process.segments):
-        process.row = segment.process()
-        if process.row is not None:
-            process.info = read_json(process.row.info)
-            break
+    if process.row is not None:
+        process.info = read_json(process.row.info)
     if files.mapping is None and process.row is not None:
         process.alive = process.row.ended_ns is None and _pid_lives(process)
     if copy is not None and copy.damaged:
@@ -255,6 +255,7 @@ def open_process(files: ProcessFiles) -> Process:
 
 
 def _open_segments(process: Process) -> list[StoreError]:
+    """Open them, and take the process's row from the last one that has it."""
     errors = []
     for path in process.files.segments:
         try:
@@ -264,7 +265,13 @@ def _open_segments(process: Process) -> list[StoreError]:
             if error.name != "store-empty":
                 errors.append(error)
             continue
-        process.segments.append(segment)
+        try:
+            process.row = segment.process() or process.row
+        except StoreError as error:
+            segment.close()
+            errors.append(error)
+        else:
+            process.segments.append(segment)
     return errors
 
 
