@@ -32,15 +32,15 @@ A setting is looked for in these places; a later one overrides the ones before:
 1. the default;
 2. `pyproject.toml` in the project's root, table `[tool.kolo_c]`;
 3. `.kolo_c/config.toml`, without a table around it;
-4. the environment: `KOLO_C_` and the key in capitals, such as `KOLO_C_LOCALS=all`. Lists
-   are separated by commas; `KOLO_C_RULES` is JSON;
-5. arguments: options of `kolo-c run`, where `--set KEY=VALUE` takes any key, and keywords
-   of `kolo_c.trace()`.
+4. the environment: `KOLO_C_` and the key in capitals, such as `KOLO_C_LOCALS=all`.
+   Lists are separated by commas; `KOLO_C_RULES` is JSON;
+5. arguments: options of `kolo-c run`, where `--set KEY=VALUE` takes any key, and
+   keywords of `kolo_c.trace()`.
 
-A list in a later place replaces the list before it; `--include` and `--ignore` add to it.
-`kolo-c config` prints the values in force and where each comes from. A wrong setting stops
-a `kolo-c` command. A program that is being recorded goes on with the value from the places
-before, and the trace says so.
+A list in a later place replaces the list before it; `--include` and `--ignore` add to
+it. `kolo-c config` prints the values in force and where each comes from. A wrong
+setting stops a `kolo-c` command. A program that records itself (`kolo_c.trace()`) goes
+on with the value from the places before, and the trace says so.
 
 `KOLO_C_PATH` is not a setting but the folder that contains `.kolo_c`, where that is not
 the project's root. Where `.kolo_c` cannot be written, traces go to `kolo_c` in
@@ -61,8 +61,8 @@ _RULES_HEAD = """\
 ## Rules
 
 Each table of `[[tool.kolo_c.rules]]` says what is different for some functions. What it
-does not name is as everywhere. Where several rules match, all of them hold, and for a key
-that more than one has, the last. A rule does not decide what is kept: that is for
+does not name is as everywhere. Where several rules match, all of them hold, and for a
+key that more than one has, the last. A rule does not decide what is kept: that is for
 `include_frames` and `ignore_frames`.
 """
 

@@ -1,0 +1,186 @@
+"""Where a program's root is, what is installed as editable, and where traces go."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from kolo_c import project as project_module
+from kolo_c.project import (
+    MARKERS,
+    choose_store,
+    create_store,
+    editable_sources,
+    find_project,
+    find_root,
+    standard_library,
+    why_not_writable,
+)
+
+
+@pytest.fixture
+def environ(tmp_path):
+    return {"HOME": str(tmp_path / "home")}
+
+
+def make(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_a_marker_makes_a_root(tmp_path, environ, marker):
+    root = make(tmp_path / "project", marker)
+    start = make(root / "a" / "b")
+    assert find_root(start, cwd=tmp_path, environ=environ) == (
+        root,
+        f"{marker} is in it",
+    )
+
+
+def test_the_nearest_marker_counts(tmp_path, environ):
+    make(tmp_path / "outer", "pyproject.toml")
+    inner = make(tmp_path / "outer" / "inner", "setup.py")
+    start = make(inner / "pkg")
+    assert find_root(start, cwd=tmp_path, environ=environ)[0] == inner
+
+
+def test_without_a_marker_it_is_the_working_directory(tmp_path, environ):
+    start = make(tmp_path / "scripts")
+    cwd = make(tmp_path / "cwd")
+    root, reason = find_root(start, cwd=cwd, environ=environ)
+    assert root == cwd
+    assert "working directory" in reason
+
+
+def test_without_a_script_the_search_begins_in_the_working_directory(tmp_path, environ):
+    root = make(tmp_path / "project", "setup.cfg")
+    cwd = make(root / "sub")
+    assert find_root(None, cwd=cwd, environ=environ)[0] == root
+
+
+def test_the_home_directory_is_never_the_root(tmp_path, environ):
+    home = make(tmp_path / "home", ".git")
+    scripts = make(home / "scripts")
+    assert find_root(scripts, cwd=scripts, environ=environ)[0] == scripts
+    project = make(home / "project", ".git")
+    assert find_root(project, cwd=scripts, environ=environ)[0] == project
+
+
+def test_nothing_under_the_prefix_is_a_root(tmp_path, environ, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    inside = make(tmp_path / "env" / "lib" / "pkg", "setup.py")
+    cwd = make(tmp_path / "cwd")
+    assert find_root(inside, cwd=cwd, environ=environ)[0] == cwd
+
+
+def test_a_linked_script_is_searched_from_the_link_then_from_its_target(
+    tmp_path, environ
+):
+    real = make(tmp_path / "real", "pyproject.toml")
+    make(real / "tools")
+    (tmp_path / "link").symlink_to(real / "tools")
+    found = find_root(tmp_path / "link", cwd=tmp_path, environ=environ)[0]
+    assert found == real
+    make(tmp_path, "setup.py")
+    found = find_root(tmp_path / "link", cwd=tmp_path, environ=environ)[0]
+    assert found == tmp_path
+
+
+def test_a_project_knows_its_place(tmp_path, environ):
+    root = make(tmp_path / "p", "setup.py")
+    found = find_project(Path("."), cwd=root, environ=environ, path=[])
+    assert (found.root, found.cwd, found.sources) == (root, root, ())
+    assert found.store == root / ".kolo_c"
+    assert found.notes == ()
+    assert not found.store.exists()
+
+
+def test_the_standard_library_is_where_its_modules_are():
+    assert any(Path(json.__file__).is_relative_to(each) for each in standard_library())
+
+
+def test_editable_installs_are_read_from_what_pip_left(tmp_path, monkeypatch):
+    site = make(tmp_path / "site-packages")
+    for name in ("by_path", "by_url", "by url 2", "by_finder", "by_link", "normal"):
+        make(tmp_path / name)
+    (tmp_path / "single.py").touch()
+    (site / "a.pth").write_text(
+        f"# {tmp_path}/normal\n{tmp_path}/by_path\n/absent\n\nimport os; os.x\n"
+    )
+    (site / "__editable__.b.pth").write_text(
+        "import __editable___b_finder; __editable___b_finder.install()"
+    )
+    (site / "__editable___b_finder.py").write_text(
+        "import sys\nraise SystemExit('never run')\n"
+        f"MAPPING: dict[str, str] = {{'b': {str(tmp_path / 'by_finder')!r},"
+        f" 'single': {str(tmp_path / 'single.py')!r}}}\n"
+    )
+    (site / "c.egg-link").write_text(f"{tmp_path}/by_link\n.")
+    for name, editable in (("by_url", True), ("by%20url%202", True), ("normal", False)):
+        info = make(site / f"{name}-1.0.dist-info")
+        data = {"url": f"file://{tmp_path}/{name}", "dir_info": {"editable": editable}}
+        (info / "direct_url.json").write_text(json.dumps(data))
+    broken = make(site / "broken-1.0.dist-info")
+    (broken / "direct_url.json").write_text("{")
+    (site / "__editable__.x.pth").write_text("import __editable___x_finder")
+    (site / "__editable___x_finder.py").write_text("MAPPING = (")
+    found = {each.name for each in editable_sources([str(site), "/absent"])}
+    assert found == {
+        "by_path",
+        "by_url",
+        "by url 2",
+        "by_finder",
+        "single.py",
+        "by_link",
+    }
+
+
+def test_KOLO_C_PATH_names_the_folder_with_the_store(tmp_path, environ):
+    environ["KOLO_C_PATH"] = str(tmp_path / "elsewhere")
+    root = make(tmp_path / "p")
+    assert choose_store(root, environ) == (tmp_path / "elsewhere" / ".kolo_c", ())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_cannot_be_written_is_found_out(tmp_path):
+    tmp_path.chmod(0o555)
+    assert why_not_writable(tmp_path / ".kolo_c") == "is not writable"
+
+
+def test_a_file_in_the_way_is_found_out(tmp_path):
+    make(tmp_path, "file")
+    reason = why_not_writable(tmp_path / "file" / ".kolo_c")
+    assert reason.startswith("is not a folder")
+    assert why_not_writable(tmp_path / "new" / ".kolo_c") == ""
+
+
+def test_an_unwritable_store_moves_to_the_state_folder_and_says_so(
+    tmp_path, environ, monkeypatch
+):
+    root = make(tmp_path / "p")
+    environ["XDG_STATE_HOME"] = str(tmp_path / "state")
+    monkeypatch.setattr(project_module, "why_not_writable", lambda _: "is not writable")
+    store, notes = choose_store(root, environ)
+    assert store.is_relative_to(tmp_path / "state" / "kolo_c")
+    assert store.name == ".kolo_c"
+    other, _ = choose_store(make(tmp_path / "q"), environ)
+    assert other != store
+    assert str(store) in notes[0]
+    assert f"{root / '.kolo_c'} is not writable" in notes[0]
+
+
+def test_a_store_keeps_itself_out_of_git(tmp_path):
+    store = tmp_path / ".kolo_c"
+    create_store(store)
+    assert (store / ".gitignore").read_text() == "*\n"
+    (store / ".gitignore").write_text("mine")
+    create_store(store)
+    assert (store / ".gitignore").read_text() == "mine"
+    assert (store / "segments").is_dir()
