@@ -115,7 +115,7 @@ class Trace:
         except KoloError as error:
             if error.name == "trace-started":
                 raise
-            _warn(error, stacklevel=3)
+            _warn(error, stacklevel=2)
             return self
 
     def __exit__(

@@ -25,8 +25,8 @@ EXIT_USAGE = 2
 # The help of `kolo-c` alone imports no command; a test compares these with them.
 COMMANDS = {
     "run": "Run a Python program and record what it does.",
-    "list": "List the traces that are stored.",
-    "show": "Show a trace: its calls as a tree.",
+    "list": "List the traces that are stored, the last one first.",
+    "show": "Show a trace as a tree of calls.",
     "dump": "Print every record of a trace as JSON lines.",
     "config": "Print the settings in force and where each comes from.",
     "explain": "Say which rule keeps or skips a function, or masks a name.",
