@@ -31,6 +31,9 @@ _STARTUP_MODULES = frozenset(
     "sitecustomize stat sys time usercustomize winreg zipimport".split()
 )
 
+# 3.10 says it as compile() does.
+_NAMES_THE_BYTE = sys.version_info >= (3, 11)
+
 
 class Recorder(Protocol):
     """Who wants to know when the program begins and how it ended."""
@@ -349,7 +352,7 @@ def _check_bytes(source: bytes, filename: str) -> None:
         raise SyntaxError(
             "source code cannot contain null bytes", (filename, number, None, line)
         )
-    if sys.version_info < (3, 11) or b"coding" in b"".join(source.split(b"\n", 2)[:2]):
+    if not _NAMES_THE_BYTE or b"coding" in b"".join(source.split(b"\n", 2)[:2]):
         return
     try:
         source.decode("utf-8")
