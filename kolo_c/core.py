@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-import sysconfig
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -46,7 +45,8 @@ def c_import_error() -> str:
 
 def is_free_threaded() -> bool:
     """Whether importing the extension would switch the GIL on."""
-    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    # sysconfig would say it too, but brings its build data into the program.
+    return "t" in getattr(sys, "abiflags", "")
 
 
 def choose_core(asked: str = "auto", *, c_error: str | None = None) -> Choice:

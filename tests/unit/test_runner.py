@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from kolo_c.core import c_import_error
+
 STANDIN = str(Path(__file__).with_name("standin.py"))
 ENVIRONMENT = {
     key: value
@@ -324,6 +326,23 @@ def test_a_script_behaves_as_under_python(title, tmp_path):
         assert (plain[0], plain[2]) == (recorded[0], recorded[2])
         return
     assert_same([name, "a", "--quiet", "-m"], tmp_path)
+
+
+REAL = (
+    "import sys; sys.path.append({root!r}); from kolo_c.cli.main import main; "
+    "sys.exit(main())"
+).format(root=str(Path(__file__).parents[2]))
+
+
+@pytest.mark.skipif(bool(c_import_error()), reason="no C core")
+@pytest.mark.parametrize("title", sorted(set(PROGRAMS) - {"unittest.main"}))
+def test_a_script_that_is_recorded_behaves_as_under_python(title, tmp_path):
+    name = write(tmp_path, PROGRAMS[title])
+    write(tmp_path, "zzz = 1", "other.py")
+    write(tmp_path, REAL, "lib/kolo-c")
+    plain = execute([name, "a"], tmp_path)
+    assert execute(["lib/kolo-c", "run", "-q", name, "a"], tmp_path) == plain
+    assert list((tmp_path / ".kolo_c" / "segments").glob("*.db"))
 
 
 BROKEN = {
