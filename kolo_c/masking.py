@@ -124,9 +124,7 @@ DEFAULT_EXCEPTIONS: tuple[str, ...] = (
 NAME_MAX_BYTES = 256
 """A longer name is no name, as in mask.c."""
 
-_PART = re.compile(
-    r"[A-Z]+(?![a-z\x80-\U0010ffff])|[A-Z]?[a-z\x80-\U0010ffff]+|[0-9]+"
-)
+_PART = re.compile(r"[A-Z]+(?![a-z\x80-\U0010ffff])|[A-Z]?[a-z\x80-\U0010ffff]+|[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -177,9 +175,7 @@ def _runs(parts: str, word: str) -> Iterable[tuple[int, int]]:
         start = parts.find(padded, start + 1)
 
 
-def _excuse(
-    parts: str, exceptions: Iterable[str], start: int, end: int
-) -> str | None:
+def _excuse(parts: str, exceptions: Iterable[str], start: int, end: int) -> str | None:
     for exception in exceptions:
         for first, last in _runs(parts, exception):
             if first <= start and end <= last:

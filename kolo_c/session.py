@@ -1,7 +1,7 @@
 """The session: the live act of tracing, one a process, from start to stop.
 
-Opens the store, starts the process's trace, attaches the tracer to every thread, follows
-forks, and puts everything back at the end. The runner, ``kolo_c.trace`` and the
+Opens the store, starts the process's trace, attaches the tracer to every thread,
+follows forks, and puts everything back at the end. The runner, ``kolo_c.trace`` and the
 integrations use it; what happens per event is in the core.
 
 Threads: ``start`` and ``stop`` from one thread at a time; the rest from any.
@@ -32,6 +32,7 @@ from kolo_c.errors import TracerError
 from kolo_c.filter import Decision, Filter
 from kolo_c.identifiers import trace_id, ulid
 from kolo_c.project import Project, create_store
+from kolo_c.store.retention import apply_retention
 from kolo_c.wire import SCHEMA_VERSION
 
 # The number of the trace that a context belongs to; without one it is the process's.
@@ -121,6 +122,11 @@ class Session:
         self._core = load_core(self.config.core)
         try:
             create_store(self.project.store)
+            apply_retention(
+                self.project.store,
+                max_bytes=self.config.max_bytes,
+                keep_days=self.config.keep_days,
+            )
             self._native = self._open()
         except OSError as error:
             raise TracerError(
@@ -160,7 +166,7 @@ class Session:
     def stop(
         self, cause: str = "exit", exception: BaseException | None = None
     ) -> Summary:
-        """Detach, save everything, close. Never raises; what went wrong is a problem."""
+        """Detach, save all, close. Never raises; what went wrong is a problem."""
         global _active
         if _active is self:
             _active = None
@@ -190,7 +196,7 @@ class Session:
             native.resolve(exception)
         if self._thread_hook is not None:
             if getattr(threading, "_profile_hook", None) is self._thread_hook:
-                threading.setprofile(self._previous_hook)  # type: ignore[arg-type]
+                threading.setprofile(self._previous_hook)
             self._thread_hook = None
         self._core.unregister_profiler(native)
         counters: dict[str, Any] = {}
@@ -382,7 +388,7 @@ class Session:
         )
         try:
             child.start()
-        except Exception as error:  # noqa: BLE001 - the child goes on unrecorded
+        except Exception as error:  # the child goes on, unrecorded
             self._problems.append(f"a forked child is not recorded: {error}")
             self._write_log()
         # The parent's is let go of now: our threads point to the child's session.

@@ -1,6 +1,6 @@
 """The numbers of the wire format: record kinds, marks, value tags, definition kinds.
 
-docs/reference/wire-format.md says what each means; ``src/plain/wire.h`` is the twin in C.
+docs/reference/wire-format.md says what each means; ``src/plain/wire.h`` is the twin.
 """
 
 from __future__ import annotations

@@ -7,18 +7,16 @@ own traces only; ``errors`` says so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 from kolo_c.errors import StoreError, TraceNotFound
-from kolo_c.store.locate import SEGMENTS_NAME
-from kolo_c.store.process import Process, ProcessFiles, TraceInfo, open_process
+from kolo_c.store.files import ProcessFiles, list_processes
+from kolo_c.store.process import Process, TraceInfo, open_process
 
 SHORTEST_ENDING = 3
 PREFIX = "trc_"
-_SEGMENT = re.compile(r"(?P<process>.+)-(?P<number>\d+)\.db\Z")
 
 
 class Catalogue:
@@ -92,34 +90,6 @@ class Catalogue:
             yield from process.traces()
         except StoreError as error:
             self.errors.append(error)
-
-
-def list_processes(store: Path) -> list[ProcessFiles]:
-    """The files in the store, by the process that wrote them."""
-    directory = store / SEGMENTS_NAME
-    segments: dict[str, list[tuple[int, Path]]] = {}
-    mappings: dict[str, Path] = {}
-    try:
-        paths = list(directory.iterdir())
-    except OSError as error:
-        raise StoreError(
-            directory, f"cannot be read: {error.strerror}", "Check its permissions."
-        ) from error
-    for path in paths:
-        match = _SEGMENT.match(path.name)
-        if match:
-            numbered = segments.setdefault(match["process"], [])
-            numbered.append((int(match["number"]), path))
-        elif path.suffix == ".map":
-            mappings[path.stem] = path
-    return [
-        ProcessFiles(
-            process,
-            tuple(path for _, path in sorted(segments.get(process, []))),
-            mappings.get(process),
-        )
-        for process in sorted(segments.keys() | mappings.keys())
-    ]
 
 
 def shortest_endings(ids: list[str]) -> dict[str, int]:

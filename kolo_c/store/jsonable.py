@@ -142,6 +142,11 @@ class _Converter:
             value=self.convert(value.value, depth),
         )
 
+    def cut(self, value: v.Cut, depth: int) -> Json:
+        if value.type is None:
+            return _marked("withheld")
+        return self.typed("cut", value, length=value.length)
+
     def typed(self, kind: str, value: Any, **more: Json) -> Json:
         return _marked(kind, type=self.type(value.type), **more)
 
@@ -186,7 +191,7 @@ _CONVERTERS: dict[type, Callable[[_Converter, Any, int], Json]] = {
         "bytes", base64=_base64(value.data), length=value.length, cut=True
     ),
     v.CutItems: _Converter.cut_items,
-    v.Cut: lambda c, value, depth: c.typed("cut", value, length=value.length),
+    v.Cut: _Converter.cut,
     v.CutInt: lambda c, value, depth: _marked("int", bits=value.bits, cut=True),
     v.File: lambda c, value, depth: c.typed("path", value, path=value.path),
     v.Member: _Converter.member,

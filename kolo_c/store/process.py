@@ -16,7 +16,6 @@ import socket
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from kolo_c.errors import StoreError
@@ -28,6 +27,7 @@ from kolo_c.store.definitions import (
     TraceFinish,
     decode_definitions,
 )
+from kolo_c.store.files import ProcessFiles
 from kolo_c.store.mapping import (
     DefinitionsBlock,
     MappingCopy,
@@ -40,26 +40,6 @@ from kolo_c.store.segment import ProcessRow, Segment, TraceRow
 RUNNING = "running"
 COMPLETE = "complete"
 INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessFiles:
-    """The files of one process, before any is opened."""
-
-    id: str
-    segments: tuple[Path, ...]
-    mapping: Path | None
-
-    def changed_ns(self) -> int:
-        """When the youngest of them was last written to, UTC."""
-        paths = [*self.segments, *(Path(f"{path}-wal") for path in self.segments)]
-        if self.mapping is not None:
-            paths.append(self.mapping)
-        return max((_mtime_ns(path) for path in paths), default=0)
-
-    def bytes(self) -> int:
-        """What the segments take on disk."""
-        return sum(_size(path) + _size(Path(f"{path}-wal")) for path in self.segments)
 
 
 @dataclass(slots=True)
@@ -341,17 +321,3 @@ def _pid_lives(process: Process) -> bool:
     except (OSError, OverflowError):
         return False
     return process.row.pid > 0
-
-
-def _mtime_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

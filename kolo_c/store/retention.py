@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kolo_c.errors import StoreError
-from kolo_c.store.catalogue import list_processes
-from kolo_c.store.process import ProcessFiles
+from kolo_c.store.files import ProcessFiles, list_processes
 
 _DAY_NS = 86_400 * 1_000_000_000
 _BESIDE = ("-wal", "-shm", "-journal")

@@ -163,6 +163,9 @@ class _Writer:
         yield f"{value.data[: self._width]!r} … {value.length:,} bytes"
 
     def cut(self, value: v.Cut, depth: int) -> Iterator[str]:
+        if value.type is None:
+            yield "<not kept>"
+            return
         length = "" if value.length is None else f" of {value.length:,}"
         yield f"<{self.name(value.type)}{length} …>"
 

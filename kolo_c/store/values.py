@@ -70,9 +70,9 @@ class CutItems:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A value that the budget left out."""
+    """A value that the budget left out, or (no type) that was not asked for."""
 
-    type: int
+    type: int | None
     length: int | None
 
 
@@ -342,7 +342,7 @@ _READERS: dict[int, Callable[..., Value]] = {
     Tag.CUT_STR: lambda text, length: CutText(_str(text), _int(length)),
     Tag.CUT_BYTES: lambda data, length: CutBytes(_bytes(data), _int(length)),
     Tag.CUT_ITEMS: lambda tag, length, *items: CutItems(_int(tag), _int(length), items),
-    Tag.CUT: lambda type, length: Cut(_int(type), _optional(length)),
+    Tag.CUT: lambda type, length: Cut(_optional(type), _optional(length)),
     Tag.BIGINT: _big_int,
     Tag.COMPLEX: lambda real, imaginary: complex(real, imaginary),
     Tag.RANGE: lambda start, stop, step: range(start, stop, step),
