@@ -2,6 +2,8 @@
 
 #include "plain/stream.h"
 
+uint8_t kc_stream_nowhere[1];
+
 void
 kc_stream_init(struct kc_stream *stream, uint32_t trace_number, uint32_t thread_number)
 {

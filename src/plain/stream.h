@@ -30,7 +30,7 @@
 struct kc_stream {
     struct kc_block *block; /* NULL: none yet */
     uint8_t *at;            /* where the next record goes; NULL without a block */
-    uint8_t *end;           /* it stays below: behind it are closes, and opens to come */
+    uint8_t *end; /* it stays below: behind it are closes, and opens to come */
     uint64_t last_ns;
     uint64_t next_node; /* from 1 */
     uint32_t close_count;
@@ -45,6 +45,8 @@ struct kc_open {
     uint64_t node;
     uint64_t sequence; /* of the block in which it was pushed, last time */
 };
+
+extern uint8_t kc_stream_nowhere[1]; /* where a cursor without room points */
 
 void kc_stream_init(struct kc_stream *stream, uint32_t trace_number,
                     uint32_t thread_number);
@@ -72,10 +74,10 @@ kc_stream_begin_plain(struct kc_stream *stream)
     struct kc_cursor cursor = {stream->at, stream->at, stream->at, KC_FULL};
     ptrdiff_t room = stream->end - stream->at;
     if (KC_UNLIKELY(room <= 0)) {
+        cursor.start = cursor.at = cursor.end = kc_stream_nowhere; /* never NULL */
         return cursor;
     }
-    cursor.end =
-        cursor.at + (room < KC_RECORD_MAX_BYTES ? room : KC_RECORD_MAX_BYTES);
+    cursor.end = cursor.at + (room < KC_RECORD_MAX_BYTES ? room : KC_RECORD_MAX_BYTES);
     cursor.status = KC_OK;
     return cursor;
 }
@@ -172,8 +174,8 @@ kc_stream_popped(struct kc_stream *stream, const struct kc_open *open)
 }
 
 /* Publish a record that takes `open`, the top of the stack, off. YIELD suspends it; all
- * others end it and, if an earlier block began it, it goes to the closes. `began` is the
- * sequence of the block that has its first record. */
+ * others end it and, if an earlier block began it, it goes to the closes. `began` is
+ * the sequence of the block that has its first record. */
 static inline void
 kc_stream_commit_pop(struct kc_stream *stream, const struct kc_cursor *cursor,
                      const struct kc_open *open, uint64_t began, enum kc_kind kind,

@@ -115,7 +115,7 @@ rig_define(struct rig *rig, enum kc_definition kind, uint64_t number,
         kc_wire_uint(&cursor, kind);
         kc_wire_uint(&cursor, number);
         fields(&cursor, context);
-        if (cursor.start != NULL && cursor.status == KC_OK) {
+        if (cursor.status == KC_OK) {
             kc_stream_commit(&rig->log, &cursor, kc_clock_ns());
             break;
         }
@@ -231,7 +231,7 @@ rig_write(struct rig *rig)
             kc_stream_begin(&rig->stream, now_ns, KC_KIND_NOTE, 2);
         kc_wire_uint(&cursor, rig->record + 1);
         kc_wire_bin(&cursor, zeros, rig->payload);
-        if (cursor.start != NULL && cursor.status == KC_OK) {
+        if (cursor.status == KC_OK) {
             (void)kc_stream_commit_node(&rig->stream, &cursor, now_ns);
             rig->record++;
             return;

@@ -409,6 +409,19 @@ test_a_clock_that_steps_back_gives_no_negative_time(void)
     free(block);
 }
 
+/* Fields may be written without a look at the cursor, empty ones too. */
+static void
+test_without_a_block_nothing_is_written(void)
+{
+    struct kc_stream stream;
+    kc_stream_init(&stream, 1, 1);
+    struct kc_cursor cursor = kc_stream_begin(&stream, 1, KC_KIND_NOTE, 2);
+    kc_wire_bin(&cursor, "", 0);
+    kc_wire_text(&cursor, "x");
+    CHECK_EQUAL(KC_FULL, cursor.status);
+    CHECK(cursor.at == cursor.start);
+}
+
 static void
 test_a_record_that_does_not_fit_is_never_seen(void)
 {
@@ -433,6 +446,7 @@ main(void)
     test_resumed_generators_end_in_later_blocks();
     test_random_programs_agree_with_the_model();
     test_a_clock_that_steps_back_gives_no_negative_time();
+    test_without_a_block_nothing_is_written();
     test_a_record_that_does_not_fit_is_never_seen();
     return check_result("stream");
 }
