@@ -29,6 +29,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -252,12 +253,7 @@ def _lenient_filter(loaded: Loaded, project: Project, problems: list[str]) -> Fi
         except ConfigError as error:
             problems.append(f"{error.message}; it is left out")
             good[key] = ()
-    values = {**_fields(config), **good}
-    return Filter(Config(**values), project, loaded.origins)
-
-
-def _fields(config: Config) -> dict[str, Any]:
-    return {key: getattr(config, key) for key in config.__dataclass_fields__}
+    return Filter(replace(config, **good), project, loaded.origins)
 
 
 def _warn(error: KoloError, stacklevel: int) -> None:

@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kolo_c.config import Config, FunctionRule
+from kolo_c.config import Config
 from kolo_c.errors import ConfigError
+from kolo_c.function_rules import FunctionRule
 from kolo_c.patterns import Matcher, PatternError, compile_pattern
 from kolo_c.project import SITE_NAMES, Project
 

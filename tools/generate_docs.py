@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from kolo_c.cli.config import toml_value  # noqa: E402 - the path comes first
-from kolo_c.config import Config, FunctionRule  # noqa: E402
+from kolo_c.config import Config  # noqa: E402 - the path comes first
+from kolo_c.function_rules import FunctionRule  # noqa: E402
 from kolo_c.settings import Kind, format_size  # noqa: E402
 
 _CONFIG_HEAD = """\

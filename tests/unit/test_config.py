@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from kolo_c import settings
-from kolo_c.config import KINDS, Config, FunctionRule, load
+from kolo_c.config import KINDS, Config, load
 from kolo_c.errors import ConfigError
+from kolo_c.function_rules import FunctionRule
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kolo_c.config import Config, FunctionRule
+from kolo_c.config import Config
 from kolo_c.errors import ConfigError
 from kolo_c.filter import Filter
+from kolo_c.function_rules import FunctionRule
 from kolo_c.patterns import PatternError, compile_path, compile_pattern
 from kolo_c.project import Project, standard_library
 

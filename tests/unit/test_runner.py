@@ -328,10 +328,12 @@ def test_a_script_behaves_as_under_python(title, tmp_path):
     assert_same([name, "a", "--quiet", "-m"], tmp_path)
 
 
-REAL = (
-    "import sys; sys.path.append({root!r}); from kolo_c.cli.main import main; "
-    "sys.exit(main())"
-).format(root=str(Path(__file__).parents[2]))
+REAL = f"""
+import sys
+sys.path.append({str(Path(__file__).parents[2])!r})
+from kolo_c.cli.main import main
+sys.exit(main())
+"""
 
 
 @pytest.mark.skipif(bool(c_import_error()), reason="no C core")
