@@ -156,6 +156,14 @@ kc_thread_is_tracing(PyThreadState *tstate)
 #define KC_POSITION_TELLS_THROW 0
 #endif
 
+/* 3.11 reports the closing of a generator that never started, as a call that an exception
+ * leaves at once; it stands before its first RESUME. Nothing of it ran. */
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+#define KC_REPORTS_UNSTARTED 1
+#else
+#define KC_REPORTS_UNSTARTED 0
+#endif
+
 #ifdef KC_COMPAT_FRAMES
 
 #if PY_VERSION_HEX >= 0x030E0000

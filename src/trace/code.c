@@ -99,6 +99,10 @@ code_find_exits(struct kc_code *about)
     if (about->exits != NULL) {
         about->exit_count = count;
         exits_mark(about->exits, (const uint8_t *)PyBytes_AS_STRING(bytecode), count);
+        while (about->start_at < count
+               && (about->exits[about->start_at] & KC_EXIT_START) == 0) {
+            about->start_at++;
+        }
     }
     Py_DECREF(bytecode);
     return about->exits != NULL ? 0 : -1;

@@ -57,6 +57,7 @@ struct kc_code {
     struct kc_slot *slots; /* arguments first, then locals */
     uint8_t *exits;        /* enum kc_exit by instruction; NULL where not needed */
     int exit_count;
+    int start_at; /* the first instruction that is a start */
     struct kc_value_options *options; /* NULL: the session's */
     struct kc_value_options own_options;
     uint32_t truncated_run; /* records in a row that hit the budget */

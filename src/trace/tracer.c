@@ -363,6 +363,9 @@ tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
     bool fresh = lasti < 0 || (kc_code_exit_at(code, lasti) & KC_EXIT_START) != 0;
     struct kc_waiting waiting;
     bool known = kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
+    if (KC_REPORTS_UNSTARTED && !known && !fresh && lasti < code->start_at) {
+        return;
+    }
     if (fresh) {
         tracer_begin_boundary(thread, frame, code, now_ns);
         return;

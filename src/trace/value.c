@@ -80,8 +80,8 @@ void
 kc_value_type(struct kc_values *values, struct kc_cursor *cursor, PyTypeObject *type)
 {
     uint64_t number = kc_definitions_type(values->definitions, type);
-    if (KC_UNLIKELY(number == 0) && cursor->status == KC_OK) {
-        cursor->status = KC_NO_MEMORY;
+    if (KC_UNLIKELY(number == 0)) {
+        cursor->status = KC_FULL;
         cursor->end = cursor->at; /* nothing may follow in a lost record */
     }
     kc_wire_uint(cursor, number);

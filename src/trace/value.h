@@ -16,10 +16,9 @@
  *          which may, the record's part of it is put aside.
  * Owns:    its tables, all bounded. No object is kept alive: secrets are remembered by
  *          hash, types known by address and version.
- * Fails:   by the cursor's status: KC_FULL, the record does not fit; KC_NO_MEMORY, a
- *          type's definition could not be kept, the record is lost. Never by a Python
- *          exception: none is set on return, and a pending one must have been saved by
- *          the caller.
+ * Fails:   by the cursor's status, KC_FULL: the record does not fit, or a type in it could
+ *          not be defined. Never by a Python exception: none is set on return, and a
+ *          pending one must have been saved by the caller.
  */
 
 #ifndef KC_VALUE_H

@@ -6,7 +6,7 @@
 
 #include "trace/value_state.h"
 
-#define BIGINT_HEAD_BYTES 9u /* array, ext, bin's head */
+#define NUMBER_HEAD_BYTES 9u /* array, ext, head of bin or str */
 
 static size_t
 number_bit_length(const digit *digits, size_t count)
@@ -60,12 +60,12 @@ number_big(struct kc_values *values, struct kc_cursor *cursor, PyObject *number,
     size_t bit_length = number_bit_length(digits, count);
     size_t size = bit_length / 8 + 1; /* one bit more, for the sign */
     size_t room = kc_value_room(values, cursor);
-    if (room < BIGINT_HEAD_BYTES + sizeof(uint64_t)) {
+    if (room < NUMBER_HEAD_BYTES + sizeof(uint64_t)) {
         kc_value_cut(values, cursor, number, -1);
         return;
     }
     kc_wire_tag(cursor, KC_TAG_BIGINT, 1);
-    if (size > values->record.text_limit || size > room - BIGINT_HEAD_BYTES) {
+    if (size > values->record.text_limit || size > room - NUMBER_HEAD_BYTES) {
         kc_wire_uint(cursor, bit_length);
         values->counters.truncated_count++;
         return;
@@ -217,14 +217,18 @@ kc_value_decimal(struct kc_values *values, struct kc_cursor *cursor, PyObject *v
 {
     const struct decimal_object *decimal = (const struct decimal_object *)value;
     size_t digits = (size_t)decimal->digit_count;
-    if (digits > values->scratch_bytes - 2 * DECIMAL_EXTRA_BYTES
-        || kc_value_room(values, cursor) < 4 + KC_VALUE_CUT_BYTES) {
+    if (digits > values->scratch_bytes - 2 * DECIMAL_EXTRA_BYTES) {
         kc_value_cut(values, cursor, value, decimal->digit_count);
         return;
     }
     bool special = decimal->flags & (DECIMAL_INFINITE | DECIMAL_NAN | DECIMAL_SNAN);
     size_t len = special ? decimal_special(decimal, values->scratch)
                          : decimal_finite(decimal, values->scratch);
+    if (len > values->record.text_limit
+        || len + NUMBER_HEAD_BYTES > kc_value_room(values, cursor)) {
+        kc_value_cut(values, cursor, value, (Py_ssize_t)len); /* no part of a number */
+        return;
+    }
     kc_wire_tag(cursor, KC_TAG_DECIMAL, 1);
-    kc_value_utf8(values, cursor, value, values->scratch, len, len);
+    kc_wire_str(cursor, values->scratch, len);
 }
