@@ -199,6 +199,14 @@ kc_frame_lasti(PyFrameObject *frame)
 #endif
 }
 
+/* The same as an offset for a record: 0 before the first instruction. */
+static inline uint64_t
+kc_frame_offset(PyFrameObject *frame)
+{
+    int lasti = kc_frame_lasti(frame);
+    return lasti > 0 ? (uint64_t)lasti : 0;
+}
+
 /* Slot `index` of the frame's locals (co_localsplus order; on 3.10 varnames, cells, free
  * variables), borrowed, NULL where it is unbound. Cells are not unwrapped. */
 static inline PyObject *

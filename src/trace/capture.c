@@ -81,7 +81,7 @@ write_site(struct kc_cursor *cursor, const struct kc_thread *thread,
     if (below != 0) {
         const struct kc_entry *caller = entry - 1;
         if (caller->stream == entry->stream && caller->frame != NULL) {
-            kc_wire_int(cursor, kc_frame_lasti(caller->frame));
+            kc_wire_uint(cursor, kc_frame_offset(caller->frame));
             return;
         }
     }
@@ -248,7 +248,7 @@ static void
 write_entered(struct kc_cursor *cursor, const struct capture *capture)
 {
     kc_wire_uint(cursor, capture->entry->code->number);
-    kc_wire_int(cursor, kc_frame_lasti(capture->entry->frame));
+    kc_wire_uint(cursor, kc_frame_offset(capture->entry->frame));
 }
 
 bool
@@ -348,7 +348,7 @@ static void
 write_yield(struct kc_cursor *cursor, const struct capture *capture)
 {
     write_result(cursor, capture);
-    kc_wire_int(cursor, kc_frame_lasti(capture->entry->frame));
+    kc_wire_uint(cursor, kc_frame_offset(capture->entry->frame));
 }
 
 static size_t
@@ -398,7 +398,7 @@ write_raise(struct kc_cursor *cursor, const struct capture *capture)
     const struct kc_entry *entry = capture->entry;
     struct kc_values *values = capture_begin_values(cursor, capture);
     write_exception(values, cursor, capture->value);
-    kc_wire_int(cursor, kc_frame_lasti(entry->frame));
+    kc_wire_uint(cursor, kc_frame_offset(entry->frame));
     if (capture->locals != 0) {
         write_locals(values, cursor, entry->frame, entry->code);
     }

@@ -79,7 +79,7 @@ kc_capture_call_fast(struct kc_entry *entry, const struct kc_entry *caller,
     kc_put_uint64(&at, code->number);
     if (KC_LIKELY(caller != NULL && caller->stream == entry->stream
                   && caller->frame != NULL)) {
-        kc_put_int64(&at, kc_frame_lasti(caller->frame));
+        kc_put_uint64(&at, kc_frame_offset(caller->frame));
     }
     else {
         kc_put_nil(&at);
