@@ -151,15 +151,15 @@ kc_put_bytes(uint8_t **at, const void *bytes, size_t len)
 #define msgpack_pack_ext kc_pack_ext /* the template calls it by its usual name */
 #include <msgpack/pack_template.h>
 #undef msgpack_pack_ext
-/* Once more without checks, for who has made sure of the room: at most 9 bytes a scalar.
- * kc_put_*() append at *at and move it on. */
+/* Once more without checks, for who has made sure of the room: at most 9 bytes a
+ * scalar. kc_put_*() append at *at and move it on. */
 #undef msgpack_pack_inline_func
 #undef msgpack_pack_inline_func_cint
 #undef msgpack_pack_user
 #undef msgpack_pack_append_buffer
-#define msgpack_pack_inline_func(name) \
+#define msgpack_pack_inline_func(name)                                                 \
     static inline __attribute__((always_inline)) void kc_put##name
-#define msgpack_pack_inline_func_cint(name) \
+#define msgpack_pack_inline_func_cint(name)                                            \
     static inline __attribute__((always_inline)) void kc_put##name
 #define msgpack_pack_user uint8_t **
 #define msgpack_pack_append_buffer(user, buf, len) kc_put_bytes((user), (buf), (len))
@@ -237,8 +237,8 @@ kc_wire_bin(struct kc_cursor *cursor, const void *bytes, size_t len)
     kc_pack_bin_body(cursor, bytes, len);
 }
 
-/* An array of `count` elements whose first is `kind`, below 128: for all but long arrays
- * two known bytes, written with one check. */
+/* An array of `count` elements whose first is `kind`, below 128: for all but long
+ * arrays two known bytes, written with one check. */
 static inline void
 kc_wire_open_record(struct kc_cursor *cursor, uint8_t kind, size_t count)
 {
