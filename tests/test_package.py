@@ -157,7 +157,7 @@ def test_the_sdist_has_all_that_a_build_needs(sdist: Path) -> None:
         names = {name.split("/", 1)[-1] for name in tar.getnames()}
     sources = [*(ROOT / "src").rglob("*.[ch]"), *(ROOT / "kolo_c").rglob("*.py")]
     needed = {path.relative_to(ROOT).as_posix() for path in sources}
-    needed |= {"kolo_c/store/schema.sql", "kolo_c/py.typed", "kolo_c/_kolo.pyi"}
+    needed |= {"kolo_c/store/schema.sql", "kolo_c/py.typed"}
     needed |= {"LICENSE", "README.md", "pyproject.toml", "setup.py"}
     assert needed - names == set()
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
@@ -211,20 +211,35 @@ def test_it_installs_without_a_compiler(without_extension: Path) -> None:
     assert not list(installed.glob("_kolo*.so"))
 
 
-def test_without_the_extension_the_doctor_says_which_core_it_has(
-    without_extension: Path,
-) -> None:
+def said_without_extension(folder: Path, *arguments: str) -> str:
+    """What a command says there, on both streams."""
     answer = subprocess.run(
-        [sys.executable, "-m", "kolo_c", "doctor"],
-        cwd=without_extension,
-        env={**os.environ, "PYTHONPATH": str(without_extension / "site")},
-        capture_output=True,
+        [sys.executable, "-m", "kolo_c", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / "site")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    assert "core" in answer.stdout, answer.stderr
-    assert "_kolo" in answer.stdout
-    assert "Traceback" not in answer.stderr
+    assert "Traceback" not in answer.stdout
+    return answer.stdout
+
+
+def test_without_the_extension_the_doctor_says_which_core_it_has(
+    without_extension: Path,
+) -> None:
+    said = said_without_extension(without_extension, "doctor")
+    assert "core: the extension kolo_c._kolo was not built" in said
+
+
+def test_without_the_extension_a_run_says_what_to_install(
+    without_extension: Path,
+) -> None:
+    said = said_without_extension(without_extension, "run", "-c", "print('ran')")
+    assert "kolo_c._kolo was not built" in said
+    assert "C compiler" in said
+    assert "without KOLO_C_NO_EXTENSION" in " ".join(said.split())
 
 
 def test_a_free_threaded_python_and_pypy_get_no_extension() -> None:
