@@ -1,0 +1,249 @@
+"""Records replayed into a tree by the stack rules of docs/reference/wire-format.md.
+
+Written for the tests, from the page and not from kolo_c/model: plain, slow, and with an
+assertion wherever the rules say what must be. The text of a tree is what tests compare
+with a tree written by hand:
+
+    f(n=2) -> 3
+      gen() yields 1, 2, thrown KeyError('k') -> None
+        g(x=1) raises ValueError('x')
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kolo_c.store import records as r
+from kolo_c.store.reader import Stream
+from kolo_c.store.text import value_text
+from kolo_c.wire import Mark
+
+WIDTH = 200
+
+
+@dataclass(frozen=True)
+class Show:
+    """What else than names, values and ends a line has."""
+
+    sites: bool = False
+    """The line in the caller that made the call."""
+    tasks: bool = False
+    locals: bool = False
+    values: bool = True
+    depth: int = 1_000_000
+
+
+@dataclass
+class Call:
+    """One node, or a mark."""
+
+    name: str
+    number: int
+    arguments: list[tuple[str, str]] | None = None
+    steps: list[str] = field(default_factory=list)
+    end: str = ""
+    locals: list[tuple[str, str]] = field(default_factory=list)
+    site: int | None = None
+    task: str = ""
+    children: list[Call] = field(default_factory=list)
+    code: int = 0
+    on_stack: bool = False
+
+
+@dataclass
+class Tree:
+    """The calls of one stream."""
+
+    roots: list[Call]
+    calls: list[Call]
+
+    def text(self, roots: list[Call], show: Show) -> str:
+        lines: list[str] = []
+        pending = [(call, 0) for call in reversed(roots)]
+        while pending:
+            call, level = pending.pop()
+            lines.append("  " * level + _line(call, show))
+            if level + 1 < show.depth:
+                pending.extend((c, level + 1) for c in reversed(call.children))
+        return "\n".join(lines)
+
+    def find(self, name: str) -> list[Call]:
+        return [call for call in self.calls if call.name == name]
+
+
+def _line(call: Call, show: Show) -> str:
+    parts = []
+    if show.tasks and call.task:
+        parts.append(f"[{call.task}]")
+    values = call.arguments
+    if values is None:
+        parts.append(f"{call.name}(…)")
+    elif show.values:
+        parts.append(f"{call.name}({', '.join(f'{n}={v}' for n, v in values)})")
+    else:
+        parts.append(f"{call.name}()")
+    if show.sites:
+        parts.append(f"@{call.site}")
+    if call.steps:
+        parts.append("yields " + ", ".join(call.steps))
+    parts.append(call.end or ("open" if call.on_stack else "suspended"))
+    if show.locals and call.locals:
+        parts.append("with " + ", ".join(f"{n}={v}" for n, v in call.locals))
+    return " ".join(parts)
+
+
+class _Replay:
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.definitions = stream.trace.definitions
+        self.roots: list[Call] = []
+        self.calls: dict[int, Call] = {}
+        self.order: list[Call] = []
+        self.stack: list[Call] = []
+        self.task = ""
+
+    def value(self, value: Any) -> str:
+        return value_text(value, self.definitions, WIDTH)
+
+    def named(self, names: tuple[str, ...], values: list[Any]) -> list[tuple[str, str]]:
+        assert len(values) <= len(names), (names, values)
+        pairs = zip(names, values, strict=False)
+        return [(name, self.value(value)) for name, value in pairs]
+
+    def name(self, code: int) -> str:
+        qualname = self.definitions.code(code).qualname
+        return qualname.rpartition("<locals>.")[2]
+
+    def line(self, site: int | None) -> int | None:
+        if not self.stack or not self.stack[-1].code:
+            assert site is None
+            return None
+        assert site is not None
+        return self.definitions.line(self.stack[-1].code, site)
+
+    def begin(self, call: Call, *, push: bool = True) -> Call:
+        if call.number:
+            assert call.number not in self.calls, f"node {call.number} twice"
+            self.calls[call.number] = call
+        self.order.append(call)
+        (self.stack[-1].children if self.stack else self.roots).append(call)
+        if push:
+            self.stack.append(call)
+            call.on_stack = True
+        return call
+
+    def pop(self) -> Call:
+        assert self.stack, "an end without a call"
+        call = self.stack.pop()
+        call.on_stack = False
+        return call
+
+    def apply(self, record: r.Record) -> None:
+        getattr(self, f"on_{record.kind.name.lower()}")(record)
+
+    def on_call(self, record: r.Call) -> None:
+        code = self.definitions.code(record.code)
+        call = Call(self.name(record.code), record.node, code=record.code)
+        call.arguments = self.named(code.arguments, record.arguments)
+        call.site = self.line(record.site)
+        call.task = self.task
+        self.begin(call)
+
+    def on_entered(self, record: r.Entered) -> None:
+        call = Call(self.name(record.code), record.node, code=record.code)
+        call.task = self.task
+        self.begin(call)
+
+    def keep_locals(self, call: Call, values: list[Any]) -> None:
+        if values:
+            names = self.definitions.code(call.code).locals
+            call.locals = self.named(names, values)
+
+    def on_return(self, record: r.Return) -> None:
+        call = self.pop()
+        call.end = f"-> {self.value(record.value)}"
+        self.keep_locals(call, record.locals)
+
+    def raised(self, exception: Any) -> str:
+        return "raises " + ("?" if exception is None else self.value(exception))
+
+    def on_raise(self, record: r.Raise) -> None:
+        call = self.pop()
+        call.end = self.raised(record.exception)
+        self.keep_locals(call, record.locals)
+
+    def on_yield(self, record: r.Yield) -> None:
+        self.pop().steps.append(self.value(record.value))
+
+    def resumed(self, record: r.Resume | r.Throw) -> Call:
+        own = record.thread is None or record.thread == self.stream.number
+        assert record.thread is None or record.thread != self.stream.number
+        if own:
+            call = self.calls[record.resumed]
+            assert call.end == "", f"{call.name} goes on after its end"
+            assert not call.on_stack, f"{call.name} goes on while it runs"
+            assert call.code == record.code
+        else:
+            call = Call(f"{self.name(record.code)} of thread {record.thread}", 0)
+            call.code = record.code
+            call.arguments = []
+            self.order.append(call)
+            (self.stack[-1].children if self.stack else self.roots).append(call)
+        self.line(record.site)
+        self.stack.append(call)
+        call.on_stack = True
+        return call
+
+    def on_resume(self, record: r.Resume) -> None:
+        self.resumed(record)
+
+    def on_throw(self, record: r.Throw) -> None:
+        call = self.resumed(record)
+        thrown = "?" if record.exception is None else self.value(record.exception)
+        call.steps.append(f"thrown {thrown}")
+
+    def on_handled(self, record: r.Handled) -> None:
+        assert record.thread is None or record.thread != self.stream.number
+        if record.thread is None:
+            call = self.calls[record.raised]
+            assert call.end == "raises ?", "what is known is told again"
+            call.end = self.raised(record.exception)
+
+    def on_task(self, record: r.TaskSwitch) -> None:
+        task = self.definitions.task(record.task) if record.task else None
+        self.task = task.name if task is not None else ""
+
+    def on_region(self, record: r.Region) -> None:
+        self.begin(Call(f"region {record.name}", record.node, arguments=[]))
+
+    def on_region_end(self, record: r.RegionEnd) -> None:
+        call = self.pop()
+        call.end = "ends" if record.exception is None else self.raised(record.exception)
+
+    def on_note(self, record: r.Note) -> None:
+        call = Call(f"note {record.text}", record.node, arguments=[], end="noted")
+        self.begin(call, push=False)
+
+    def on_mark(self, record: r.MarkRecord) -> None:
+        if record.depth is not None:
+            assert record.depth <= len(self.stack)
+            while len(self.stack) > record.depth:
+                self.pop().end = "lost"
+        if record.mark == Mark.CLOCK:
+            return
+        value = record.value
+        if record.mark == Mark.COUNTED:
+            value = f"{self.name(value[0])} {value[1]}"
+        name = Mark(record.mark).name.lower()
+        call = Call(f"mark {name}", 0, [("value", str(value))], end="marked")
+        self.begin(call, push=False)
+
+
+def replay(stream: Stream) -> Tree:
+    """The tree of ``stream``; fails where its records break the rules."""
+    replayed = _Replay(stream)
+    for record in stream.records():
+        replayed.apply(record)
+    return Tree(replayed.roots, replayed.order)
+

@@ -1,0 +1,89 @@
+"""What must hold of every trace, whatever program it is of.
+
+The headers of blocks say again what the records say; so do the counters of the trace,
+and so does the tree that the commands show. Here each is worked out from the records
+and compared.
+"""
+
+from __future__ import annotations
+
+from kolo_c.model.tree import build
+from kolo_c.store.reader import Stream, Trace
+from kolo_c.wire import END_KINDS, NODE_KINDS, PUSH_KINDS, Kind
+from tests.spec.replay import replay
+
+
+def check_trace(trace: Trace, *, clean: bool = True) -> None:
+    """Fail where the trace contradicts itself; ``clean``: where anything was lost."""
+    calls = records = 0
+    for stream in trace.streams:
+        check_headers(stream)
+        kinds = [record.kind for record in stream.records()]
+        calls += kinds.count(Kind.CALL)
+        records += len(kinds)
+        tree = replay(stream)
+        builder = build(stream)
+        assert builder.unmatched == 0
+        numbered = {call.number for call in tree.calls if call.number}
+        assert numbered <= set(builder.nodes)
+    assert trace.damage == []
+    assert trace.process.problems == []
+    info = trace.info
+    if clean:
+        assert info.count("lost") == 0
+        assert info.count("errors") == 0
+        assert trace.info.attributes.get("problems", []) == []
+    if info.status == "complete" and clean:
+        assert info.count("calls") == calls
+        assert info.count("records") == records
+
+
+def check_headers(stream: Stream) -> None:
+    """The header of each block is what its records make of it."""
+    stack: list[tuple[int, int]] = []  # node, index of the block that pushed it
+    next_node = 1
+    for index, block in enumerate(stream.blocks):
+        assert block.sequence == index, "a block is missing"
+        assert block.first_node == next_node
+        assert block.start_depth == len(stack)
+        assert stream.opens_at(index) == [node for node, _ in stack]
+        decoded = stream.decode(index)
+        assert decoded.damage == ""
+        least = len(stack)
+        closes = []
+        last_ns = block.base_ns
+        for record in decoded.records:
+            kind = record.kind
+            assert record.ns >= last_ns, "time goes backwards"
+            last_ns = record.ns
+            if kind in NODE_KINDS:
+                assert record.node == next_node
+                next_node += 1
+            if kind in PUSH_KINDS:
+                stack.append((record.node, index))
+            elif kind in (Kind.RESUME, Kind.THROW):
+                other = record.thread is not None
+                stack.append((0 if other else record.resumed, index))
+            elif kind in END_KINDS or kind == Kind.YIELD:
+                node, pushed = stack.pop()
+                if kind in END_KINDS and node and _began(stream, node) < index:
+                    closes.append((node, record.ns, int(kind)))
+            elif kind == Kind.MARK and record.depth is not None:
+                del stack[record.depth :]
+            least = min(least, len(stack))
+        assert block.nodes == next_node - block.first_node
+        assert block.records == len(decoded.records)
+        assert block.last_ns == last_ns
+        assert block.least_depth == least
+        found = [(close.node, close.end_ns, close.kind) for close in block.closes()]
+        assert found == closes
+        if block.full:
+            opened = [node for node, pushed in stack if pushed == index]
+            assert block.opens() == opened
+
+
+def _began(stream: Stream, node: int) -> int:
+    """The index of the block with the node's first record."""
+    index = stream.find_block(node)
+    assert index is not None
+    return index
