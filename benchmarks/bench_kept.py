@@ -1,0 +1,128 @@
+"""The kept call: what one recorded call costs the thread that makes it."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.child import measure_in_child
+from benchmarks.recording import Recording, read_back
+from benchmarks.results import (
+    Figure,
+    Proof,
+    Row,
+    add,
+    median,
+    percentile,
+    ratios_over,
+    times,
+)
+from benchmarks.rounds import load, run_rounds
+from benchmarks.variants import Noop, Recorded, Untraced, Variant, references
+
+NAME = "kept"
+TITLE = "Kept calls, all the way to SQLite"
+METHOD = """\
+(kolo_c - untraced) / (no-op profiler - untraced), CPU time of the program's threads \
+(CLOCK_THREAD_CPUTIME_ID), per round; the value is the median. Each workload runs in \
+a process of its own, its variants in turn, round after round, into one trace with \
+the default settings; the writer runs beside and is idle before the next window \
+begins. Afterwards every record is read from the store and counted. entry_ns is what \
+one entry into a frame (call or resume, with the return or yield that belongs to it) \
+costs above the untraced program."""
+FIRST = "kept_small"
+FIRST_MOST = 2.5 if sys.version_info >= (3, 11) else 3.2
+OTHERS_MOST = 10.0
+# Turns make a window of 10 to 40 ms.
+WORKLOADS = {
+    FIRST: 100_000,
+    "kept_method": 100_000,
+    "kept_object": 20_000,
+    "kept_text": 40_000,
+    "kept_dict": 20_000,
+    "kept_list": 20_000,
+    "kept_keywords": 50_000,
+    "kept_generator": 1_000,
+    "kept_await": 12_000,
+    "kept_exception": 20_000,
+    "kept_threads": 80_000,
+}
+# Not in the list that the others' limit is for: reported beside it.
+EXTRA = frozenset({"kept_object"})
+
+
+def run(quick: bool) -> Figure:
+    """The first, and the others against it."""
+    rounds = 5 if quick else 31
+    rows = [_row(name, turns, rounds) for name, turns in WORKLOADS.items()]
+    first = rows[0]
+    first.most = FIRST_MOST
+    for name, row in zip(WORKLOADS, rows, strict=True):
+        if name != FIRST and row.value is not None and first.value:
+            row.values["times_the_first"] = row.value / first.value
+            if name not in EXTRA:
+                row.most = OTHERS_MOST * first.value
+    return Figure(NAME, TITLE, METHOD, rows)
+
+
+def _row(name: str, turns: int, rounds: int) -> Row:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / ".kolo_c"
+        job = {"workload": name, "turns": turns, "rounds": rounds, "store": str(store)}
+        answer = measure_in_child("bench_kept", job)
+        read = read_back(store)
+    workload = load(name)
+    threads = getattr(workload, "THREADS", 1)
+    # The workload's loop is kept as well: one call for each window and thread.
+    loops = times({"CALL": 1, "RETURN": 1}, answer["windows"] * threads)
+    made = add(times(workload.RECORDS, turns * answer["windows"]), loops)
+    proof = Proof(made, read, answer["lost"], answer["waited_ns"])
+    cpu = answer["cpu_ns"]
+    ratios = ratios_over(cpu["kolo_c"], cpu["noop"], cpu["untraced"])
+    entries = turns * workload.ENTRIES
+    untraced = median(cpu["untraced"])
+    values = {
+        "entry_ns": (median(cpu["kolo_c"]) - untraced) / entries,
+        "noop_entry_ns": (median(cpu["noop"]) - untraced) / entries,
+        "untraced_entry_ns": untraced / entries,
+        "wall_over_untraced": median(answer["wall_ns"]["kolo_c"])
+        / median(answer["wall_ns"]["untraced"]),
+        "process_cpu_over_untraced": median(answer["process_ns"]["kolo_c"])
+        / median(answer["process_ns"]["untraced"]),
+        "writer_entry_ns": answer["writer_ns"] / (entries * answer["windows"]),
+        "stored_bytes_an_entry": answer["stored_bytes"] / (entries * answer["windows"]),
+    }
+    for reference in cpu.keys() - {"kolo_c", "noop", "untraced"}:
+        ratio = median(ratios_over(cpu[reference], cpu["noop"], cpu["untraced"]))
+        values[f"{reference}_ratio"] = ratio
+    return Row(
+        name.removeprefix("kept_"),
+        "x",
+        median(ratios),
+        percentile(ratios, 0.99),
+        rounds,
+        proof=proof,
+        values=values,
+    )
+
+
+def measure(job: dict[str, Any]) -> dict[str, Any]:
+    """One workload under every variant."""
+    recording = Recording(Path(job["store"]), keep=True)
+    recording.start()
+    variants: list[Variant] = [Untraced(), Noop(), Recorded(recording), *references()]
+    workload = load(job["workload"])
+    found, windows = run_rounds(workload, job["turns"], job["rounds"], variants)
+    summary, stats = recording.finish()
+    return {
+        "cpu_ns": {name: series.cpu_ns for name, series in found.items()},
+        "wall_ns": {name: series.wall_ns for name, series in found.items()},
+        "process_ns": {name: series.process_ns for name, series in found.items()},
+        "windows": windows,
+        "lost": summary.lost,
+        "waited_ns": summary.waited_ns,
+        "writer_ns": stats["writer_ns"],
+        "stored_bytes": stats["stored_bytes"],
+    }

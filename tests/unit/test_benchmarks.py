@@ -1,0 +1,210 @@
+"""The benchmarks: their statistics, when a row is void, and that they run."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.__main__ import NAMES, main, parse
+from benchmarks.results import (
+    Figure,
+    Proof,
+    Row,
+    add,
+    geometric_mean,
+    median,
+    percentile,
+    ratios_over,
+    times,
+)
+from benchmarks.rounds import Series, load, run_rounds
+from tools import generate_costs
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKLOADS = sorted(path.stem for path in (ROOT / "benchmarks/workloads").glob("kept_*"))
+
+
+def test_a_median_is_the_middle_or_between_the_two() -> None:
+    assert median([3.0, 1.0, 2.0]) == 2.0
+    assert median([4.0, 1.0, 2.0, 3.0]) == 2.5
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    series = [float(number) for number in range(1, 101)]
+    assert percentile(series, 0.99) == 99.0
+    assert percentile(series, 0.01) == 1.0
+    assert percentile([5.0], 0.99) == 5.0
+
+
+def test_an_empty_series_is_refused() -> None:
+    with pytest.raises(ValueError, match="without values"):
+        median([])
+
+
+def test_a_geometric_mean_takes_a_half_and_a_double_for_one() -> None:
+    assert geometric_mean([0.5, 2.0]) == pytest.approx(1.0)
+
+
+def test_a_round_whose_floor_is_below_nothing_counts_as_infinite() -> None:
+    assert ratios_over([30.0, 30.0], [20.0, 9.0], [10.0, 10.0]) == [2.0, math.inf]
+
+
+def test_records_of_turns_are_summed_by_kind() -> None:
+    made = add(times({"CALL": 1, "YIELD": 2}, 3), {"CALL": 1})
+    assert made == {"CALL": 4, "YIELD": 6}
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "least", "verdict"),
+    [
+        (2.5, 2.5, None, "pass"),
+        (2.51, 2.5, None, "fail"),
+        (0.9, None, 0.9, "pass"),
+        (0.89, None, 0.9, "fail"),
+        (1.0, None, None, "-"),
+        (None, 1.0, None, "-"),
+    ],
+)
+def test_a_row_is_judged_by_its_limits(
+    value: float | None, most: float | None, least: float | None, verdict: str
+) -> None:
+    assert Row("r", "x", value, most=most, least=least).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("proof", "words"),
+    [
+        (Proof({"CALL": 2}, {"CALL": 1}, 0, 0), "read back: CALL 1 of 2"),
+        (Proof({"CALL": 2}, {"CALL": 2, "MARK": 1}, 0, 0), "read back: MARK 1 of 0"),
+        (Proof({"CALL": 2}, {"CALL": 2}, 3, 0), "3 records were lost"),
+    ],
+)
+def test_a_row_is_void_where_the_trace_is_not_what_happened(
+    proof: Proof, words: str
+) -> None:
+    row = Row("r", "x", 1.0, most=2.0, proof=proof)
+    assert row.verdict == "void"
+    assert row.void == words
+    assert "VOID" in report.lines(Figure("f", "t", "m", [row]))[1]
+
+
+def test_a_row_that_waited_stands_and_says_how_long() -> None:
+    row = Row(
+        "r", "x", 1.0, most=2.0, proof=Proof({"CALL": 1}, {"CALL": 1}, 0, 2_500_000)
+    )
+    assert row.verdict == "pass"
+    assert "waited 2.5 ms" in report.lines(Figure("f", "t", "m", [row]))[1]
+
+
+class _Counted:
+    name = "counted"
+
+    def __init__(self) -> None:
+        self.attached = 0
+        self.order: list[str] = []
+
+    def attach(self) -> None:
+        self.attached += 1
+
+    def detach(self) -> None:
+        self.attached -= 1
+        self.order.append(self.name)
+
+
+def test_every_round_has_one_window_of_each_variant() -> None:
+    one, two = _Counted(), _Counted()
+    two.name = "other"
+    two.order = one.order
+    found, windows = run_rounds(load("kept_small"), 10, 3, [one, two])
+    assert windows == 5
+    assert {name: len(series.cpu_ns) for name, series in found.items()} == {
+        "counted": 3,
+        "other": 3,
+    }
+    assert one.order[:4] == ["counted", "other", "other", "counted"]
+    assert (one.attached, two.attached) == (0, 0)
+    assert isinstance(found["other"], Series)
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(["spead"])
+    message = capsys.readouterr().err
+    assert "spead" in message
+    assert all(name in message for name in NAMES)
+
+
+def test_a_quick_run_of_the_size_writes_where_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["size", "--quick", "--results", str(tmp_path)]) == 0
+    assert "pass" in capsys.readouterr().out
+    [path] = tmp_path.iterdir()
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert path.name == f"{result['python']['version']}-size.json"
+    [row] = result["rows"]
+    assert row["proof"]["read"] == {"CALL": 500_002, "RETURN": 500_002}
+    assert row["proof"]["lost"] == 0
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_workload_leaves_the_records_that_it_says(name: str, tmp_path: Path) -> None:
+    """In a process of its own, as a benchmark runs it: two turns for each thread."""
+    code = f"""
+import json, pathlib
+from benchmarks.recording import Recording, read_back
+from benchmarks.rounds import load, run_rounds
+from benchmarks.variants import Recorded
+store = pathlib.Path({str(tmp_path)!r}, ".kolo_c")
+recording = Recording(store, keep=True)
+recording.start()
+workload = load({name!r})
+threads = getattr(workload, "THREADS", 1)
+_, windows = run_rounds(workload, 2 * threads, 1, [Recorded(recording)])
+recording.finish()
+print(json.dumps([windows, threads, workload.RECORDS, read_back(store)]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    windows, threads, records, read = json.loads(done.stdout)
+    loops = windows * threads
+    made = times(records, 2 * loops)
+    assert read == add(made, {"CALL": loops, "RETURN": loops})
+
+
+def test_the_table_has_a_column_for_each_version_in_its_order() -> None:
+    rows = [Row("5 million calls", "bytes", 4.51, most=24.0).as_dict()]
+    results = [
+        {
+            "figure": "size",
+            "python": {"version": version, "build": build},
+            "machine": {"cores": 2, "cpu": "a CPU"},
+            "date": "2026-11-21",
+            "rows": rows,
+        }
+        for version, build in (("3.9.1", "plain (no PGO)"), ("3.14.1", "PGO and LTO"))
+    ]
+    text = generate_costs.table(reversed(results))
+    assert "|  | 3.9.1 | 3.14.1, optimised |" in text
+    assert "| stored bytes for each kept call | 4.5 | 4.5 |" in text
+    assert "2026-11-21 on 2 cores of a CPU" in text
+
+
+def test_the_table_stands_between_its_marks() -> None:
+    text = f"a\n{generate_costs.BEGIN}\nold\n{generate_costs.END}\nb\n"
+    made = generate_costs.replaced(text, "new\n")
+    assert made == f"a\n{generate_costs.BEGIN}\n\nnew\n\n{generate_costs.END}\nb\n"
+    assert generate_costs.replaced(made, "new\n") == made

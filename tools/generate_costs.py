@@ -1,0 +1,158 @@
+"""Write README.md's table of costs from benchmarks/results/*.json.
+
+``--check`` compares instead, and ends with 1 where the table is not up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
+BEGIN = "<!-- costs:begin -->"
+END = "<!-- costs:end -->"
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: what it says, and which row of which figure it shows."""
+
+    text: str
+    figure: str
+    row: str
+    """The beginning of the row's name; empty for the first."""
+    value: str = ""
+    """One of the row's further values instead of its own."""
+    unit: str = ""
+    digits: int = 2
+
+
+LINES = (
+    Line(
+        "code that is skipped, over the no-op profiler", "skipped", "geometric", "", "x"
+    ),
+    Line("kept call, above the untraced one", "kept", "small", "entry_ns", " ns", 0),
+    Line("… over what the no-op profiler adds", "kept", "small", "", "x"),
+    Line("… the same for cProfile", "kept", "small", "cProfile_ratio", "x"),
+    Line(
+        "… for `sys.setprofile` with an empty function",
+        "kept",
+        "small",
+        "setprofile_ratio",
+        "x",
+    ),
+    Line("rate beside the writer, over without it", "writer", "", "", "x"),
+    Line("peak memory above the program's own", "memory", "", "", " MiB", 1),
+    Line("stored bytes for each kept call", "size", "", "", "", 1),
+    Line("last call to readable trace", "readable", "", "", " ms", 0),
+)
+
+
+def load(folder: Path) -> list[Result]:
+    """Every result, by version and figure."""
+    results = [
+        json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")
+    ]
+    return sorted(results, key=lambda result: (_version(result), result["figure"]))
+
+
+def table(results: Iterable[Result]) -> str:
+    """The table, with where its numbers come from; a sentence where there are none."""
+    versions: dict[tuple[int, ...], dict[str, Result]] = {}
+    for result in results:
+        versions.setdefault(_version(result), {})[result["figure"]] = result
+    if not versions:
+        return "No results yet: `python -m benchmarks` measures.\n"
+    columns = sorted(versions)
+    lines = [
+        _line(["", *(_heading(versions[column]) for column in columns)]),
+        _line(["---"] * (len(columns) + 1)),
+    ]
+    for line in LINES:
+        cells = [_cell(versions[column], line) for column in columns]
+        if any(cells):
+            lines.append(_line([line.text, *cells]))
+    origins = sorted(
+        {
+            _origin(result)
+            for figures in versions.values()
+            for result in figures.values()
+        }
+    )
+    lines += ["", f"Medians, measured {'; '.join(origins)}.", ""]
+    return "\n".join(lines)
+
+
+def _version(result: Result) -> tuple[int, ...]:
+    return tuple(
+        int(part) for part in re.findall(r"\d+", result["python"]["version"])[:3]
+    )
+
+
+def _heading(figures: dict[str, Result]) -> str:
+    python = next(iter(figures.values()))["python"]
+    return f"{python['version']}{', optimised' if 'PGO' in _words(python) else ''}"
+
+
+def _words(python: dict[str, Any]) -> list[str]:
+    build = str(python["build"])
+    return [] if build.startswith("plain") else build.split()
+
+
+def _cell(figures: dict[str, Result], line: Line) -> str:
+    for row in figures.get(line.figure, {"rows": []})["rows"]:
+        if not row["name"].startswith(line.row):
+            continue
+        if row["void"]:
+            return "void"
+        value = row["values"].get(line.value) if line.value else row["value"]
+        return "" if value is None else f"{value:.{line.digits}f}{line.unit}"
+    return ""
+
+
+def _origin(result: Result) -> str:
+    machine = result["machine"]
+    return f"{result['date']} on {machine['cores']} cores of {machine['cpu']}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def replaced(text: str, made: str) -> str:
+    """``text`` with the table between its two marks."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{README}: no {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n\n{made}\n{END}{after}"
+
+
+def main() -> int:
+    """Write, or compare."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    args = parser.parse_args()
+    text = README.read_text(encoding="utf-8")
+    made = replaced(text, table(load(RESULTS)))
+    if made == text:
+        return 0
+    if args.check:
+        print(f"{README} is not up to date: run `make generate`", file=sys.stderr)
+        return 1
+    README.write_text(made, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
