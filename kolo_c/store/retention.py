@@ -15,8 +15,10 @@ from pathlib import Path
 
 from kolo_c.errors import StoreError
 from kolo_c.store.files import ProcessFiles, list_processes
+from kolo_c.store.locate import SEGMENTS_NAME
 
 _DAY_NS = 86_400 * 1_000_000_000
+_UNFINISHED_NS = 60 * 1_000_000_000
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -50,6 +52,7 @@ def apply_retention(
         processes = list_processes(store)
     except StoreError:
         return Removed(0, 0, 0)
+    _remove_unfinished(store, now_ns)
     total = 0
     candidates: list[_Candidate] = []
     for files in processes:
@@ -69,6 +72,16 @@ def apply_retention(
         else:
             failed += 1
     return Removed(segments, size, failed)
+
+
+def _remove_unfinished(store: Path, now_ns: int) -> None:
+    """A process that was killed while it made its mapping leaves it half made."""
+    for path in (store / SEGMENTS_NAME).glob("*.map.new"):
+        try:
+            if now_ns - path.stat().st_mtime_ns > _UNFINISHED_NS:
+                path.unlink()
+        except OSError:
+            continue
 
 
 def _is_used(files: ProcessFiles) -> bool:

@@ -103,7 +103,18 @@ definitions_next_block(struct kc_definitions *definitions)
     kc_stream_give_block(&definitions->log, block, KC_BLOCK_DEFINITIONS, kc_clock_ns());
     block->definition = first;
     definitions->log.next_node = first;
-    return kc_queue_set_definitions(definitions->queue, block, full) == KC_OK;
+    if (kc_queue_set_definitions(definitions->queue, block, full) == KC_OK) {
+        return true;
+    }
+    /* Nobody would ever save the new block: stay with the full one, where nothing fits. */
+    (void)kc_stream_take_block(&definitions->log, NULL, 0);
+    kc_mapping_give(definitions->mapping, block);
+    definitions->log.block = full;
+    if (full != NULL) {
+        definitions->log.at = full->data + kc_block_bytes(full);
+        definitions->log.end = definitions->log.at;
+    }
+    return false;
 }
 
 /* Open definition `kind` with `fields` fields after its number. */

@@ -436,6 +436,16 @@ class TestRetention:
             apply_retention(path, max_bytes=0, keep_days=0)
         assert process.segment_path(path).exists()
 
+    def test_a_mapping_that_was_never_finished_goes(self, tmp_path: Path) -> None:
+        path, _ = self.store(tmp_path, [1000])
+        half = path / "segments" / "01M7Y5MGC1CQV45K7KS3VDGG52.map.new"
+        half.write_bytes(b"")
+        apply_retention(path, max_bytes=None, keep_days=None)
+        assert half.exists(), "its process may still be at it"
+        os.utime(half, (1000, 1000))
+        apply_retention(path, max_bytes=None, keep_days=None)
+        assert not half.exists()
+
     def test_what_is_not_recovered_yet_stays(self, tmp_path: Path) -> None:
         path, (process,) = self.store(tmp_path, [1000])
         process.write_mapping(tmp_path, [])
