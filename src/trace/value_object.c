@@ -357,7 +357,8 @@ kc_value_by_shape(struct kc_values *values, struct kc_cursor *cursor, PyObject *
         }
         if (values->record.user_repr) {
             kc_value_repr(values, cursor, value);
-        } else if (shape->kind == VALUE_OPAQUE || shape->kind == VALUE_METHOD) {
+        } else if (shape->kind != VALUE_OBJECT && shape->slots.count == 0
+                   && !shape->slots.has_dict) {
             kc_value_ref(values, cursor, value);
         } else {
             kc_value_object(values, cursor, value, shape);

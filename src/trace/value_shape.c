@@ -208,7 +208,7 @@ shape_of_tuple(struct value_shape *shape, PyTypeObject *type)
         shape->kind = VALUE_NAMEDTUPLE;
         return;
     }
-    if (shape_is_python(type) || type->tp_members == NULL) {
+    if (type->tp_members == NULL) {
         return;
     }
     PyObject *dict = kc_type_dict(type);

@@ -162,11 +162,16 @@ types_view(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
     kc_wire_uint(cursor, (uint64_t)len);
 }
 
-/* array.array and mmap: their buffer slot is C; of a closed mmap there is none. */
+/* array.array and mmap: their buffer slot is C, but a subclass may have a __buffer__ of its
+ * own; a closed mmap has none. */
 static bool
-types_buffer(struct kc_values *values, struct kc_cursor *cursor, PyObject *value)
+types_buffer(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
+             const struct value_shape *shape)
 {
     Py_buffer view;
+    if (!shape->exact) {
+        return false;
+    }
     if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) < 0) {
         PyErr_Clear();
         return false;
@@ -469,7 +474,7 @@ types_fixed(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
         types_view(values, cursor, value, PyMemoryView_GET_BUFFER(value)->len);
         return true;
     case VALUE_BUFFER:
-        return types_buffer(values, cursor, value);
+        return types_buffer(values, cursor, value, shape);
     case VALUE_NUMPY_SCALAR:
         kc_value_numpy_scalar(cursor, value, shape->detail);
         return true;

@@ -70,6 +70,7 @@ def encode_one(value: Any, **how: Any) -> Any:
 
 def type_number(cls: type) -> int:
     """The definition number that the fake gave ``cls``."""
+    encoder.encode((cls,))  # now it has one
     return next(i for i, known in enumerate(encoder.types, 1) if known is cls)
 
 
@@ -85,7 +86,8 @@ def _same_cut(value: Any, got: Any) -> bool:
     """Whether ``got`` is an honest part of ``value``."""
     if got[0] is Tag.CUT:
         text = str(value) if isinstance(value, decimal.Decimal) else value
-        length = len(text) if hasattr(text, "__len__") else None
+        sized = hasattr(text, "__len__") and not isinstance(text, range)
+        length = len(text) if sized else None
         return encoder.types[got[1] - 1] is type(value) and got[2] in (length, None)
     if got[0] is Tag.CUT_STR:
         start, length = got[1:]
