@@ -14,7 +14,6 @@ the program's, and are shown as python shows them.
 from __future__ import annotations
 
 import builtins
-import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +21,8 @@ from contextlib import contextmanager
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, Protocol
 
-from kolo_c.target import CannotOpen, Target, TargetKind
+from kolo_c.source import absolute, compile_source, read_source, text_without_file
+from kolo_c.target import Target, TargetKind
 
 # Imported by every python before a script runs: a file of the same name beside the
 # script does not replace them.
@@ -31,8 +31,11 @@ _STARTUP_MODULES = frozenset(
     "sitecustomize stat sys time usercustomize winreg zipimport".split()
 )
 
-# 3.10 says it as compile() does.
-_NAMES_THE_BYTE = sys.version_info >= (3, 11)
+# Since gh-152132 python takes `__file__` out of `__main__` before it looks at how the
+# script ended; before, after it has shown an exception, and not on SystemExit.
+_FORGETS_FILE_FIRST = sys.version_info >= (
+    (3, 13, 15) if sys.version_info < (3, 14) else (3, 14, 7)
+)
 
 
 class Recorder(Protocol):
@@ -78,10 +81,10 @@ def _run_module(target: Target, recorder: Recorder) -> int:
 
 
 def _run_code(target: Target, recorder: Recorder) -> int:
-    filename, source = _read_source(target)
+    filename, source = read_source(target)
     main = _enter(target)
     try:
-        code = _compile(source, filename, target)
+        code = compile_source(source, filename, target)
     except (
         SyntaxError,
         ValueError,
@@ -98,15 +101,21 @@ def _run_code(target: Target, recorder: Recorder) -> int:
         if sys.version_info < (3, 15):
             names["__cached__"] = None
 
-    def execute() -> None:
-        exec(code, names)
+    def forget_file() -> None:
+        if target.kind is not TargetKind.CODE:
+            names.pop("__file__", None)
+            names.pop("__cached__", None)
 
-    recorder.begin(code, _text_without_file(target, source))
+    def execute() -> None:
+        try:
+            exec(code, names)
+        finally:
+            if _FORGETS_FILE_FIRST:
+                forget_file()
+
+    recorder.begin(code, text_without_file(target, source))
     exit_code = _finish(execute, recorder)
-    # As python does, once a script has come to its end or failed (not on SystemExit).
-    if target.kind is not TargetKind.CODE:
-        names.pop("__file__", None)
-        names.pop("__cached__", None)
+    forget_file()
     return exit_code
 
 
@@ -211,7 +220,7 @@ def _first_path(target: Target) -> str:
     if target.kind in (TargetKind.CODE, TargetKind.STDIN):
         return ""
     if target.kind is TargetKind.FOLDER:
-        return _absolute(target.what)
+        return absolute(target.what)
     return os.path.dirname(os.path.realpath(target.what))
 
 
@@ -225,8 +234,8 @@ def _loader(target: Target) -> Any:
     if target.kind is not TargetKind.SCRIPT:
         return BuiltinImporter
     if target.what.endswith(".pyc"):
-        return SourcelessFileLoader("__main__", _absolute(target.what))
-    return SourceFileLoader("__main__", _absolute(target.what))
+        return SourcelessFileLoader("__main__", absolute(target.what))
+    return SourceFileLoader("__main__", absolute(target.what))
 
 
 def _forget_shadowed(folder: str) -> None:
@@ -251,119 +260,6 @@ def _forget_shadowed(folder: str) -> None:
         for loaded in list(sys.modules):
             if loaded == name or loaded.startswith(name + "."):
                 del sys.modules[loaded]
-
-
-def _read_source(target: Target) -> tuple[str, bytes | str | CodeType]:
-    """The ``co_filename`` and what to compile. Raises CannotOpen."""
-    if target.kind is TargetKind.CODE:
-        return "<string>", target.what + "\n"
-    if target.kind is TargetKind.STDIN:
-        return "<stdin>", sys.stdin.buffer.read() if sys.stdin else b""
-    filename = _absolute(target.what)
-    try:
-        with io.open_code(filename) as file:
-            data = file.read()
-    except OSError as error:
-        raise CannotOpen(
-            f"cannot open {target.what}: {error.strerror or error}",
-            _hint_for_missing(target.what)
-            if isinstance(error, FileNotFoundError)
-            else "Check the file and its permissions.",
-        ) from None
-    return filename, _unmarshalled(filename, data) or data
-
-
-def _unmarshalled(filename: str, data: bytes) -> CodeType | None:
-    """The code of a compiled file (.pyc), which python runs as well."""
-    import importlib.util  # noqa: PLC0415 - in sys.modules anyway
-
-    if data[:4] != importlib.util.MAGIC_NUMBER:
-        return None
-    import marshal  # noqa: PLC0415
-
-    try:
-        code = marshal.loads(data[16:])
-    except (EOFError, ValueError, TypeError):
-        raise CannotOpen(
-            f"{filename} is a damaged .pyc file", "Run the .py file it was made from."
-        ) from None
-    return code if isinstance(code, CodeType) else None
-
-
-def _absolute(path: str) -> str:
-    """As python makes ``__file__`` absolute: joined, not normalised."""
-    if os.path.isabs(path):
-        return path
-    return f"{os.getcwd()}/{path}"
-
-
-def _hint_for_missing(path: str) -> str:
-    from kolo_c.settings import nearest  # noqa: PLC0415 - the error only
-
-    folder, name = os.path.split(path)
-    try:
-        found = nearest(name, os.listdir(folder or "."))
-    except OSError:
-        return f"There is no folder {folder}."
-    if found:
-        return f"Did you mean {os.path.join(folder, found)}?"
-    return "Check the name; for a module, write kolo-c run -m NAME."
-
-
-def _compile(source: bytes | str | CodeType, filename: str, target: Target) -> CodeType:
-    if isinstance(source, CodeType):
-        return source
-    if target.kind is TargetKind.CODE and sys.version_info >= (3, 14):
-        import textwrap  # noqa: PLC0415 - python 3.14 began to do it
-
-        source = textwrap.dedent(str(source))
-    if isinstance(source, bytes):
-        _check_bytes(source, filename)
-    try:
-        code: CodeType = compile(source, filename, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        if not error.msg.startswith("unknown encoding: "):
-            raise
-        message = error.msg.replace("unknown encoding", "encoding problem")
-        raise SyntaxError(message) from None
-    if target.kind is TargetKind.CODE and sys.version_info >= (3, 13):
-        import linecache  # noqa: PLC0415 - -c only
-
-        # From 3.13 on tracebacks show the lines of -c.
-        register: Any = linecache._register_code  # type: ignore[attr-defined]
-        keyed = hasattr(linecache, "_interactive_cache")
-        register(code if keyed else filename, str(source), filename)
-    return code
-
-
-def _text_without_file(target: Target, source: bytes | str | CodeType) -> str | None:
-    if isinstance(source, bytes) and target.kind is TargetKind.STDIN:
-        return source.decode("utf-8", "replace")
-    return source if isinstance(source, str) else None
-
-
-def _check_bytes(source: bytes, filename: str) -> None:
-    """Say what python says of a file that is not text; compile() has other words."""
-    nul = source.find(b"\0")
-    if nul >= 0:
-        start = source.rfind(b"\n", 0, nul) + 1
-        number = source.count(b"\n", 0, nul) + 1
-        line = source[start:nul].decode("utf-8", "replace")
-        raise SyntaxError(
-            "source code cannot contain null bytes", (filename, number, None, line)
-        )
-    if not _NAMES_THE_BYTE or b"coding" in b"".join(source.split(b"\n", 2)[:2]):
-        return
-    try:
-        source.decode("utf-8")
-    except UnicodeDecodeError as error:
-        number = source.count(b"\n", 0, error.start) + 1
-        message = (
-            f"Non-UTF-8 code starting with '\\x{source[error.start]:02x}' in file "
-            f"{filename} on line {number}, but no encoding declared; "
-            "see https://peps.python.org/pep-0263/ for details"
-        )
-        raise SyntaxError(message) from None
 
 
 def _flush_stdout() -> None:
