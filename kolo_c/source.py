@@ -1,7 +1,7 @@
 """The program's text: read, compiled, and refused in the words that python uses.
 
-Threads: any. Owns: nothing. Fails: CannotOpen for a file; ``compile_source`` raises what
-compile() raises, with python's wording for files.
+Threads: any. Owns: nothing. Fails: CannotOpen for a file; ``compile_source`` raises
+what compile() raises, with python's wording for files.
 """
 
 from __future__ import annotations
