@@ -186,6 +186,16 @@ def expected(text: str) -> str:
     return "\n".join(lines)
 
 
+def thrown(exception: str) -> str:
+    """How ``throw()`` stands among the steps of a generator.
+
+    3.11 does not tell what was thrown, 3.10 not even that something was.
+    """
+    if KNOWS_EXCEPTIONS:
+        return f", thrown {exception}"
+    return ", thrown ?" if sys.version_info >= (3, 11) else ""
+
+
 def recover(traced: Traced) -> None:
     """What every reading command does first."""
     assert recover_dead(traced.store) == []

@@ -19,7 +19,7 @@ def check_trace(trace: Trace, *, clean: bool = True) -> None:
     for stream in trace.streams:
         check_headers(stream)
         kinds = [record.kind for record in stream.records()]
-        calls += kinds.count(Kind.CALL)
+        calls += kinds.count(Kind.CALL) + kinds.count(Kind.ENTERED)
         records += len(kinds)
         tree = replay(stream)
         builder = build(stream)
