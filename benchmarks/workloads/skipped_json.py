@@ -19,9 +19,10 @@ DOCUMENT = {
 def _python_decoder() -> Any:
     # Typed as anything: the parts in Python are there, but not in its stubs.
     module: Any = decoder
+    scanning: Any = scanner
     made: Any = module.JSONDecoder()
     made.parse_string = module.py_scanstring
-    made.scan_once = scanner.py_make_scanner(made)
+    made.scan_once = scanning.py_make_scanner(made)
     return made
 
 
