@@ -1,8 +1,8 @@
 """Which names are secret: the default lists, and why a name is masked or not.
 
 A name is cut into word parts: ``apiKey``, ``API-Key`` and ``x_api_key`` all hold the
-parts *api, key*; digits are a part of their own. It is secret when a word of the list is
-a run of whole parts of it, unless an exception of the other list covers that run:
+parts *api, key*; digits are a part of their own. It is secret when a word of the list
+is a run of whole parts of it, unless an exception of the other list covers that run:
 ``token`` makes ``access_token`` secret, ``token_count`` saves ``max_token_count``.
 
 The tracer decides in C (``src/plain/mask.c``); :func:`explain` is its twin for

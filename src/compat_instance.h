@@ -1,10 +1,10 @@
 /* compat_instance.h -- where CPython keeps the attributes of an instance, per version.
  *
- * Reading `__dict__`, by whatever public way, makes a dict where there was none: on 3.11
- * and 3.12 that adds 64 bytes to the object for good and makes the program's attribute
- * reads 2.7 times slower. There is no public way to read attributes without it, so
- * this header includes CPython's internal ones, and it alone does. Include it before
- * anything else: Py_BUILD_CORE must be set when Python.h is read.
+ * Reading `__dict__`, by whatever public way, makes a dict where there was none:
+ * on 3.11 and 3.12 that adds 64 bytes to the object for good and makes the program's
+ * attribute reads 2.7 times slower. There is no public way to read attributes without
+ * it, so this header includes CPython's internal ones, and it alone does. Include it
+ * before anything else: Py_BUILD_CORE must be set when Python.h is read.
  *
  *   3.10    a dict at tp_dictoffset, or none yet
  *   3.11    before the object: a dict, or an array of values beside it
@@ -53,8 +53,8 @@ kc_instance_borrow_plain_dict(PyObject *object)
         }
 #endif
         Py_ssize_t count = ((PyVarObject *)object)->ob_size;
-        size_t size = (size_t)(count < 0 ? -count : count) * (size_t)type->tp_itemsize
-                      + (size_t)type->tp_basicsize;
+        size_t size = (size_t)(count < 0 ? -count : count) * (size_t)type->tp_itemsize +
+                      (size_t)type->tp_basicsize;
         offset += (Py_ssize_t)((size + sizeof(void *) - 1) & ~(sizeof(void *) - 1));
     }
     return *(PyObject **)((char *)object + offset);
@@ -72,8 +72,9 @@ kc_instance_borrow_dict(PyObject *object, PyDictValues **values)
     }
 #if PY_VERSION_HEX >= 0x030D0000
     PyObject *dict = (PyObject *)_PyObject_GetManagedDict(object);
-    if (dict == NULL && PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_INLINE_VALUES)
-        && _PyObject_InlineValues(object)->valid) {
+    if (dict == NULL && PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_INLINE_VALUES) &&
+        _PyObject_InlineValues(object)->valid)
+    {
         *values = _PyObject_InlineValues(object);
     }
     return dict;
@@ -113,8 +114,8 @@ kc_instance_place(PyDictValues *values, Py_ssize_t at)
 
 #endif
 
-/* The next attribute of `object` from *at (0 at first) on; false at the end. Both results
- * are borrowed; *name may be anything that can be a key. */
+/* The next attribute of `object` from *at (0 at first) on; false at the end. Both
+ * results are borrowed; *name may be anything that can be a key. */
 static inline bool
 kc_instance_next(PyObject *object, Py_ssize_t *at, PyObject **name, PyObject **value)
 {

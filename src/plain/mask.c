@@ -170,7 +170,8 @@ mask_excuse(const struct kc_mask *mask, const char *parts, const char *start,
 }
 
 bool
-kc_mask_name(const struct kc_mask *mask, const char *name, size_t len, const char **rule)
+kc_mask_name(const struct kc_mask *mask, const char *name, size_t len,
+             const char **rule)
 {
     char parts[2 * NAME_MAX_BYTES + 4];
     const char *excuse = NULL;

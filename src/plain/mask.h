@@ -1,8 +1,8 @@
 /* mask.h -- what must not reach the disk: secret names, and secrets by their shape.
  *
- * A name is secret when one of its whole word parts is in the list of words, or a run of
- * parts is (`api_key`, `apiKey`, `API-KEY`, `x-api-key` all contain api, key), and no
- * exception matches (`token_count`). A text is searched for shapes: provider keys,
+ * A name is secret when one of its whole word parts is in the list of words, or a run
+ * of parts is (`api_key`, `apiKey`, `API-KEY`, `x-api-key` all contain api, key), and
+ * no exception matches (`token_count`). A text is searched for shapes: provider keys,
  * tokens (JWT), PEM private keys, URLs with credentials.
  *
  * Threads: built by one; afterwards read only, from any.
@@ -21,14 +21,15 @@
 
 struct kc_mask;
 
-/* `words` and `exceptions`: `_`-joined lower-case parts, NUL-terminated, NULL at the end
- * of the list. */
-KC_MUST_CHECK enum kc_status kc_mask_new(struct kc_mask **mask, const char *const *words,
+/* `words` and `exceptions`: `_`-joined lower-case parts, NUL-terminated, NULL at the
+ * end of the list. */
+KC_MUST_CHECK enum kc_status kc_mask_new(struct kc_mask **mask,
+                                         const char *const *words,
                                          const char *const *exceptions);
 void kc_mask_free(struct kc_mask *mask);
 
-/* Whether `name` (UTF-8) is secret; *rule (may be NULL) is the word that says so, borrowed
- * from the mask, or the exception that saved it (then false is returned). */
+/* Whether `name` (UTF-8) is secret; *rule (may be NULL) is the word that says so,
+ * borrowed from the mask, or the exception that saved it (then false is returned). */
 bool kc_mask_name(const struct kc_mask *mask, const char *name, size_t len,
                   const char **rule);
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define RUN_LEAST 10u
-#define TOKEN_LEAST 16u   /* no provider's token is shorter */
+#define TOKEN_LEAST 16u    /* no provider's token is shorter */
 #define URL_MAX_BYTES 256u /* of user and password together */
 #define PEM_MAX_BYTES 16384u
 #define PEM_LABEL_MAX_BYTES 48u
@@ -20,13 +20,16 @@ enum class { C_ALNUM, C_UPPER, C_HEX, C_DASHED, C_RUN, C_BASE64, C_STOP, C_START
 
 static const uint64_t CLASSES[][2] = {
     [C_ALNUM] = {UINT64_C(0x03ff000000000000), UINT64_C(0x07fffffe07fffffe)},
-    [C_UPPER] = {UINT64_C(0x03ff000000000000), UINT64_C(0x0000000007fffffe)}, /* and 0-9 */
+    [C_UPPER] = {UINT64_C(0x03ff000000000000),
+                 UINT64_C(0x0000000007fffffe)}, /* and 0-9 */
     [C_HEX] = {UINT64_C(0x03ff000000000000), UINT64_C(0x0000007e0000007e)},
     [C_DASHED] = {UINT64_C(0x03ff200000000000), UINT64_C(0x07fffffe87fffffe)}, /* _ - */
-    [C_RUN] = {UINT64_C(0x03ff600000000000), UINT64_C(0x07fffffe87fffffe)},    /* and . */
-    [C_BASE64] = {UINT64_C(0x23ffe80000000000), UINT64_C(0x07fffffe87fffffe)}, /* + / = */
+    [C_RUN] = {UINT64_C(0x03ff600000000000), UINT64_C(0x07fffffe87fffffe)}, /* and . */
+    [C_BASE64] = {UINT64_C(0x23ffe80000000000),
+                  UINT64_C(0x07fffffe87fffffe)}, /* + / = */
     [C_STOP] = {UINT64_C(0xd000808dffffffff), UINT64_C(0x0000000110000000)},
-    [C_START] = {0, UINT64_C(0x038d59b000080082)}, /* first letters of prefixes, and e */
+    [C_START] = {0,
+                 UINT64_C(0x038d59b000080082)}, /* first letters of prefixes, and e */
 };
 
 static inline bool
@@ -97,6 +100,7 @@ static const struct prefix PREFIXES[] = {
 struct text {
     const char *bytes;
     size_t len;
+    size_t from; /* no secret begins before it, though what is before is looked at */
 };
 
 static bool
@@ -151,7 +155,8 @@ shape_prefix(const struct text *text, size_t at, struct kc_mask_span *span)
     }
     for (size_t i = 0; i < sizeof PREFIXES / sizeof PREFIXES[0]; i++) {
         const struct prefix *prefix = &PREFIXES[i];
-        if (prefix->text[0] != text->bytes[at] || !shape_starts(text, at, prefix->text)) {
+        if (prefix->text[0] != text->bytes[at] || !shape_starts(text, at, prefix->text))
+        {
             continue;
         }
         size_t tail = at + strlen(prefix->text);
@@ -205,8 +210,8 @@ static bool
 shape_authorization_at(const struct text *text, size_t at, struct kc_mask_span *span)
 {
     size_t end = shape_span(text, at, C_BASE64);
-    return end - at >= KC_MASK_LEAST && shape_is_random(text, at, end)
-           && shape_found(span, at, end, "authorization");
+    return end - at >= KC_MASK_LEAST && shape_is_random(text, at, end) &&
+           shape_found(span, at, end, "authorization");
 }
 
 /* `bearer …`, and a bot's `123456789:…`. */
@@ -216,17 +221,18 @@ shape_by_context(const struct text *text, size_t start, size_t end,
 {
     if (start > 0 && text->bytes[start - 1] == ':' && end - start >= 35) {
         size_t digits = start - 1;
-        while (digits > 0 && text->bytes[digits - 1] >= '0'
-               && text->bytes[digits - 1] <= '9') {
+        while (digits > text->from && text->bytes[digits - 1] >= '0' &&
+               text->bytes[digits - 1] <= '9')
+        {
             digits--;
         }
         size_t count = start - 1 - digits;
-        return count >= 8 && count <= 10
-               && shape_found(span, digits, end, "telegram-token");
+        return count >= 8 && count <= 10 &&
+               shape_found(span, digits, end, "telegram-token");
     }
-    return start > 0 && text->bytes[start - 1] == ' '
-           && shape_follows(text, start, "bearer ")
-           && shape_authorization_at(text, start, span);
+    return start > 0 && text->bytes[start - 1] == ' ' &&
+           shape_follows(text, start, "bearer ") &&
+           shape_authorization_at(text, start, span);
 }
 
 /* A PEM private key whose `-----BEGIN` ends at `end`: up to the end of its END line. */
@@ -236,15 +242,16 @@ shape_pem(const struct text *text, size_t end, struct kc_mask_span *span)
     static const char mark[] = "PRIVATE KEY-----";
     size_t start = end - strlen("-----BEGIN");
     size_t label = end;
-    size_t label_end = text->len - end < PEM_LABEL_MAX_BYTES ? text->len
-                                                              : end + PEM_LABEL_MAX_BYTES;
+    size_t label_end =
+        text->len - end < PEM_LABEL_MAX_BYTES ? text->len : end + PEM_LABEL_MAX_BYTES;
     while (label < label_end && !shape_starts(text, label, mark)) {
         label++;
     }
     if (label == label_end) {
         return false;
     }
-    size_t limit = text->len - start < PEM_MAX_BYTES ? text->len : start + PEM_MAX_BYTES;
+    size_t limit =
+        text->len - start < PEM_MAX_BYTES ? text->len : start + PEM_MAX_BYTES;
     for (size_t at = label + sizeof mark - 1; at < limit; at++) {
         if (text->bytes[at] == 'P' && shape_starts(text, at, mark)) {
             return shape_found(span, start, at + sizeof mark - 1, "private-key");
@@ -260,9 +267,10 @@ shape_in_run(const struct text *text, size_t start, size_t end,
     static const char begin[] = "-----BEGIN";
     size_t begin_len = sizeof begin - 1;
     for (size_t at = start; at + TOKEN_LEAST <= end; at++) {
-        if (shape_in(C_START, text->bytes[at])
-            && (at == start || !shape_in(C_ALNUM, text->bytes[at - 1]))
-            && shape_prefix(text, at, span)) {
+        if (shape_in(C_START, text->bytes[at]) &&
+            (at == start || !shape_in(C_ALNUM, text->bytes[at - 1])) &&
+            shape_prefix(text, at, span))
+        {
             return true;
         }
     }
@@ -295,7 +303,7 @@ shape_next_run(const struct text *text, size_t *start, size_t *end)
 
 /* The password between `://user:` and the `@` at `at`. */
 static bool
-shape_url_at(const struct text *text, size_t from, size_t at, struct kc_mask_span *span)
+shape_url_at(const struct text *text, size_t at, struct kc_mask_span *span)
 {
     size_t colon = 0;
     size_t i = at;
@@ -309,8 +317,9 @@ shape_url_at(const struct text *text, size_t from, size_t at, struct kc_mask_spa
         }
         i--;
     }
-    if (i < 3 || colon == 0 || colon == at || colon < from
-        || memcmp(text->bytes + i - 3, "://", 3) != 0) {
+    if (i < 3 || colon == 0 || colon == at || colon < text->from ||
+        memcmp(text->bytes + i - 3, "://", 3) != 0)
+    {
         return false;
     }
     /* A password may hold `@`: the last one before the authority's end counts. */
@@ -326,16 +335,16 @@ shape_url_at(const struct text *text, size_t from, size_t at, struct kc_mask_spa
 }
 
 static bool
-shape_url(const struct text *text, size_t from, struct kc_mask_span *span)
+shape_url(const struct text *text, struct kc_mask_span *span)
 {
-    size_t at = from;
+    size_t at = text->from;
     while (at < text->len) {
         const char *sign = memchr(text->bytes + at, '@', text->len - at);
         if (sign == NULL) {
             return false;
         }
         at = (size_t)(sign - text->bytes);
-        if (shape_url_at(text, from, at, span)) {
+        if (shape_url_at(text, at, span)) {
             return true;
         }
         at++;
@@ -345,9 +354,9 @@ shape_url(const struct text *text, size_t from, struct kc_mask_span *span)
 
 /* `Basic …`, `Bearer …`: what follows may have no run that is long enough. */
 static bool
-shape_authorization(const struct text *text, size_t from, struct kc_mask_span *span)
+shape_authorization(const struct text *text, struct kc_mask_span *span)
 {
-    size_t at = from;
+    size_t at = text->from;
     while (at < text->len) {
         const char *letter = memchr(text->bytes + at, 'B', text->len - at);
         if (letter == NULL) {
@@ -367,10 +376,10 @@ shape_authorization(const struct text *text, size_t from, struct kc_mask_span *s
 
 /* The first secret that shows in a run. */
 static bool
-shape_run(const struct text *text, size_t from, struct kc_mask_span *span)
+shape_run(const struct text *text, struct kc_mask_span *span)
 {
-    size_t start = from;
-    size_t end = from;
+    size_t start = text->from;
+    size_t end = start;
     while (shape_next_run(text, &start, &end)) {
         if (shape_in_run(text, start, end, span)) {
             return true;
@@ -383,16 +392,16 @@ shape_run(const struct text *text, size_t from, struct kc_mask_span *span)
 bool
 kc_mask_find(const char *bytes, size_t len, size_t from, struct kc_mask_span *span)
 {
-    bool (*const finders[])(const struct text *, size_t, struct kc_mask_span *) = {
+    bool (*const finders[])(const struct text *, struct kc_mask_span *) = {
         shape_url, shape_authorization, shape_run};
-    struct text text = {bytes, len};
+    struct text text = {bytes, len, from};
     bool found = false;
     if (from >= len || len - from < KC_MASK_LEAST) {
         return false;
     }
     for (size_t i = 0; i < sizeof finders / sizeof finders[0]; i++) {
         struct kc_mask_span next;
-        if (finders[i](&text, from, &next) && (!found || next.start < span->start)) {
+        if (finders[i](&text, &next) && (!found || next.start < span->start)) {
             *span = next;
             found = true;
         }

@@ -15,10 +15,10 @@ static bool
 instance_is_dunder(PyObject *name)
 {
     Py_ssize_t len = PyUnicode_GET_LENGTH(name);
-    return len > 4 && PyUnicode_READ_CHAR(name, 0) == '_'
-           && PyUnicode_READ_CHAR(name, 1) == '_'
-           && PyUnicode_READ_CHAR(name, len - 1) == '_'
-           && PyUnicode_READ_CHAR(name, len - 2) == '_';
+    return len > 4 && PyUnicode_READ_CHAR(name, 0) == '_' &&
+           PyUnicode_READ_CHAR(name, 1) == '_' &&
+           PyUnicode_READ_CHAR(name, len - 1) == '_' &&
+           PyUnicode_READ_CHAR(name, len - 2) == '_';
 }
 
 /* Whether `entry` of the dict of `base` is a slot of it that may be read: a class may
@@ -31,10 +31,10 @@ instance_is_slot(PyTypeObject *base, PyObject *entry)
     }
     const PyMemberDef *member = ((PyMemberDescrObject *)entry)->d_member;
     PyObject *name = PyDescr_NAME(entry);
-    return (member->type == T_OBJECT || member->type == T_OBJECT_EX)
-           && (member->flags & ~READONLY) == 0 && member->offset > 0
-           && member->offset + (Py_ssize_t)sizeof(PyObject *) <= base->tp_basicsize
-           && name != NULL && PyUnicode_CheckExact(name) && !instance_is_dunder(name);
+    return (member->type == T_OBJECT || member->type == T_OBJECT_EX) &&
+           (member->flags & ~READONLY) == 0 && member->offset > 0 &&
+           member->offset + (Py_ssize_t)sizeof(PyObject *) <= base->tp_basicsize &&
+           name != NULL && PyUnicode_CheckExact(name) && !instance_is_dunder(name);
 }
 
 static bool
@@ -62,8 +62,8 @@ instance_add_slots(struct kc_slots *slots, PyTypeObject *base, PyObject *dict)
         if (instance_has_slot(slots, member->offset)) {
             continue;
         }
-        struct kc_slot *list = PyMem_Realloc(slots->list,
-                                             (slots->count + 1) * sizeof *list);
+        struct kc_slot *list =
+            PyMem_Realloc(slots->list, (slots->count + 1) * sizeof *list);
         if (list == NULL) {
             return false;
         }
@@ -90,8 +90,8 @@ kc_slots_init(struct kc_slots *slots, PyTypeObject *type)
             continue;
         }
         PyObject *dict = kc_type_dict((PyTypeObject *)base);
-        bool added = dict == NULL
-                     || instance_add_slots(slots, (PyTypeObject *)base, dict);
+        bool added =
+            dict == NULL || instance_add_slots(slots, (PyTypeObject *)base, dict);
         Py_XDECREF(dict); /* the type has it still */
         if (!added) {
             kc_slots_destroy(slots);
@@ -113,7 +113,8 @@ kc_slots_destroy(struct kc_slots *slots)
 }
 
 void
-kc_fields_begin(struct kc_fields *fields, PyObject *object, const struct kc_slots *slots)
+kc_fields_begin(struct kc_fields *fields, PyObject *object,
+                const struct kc_slots *slots)
 {
     fields->object = object;
     fields->slots = slots;
@@ -132,8 +133,9 @@ kc_fields_next(struct kc_fields *fields, PyObject **name, PyObject **value)
             return true;
         }
     }
-    while (fields->slots->has_dict
-           && kc_instance_next(fields->object, &fields->at, name, value)) {
+    while (fields->slots->has_dict &&
+           kc_instance_next(fields->object, &fields->at, name, value))
+    {
         if (PyUnicode_CheckExact(*name) && !instance_is_dunder(*name)) {
             return true;
         }

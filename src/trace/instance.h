@@ -1,4 +1,5 @@
-/* instance.h -- the plain fields of an instance: its slots and what its dict would hold.
+/* instance.h -- the plain fields of an instance: its slots and what its dict would
+ * hold.
  *
  * Nothing of the instance is touched: no dict is made, no descriptor called. Names that
  * begin and end with two underscores are Python's own and left out.

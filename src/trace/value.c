@@ -62,7 +62,8 @@ kc_values_begin_record(struct kc_values *values, const struct kc_cursor *cursor,
         options = &values->defaults;
     }
     record->start = cursor->at;
-    record->limit_bytes = value_least(options->limits.record_bytes, KC_VALUE_RECORD_MAX);
+    record->limit_bytes =
+        value_least(options->limits.record_bytes, KC_VALUE_RECORD_MAX);
     record->reserved_bytes = 0;
     record->depth = 0;
     record->depth_limit = value_least(options->limits.depth, KC_VALUE_DEPTH_MAX);
@@ -101,7 +102,8 @@ kc_value_cut(struct kc_values *values, struct kc_cursor *cursor, PyObject *objec
     kc_value_type(values, cursor, Py_TYPE(object));
     if (length >= 0 && kc_value_room(values, cursor) >= sizeof(uint64_t) + 1) {
         kc_wire_uint(cursor, (uint64_t)length);
-    } else {
+    }
+    else {
         kc_wire_nil(cursor);
     }
     values->counters.truncated_count++;
@@ -173,7 +175,8 @@ kc_value_enter(struct kc_values *values, struct kc_cursor *cursor,
             kc_value_cut(values, cursor, object, (Py_ssize_t)plan->total);
             return false;
         }
-    } else if (plan->head_bytes > VALUE_HEAD_BYTES && room < plan->head_bytes) {
+    }
+    else if (plan->head_bytes > VALUE_HEAD_BYTES && room < plan->head_bytes) {
         kc_value_cut(values, cursor, object, 0);
         return false;
     }
@@ -196,11 +199,14 @@ value_open(struct kc_cursor *cursor, const struct value_plan *plan, unsigned tag
         kc_wire_tag(cursor, KC_TAG_CUT_ITEMS, elements + 2);
         kc_wire_uint(cursor, tag);
         kc_wire_uint(cursor, plan->total);
-    } else if (tag == 0) {
+    }
+    else if (tag == 0) {
         kc_wire_array(cursor, elements);
-    } else if (tag == KC_TAG_DICT) {
+    }
+    else if (tag == KC_TAG_DICT) {
         kc_wire_map(cursor, plan->count);
-    } else {
+    }
+    else {
         kc_wire_tag(cursor, (enum kc_tag)tag, elements);
     }
 }
@@ -237,7 +243,8 @@ kc_value_tuple(struct kc_values *values, struct kc_cursor *cursor, PyObject *tup
         PyObject *name = PyTuple_GET_ITEM(tuple, 0);
         kc_value_element(values, cursor, name);
         kc_value_named_element(values, cursor, name, PyTuple_GET_ITEM(tuple, 1));
-    } else {
+    }
+    else {
         for (size_t i = 0; i < plan.count; i++) {
             kc_value_element(values, cursor, PyTuple_GET_ITEM(tuple, (Py_ssize_t)i));
         }
@@ -246,7 +253,8 @@ kc_value_tuple(struct kc_values *values, struct kc_cursor *cursor, PyObject *tup
 }
 
 /* The next member from *at on; read from the table itself, whose layout is public:
- * _PySet_NextEntry() is private, and an iterator would be an object of the program's. */
+ * _PySet_NextEntry() is private, and an iterator would be an object of the program's.
+ */
 PyObject *
 kc_value_borrow_member(PyObject *set, Py_ssize_t *at)
 {
@@ -295,7 +303,8 @@ kc_value_dict(struct kc_values *values, struct kc_cursor *cursor, PyObject *dict
     }
     if (exact) {
         value_open(cursor, &plan, KC_TAG_DICT);
-    } else {
+    }
+    else {
         kc_wire_tag(cursor, KC_TAG_DICT, plan.count * 2 + 3);
         kc_value_type(values, cursor, Py_TYPE(dict));
         kc_value_address(cursor, dict);
@@ -332,27 +341,37 @@ kc_value_write_any(struct kc_values *values, struct kc_cursor *cursor, PyObject 
     PyTypeObject *type = Py_TYPE(value);
     if (type == &PyUnicode_Type) {
         kc_value_str(values, cursor, value);
-    } else if (type == &PyBool_Type) {
+    }
+    else if (type == &PyBool_Type) {
         kc_wire_bool(cursor, value == Py_True);
-    } else if (type == &PyFloat_Type) {
+    }
+    else if (type == &PyFloat_Type) {
         kc_wire_double(cursor, PyFloat_AS_DOUBLE(value));
-    } else if (type == &PyDict_Type) {
+    }
+    else if (type == &PyDict_Type) {
         kc_value_dict(values, cursor, value, true);
-    } else if (type == &PyList_Type) {
+    }
+    else if (type == &PyList_Type) {
         kc_value_list(values, cursor, value);
-    } else if (type == &PyTuple_Type) {
+    }
+    else if (type == &PyTuple_Type) {
         kc_value_tuple(values, cursor, value);
-    } else if (type == &PyLong_Type) {
+    }
+    else if (type == &PyLong_Type) {
         kc_value_int(values, cursor, value);
-    } else if (value == Py_None) {
+    }
+    else if (value == Py_None) {
         kc_wire_nil(cursor);
-    } else if (type == &PyBytes_Type) {
+    }
+    else if (type == &PyBytes_Type) {
         kc_value_binary(values, cursor, value, false);
-    } else {
+    }
+    else {
         kc_value_by_shape(values, cursor, value);
     }
     if (KC_UNLIKELY(cursor->status != KC_OK)) {
-        /* The record will not be seen; what it counted is counted when it is written. */
+        /* The record will not be seen; what it counted is counted when it is written.
+         */
         values->counters = values->record.before;
     }
 }
@@ -364,7 +383,8 @@ kc_value_named_element(struct kc_values *values, struct kc_cursor *cursor,
     values->record.reserved_bytes -= KC_VALUE_CUT_BYTES;
     if (KC_UNLIKELY(kc_value_is_secret_name(values, name))) {
         kc_value_write_secret(values, cursor, value);
-    } else {
+    }
+    else {
         kc_value_write(values, cursor, value);
     }
 }

@@ -16,8 +16,8 @@
  *          which may, the record's part of it is put aside.
  * Owns:    its tables, all bounded. No object is kept alive: secrets are remembered by
  *          hash, types known by address and version.
- * Fails:   by the cursor's status, KC_FULL: the record does not fit, or a type in it could
- *          not be defined. Never by a Python exception: none is set on return, and a
+ * Fails:   by the cursor's status, KC_FULL: the record does not fit, or a type in it
+ * could not be defined. Never by a Python exception: none is set on return, and a
  *          pending one must have been saved by the caller.
  */
 
@@ -107,16 +107,16 @@ kc_value_write(struct kc_values *values, struct kc_cursor *cursor, PyObject *val
     }
 }
 
-/* Write `value` as type and address only (self, cls), or with its fields where the options
- * say so. A class is written as CLASS; None, bools, numbers, strings and bytes as they
- * are. */
+/* Write `value` as type and address only (self, cls), or with its fields where the
+ * options say so. A class is written as CLASS; None, bools, numbers, strings and bytes
+ * as they are. */
 void kc_value_write_ref(struct kc_values *values, struct kc_cursor *cursor,
                         PyObject *value);
 
-/* Write `value`, which stands under a secret name: MASKED, and if it is a string or bytes
- * of 6 or more characters (or a list, tuple, set or dict of such) it is masked from now
- * on wherever it is met. None, bools, numbers and empty strings say nothing and are
- * written as they are. */
+/* Write `value`, which stands under a secret name: MASKED, and if it is a string or
+ * bytes of 6 or more characters (or a list, tuple, set or dict of such) it is masked
+ * from now on wherever it is met. None, bools, numbers and empty strings say nothing
+ * and are written as they are. */
 void kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
                            PyObject *value);
 

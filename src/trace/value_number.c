@@ -1,7 +1,8 @@
 /* value_number.c -- see value_state.h. Ints of any size, and Decimal.
  *
- * Both are read from their digits: _PyLong_AsByteArray() is private and changed in 3.13,
- * and str() of a Decimal looks its context up and makes one where the thread has none.
+ * Both are read from their digits: _PyLong_AsByteArray() is private and changed
+ * in 3.13, and str() of a Decimal looks its context up and makes one where the thread
+ * has none.
  */
 
 #include "trace/value_state.h"
@@ -87,17 +88,19 @@ kc_value_int(struct kc_values *values, struct kc_cursor *cursor, PyObject *numbe
         kc_wire_int(cursor, 0);
         return;
     }
-    if (count * PyLong_SHIFT >= 64 + PyLong_SHIFT
-        || number_bit_length(digits, count) > 64) {
+    if (count * PyLong_SHIFT >= 64 + PyLong_SHIFT ||
+        number_bit_length(digits, count) > 64) {
         number_big(values, cursor, number, digits, count, sign);
         return;
     }
     uint64_t magnitude = number_low_bits(digits, count);
     if (sign > 0) {
         kc_wire_uint(cursor, magnitude);
-    } else if (magnitude <= (uint64_t)INT64_MAX + 1) {
+    }
+    else if (magnitude <= (uint64_t)INT64_MAX + 1) {
         kc_wire_int(cursor, (int64_t)(0 - magnitude));
-    } else {
+    }
+    else {
         number_big(values, cursor, number, digits, count, sign);
     }
 }
@@ -139,8 +142,8 @@ enum { DECIMAL_NEGATIVE = 1, DECIMAL_INFINITE = 2, DECIMAL_NAN = 4, DECIMAL_SNAN
 bool
 kc_value_is_decimal(PyTypeObject *type)
 {
-    return strcmp(type->tp_name, "decimal.Decimal") == 0
-           && type->tp_basicsize == (Py_ssize_t)sizeof(struct decimal_object);
+    return strcmp(type->tp_name, "decimal.Decimal") == 0 &&
+           type->tp_basicsize == (Py_ssize_t)sizeof(struct decimal_object);
 }
 
 /* The coefficient's digits, most significant first; `out` has room for them. */
@@ -173,8 +176,9 @@ decimal_special(const struct decimal_object *decimal, char *out)
     }
     memcpy(out + used, name, strlen(name));
     used += strlen(name);
-    if ((decimal->flags & DECIMAL_INFINITE) == 0 && decimal->word_count > 0
-        && decimal->digit_count > 0) { /* a NaN's payload */
+    if ((decimal->flags & DECIMAL_INFINITE) == 0 && decimal->word_count > 0 &&
+        decimal->digit_count > 0)
+    { /* a NaN's payload */
         decimal_write_digits(decimal, out + used);
         used += (size_t)decimal->digit_count;
     }
@@ -224,8 +228,9 @@ kc_value_decimal(struct kc_values *values, struct kc_cursor *cursor, PyObject *v
     bool special = decimal->flags & (DECIMAL_INFINITE | DECIMAL_NAN | DECIMAL_SNAN);
     size_t len = special ? decimal_special(decimal, values->scratch)
                          : decimal_finite(decimal, values->scratch);
-    if (len > values->record.text_limit
-        || len + NUMBER_HEAD_BYTES > kc_value_room(values, cursor)) {
+    if (len > values->record.text_limit ||
+        len + NUMBER_HEAD_BYTES > kc_value_room(values, cursor))
+    {
         kc_value_cut(values, cursor, value, (Py_ssize_t)len); /* no part of a number */
         return;
     }

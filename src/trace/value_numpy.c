@@ -1,9 +1,10 @@
 /* value_numpy.c -- see value_state.h. NumPy's arrays and scalars, without NumPy.
  *
- * The structs below are the beginnings of those in numpy/core/include/numpy/ndarraytypes.h
- * (PyArrayObject_fields, PyArray_Descr) and arrayscalars.h, which are part of NumPy's
- * binary interface and the same in 1.x and 2.x. Types are known by their names, and by
- * being static types, which no `class` statement makes.
+ * The structs below are the beginnings of those in
+ * numpy/core/include/numpy/ndarraytypes.h (PyArrayObject_fields, PyArray_Descr) and
+ * arrayscalars.h, which are part of NumPy's binary interface and the same in 1.x
+ * and 2.x. Types are known by their names, and by being static types, which no `class`
+ * statement makes.
  */
 
 #include "trace/value_state.h"
@@ -32,14 +33,10 @@ struct numpy_descr {
 
 /* By type number: enum NPY_TYPES. Those of C's long have their name by its size. */
 static const char *const DTYPE_NAMES[] = {
-    "bool",       "int8",       "uint8",
-    "int16",      "uint16",     "int32",
-    "uint32",     NULL,         NULL,
-    "int64",      "uint64",     "float32",
-    "float64",    "longdouble", "complex64",
-    "complex128", "clongdouble", "object",
-    "bytes",      "str",        "void",
-    "datetime64", "timedelta64", "float16",
+    "bool",    "int8",       "uint8",     "int16",      "uint16",      "int32",
+    "uint32",  NULL,         NULL,        "int64",      "uint64",      "float32",
+    "float64", "longdouble", "complex64", "complex128", "clongdouble", "object",
+    "bytes",   "str",        "void",      "datetime64", "timedelta64", "float16",
 };
 
 #define TYPE_LONG 7
@@ -52,9 +49,9 @@ struct numpy_scalar {
 };
 
 static const struct numpy_scalar SCALARS[] = {
-    {"numpy.bool", 'b', 1},    {"numpy.bool_", 'b', 1},  {"numpy.int8", 'i', 1},
-    {"numpy.uint8", 'u', 1},   {"numpy.int16", 'i', 2},  {"numpy.uint16", 'u', 2},
-    {"numpy.int32", 'i', 4},   {"numpy.uint32", 'u', 4}, {"numpy.int64", 'i', 8},
+    {"numpy.bool", 'b', 1},    {"numpy.bool_", 'b', 1},    {"numpy.int8", 'i', 1},
+    {"numpy.uint8", 'u', 1},   {"numpy.int16", 'i', 2},    {"numpy.uint16", 'u', 2},
+    {"numpy.int32", 'i', 4},   {"numpy.uint32", 'u', 4},   {"numpy.int64", 'i', 8},
     {"numpy.uint64", 'u', 8},  {"numpy.longlong", 'i', 8}, {"numpy.ulonglong", 'u', 8},
     {"numpy.float32", 'f', 4},
 };
@@ -71,8 +68,9 @@ kc_value_numpy_kind(PyTypeObject *type, uint16_t *detail)
                    : VALUE_OBJECT;
     }
     for (size_t i = 0; i < sizeof SCALARS / sizeof SCALARS[0]; i++) {
-        if (strcmp(type->tp_name, SCALARS[i].name) == 0
-            && type->tp_basicsize >= (Py_ssize_t)sizeof(PyObject) + SCALARS[i].size) {
+        if (strcmp(type->tp_name, SCALARS[i].name) == 0 &&
+            type->tp_basicsize >= (Py_ssize_t)sizeof(PyObject) + SCALARS[i].size)
+        {
             *detail = (uint16_t)i;
             return VALUE_NUMPY_SCALAR;
         }
@@ -88,18 +86,21 @@ numpy_dtype(const PyObject *object)
     if (number == TYPE_LONG || number == TYPE_ULONG) {
         number += sizeof(long) == 8 ? 2 : (size_t)-2;
     }
-    if (descr->type_number < 0 || number >= sizeof DTYPE_NAMES / sizeof DTYPE_NAMES[0]) {
+    if (descr->type_number < 0 || number >= sizeof DTYPE_NAMES / sizeof DTYPE_NAMES[0])
+    {
         return "user-defined";
     }
     return DTYPE_NAMES[number];
 }
 
 bool
-kc_value_numpy_array(struct kc_values *values, struct kc_cursor *cursor, PyObject *value)
+kc_value_numpy_array(struct kc_values *values, struct kc_cursor *cursor,
+                     PyObject *value)
 {
     const struct numpy_array *array = (const struct numpy_array *)value;
-    if (array->descr == NULL || array->dimension_count < 0
-        || array->dimension_count > DIMENSIONS_MAX) {
+    if (array->descr == NULL || array->dimension_count < 0 ||
+        array->dimension_count > DIMENSIONS_MAX)
+    {
         return false;
     }
     size_t count = (size_t)array->dimension_count;

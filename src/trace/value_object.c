@@ -1,5 +1,5 @@
-/* value_object.c -- see value_state.h. Instances with their fields, and what is left when
- * they cannot be read: type and address.
+/* value_object.c -- see value_state.h. Instances with their fields, and what is left
+ * when they cannot be read: type and address.
  */
 
 #include "trace/value_state.h"
@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <structmember.h>
 
-#define REF_BYTES 18u       /* array, ext, type, address */
-#define EXCEPTION_BYTES 18u /* the same, and the args */
+#define REF_BYTES 18u            /* array, ext, type, address */
+#define EXCEPTION_BYTES 18u      /* the same, and the args */
 #define REPR_MARK "\xe2\x80\xa6" /* … */
 
 static bool
@@ -44,8 +44,9 @@ object_plan_field(const struct kc_values *values, struct object_plan *plan,
                   PyObject *name, size_t room)
 {
     size_t need = plan->names_bytes + kc_value_name_bytes(name);
-    if (plan->count == plan->total && plan->count < values->record.item_limit
-        && need + (plan->count + 1) * KC_VALUE_CUT_BYTES <= room) {
+    if (plan->count == plan->total && plan->count < values->record.item_limit &&
+        need + (plan->count + 1) * KC_VALUE_CUT_BYTES <= room)
+    {
         plan->names_bytes = need;
         plan->count++;
     }
@@ -63,10 +64,12 @@ object_open(struct kc_values *values, struct kc_cursor *cursor, enum kc_tag tag,
         kc_wire_uint(cursor, tag);
         kc_wire_uint(cursor, plan->total);
         values->counters.truncated_count++;
-    } else {
+    }
+    else {
         kc_wire_tag(cursor, tag, elements);
     }
-    values->record.reserved_bytes += plan->names_bytes + plan->count * KC_VALUE_CUT_BYTES;
+    values->record.reserved_bytes +=
+        plan->names_bytes + plan->count * KC_VALUE_CUT_BYTES;
 }
 
 static void
@@ -133,10 +136,11 @@ kc_value_object(struct kc_values *values, struct kc_cursor *cursor, PyObject *va
 static const char *
 object_member_name(PyTypeObject *type, Py_ssize_t i)
 {
-    Py_ssize_t offset = (Py_ssize_t)offsetof(PyTupleObject, ob_item)
-                        + i * (Py_ssize_t)sizeof(PyObject *);
+    Py_ssize_t offset = (Py_ssize_t)offsetof(PyTupleObject, ob_item) +
+                        i * (Py_ssize_t)sizeof(PyObject *);
     for (const PyMemberDef *member = type->tp_members;
-         member != NULL && member->name != NULL; member++) {
+         member != NULL && member->name != NULL; member++)
+    {
         if (member->offset == offset) {
             return member->name;
         }
@@ -226,7 +230,8 @@ kc_value_enum(struct kc_values *values, struct kc_cursor *cursor, PyObject *valu
     kc_value_type(values, cursor, Py_TYPE(value));
     if (has_name) {
         kc_value_write_name(cursor, name, VALUE_NAME_MAX_BYTES);
-    } else {
+    }
+    else {
         kc_wire_str(cursor, "", 0); /* a combination of flags may have none */
     }
     kc_value_element(values, cursor, member);
@@ -260,9 +265,11 @@ kc_value_write_exception(struct kc_values *values, struct kc_cursor *cursor,
 {
     if (exc == NULL) {
         kc_wire_nil(cursor);
-    } else if (PyExceptionInstance_Check(exc)) {
+    }
+    else if (PyExceptionInstance_Check(exc)) {
         object_exception(values, cursor, exc);
-    } else {
+    }
+    else {
         kc_value_write(values, cursor, exc);
     }
     if (KC_UNLIKELY(cursor->status != KC_OK)) {
@@ -341,7 +348,8 @@ kc_value_by_shape(struct kc_values *values, struct kc_cursor *cursor, PyObject *
     case VALUE_NAMEDTUPLE:
         if (PyTuple_GET_SIZE(shape->names) == PyTuple_GET_SIZE(value)) {
             object_namedtuple(values, cursor, value, shape->names);
-        } else {
+        }
+        else {
             kc_value_tuple(values, cursor, value);
         }
         break;
@@ -357,10 +365,13 @@ kc_value_by_shape(struct kc_values *values, struct kc_cursor *cursor, PyObject *
         }
         if (values->record.user_repr) {
             kc_value_repr(values, cursor, value);
-        } else if (shape->kind != VALUE_OBJECT && shape->slots.count == 0
-                   && !shape->slots.has_dict) {
+        }
+        else if (shape->kind != VALUE_OBJECT && shape->slots.count == 0 &&
+                 !shape->slots.has_dict)
+        {
             kc_value_ref(values, cursor, value);
-        } else {
+        }
+        else {
             kc_value_object(values, cursor, value, shape);
         }
         break;
@@ -372,10 +383,10 @@ kc_value_by_shape(struct kc_values *values, struct kc_cursor *cursor, PyObject *
 static bool
 object_is_plain(PyObject *value)
 {
-    return value == NULL || value == Py_None || PyLong_CheckExact(value)
-           || PyBool_Check(value) || PyFloat_CheckExact(value)
-           || PyUnicode_CheckExact(value) || PyBytes_CheckExact(value)
-           || PyType_Check(value);
+    return value == NULL || value == Py_None || PyLong_CheckExact(value) ||
+           PyBool_Check(value) || PyFloat_CheckExact(value) ||
+           PyUnicode_CheckExact(value) || PyBytes_CheckExact(value) ||
+           PyType_Check(value);
 }
 
 void

@@ -1,8 +1,8 @@
 /* value_secret.c -- see value_state.h. Which names are secret, and which strings were
  * under one: both by hash, so that no secret and no object of the program is kept.
  *
- * The hashes are those that Python keeps in str and bytes anyway; the slots are called on
- * str and bytes themselves, so that no __hash__ of a subclass runs.
+ * The hashes are those that Python keeps in str and bytes anyway; the slots are called
+ * on str and bytes themselves, so that no __hash__ of a subclass runs.
  */
 
 #include "trace/value_state.h"
@@ -52,9 +52,11 @@ kc_value_is_secret_name(struct kc_values *values, PyObject *name)
     Py_hash_t hash;
     if (PyUnicode_Check(name)) {
         len = PyUnicode_GET_LENGTH(name);
-    } else if (PyBytes_Check(name)) {
+    }
+    else if (PyBytes_Check(name)) {
         len = PyBytes_GET_SIZE(name);
-    } else {
+    }
+    else {
         return false;
     }
     /* Before the hash is made: a long text is no name. */
@@ -63,8 +65,9 @@ kc_value_is_secret_name(struct kc_values *values, PyObject *name)
     }
     struct value_name_entry *entry;
     entry = &values->names[((size_t)hash ^ (size_t)hash >> 17) % VALUE_NAME_ENTRIES];
-    if (KC_UNLIKELY(entry->state == NAME_EMPTY || entry->hash != hash
-                    || entry->len != (uint32_t)len)) {
+    if (KC_UNLIKELY(entry->state == NAME_EMPTY || entry->hash != hash ||
+                    entry->len != (uint32_t)len))
+    {
         bool secret = secret_decide_name(values, name);
         entry->hash = hash;
         entry->len = (uint32_t)len;
@@ -77,12 +80,13 @@ bool
 kc_value_is_known_secret(struct kc_values *values, PyObject *text, Py_ssize_t len)
 {
     Py_hash_t hash;
-    if (KC_LIKELY(!kc_value_may_be_secret(values, len)) || len < SECRET_LEN_LEAST
-        || !secret_measure(text, &len, &hash)) {
+    if (KC_LIKELY(!kc_value_may_be_secret(values, len)) || len < SECRET_LEN_LEAST ||
+        !secret_measure(text, &len, &hash))
+    {
         return false;
     }
-    const struct value_secret_entry *set = values->secrets[(size_t)hash
-                                                           % VALUE_SECRET_SETS];
+    const struct value_secret_entry *set =
+        values->secrets[(size_t)hash % VALUE_SECRET_SETS];
     for (size_t i = 0; i < VALUE_SECRET_WAYS; i++) {
         if (set[i].hash == hash && set[i].len == len) {
             return true;
@@ -96,8 +100,9 @@ kc_value_remember(struct kc_values *values, PyObject *text)
 {
     Py_ssize_t len;
     Py_hash_t hash;
-    if (!secret_measure(text, &len, &hash) || len < SECRET_LEN_LEAST
-        || kc_value_is_known_secret(values, text, len)) {
+    if (!secret_measure(text, &len, &hash) || len < SECRET_LEN_LEAST ||
+        kc_value_is_known_secret(values, text, len))
+    {
         return;
     }
     struct value_secret_entry *set = values->secrets[(size_t)hash % VALUE_SECRET_SETS];
@@ -119,7 +124,8 @@ kc_value_masked(struct kc_values *values, struct kc_cursor *cursor, Py_ssize_t l
     kc_wire_tag(cursor, KC_TAG_MASKED, 1);
     if (length >= 0 && (uint64_t)length <= UINT32_MAX) {
         kc_wire_uint(cursor, (uint64_t)length);
-    } else {
+    }
+    else {
         kc_wire_nil(cursor);
     }
     values->counters.masked_count++;
@@ -137,15 +143,18 @@ secret_remember_items(struct kc_values *values, PyObject *value)
              i++) {
             kc_value_remember(values, item);
         }
-    } else if (PyList_Check(value)) {
+    }
+    else if (PyList_Check(value)) {
         for (; at < SECRET_ITEMS_MAX && at < PyList_GET_SIZE(value); at++) {
             kc_value_remember(values, PyList_GET_ITEM(value, at));
         }
-    } else if (PyTuple_Check(value)) {
+    }
+    else if (PyTuple_Check(value)) {
         for (; at < SECRET_ITEMS_MAX && at < PyTuple_GET_SIZE(value); at++) {
             kc_value_remember(values, PyTuple_GET_ITEM(value, at));
         }
-    } else if (PyAnySet_Check(value)) {
+    }
+    else if (PyAnySet_Check(value)) {
         for (int i = 0; i < SECRET_ITEMS_MAX; i++) {
             item = kc_value_borrow_member(value, &at);
             if (item == NULL) {
@@ -166,8 +175,8 @@ secret_is_harmless(PyObject *value)
     if (PyBytes_Check(value)) {
         return PyBytes_GET_SIZE(value) == 0;
     }
-    return value == Py_None || PyLong_CheckExact(value) || PyFloat_CheckExact(value)
-           || PyComplex_CheckExact(value) || PyBool_Check(value);
+    return value == Py_None || PyLong_CheckExact(value) || PyFloat_CheckExact(value) ||
+           PyComplex_CheckExact(value) || PyBool_Check(value);
 }
 
 void
@@ -182,7 +191,8 @@ kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
     Py_hash_t hash;
     if (secret_measure(value, &len, &hash)) {
         kc_value_remember(values, value);
-    } else {
+    }
+    else {
         secret_remember_items(values, value);
     }
     kc_value_masked(values, cursor, len);

@@ -31,8 +31,8 @@ kc_value_borrow_entry(PyObject *dict, const char *name)
 static bool
 shape_is_python(PyTypeObject *type)
 {
-    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
-           && ((PyHeapTypeObject *)type)->ht_module == NULL;
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) &&
+           ((PyHeapTypeObject *)type)->ht_module == NULL;
 }
 
 /* Whether the class `name` was defined in module `module`, by its own account. */
@@ -95,12 +95,18 @@ static enum value_kind
 shape_of_builtin(PyTypeObject *base)
 {
     const struct builtin_kind builtin[] = {
-        {&PyLong_Type, VALUE_INT},           {&PyUnicode_Type, VALUE_STR},
-        {&PyFloat_Type, VALUE_FLOAT},        {&PyBytes_Type, VALUE_BYTES},
-        {&PyByteArray_Type, VALUE_BYTEARRAY}, {&PyList_Type, VALUE_LIST},
-        {&PyTuple_Type, VALUE_TUPLE},        {&PyDict_Type, VALUE_DICT},
-        {&PySet_Type, VALUE_SET},            {&PyFrozenSet_Type, VALUE_FROZENSET},
-        {&PyComplex_Type, VALUE_COMPLEX},    {&PyType_Type, VALUE_CLASS},
+        {&PyLong_Type, VALUE_INT},
+        {&PyUnicode_Type, VALUE_STR},
+        {&PyFloat_Type, VALUE_FLOAT},
+        {&PyBytes_Type, VALUE_BYTES},
+        {&PyByteArray_Type, VALUE_BYTEARRAY},
+        {&PyList_Type, VALUE_LIST},
+        {&PyTuple_Type, VALUE_TUPLE},
+        {&PyDict_Type, VALUE_DICT},
+        {&PySet_Type, VALUE_SET},
+        {&PyFrozenSet_Type, VALUE_FROZENSET},
+        {&PyComplex_Type, VALUE_COMPLEX},
+        {&PyType_Type, VALUE_CLASS},
         {&PyModule_Type, VALUE_MODULE},
     };
     for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++) {
@@ -124,8 +130,9 @@ shape_of_library(PyTypeObject *base, uint16_t *detail)
         if (shape_is_class(base, "uuid", "UUID")) {
             return VALUE_UUID;
         }
-        if (shape_is_class(base, "pathlib", "PurePath")
-            || shape_is_class(base, "pathlib._local", "PurePath")) {
+        if (shape_is_class(base, "pathlib", "PurePath") ||
+            shape_is_class(base, "pathlib._local", "PurePath"))
+        {
             return VALUE_PATH;
         }
         return VALUE_OBJECT;
@@ -133,8 +140,9 @@ shape_of_library(PyTypeObject *base, uint16_t *detail)
     if (kc_value_is_decimal(base)) {
         return VALUE_DECIMAL;
     }
-    if (strcmp(base->tp_name, "array.array") == 0
-        || strcmp(base->tp_name, "mmap.mmap") == 0) {
+    if (strcmp(base->tp_name, "array.array") == 0 ||
+        strcmp(base->tp_name, "mmap.mmap") == 0)
+    {
         return VALUE_BUFFER;
     }
     if (strncmp(base->tp_name, "numpy.", 6) == 0) {
@@ -153,9 +161,9 @@ shape_is_enum(PyTypeObject *type)
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(bases); i++) {
         PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(bases, i);
-        if (PyType_Check(base)
-            && (shape_is_class(base, "enum", "EnumType")
-                || shape_is_class(base, "enum", "EnumMeta"))) {
+        if (PyType_Check(base) && (shape_is_class(base, "enum", "EnumType") ||
+                                   shape_is_class(base, "enum", "EnumMeta")))
+        {
             return true;
         }
     }
@@ -198,7 +206,8 @@ shape_find_names(PyTypeObject *type)
     return names;
 }
 
-/* What a tuple's subclass is: a namedtuple, a struct sequence (os.stat_result), neither. */
+/* What a tuple's subclass is: a namedtuple, a struct sequence (os.stat_result),
+ * neither. */
 static void
 shape_of_tuple(struct value_shape *shape, PyTypeObject *type)
 {
@@ -264,8 +273,9 @@ shape_decide(struct value_shape *shape, PyTypeObject *type)
         return;
     }
     shape_by_bases(shape, type);
-    if (shape->kind == VALUE_OBJECT && !shape_is_python(type) && shape->slots.count == 0
-        && !shape->slots.has_dict) {
+    if (shape->kind == VALUE_OBJECT && !shape_is_python(type) &&
+        shape->slots.count == 0 && !shape->slots.has_dict)
+    {
         shape->kind = VALUE_OPAQUE;
     }
 }

@@ -88,8 +88,8 @@ enum value_kind {
  * drop it while nested values are written. */
 struct value_shape {
     uint32_t references;
-    uint8_t kind; /* enum value_kind */
-    bool exact;   /* the type itself, no subclass: no SUBCLASS around it */
+    uint8_t kind;    /* enum value_kind */
+    bool exact;      /* the type itself, no subclass: no SUBCLASS around it */
     uint16_t detail; /* of the kind: see value_shape.c */
     PyObject *names; /* NAMEDTUPLE: its `_fields`, a tuple of strings */
     struct kc_slots slots;
@@ -164,7 +164,8 @@ struct value_plan {
 };
 
 #define VALUE_HEAD_BYTES 18u       /* array, ext, tag, length */
-#define VALUE_TYPED_HEAD_BYTES 40u /* array, ext, tag, length, type, address, length */
+#define VALUE_TYPED_HEAD_BYTES 40u /* array, ext, tag, length, type, address, length   \
+                                    */
 
 /* Enter `object` as a container and set room for its items aside. False where CYCLE or
  * CUT was written instead. */
@@ -193,7 +194,8 @@ void kc_value_named_element(struct kc_values *values, struct kc_cursor *cursor,
 
 /* The builtin containers, and what subclasses of them hold of them. */
 void kc_value_list(struct kc_values *values, struct kc_cursor *cursor, PyObject *list);
-void kc_value_tuple(struct kc_values *values, struct kc_cursor *cursor, PyObject *tuple);
+void kc_value_tuple(struct kc_values *values, struct kc_cursor *cursor,
+                    PyObject *tuple);
 void kc_value_set(struct kc_values *values, struct kc_cursor *cursor, PyObject *set,
                   bool frozen);
 /* The next member of a set from *at (0 at first) on, borrowed; NULL at the end. */
@@ -214,15 +216,16 @@ void kc_value_utf8(struct kc_values *values, struct kc_cursor *cursor, PyObject 
 void kc_value_whole_utf8(struct kc_values *values, struct kc_cursor *cursor,
                          const char *bytes, size_t len);
 /* A bytes or bytearray. */
-void kc_value_binary(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
-                     bool mutable);
+void kc_value_binary(struct kc_values *values, struct kc_cursor *cursor,
+                     PyObject *value, bool mutable);
 /* The most bytes that kc_value_write_name() of `name` takes. */
 size_t kc_value_name_bytes(PyObject *name);
 #define VALUE_NAME_MAX_BYTES 200u
 /* A secret that begins before a text is cut is looked for so far behind the cut. */
 #define VALUE_TEXT_BEYOND 256u
 
-/* Characters [*at, …) of `text` as UTF-8 into `out`, as many as fit whole; *at is moved. */
+/* Characters [*at, …) of `text` as UTF-8 into `out`, as many as fit whole; *at is
+ * moved. */
 size_t kc_value_transcode(PyObject *text, Py_ssize_t *at, char *out, size_t size);
 
 /* Whether `text` is an exact str that equals the ASCII `with`. */
@@ -277,8 +280,8 @@ int kc_value_types_init(void); /* -1 with an exception set */
 bool kc_value_library(struct kc_values *values, struct kc_cursor *cursor,
                       PyObject *value, const struct value_shape *shape);
 void kc_value_ref(struct kc_values *values, struct kc_cursor *cursor, PyObject *value);
-void kc_value_object(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
-                     const struct value_shape *shape);
+void kc_value_object(struct kc_values *values, struct kc_cursor *cursor,
+                     PyObject *value, const struct value_shape *shape);
 void kc_value_enum(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
                    const struct value_shape *shape);
 void kc_value_repr(struct kc_values *values, struct kc_cursor *cursor, PyObject *value);

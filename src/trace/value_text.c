@@ -1,14 +1,14 @@
-/* value_text.c -- see value_state.h. Strings and bytes: transcoded by ourselves, cut at a
- * character, secrets in them replaced.
+/* value_text.c -- see value_state.h. Strings and bytes: transcoded by ourselves, cut at
+ * a character, secrets in them replaced.
  *
  * PyUnicode_AsUTF8() would keep its result in the program's string and double it.
  */
 
 #include "trace/value_state.h"
 
-#define CUT_TEXT_BYTES 18u  /* what CUT_STR adds: array, ext, str head, length */
-#define CUT_TEXT_LEAST 16u  /* a beginning shorter than this is not worth it */
-#define SPANS_MAX 8u        /* after so many secrets the rest of a text is masked */
+#define CUT_TEXT_BYTES 18u /* what CUT_STR adds: array, ext, str head, length */
+#define CUT_TEXT_LEAST 16u /* a beginning shorter than this is not worth it */
+#define SPANS_MAX 8u       /* after so many secrets the rest of a text is masked */
 
 static const char STARS[] = "***";
 
@@ -28,14 +28,17 @@ kc_value_transcode(PyObject *text, Py_ssize_t *at, char *out, size_t size)
         unsigned char *to = (unsigned char *)out + used;
         if (need == 1) {
             to[0] = (unsigned char)c;
-        } else if (need == 2) {
+        }
+        else if (need == 2) {
             to[0] = (unsigned char)(0xc0 | c >> 6);
             to[1] = (unsigned char)(0x80 | (c & 0x3f));
-        } else if (need == 3) {
+        }
+        else if (need == 3) {
             to[0] = (unsigned char)(0xe0 | c >> 12);
             to[1] = (unsigned char)(0x80 | (c >> 6 & 0x3f));
             to[2] = (unsigned char)(0x80 | (c & 0x3f));
-        } else {
+        }
+        else {
             to[0] = (unsigned char)(0xf0 | c >> 18);
             to[1] = (unsigned char)(0x80 | (c >> 12 & 0x3f));
             to[2] = (unsigned char)(0x80 | (c >> 6 & 0x3f));
@@ -116,10 +119,10 @@ bool
 kc_value_text_is(PyObject *text, const char *with)
 {
     size_t len = strlen(with);
-    return PyUnicode_CheckExact(text) && kc_unicode_is_ready(text)
-           && PyUnicode_IS_COMPACT_ASCII(text)
-           && (size_t)PyUnicode_GET_LENGTH(text) == len
-           && memcmp(PyUnicode_DATA(text), with, len) == 0;
+    return PyUnicode_CheckExact(text) && kc_unicode_is_ready(text) &&
+           PyUnicode_IS_COMPACT_ASCII(text) &&
+           (size_t)PyUnicode_GET_LENGTH(text) == len &&
+           memcmp(PyUnicode_DATA(text), with, len) == 0;
 }
 
 /* ---- pieces: a text without its secrets ---- */
@@ -141,8 +144,8 @@ text_find_more(struct text_pieces *pieces, size_t window)
             break;
         }
         struct kc_mask_span next;
-        if (!kc_mask_find(pieces->bytes, window, last->end, &next)
-            || next.start >= pieces->len) {
+        if (!kc_mask_find(pieces->bytes, window, last->end, &next) ||
+            next.start >= pieces->len) {
             return;
         }
         pieces->spans[pieces->span_count++] = next;
@@ -189,8 +192,9 @@ text_write(struct kc_values *values, struct kc_cursor *cursor, enum text_type ty
     pieces.len = keep;
     pieces.span_count = 0;
     size_t window = have - keep < VALUE_TEXT_BEYOND ? have : keep + VALUE_TEXT_BEYOND;
-    if (KC_UNLIKELY(kc_mask_find(bytes, window, 0, &pieces.spans[0]))
-        && pieces.spans[0].start < keep) {
+    if (KC_UNLIKELY(kc_mask_find(bytes, window, 0, &pieces.spans[0])) &&
+        pieces.spans[0].start < keep)
+    {
         pieces.span_count = 1;
         text_find_more(&pieces, window);
         values->counters.masked_count += pieces.span_count;
@@ -202,7 +206,8 @@ text_write(struct kc_values *values, struct kc_cursor *cursor, enum text_type ty
     }
     if (type == TEXT_STR) {
         kc_pack_str(cursor, count);
-    } else {
+    }
+    else {
         kc_pack_bin(cursor, count);
     }
     text_write_pieces(cursor, &pieces);
@@ -258,8 +263,9 @@ text_write_plain(const struct kc_values *values, struct kc_cursor *cursor,
 {
     struct kc_mask_span span;
     size_t len = (size_t)PyUnicode_GET_LENGTH(text);
-    if (len > values->record.text_limit || len + 5 > kc_value_room(values, cursor)
-        || kc_value_may_be_secret(values, (Py_ssize_t)len)) {
+    if (len > values->record.text_limit || len + 5 > kc_value_room(values, cursor) ||
+        kc_value_may_be_secret(values, (Py_ssize_t)len))
+    {
         return false;
     }
     const char *bytes = (const char *)(((PyASCIIObject *)text) + 1);
@@ -273,8 +279,9 @@ text_write_plain(const struct kc_values *values, struct kc_cursor *cursor,
 void
 kc_value_str(struct kc_values *values, struct kc_cursor *cursor, PyObject *text)
 {
-    if (KC_LIKELY(PyUnicode_IS_COMPACT_ASCII(text))
-        && KC_LIKELY(text_write_plain(values, cursor, text))) {
+    if (KC_LIKELY(PyUnicode_IS_COMPACT_ASCII(text)) &&
+        KC_LIKELY(text_write_plain(values, cursor, text)))
+    {
         return;
     }
     if (!kc_unicode_is_ready(text)) {
@@ -284,10 +291,12 @@ kc_value_str(struct kc_values *values, struct kc_cursor *cursor, PyObject *text)
     Py_ssize_t len = PyUnicode_GET_LENGTH(text);
     if (KC_UNLIKELY(kc_value_is_known_secret(values, text, len))) {
         kc_value_masked(values, cursor, len);
-    } else if (PyUnicode_IS_ASCII(text)) {
+    }
+    else if (PyUnicode_IS_ASCII(text)) {
         kc_value_utf8(values, cursor, text, PyUnicode_DATA(text), (size_t)len,
                       (size_t)len);
-    } else {
+    }
+    else {
         text_write_wide(values, cursor, text);
     }
 }
@@ -308,8 +317,8 @@ kc_value_utf8(struct kc_values *values, struct kc_cursor *cursor, PyObject *owne
 }
 
 void
-kc_value_whole_utf8(struct kc_values *values, struct kc_cursor *cursor, const char *bytes,
-                    size_t len)
+kc_value_whole_utf8(struct kc_values *values, struct kc_cursor *cursor,
+                    const char *bytes, size_t len)
 {
     text_write(values, cursor, TEXT_STR, bytes, len, len, true, len);
 }
@@ -318,8 +327,8 @@ void
 kc_value_binary(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
                 bool mutable)
 {
-    const char *bytes = PyBytes_Check(value) ? PyBytes_AS_STRING(value)
-                                             : PyByteArray_AS_STRING(value);
+    const char *bytes =
+        PyBytes_Check(value) ? PyBytes_AS_STRING(value) : PyByteArray_AS_STRING(value);
     size_t len = (size_t)Py_SIZE(value);
     if (!mutable && kc_value_is_known_secret(values, value, (Py_ssize_t)len)) {
         kc_value_masked(values, cursor, (Py_ssize_t)len);

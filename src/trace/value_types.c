@@ -1,7 +1,7 @@
 /* value_types.c -- see value_state.h. Types of the library, read from their fields.
  *
- * Made in C: through the layout that datetime.h publishes, or a struct declared here with
- * its source named. Made in Python (UUID, Path, Enum): through their own slots.
+ * Made in C: through the layout that datetime.h publishes, or a struct declared here
+ * with its source named. Made in Python (UUID, Path, Enum): through their own slots.
  */
 
 #include "trace/value_state.h"
@@ -50,8 +50,8 @@ kc_value_datetime_kind(PyTypeObject *type)
     return type == PyDateTimeAPI->DeltaType ? VALUE_TIMEDELTA : VALUE_OBJECT;
 }
 
-/* PyDateTime_TimeZone of CPython's Modules/_datetimemodule.c, the same from 3.10 to 3.15.
- * The offset's type is compared before it is used. */
+/* PyDateTime_TimeZone of CPython's Modules/_datetimemodule.c, the same from 3.10
+ * to 3.15. The offset's type is compared before it is used. */
 struct timezone_object {
     PyObject_HEAD
     PyObject *offset;
@@ -75,8 +75,8 @@ types_write_offset(struct kc_cursor *cursor, PyObject *zone)
         kc_wire_nil(cursor);
         return;
     }
-    kc_wire_int(cursor, (int64_t)PyDateTime_DELTA_GET_DAYS(offset) * 86400
-                            + PyDateTime_DELTA_GET_SECONDS(offset));
+    kc_wire_int(cursor, (int64_t)PyDateTime_DELTA_GET_DAYS(offset) * 86400 +
+                            PyDateTime_DELTA_GET_SECONDS(offset));
 }
 
 static void
@@ -162,8 +162,8 @@ types_view(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
     kc_wire_uint(cursor, (uint64_t)len);
 }
 
-/* array.array and mmap: their buffer slot is C, but a subclass may have a __buffer__ of its
- * own; a closed mmap has none. */
+/* array.array and mmap: their buffer slot is C, but a subclass may have a __buffer__ of
+ * its own; a closed mmap has none. */
 static bool
 types_buffer(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
              const struct value_shape *shape)
@@ -190,8 +190,9 @@ types_uuid(struct kc_cursor *cursor, PyObject *value, const struct value_shape *
     uint8_t least_first[16];
     uint8_t bytes[16];
     PyObject *number = kc_fields_borrow(value, &shape->slots, "int");
-    if (number == NULL || !PyLong_CheckExact(number)
-        || !kc_value_as_bytes(number, least_first, sizeof least_first)) {
+    if (number == NULL || !PyLong_CheckExact(number) ||
+        !kc_value_as_bytes(number, least_first, sizeof least_first))
+    {
         return false;
     }
     for (size_t i = 0; i < sizeof bytes; i++) {
@@ -216,8 +217,8 @@ path_append(struct path_text *path, PyObject *text)
     if (text == NULL || !PyUnicode_CheckExact(text) || !kc_unicode_is_ready(text)) {
         return false;
     }
-    path->len += kc_value_transcode(text, &at, path->bytes + path->len,
-                                    path->size - path->len);
+    path->len +=
+        kc_value_transcode(text, &at, path->bytes + path->len, path->size - path->len);
     return at == PyUnicode_GET_LENGTH(text);
 }
 
@@ -226,8 +227,8 @@ static bool
 path_join(struct path_text *path, PyObject *list, Py_ssize_t from)
 {
     for (Py_ssize_t i = from; i < PyList_GET_SIZE(list); i++) {
-        if (path->len > 0 && path->bytes[path->len - 1] != '/'
-            && path->len < path->size) {
+        if (path->len > 0 && path->bytes[path->len - 1] != '/' &&
+            path->len < path->size) {
             path->bytes[path->len++] = '/';
         }
         if (!path_append(path, PyList_GET_ITEM(list, i))) {
@@ -237,7 +238,8 @@ path_join(struct path_text *path, PyObject *list, Py_ssize_t from)
     return true;
 }
 
-/* What pathlib makes of a POSIX path: no `.`, no empty part, two leading slashes kept. */
+/* What pathlib makes of a POSIX path: no `.`, no empty part, two leading slashes kept.
+ */
 static void
 path_normalize(struct path_text *path)
 {
@@ -292,8 +294,9 @@ path_from_raw(struct path_text *path, PyObject *raw)
     return true;
 }
 
-/* As str(path) has it, from what the path has stored: the string itself once it was asked
- * for, else drive, root and parts (3.10, 3.11), else the parts as they were given. */
+/* As str(path) has it, from what the path has stored: the string itself once it was
+ * asked for, else drive, root and parts (3.10, 3.11), else the parts as they were
+ * given. */
 static bool
 path_read(struct path_text *path, PyObject *value, const struct kc_slots *slots)
 {
@@ -328,12 +331,14 @@ types_path(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
     if (path.len <= values->record.text_limit && path.len + 14 <= room) {
         kc_wire_tag(cursor, KC_TAG_PATH, 2);
         kc_value_type(values, cursor, Py_TYPE(value));
-    } else if (room >= SUBCLASS_BYTES + FIXED_BYTES) {
+    }
+    else if (room >= SUBCLASS_BYTES + FIXED_BYTES) {
         /* PATH holds a whole path; the beginning of one stands as its text. */
         kc_wire_tag(cursor, KC_TAG_SUBCLASS, 3);
         kc_value_type(values, cursor, Py_TYPE(value));
         kc_value_address(cursor, value);
-    } else {
+    }
+    else {
         kc_value_cut(values, cursor, value, (Py_ssize_t)path.len);
         return true;
     }
@@ -399,10 +404,12 @@ name_add_cfunction(struct name_text *name, PyObject *value)
     PyObject *self = function->m_self;
     if (self != NULL && PyModule_Check(self)) {
         name_add(name, types_borrow_module_name(self));
-    } else if (self != NULL) {
+    }
+    else if (self != NULL) {
         PyTypeObject *type = PyType_Check(self) ? (PyTypeObject *)self : Py_TYPE(self);
         name_add_utf8(name, type->tp_name);
-    } else {
+    }
+    else {
         name_add(name, function->m_module);
     }
     name_add_utf8(name, function->m_ml->ml_name);
@@ -418,14 +425,18 @@ types_function(struct kc_values *values, struct kc_cursor *cursor, PyObject *val
     if (PyFunction_Check(value)) {
         name_add(&name, ((PyFunctionObject *)value)->func_module);
         name_add(&name, ((PyFunctionObject *)value)->func_qualname);
-    } else if (PyCFunction_Check(value)) {
+    }
+    else if (PyCFunction_Check(value)) {
         name_add_cfunction(&name, value);
-    } else if (Py_IS_TYPE(value, &PyMethodDescr_Type)
-               || Py_IS_TYPE(value, &PyClassMethodDescr_Type)
-               || Py_IS_TYPE(value, &PyWrapperDescr_Type)) {
+    }
+    else if (Py_IS_TYPE(value, &PyMethodDescr_Type) ||
+             Py_IS_TYPE(value, &PyClassMethodDescr_Type) ||
+             Py_IS_TYPE(value, &PyWrapperDescr_Type))
+    {
         name_add_utf8(&name, PyDescr_TYPE(value)->tp_name);
         name_add(&name, PyDescr_NAME(value));
-    } else {
+    }
+    else {
         return false; /* a method of a callable object: the object is what matters */
     }
     types_write_name(values, cursor, value, KC_TAG_FUNCTION, &name);
@@ -554,8 +565,9 @@ kc_value_library(struct kc_values *values, struct kc_cursor *cursor, PyObject *v
     if (types_named(values, cursor, value, shape)) {
         return true;
     }
-    if (kind == VALUE_OBJECT || kind == VALUE_OPAQUE || kind == VALUE_REF_ONLY
-        || kind == VALUE_METHOD) {
+    if (kind == VALUE_OBJECT || kind == VALUE_OPAQUE || kind == VALUE_REF_ONLY ||
+        kind == VALUE_METHOD)
+    {
         return false;
     }
     size_t need = kind == VALUE_FLOAT || kind >= VALUE_COMPLEX ? FIXED_BYTES : 0;
@@ -572,8 +584,9 @@ kc_value_library(struct kc_values *values, struct kc_cursor *cursor, PyObject *v
         kc_value_type(values, cursor, Py_TYPE(value));
         kc_value_address(cursor, value);
     }
-    if (types_fixed(values, cursor, value, shape)
-        || types_builtin(values, cursor, value, kind)) {
+    if (types_fixed(values, cursor, value, shape) ||
+        types_builtin(values, cursor, value, kind))
+    {
         return true;
     }
     if (cursor->status == KC_OK) {

@@ -20,7 +20,10 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"
-WARNINGS = "-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror"
+WARNINGS = (
+    "-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes"
+    " -Wmissing-prototypes -Werror"
+)
 
 
 def sources() -> list[Path]:

@@ -1,7 +1,7 @@
 /* encode.c -- the value encoder alone, as the extension module `_encode` of the tests.
  *
- * Links src/trace/value*.c and src/plain/mask*.c with a fake of session/definitions.h that
- * numbers types from 1 and keeps them in a list.
+ * Links src/trace/value*.c and src/plain/mask*.c with a fake of session/definitions.h
+ * that numbers types from 1 and keeps them in a list.
  *
  * Threads: GIL.
  * Owns:    one struct kc_values and one struct kc_mask, replaced by reset().
@@ -104,15 +104,20 @@ encode_write(struct kc_cursor *cursor, PyObject *objects, const char *how)
         PyObject *object = PyTuple_GET_ITEM(objects, i);
         if (strcmp(how, "ref") == 0) {
             kc_value_write_ref(encode_values, cursor, object);
-        } else if (strcmp(how, "secret") == 0) {
+        }
+        else if (strcmp(how, "secret") == 0) {
             kc_value_write_secret(encode_values, cursor, object);
-        } else if (strcmp(how, "exception") == 0) {
+        }
+        else if (strcmp(how, "exception") == 0) {
             kc_value_write_exception(encode_values, cursor, object);
-        } else if (strcmp(how, "name") == 0) {
+        }
+        else if (strcmp(how, "name") == 0) {
             kc_value_write_name(cursor, object, 64);
-        } else if (strcmp(how, "unbound") == 0) {
+        }
+        else if (strcmp(how, "unbound") == 0) {
             kc_value_write(encode_values, cursor, NULL);
-        } else {
+        }
+        else {
             kc_value_write(encode_values, cursor, object);
         }
     }
@@ -121,19 +126,21 @@ encode_write(struct kc_cursor *cursor, PyObject *objects, const char *how)
 static PyObject *
 encode_encode(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"objects",    "how",  "depth",       "items",   "text_bytes",
-                            "record_bytes", "repr", "self_fields", "room", "refuse", NULL};
+    static char *names[] = {"objects",    "how",          "depth", "items",
+                            "text_bytes", "record_bytes", "repr",  "self_fields",
+                            "room",       "refuse",       NULL};
     static uint8_t buffer[BUFFER_BYTES];
     PyObject *objects = NULL;
     const char *how = "value";
     int room = BUFFER_BYTES;
     struct kc_value_options options = {{4, 32, 1024, 8192}, 0, 0};
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O!|sIIIIppip", names, &PyTuple_Type, &objects, &how,
-            &options.limits.depth, &options.limits.items, &options.limits.text_bytes,
-            &options.limits.record_bytes, &options.user_repr, &options.self_fields,
-            &room, &encode_refuses)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|sIIIIppip", names, &PyTuple_Type,
+                                     &objects, &how, &options.limits.depth,
+                                     &options.limits.items, &options.limits.text_bytes,
+                                     &options.limits.record_bytes, &options.user_repr,
+                                     &options.self_fields, &room, &encode_refuses))
+    {
         return NULL;
     }
     struct kc_cursor cursor = {buffer, buffer + room, buffer, KC_OK};
@@ -179,8 +186,8 @@ encode_measure(PyObject *module, PyObject *args)
         kc_value_write(encode_values, &cursor, object);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    double elapsed = (double)(end.tv_sec - start.tv_sec) * 1e9
-                     + (double)(end.tv_nsec - start.tv_nsec);
+    double elapsed = (double)(end.tv_sec - start.tv_sec) * 1e9 +
+                     (double)(end.tv_nsec - start.tv_nsec);
     return PyFloat_FromDouble(elapsed / count);
 }
 

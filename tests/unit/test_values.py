@@ -1,4 +1,4 @@
-"""The value encoder: builtin types, the budget, and that nothing of the program runs."""
+"""The value encoder: builtin types, the budget, and what the program must not feel."""
 
 from __future__ import annotations
 
@@ -103,9 +103,9 @@ SCALARS = st.one_of(
     st.datetimes(timezones=st.just(datetime.timezone.utc) | st.none()),
     st.builds(
         datetime.datetime.now,
-        st.timedeltas(
-            datetime.timedelta(hours=-23), datetime.timedelta(hours=23)
-        ).map(datetime.timezone),
+        st.timedeltas(datetime.timedelta(hours=-23), datetime.timedelta(hours=23)).map(
+            datetime.timezone
+        ),
     ),
     st.dates(),
     st.times(),
@@ -148,10 +148,13 @@ def test_what_fits_is_read_back_equal(value: Any) -> None:
 def test_what_does_not_fit_is_marked_and_the_record_stays_small(
     objects: list[Any], depth: int, items: int, text_bytes: int, record_bytes: int
 ) -> None:
-    limits = dict(
-        depth=depth, items=items, text_bytes=text_bytes, record_bytes=record_bytes
+    data = encoder.encode(
+        tuple(objects),
+        depth=depth,
+        items=items,
+        text_bytes=text_bytes,
+        record_bytes=record_bytes,
     )
-    data = encoder.encode(tuple(objects), **limits)
     assert len(data) <= record_bytes + CUT_BYTES * len(objects)
     assert all(map(same, objects, decode(data)))
 

@@ -1,0 +1,338 @@
+"""Masking: secret names, secret shapes, and strings that were secret before."""
+
+from __future__ import annotations
+
+import random
+from collections import namedtuple
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kolo_c import masking
+from kolo_c.wire import Tag
+from tests.unit.value_model import decode, encode, encode_one, encoder, type_number
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    """The default lists, and nothing remembered."""
+    encoder.reset(masking.DEFAULT_WORDS, masking.DEFAULT_EXCEPTIONS)
+
+
+# ---- names ----
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("password", "password"),
+        ("new_password2", "password"),
+        ("userPassWord", "pass_word"),
+        ("DB_PASSWD", "passwd"),
+        ("api_key", "api_key"),
+        ("apiKey", "api_key"),
+        ("APIKey", "api_key"),
+        ("X-API-Key", "api_key"),
+        ("x-api-keys", "api_keys"),
+        ("HTTP_AUTHORIZATION", "authorization"),
+        ("Set-Cookie", "cookie"),
+        ("sessionId", "session"),
+        ("sessionid", "sessionid"),
+        ("client.secret", "secret"),
+        ("access_token", "token"),
+        ("täglichesToken", "token"),
+        ("token_count_token", "token"),
+    ],
+)
+def test_a_secret_name_is_known_by_its_parts(name: str, rule: str) -> None:
+    assert masking.explain(name) == masking.Reason(True, rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("token_count", "token_count"),
+        ("maxTokenCount", "token_count"),
+        ("SESSION_COOKIE_AGE", "session_cookie_age"),
+        ("secretary", None),
+        ("keyboard", None),
+        ("tokenizer", None),
+        ("author", None),
+        ("key", None),
+        ("", None),
+        ("___", None),
+        ("password" * 40, None),
+    ],
+)
+def test_an_ordinary_name_is_left_alone(name: str, rule: str | None) -> None:
+    assert masking.explain(name) == masking.Reason(False, rule)
+
+
+def test_the_lists_are_lower_case_parts_without_repetition() -> None:
+    for words in (masking.DEFAULT_WORDS, masking.DEFAULT_EXCEPTIONS):
+        assert len(set(words)) == len(words)
+        assert all(masking.split(word) == f"_{word}_" for word in words)
+
+
+def test_every_exception_saves_a_name_that_would_be_masked() -> None:
+    for name in masking.DEFAULT_EXCEPTIONS:
+        assert masking.explain(name, exceptions=()).secret, name
+        assert not masking.explain(name).secret, name
+
+
+PIECES = ["a", "B", "Z9", "1", "_", "-", "é", "ß", "token", "Token", "TOKEN", "count"]
+PIECES += ["api", "Key", "KEY", "session", "Cookie", "age", " ", ".", "pass", "word"]
+
+
+def test_python_and_c_decide_alike() -> None:
+    source = random.Random(7)
+    names = {
+        "".join(source.choices(PIECES, k=source.randint(0, 8))) for _ in range(30_000)
+    }
+    for name in names:
+        reason = masking.explain(name)
+        assert encoder.mask_name(name.encode()) == (reason.secret, reason.rule), name
+
+
+@settings(max_examples=500)
+@given(st.text(max_size=40))
+def test_python_and_c_decide_alike_on_any_text(name: str) -> None:
+    reason = masking.explain(name)
+    encoded = name.encode("utf-8", "surrogatepass")
+    assert encoder.mask_name(encoded) == (reason.secret, reason.rule)
+
+
+# ---- values under a secret name ----
+
+Login = namedtuple("Login", "user password")
+
+
+class Account:
+    def __init__(self, secret: Any) -> None:
+        self.user, self.api_key, self.token_count = "ann", secret, 5
+
+
+MASKED_8 = (Tag.MASKED, 8)
+
+
+def test_a_secret_name_masks_in_every_container() -> None:
+    secret = "hunter22"
+    pairs = [("user", "ann"), ("password", MASKED_8), ("token_count", 5)]
+    assert encode_one({"user": "ann", "password": secret, "token_count": 5}) == pairs
+    assert encode_one(Login("ann", secret))[2:] == ("user", "ann", "password", MASKED_8)
+    got = encode_one(Account(secret))[3:]
+    assert got == ("user", "ann", "api_key", MASKED_8, "token_count", 5)
+    headers = [("Host", "x"), ("Authorization", secret), (b"cookie", secret.encode())]
+    assert encode_one(headers) == [
+        (Tag.TUPLE, "Host", "x"),
+        (Tag.TUPLE, "Authorization", MASKED_8),
+        (Tag.TUPLE, b"cookie", MASKED_8),
+    ]
+    assert encode_one({"deep": [{"list": ({"pwd": secret},)}]}, depth=9) == [
+        ("deep", [[("list", (Tag.TUPLE, [("pwd", MASKED_8)]))]])
+    ]
+
+
+def test_what_says_nothing_is_not_masked() -> None:
+    value = {"password": None, "token": "", "secret": 5, "pwd": True, "otp": b""}
+    assert encode_one(value) == list(value.items())
+
+
+def test_a_container_under_a_secret_name_is_masked_as_a_whole() -> None:
+    got = encode_one({"credentials": ["ann", "correct horse"], "cookies": {"a": "b"}})
+    nothing = (Tag.MASKED, None)
+    assert got == [("credentials", nothing), ("cookies", nothing)]
+    assert encode_one("correct horse") == (Tag.MASKED, 13)
+
+
+def test_a_string_that_was_masked_is_masked_from_then_on() -> None:
+    texts = ["hunter22", "hünter-€😀", "short"]
+    assert encode(*texts) == texts
+    for text in texts:
+        encoder.encode((text,), how="secret")
+    again = ["".join(list(text)) for text in texts]  # equal, not the same objects
+    assert encode(*again) == [(Tag.MASKED, 8), (Tag.MASKED, 9), "short"]
+    assert encode_one({"hunter22": [again[0]]}) == [(MASKED_8, [MASKED_8])]
+    assert encode_one(b"hunter22") == MASKED_8
+    assert encode_one("hunter23") == "hunter23"
+
+
+def test_a_subclass_of_str_does_not_hide_a_secret() -> None:
+    class Secret(str):
+        def __hash__(self) -> int:
+            raise AssertionError("called")
+
+    value = Secret("hunter22")
+    assert decode(encoder.encode((value,), how="secret")) == [MASKED_8]
+    assert encode_one("hunter22") == MASKED_8
+    assert encode_one(Secret("hunter22"))[3] == MASKED_8
+
+
+def test_thousands_of_secrets_are_remembered_and_the_table_stays_bounded() -> None:
+    secrets = [f"secret-number-{i}" for i in range(2000)]
+    for text in secrets:
+        encoder.encode((text,), how="secret")
+    known = [encode_one(text) == (Tag.MASKED, len(text)) for text in secrets]
+    assert sum(known) > 1900
+    assert all(known[-100:])
+    for i in range(50_000):
+        encoder.encode((f"another-{i}",), how="secret")
+    assert encode_one("another-49999") == (Tag.MASKED, 13)
+
+
+def test_masked_values_are_counted() -> None:
+    before = encoder.counters()[0]
+    encode_one({"password": "hunter22", "again": ["hunter22"], "url": "a://b:c@d.org"})
+    assert encoder.counters()[0] - before == 3
+
+
+# ---- shapes ----
+
+LETTERS = "Abcdefghij0123456789KLMNOPqrstuv4567"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dBjftJeZ4CVP-mB92K27uhbUJU1p1r"
+PEM = (
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA0123\n"
+    "abcdEFGH+/==\n-----END RSA PRIVATE KEY-----"
+)
+SHAPES = [
+    ("AKIAIOSFODNN7EXAMPLE", "aws-key"),
+    ("AIza" + LETTERS[:35], "google-key"),
+    ("ghp_" + LETTERS, "github-token"),
+    ("github_pat_11ABCDEFG0_" + LETTERS, "github-token"),
+    ("glpat-" + LETTERS[:20], "gitlab-token"),
+    ("xoxb-123456789012-" + LETTERS[:24], "slack-token"),
+    ("sk_live_" + LETTERS[:24], "stripe-key"),
+    ("sk-ant-api03-" + LETTERS, "anthropic-key"),
+    ("sk-proj-" + LETTERS, "openai-key"),
+    ("sk-" + LETTERS, "openai-key"),
+    ("npm_" + LETTERS, "npm-token"),
+    ("pypi-AgEIcHlwaS5vcmc" + LETTERS, "pypi-token"),
+    ("SG." + LETTERS[:22] + "." + LETTERS + "1234567", "sendgrid-key"),
+    ("hf_" + LETTERS[:34], "huggingface-token"),
+    ("123456789:" + LETTERS[:35], "telegram-token"),
+    (JWT, "jwt"),
+    (PEM, "private-key"),
+]
+AROUND = ["{}", "key={} and more", '{{"token": "{}"}}', "é {} é", "a\n{}\nb", "({})"]
+
+
+@pytest.mark.parametrize(("secret", "shape"), SHAPES, ids=[s[1] for s in SHAPES])
+@pytest.mark.parametrize("around", AROUND)
+def test_a_secret_is_found_by_its_shape(secret: str, shape: str, around: str) -> None:
+    text = around.format(secret)
+    data = text.encode()
+    start = data.index(secret.encode())
+    assert encoder.mask_find(data) == (start, start + len(secret), shape)
+    assert encode_one(text) == around.format("***")
+    assert encode_one(data) == around.format("***").encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("postgres://ann:s3cret@db:5432/app", "postgres://ann:***@db:5432/app"),
+        ("redis://:pw@host", "redis://:***@host"),
+        (
+            "https://a:b@c/?x=1 or http://d:e@f.",
+            "https://a:***@c/?x=1 or http://d:***@f.",
+        ),
+        ("amqp://u:p@ss@host/v", "amqp://u:***@host/v"),
+        ("Authorization: Bearer abc.DEF-123/45+6==", "Authorization: Bearer ***"),
+        ("authorization: bearer abcDEF1234567890", "authorization: bearer ***"),
+        ("Basic YWxhZGRpbjpvcGVuc2VzYW1l", "Basic ***"),
+        ("Basic YWxh/ZGRpb+jpvcGVu/c2VzYW1l=", "Basic ***"),
+    ],
+)
+def test_credentials_are_found_where_they_stand(text: str, masked: str) -> None:
+    assert encode_one(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host:8080/path@v2",
+        "https://example.org/users/@me?a=b:c",
+        "mail ann@example.org or ssh git@example.org:repo.git",
+        "git+ssh://git@example.org/repo",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "/usr/lib/python3.11/site-packages/google/auth/transport/requests.py",
+        "Basic understanding of Bearer authentication-mechanisms is needed",
+        "sk-container-with-long-name and data-toggle-something-very-long",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
+        "SELECT a.very_long_column_name_indeed FROM table_with_long_name",
+        'eyJ is how the base64 of {" begins',
+        "AKIA and ghp_ alone are no keys; nor is npm_install_something",
+        "x" * 500,
+        "@" * 200,
+        "-" * 200,
+        "eyJ" * 100,
+    ],
+)
+def test_an_ordinary_text_is_left_alone(text: str) -> None:
+    assert encoder.mask_find(text.encode()) is None
+    assert encode_one(text) == text
+
+
+def test_every_secret_of_a_text_is_replaced() -> None:
+    secrets = [secret for secret, shape in SHAPES if shape != "private-key"]
+    text = " ".join(secrets[:7])
+    assert encode_one(text) == " ".join(["***"] * 7)
+    assert encode_one("a " + " ".join(secrets)) == "a " + " ".join(["***"] * 8)
+
+
+@pytest.mark.parametrize("secret", [s for s, _ in SHAPES], ids=[s[1] for s in SHAPES])
+def test_a_cut_through_a_secret_leaves_none_of_it(secret: str) -> None:
+    for filler in ("a ", "é "):
+        text = filler + secret + " " + "z" * 500
+        for limit in range(20, len(secret) + 10):
+            tag, start, length = encode_one(text, text_bytes=limit)
+            assert (tag, length) == (Tag.CUT_STR, len(text))
+            assert start.startswith(filler + "***")
+            assert secret[:6] not in start
+
+
+def test_a_private_key_without_its_end_is_masked_to_the_end() -> None:
+    text = "key:\n" + PEM[: PEM.index("-----END")] + "A" * 5000
+    assert encode_one(text)[1] == "key:\n***"
+
+
+def test_a_path_with_a_secret_in_it_is_masked() -> None:
+    value = PurePosixPath("/srv/ghp_" + LETTERS)
+    assert encode_one(value) == (Tag.PATH, type_number(PurePosixPath), "/srv/***")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 220))
+def test_any_bytes_can_be_searched(data: bytes, start: int) -> None:
+    found = encoder.mask_find(data, start)
+    if found is not None:
+        assert start <= found[0] < found[1] <= len(data)
+
+
+TOKENS = st.sampled_from(
+    "eyJ|.|-|@|:|://|/|Basic |bearer |ghp_|sk-|AKIA|-----BEGIN|-----END|SG.| "
+    "| PRIVATE KEY-----|1234567890|AAAAAAAAAAAAAAAAAAAA|a1B2c3D4e5F6g7H8i9".split("|")
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(TOKENS, max_size=14).map("".join), st.integers(0, 60))
+def test_pieces_of_secrets_can_be_searched_from_anywhere(text: str, start: int) -> None:
+    data = text.encode()
+    found = encoder.mask_find(data, start)
+    if found is not None:
+        assert start <= found[0] < found[1] <= len(data)
+        again = encoder.mask_find(data, found[1])
+        assert again is None or again[0] >= found[1]
+
+
+def test_searching_an_ordinary_text_costs_little() -> None:
+    text = "The quick brown fox jumps over the lazy dog, 3 times. " * 4
+    plain = min(encoder.measure("short", 20_000) for _ in range(5))
+    searched = min(encoder.measure(text[:200], 20_000) for _ in range(5))
+    assert searched - plain < 600  # nanoseconds; about 50 where nothing else runs
