@@ -106,15 +106,10 @@ kc_value_remember(struct kc_values *values, PyObject *text)
         return;
     }
     struct value_secret_entry *set = values->secrets[(size_t)hash % VALUE_SECRET_SETS];
-    size_t way = values->secret_turn++ % VALUE_SECRET_WAYS;
-    for (size_t i = 0; i < VALUE_SECRET_WAYS; i++) {
-        if (set[i].len == 0) {
-            way = i;
-            break;
-        }
-    }
-    set[way].hash = hash;
-    set[way].len = len;
+    /* The newest first: of too many in a set the oldest is forgotten. */
+    memmove(set + 1, set, (VALUE_SECRET_WAYS - 1) * sizeof *set);
+    set[0].hash = hash;
+    set[0].len = len;
     values->secret_lengths[(size_t)len >> 6 & 3] |= UINT64_C(1) << ((size_t)len & 63);
 }
 

@@ -5,7 +5,9 @@
  * value_secret.c secret names, secrets met before
  * value_number.c ints of any size, Decimal
  * value_shape.c  which kind of value a type's instances are, once per type
- * value_types.c  library types, functions, classes, modules
+ * value_types.c  library types, and which file writes a kind
+ * value_path.c   pathlib's paths
+ * value_name.c   functions and modules
  * value_numpy.c  NumPy's arrays and scalars
  * value_object.c instances with their fields
  *
@@ -103,7 +105,7 @@ struct value_shape_entry {
 
 #define VALUE_SHAPE_ENTRIES 512u
 #define VALUE_NAME_ENTRIES 1024u
-#define VALUE_SECRET_SETS 1024u
+#define VALUE_SECRET_SETS 4096u
 #define VALUE_SECRET_WAYS 4u
 
 struct value_name_entry {
@@ -124,7 +126,6 @@ struct kc_values {
     struct kc_value_counters counters;
     struct value_record record;
     uint64_t secret_lengths[4]; /* a bit for each length (modulo 256) of a secret */
-    uint32_t secret_turn;
     char *scratch; /* one text, transcoded */
     size_t scratch_bytes;
     struct value_shape_entry shapes[VALUE_SHAPE_ENTRIES];
@@ -163,9 +164,10 @@ struct value_plan {
     size_t head_bytes;
 };
 
-#define VALUE_HEAD_BYTES 18u       /* array, ext, tag, length */
-#define VALUE_TYPED_HEAD_BYTES 40u /* array, ext, tag, length, type, address, length   \
-                                    */
+#define VALUE_HEAD_BYTES 18u /* array, ext, tag, length */
+#define VALUE_TYPED_HEAD_BYTES                                                         \
+    40u /* array, ext, tag, length, type, address, length                              \
+         */
 
 /* Enter `object` as a container and set room for its items aside. False where CYCLE or
  * CUT was written instead. */
@@ -276,6 +278,12 @@ void kc_value_numpy_scalar(struct kc_cursor *cursor, PyObject *value, uint16_t d
 void kc_value_by_shape(struct kc_values *values, struct kc_cursor *cursor,
                        PyObject *value);
 /* One of the library's kinds; false where the object cannot be read as such. */
+bool kc_value_path(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
+                   const struct value_shape *shape);
+bool kc_value_function(struct kc_values *values, struct kc_cursor *cursor,
+                       PyObject *value);
+void kc_value_module(struct kc_values *values, struct kc_cursor *cursor,
+                     PyObject *value);
 int kc_value_types_init(void); /* -1 with an exception set */
 bool kc_value_library(struct kc_values *values, struct kc_cursor *cursor,
                       PyObject *value, const struct value_shape *shape);

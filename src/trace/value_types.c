@@ -9,10 +9,8 @@
 #include <datetime.h>
 #include <stddef.h>
 
-#define FIXED_BYTES 64u      /* more than any value without text or items takes */
-#define SUBCLASS_BYTES 18u   /* array, ext, type, address */
-#define NAME_TEXT_BYTES 400u /* module.qualname */
-#define METHOD_LEVELS 8      /* a method of a method of …: no program's own */
+#define FIXED_BYTES 64u    /* more than any value without text or items takes */
+#define SUBCLASS_BYTES 18u /* array, ext, type, address */
 
 int
 kc_value_types_init(void)
@@ -182,7 +180,7 @@ types_buffer(struct kc_values *values, struct kc_cursor *cursor, PyObject *value
     return true;
 }
 
-/* ---- UUID, Path ---- */
+/* ---- UUID ---- */
 
 static bool
 types_uuid(struct kc_cursor *cursor, PyObject *value, const struct value_shape *shape)
@@ -201,254 +199,6 @@ types_uuid(struct kc_cursor *cursor, PyObject *value, const struct value_shape *
     kc_wire_tag(cursor, KC_TAG_UUID, 1);
     kc_wire_bin(cursor, bytes, sizeof bytes);
     return true;
-}
-
-struct path_text {
-    char *bytes;
-    size_t len;
-    size_t size;
-};
-
-/* Append the exact str `text`; false where it is none or there is no room. */
-static bool
-path_append(struct path_text *path, PyObject *text)
-{
-    Py_ssize_t at = 0;
-    if (text == NULL || !PyUnicode_CheckExact(text) || !kc_unicode_is_ready(text)) {
-        return false;
-    }
-    path->len +=
-        kc_value_transcode(text, &at, path->bytes + path->len, path->size - path->len);
-    return at == PyUnicode_GET_LENGTH(text);
-}
-
-/* Append the strings of `list` from `from` on with `/` before each but the first. */
-static bool
-path_join(struct path_text *path, PyObject *list, Py_ssize_t from)
-{
-    for (Py_ssize_t i = from; i < PyList_GET_SIZE(list); i++) {
-        if (path->len > 0 && path->bytes[path->len - 1] != '/' &&
-            path->len < path->size) {
-            path->bytes[path->len++] = '/';
-        }
-        if (!path_append(path, PyList_GET_ITEM(list, i))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* What pathlib makes of a POSIX path: no `.`, no empty part, two leading slashes kept.
- */
-static void
-path_normalize(struct path_text *path)
-{
-    char *bytes = path->bytes;
-    size_t roots = 0;
-    while (roots < path->len && bytes[roots] == '/') {
-        roots++;
-    }
-    size_t used = roots == 2 ? 2 : roots > 0;
-    size_t at = roots;
-    while (at < path->len) {
-        size_t start = at;
-        while (at < path->len && bytes[at] != '/') {
-            at++;
-        }
-        size_t len = at - start;
-        if (len > 1 || (len == 1 && bytes[start] != '.')) {
-            if (used > 0 && bytes[used - 1] != '/') {
-                bytes[used++] = '/';
-            }
-            memmove(bytes + used, bytes + start, len);
-            used += len;
-        }
-        while (at < path->len && bytes[at] == '/') {
-            at++;
-        }
-    }
-    if (used == 0) {
-        bytes[used++] = '.';
-    }
-    path->len = used;
-}
-
-/* The parts that were given, of which the last absolute one counts (3.12 and newer). */
-static bool
-path_from_raw(struct path_text *path, PyObject *raw)
-{
-    Py_ssize_t first = 0;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(raw); i++) {
-        PyObject *part = PyList_GET_ITEM(raw, i);
-        if (!PyUnicode_CheckExact(part) || !kc_unicode_is_ready(part)) {
-            return false;
-        }
-        if (PyUnicode_GET_LENGTH(part) > 0 && PyUnicode_READ_CHAR(part, 0) == '/') {
-            first = i;
-        }
-    }
-    if (!path_join(path, raw, first)) {
-        return false;
-    }
-    path_normalize(path);
-    return true;
-}
-
-/* As str(path) has it, from what the path has stored: the string itself once it was
- * asked for, else drive, root and parts (3.10, 3.11), else the parts as they were
- * given. */
-static bool
-path_read(struct path_text *path, PyObject *value, const struct kc_slots *slots)
-{
-    PyObject *text = kc_fields_borrow(value, slots, "_str");
-    if (text != NULL) {
-        return path_append(path, text);
-    }
-    PyObject *parts = kc_fields_borrow(value, slots, "_parts");
-    if (parts != NULL && PyList_CheckExact(parts)) {
-        /* The first part is drive and root, if there are any. */
-        if (!path_join(path, parts, 0)) {
-            return false;
-        }
-        if (path->len == 0) {
-            path->bytes[path->len++] = '.';
-        }
-        return true;
-    }
-    PyObject *raw = kc_fields_borrow(value, slots, "_raw_paths");
-    return raw != NULL && PyList_CheckExact(raw) && path_from_raw(path, raw);
-}
-
-static bool
-types_path(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
-           const struct value_shape *shape)
-{
-    struct path_text path = {values->scratch, 0, values->scratch_bytes - 1};
-    if (!path_read(&path, value, &shape->slots)) {
-        return false;
-    }
-    size_t room = kc_value_room(values, cursor);
-    if (path.len <= values->record.text_limit && path.len + 14 <= room) {
-        kc_wire_tag(cursor, KC_TAG_PATH, 2);
-        kc_value_type(values, cursor, Py_TYPE(value));
-    }
-    else if (room >= SUBCLASS_BYTES + FIXED_BYTES) {
-        /* PATH holds a whole path; the beginning of one stands as its text. */
-        kc_wire_tag(cursor, KC_TAG_SUBCLASS, 3);
-        kc_value_type(values, cursor, Py_TYPE(value));
-        kc_value_address(cursor, value);
-    }
-    else {
-        kc_value_cut(values, cursor, value, (Py_ssize_t)path.len);
-        return true;
-    }
-    kc_value_utf8(values, cursor, value, path.bytes, path.len, path.len);
-    return true;
-}
-
-/* ---- functions, modules ---- */
-
-struct name_text {
-    char bytes[NAME_TEXT_BYTES + 1];
-    size_t len;
-};
-
-static void
-name_add(struct name_text *name, PyObject *text)
-{
-    if (text != NULL && PyUnicode_CheckExact(text)) {
-        if (name->len > 0) {
-            name->bytes[name->len++] = '.';
-        }
-        size_t half = (NAME_TEXT_BYTES - name->len) / (name->len == 0 ? 2 : 1);
-        name->len += kc_value_copy_text(text, name->bytes + name->len, half);
-    }
-}
-
-static void
-name_add_utf8(struct name_text *name, const char *text)
-{
-    size_t len = strlen(text);
-    if (name->len > 0) {
-        name->bytes[name->len++] = '.';
-    }
-    size_t half = (NAME_TEXT_BYTES - name->len) / (name->len == 0 ? 2 : 1);
-    len = len < half ? len : half;
-    memcpy(name->bytes + name->len, text, len);
-    name->len += len;
-}
-
-static void
-types_write_name(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
-                 enum kc_tag tag, const struct name_text *name)
-{
-    if (name->len + 8 > kc_value_room(values, cursor)) {
-        kc_value_cut(values, cursor, value, -1);
-        return;
-    }
-    kc_wire_tag(cursor, tag, 1);
-    kc_wire_str(cursor, name->bytes, name->len);
-}
-
-/* The name of a module, borrowed: from its dict, not by __getattr__. */
-static PyObject *
-types_borrow_module_name(PyObject *module)
-{
-    return kc_value_borrow_entry(PyModule_GetDict(module), "__name__");
-}
-
-static void
-name_add_cfunction(struct name_text *name, PyObject *value)
-{
-    const PyCFunctionObject *function = (const PyCFunctionObject *)value;
-    PyObject *self = function->m_self;
-    if (self != NULL && PyModule_Check(self)) {
-        name_add(name, types_borrow_module_name(self));
-    }
-    else if (self != NULL) {
-        PyTypeObject *type = PyType_Check(self) ? (PyTypeObject *)self : Py_TYPE(self);
-        name_add_utf8(name, type->tp_name);
-    }
-    else {
-        name_add(name, function->m_module);
-    }
-    name_add_utf8(name, function->m_ml->ml_name);
-}
-
-static bool
-types_function(struct kc_values *values, struct kc_cursor *cursor, PyObject *value)
-{
-    struct name_text name = {{0}, 0};
-    for (int i = 0; i < METHOD_LEVELS && Py_IS_TYPE(value, &PyMethod_Type); i++) {
-        value = PyMethod_GET_FUNCTION(value);
-    }
-    if (PyFunction_Check(value)) {
-        name_add(&name, ((PyFunctionObject *)value)->func_module);
-        name_add(&name, ((PyFunctionObject *)value)->func_qualname);
-    }
-    else if (PyCFunction_Check(value)) {
-        name_add_cfunction(&name, value);
-    }
-    else if (Py_IS_TYPE(value, &PyMethodDescr_Type) ||
-             Py_IS_TYPE(value, &PyClassMethodDescr_Type) ||
-             Py_IS_TYPE(value, &PyWrapperDescr_Type))
-    {
-        name_add_utf8(&name, PyDescr_TYPE(value)->tp_name);
-        name_add(&name, PyDescr_NAME(value));
-    }
-    else {
-        return false; /* a method of a callable object: the object is what matters */
-    }
-    types_write_name(values, cursor, value, KC_TAG_FUNCTION, &name);
-    return true;
-}
-
-static void
-types_module(struct kc_values *values, struct kc_cursor *cursor, PyObject *value)
-{
-    struct name_text name = {{0}, 0};
-    name_add(&name, types_borrow_module_name(value));
-    types_write_name(values, cursor, value, KC_TAG_MODULE, &name);
 }
 
 /* ---- dispatch ---- */
@@ -534,14 +284,14 @@ types_named(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
 {
     switch ((enum value_kind)shape->kind) {
     case VALUE_PATH:
-        return types_path(values, cursor, value, shape);
+        return kc_value_path(values, cursor, value, shape);
     case VALUE_FUNCTION:
     case VALUE_CFUNCTION:
     case VALUE_METHOD:
     case VALUE_DESCRIPTOR:
-        return types_function(values, cursor, value);
+        return kc_value_function(values, cursor, value);
     case VALUE_MODULE:
-        types_module(values, cursor, value);
+        kc_value_module(values, cursor, value);
         return true;
     case VALUE_CLASS:
         kc_wire_tag(cursor, KC_TAG_CLASS, 1);

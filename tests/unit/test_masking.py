@@ -176,7 +176,7 @@ def test_thousands_of_secrets_are_remembered_and_the_table_stays_bounded() -> No
     for text in secrets:
         encoder.encode((text,), how="secret")
     known = [encode_one(text) == (Tag.MASKED, len(text)) for text in secrets]
-    assert sum(known) > 1900
+    assert sum(known) > 1990
     assert all(known[-100:])
     for i in range(50_000):
         encoder.encode((f"another-{i}",), how="secret")
