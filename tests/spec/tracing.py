@@ -81,10 +81,12 @@ class Traced:
         return replay(self.trace(index).stream(thread))
 
     def threads(self, index: int = 0, **show: Any) -> dict[str, str]:
-        """For each thread but the first its name and its calls."""
+        """For each thread but the main one its name and its calls."""
         trace = self.trace(index)
         found = {}
-        for stream in trace.streams[1:]:
+        for stream in trace.streams:
+            if stream.name == "MainThread":
+                continue
             tree = replay(stream)
             found[stream.name] = tree.text(tree.roots, Show(**show))
         return found

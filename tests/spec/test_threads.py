@@ -1,0 +1,258 @@
+"""Threads: each has a stream of its own, whenever and however it was started."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.spec.tracing import expected
+
+
+def test_a_thread_started_while_tracing_has_a_stream_with_its_name(trace):
+    traced = trace(
+        """
+        import threading
+        def work(n): return n
+        thread = threading.Thread(target=work, args=(1,), name='worker')
+        thread.start()
+        thread.join()
+        """
+    )
+    assert traced.threads()["worker"] == "work(n=1) -> 1"
+
+
+def test_a_thread_knows_its_ident_and_its_native_id(trace):
+    traced = trace(
+        """
+        import threading
+        def work(): print(threading.get_ident(), threading.get_native_id())
+        thread = threading.Thread(target=work, name='worker')
+        thread.start()
+        thread.join()
+        """
+    )
+    thread = next(s.thread for s in traced.trace().streams if s.name == "worker")
+    assert f"{thread.ident} {thread.native_id}\n" == traced.stdout
+
+
+def test_a_thread_that_ran_before_tracing_began_is_recorded(trace):
+    traced = trace(
+        """
+        import threading, kolo_c
+        go, done = threading.Event(), threading.Event()
+        def step(n): return n
+        def work():
+            go.wait()
+            step(1)
+            done.set()
+        thread = threading.Thread(target=work, name='early')
+        thread.start()
+        with kolo_c.trace('late'):
+            go.set()
+            done.wait()
+        thread.join()
+        """,
+        under=(),
+    )
+    assert "step(n=1) -> 1" in traced.threads()["early"]
+
+
+def test_a_thread_that_goes_on_after_tracing_ended_is_open_there(trace):
+    traced = trace(
+        """
+        import threading, kolo_c
+        begun, go = threading.Event(), threading.Event()
+        def step(n): return n
+        def work():
+            begun.set()
+            go.wait()
+            step(2)
+        with kolo_c.trace('first'):
+            thread = threading.Thread(target=work, name='long')
+            thread.start()
+            begun.wait()
+        go.set()
+        thread.join()
+        """,
+        under=(),
+    )
+    assert traced.threads()["long"] == "work() open"
+
+
+def test_a_thread_of_the_thread_module_is_recorded(trace):
+    """It goes around threading.setprofile: the next flush finds it."""
+    traced = trace(
+        """
+        import _thread, time
+        def step(n): return n
+        lock = _thread.allocate_lock()
+        lock.acquire()
+        def work():
+            end = time.monotonic() + 1.5
+            while time.monotonic() < end:
+                step(1)
+                time.sleep(0.01)
+            lock.release()
+        _thread.start_new_thread(work, ())
+        lock.acquire()
+        """
+    )
+    streams = traced.threads()
+    assert any("step(n=1) -> 1" in text for text in streams.values()), streams
+
+
+def test_threads_that_end_leave_everything_they_did(trace):
+    """A thread that ends gives its last block back, while the writer may be busy."""
+    traced = trace(
+        """
+        import threading
+        def step(n): return n
+        def work(count):
+            for n in range(count):
+                step(n)
+        for round in range(30):
+            threads = [
+                threading.Thread(target=work, args=(7,), name=f't{round}.{i}')
+                for i in range(4)
+            ]
+            for t in threads: t.start()
+            for t in threads: t.join()
+        """
+    )
+    streams = traced.threads(depth=1)
+    assert len([name for name in streams if name.startswith("t")]) == 120
+    tree = traced.tree(thread=60)
+    steps = [call.arguments[0][1] for call in tree.find("step")]
+    assert steps == [str(n) for n in range(7)]
+
+
+def test_eight_threads_at_once_lose_nothing(trace):
+    traced = trace(
+        """
+        import sys, threading
+        sys.setswitchinterval(1e-5)
+        def leaf(n): return n
+        def work(name):
+            for n in range(1000):
+                leaf(n)
+            return name
+        threads = [
+            threading.Thread(target=work, args=(i,), name=f'worker {i}')
+            for i in range(8)
+        ]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        """
+    )
+    trace_ = traced.trace()
+    assert len([s for s in trace_.streams if s.name.startswith("worker")]) == 8
+    for ordinal, stream in enumerate(trace_.streams, 1):
+        if stream.name.startswith("worker"):
+            tree = traced.tree(thread=ordinal)
+            (work,) = tree.find("work")
+            assert [c.end for c in work.children] == [f"-> {n}" for n in range(1000)]
+    assert trace_.info.count("calls") >= 8_000
+
+
+def test_a_thread_renamed_keeps_a_name(trace):
+    traced = trace(
+        """
+        import threading
+        def work():
+            threading.current_thread().name = 'renamed'
+            later()
+        def later(): pass
+        thread = threading.Thread(target=work, name='first')
+        thread.start()
+        thread.join()
+        """
+    )
+    assert set(traced.threads()) & {"first", "renamed"}
+
+
+def test_threads_are_not_recorded_where_the_setting_says_so(trace):
+    traced = trace(
+        """
+        import threading
+        def work(n): return n
+        thread = threading.Thread(target=work, args=(1,))
+        thread.start()
+        thread.join()
+        work(2)
+        """,
+        config={"threads": False},
+    )
+    assert traced.calls() == "work(n=2) -> 2"
+    assert len(traced.trace().streams) == 1
+
+
+def test_executor_threads_are_recorded(trace):
+    traced = trace(
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        def square(n): return n * n
+        with ThreadPoolExecutor(3) as pool:
+            assert list(pool.map(square, range(10))) == [n * n for n in range(10)]
+        """
+    )
+    text = "\n".join(traced.threads().values())
+    found = sorted(
+        line.strip() for line in text.splitlines() if "square" in line
+    )
+    assert found == sorted(f"square(n={n}) -> {n * n}" for n in range(10))
+
+
+def test_a_daemon_thread_that_runs_at_the_end_stops_nothing(trace):
+    traced = trace(
+        """
+        import threading, time
+        def step(): pass
+        def work():
+            while True:
+                step()
+                time.sleep(0.001)
+        threading.Thread(target=work, daemon=True, name='daemon').start()
+        time.sleep(0.05)
+        print('end')
+        """
+    )
+    assert traced.stdout == "end\n"
+    text = traced.threads()["daemon"]
+    assert text.startswith("work() open")
+    assert "  step() -> None" in text
+
+
+def test_a_thread_local_destructor_at_thread_end_is_recorded(trace):
+    traced = trace(
+        """
+        import threading
+        local = threading.local()
+        def dropped(): pass
+        class Box:
+            def __del__(self): dropped()
+        def work(): local.box = Box()
+        thread = threading.Thread(target=work, name='worker')
+        thread.start()
+        thread.join()
+        """
+    )
+    text = "\n".join([traced.whole(), *traced.threads().values()])
+    assert "work() -> None" in text
+    assert "Box.__del__" in text
+
+
+@pytest.mark.parametrize("size", [64 << 10, 8 << 20])
+def test_a_thread_with_a_small_stack_is_recorded(trace, size):
+    """The smallest stack that Python allows is enough to be recorded on."""
+    traced = trace(
+        f"""
+        import threading
+        threading.stack_size({size})
+        def work(n): return {{'a': [(n, {{'b': [n]}})]}}
+        thread = threading.Thread(target=work, args=(1,), name='worker')
+        thread.start()
+        thread.join()
+        """
+    )
+    assert traced.threads()["worker"] == expected(
+        "work(n=1) -> {'a': [(1, {'b': <list of 1 …>})]}"
+    )
