@@ -150,7 +150,7 @@ class _Part:
         self._joined: Session | None = None
         self._number = 0
         self._child_id: str | None = None
-        self._in_region = False
+        self._region = 0
         self._token: Any = None
 
     @property
@@ -190,7 +190,7 @@ class _Part:
         if self._boundary:
             self._token = SCOPE.set(self._number)
         else:
-            self._in_region = self._joined.region_begin(self._name)
+            self._region = self._joined.region_begin(self._name)
 
     def leave(self, exception: BaseException | None) -> None:
         """A step of it ends."""
@@ -202,10 +202,10 @@ class _Part:
                 SCOPE.reset(token)
             except ValueError:
                 pass  # it ended in another context than it began in
-        if self._in_region and self._joined is not None:
-            self._in_region = False
+        if self._region and self._joined is not None:
+            region, self._region = self._region, 0
             if active_session() is self._joined:
-                self._joined.region_end(exception)
+                self._joined.region_end(region, exception)
 
     def close(self, exception: BaseException | None) -> Summary | None:
         """End the session or the boundary that ``open`` began."""

@@ -223,13 +223,13 @@ class Session:
             if isinstance(constant, CodeType):
                 self.keep_code(constant, source)
 
-    def region_begin(self, name: str, values: Mapping[str, Any] | None = None) -> bool:
-        """Begin a named region in this thread; False outside every trace."""
-        return bool(self._native.region_begin(name, dict(values or {})))
+    def region_begin(self, name: str, values: Mapping[str, Any] | None = None) -> int:
+        """Begin a named region in this thread: its number, 0 outside every trace."""
+        return int(self._native.region_begin(name, dict(values or {})))
 
-    def region_end(self, exception: BaseException | None = None) -> None:
-        """End the innermost region of this thread."""
-        self._native.region_end(exception)
+    def region_end(self, region: int, exception: BaseException | None = None) -> None:
+        """End region number ``region``, if this thread is still in it."""
+        self._native.region_end(region, exception)
 
     def note(self, text: str, values: Mapping[str, Any] | None = None) -> bool:
         """Leave a note with values; False outside every trace."""

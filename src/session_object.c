@@ -442,8 +442,10 @@ static PyMethodDef session_methods[] = {
     {"keep_code", session_keep_code, METH_VARARGS,
      "keep_code(code, source)\n\nKeep this code object by identity."},
     {"region_begin", kc_session_region_begin, METH_VARARGS,
-     "region_begin(name, values)\n\nFalse where this thread is outside every trace."},
-    {"region_end", kc_session_region_end, METH_O, "region_end(exception or None)"},
+     "region_begin(name, values)\n\nIts number; 0 where this thread is outside every "
+     "trace."},
+    {"region_end", kc_session_region_end, METH_VARARGS,
+     "region_end(region, exception or None)\n\nFalse where it is not open here."},
     {"note", kc_session_note, METH_VARARGS, "note(text, values)"},
     {"resolve", kc_session_resolve, METH_O,
      "resolve(exception)\n\nName the exception to the calls that it left."},

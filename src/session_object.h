@@ -28,7 +28,7 @@ typedef struct {
 PyObject *kc_session_attach_thread(PyObject *op, PyObject *const *args,
                                    Py_ssize_t count);
 PyObject *kc_session_region_begin(PyObject *op, PyObject *args);
-PyObject *kc_session_region_end(PyObject *op, PyObject *exception);
+PyObject *kc_session_region_end(PyObject *op, PyObject *args);
 PyObject *kc_session_note(PyObject *op, PyObject *args);
 PyObject *kc_session_resolve(PyObject *op, PyObject *exception);
 

@@ -44,7 +44,7 @@ kc_session_region_begin(PyObject *op, PyObject *args)
     struct kc_entry *entry
         = thread != NULL ? kc_stack_push(&thread->stack) : NULL;
     if (entry == NULL) {
-        Py_RETURN_FALSE;
+        return PyLong_FromLong(0);
     }
     *entry = (struct kc_entry){.stream = thread->stream,
                                .depth_limit = thread->depth_limit};
@@ -54,32 +54,42 @@ kc_session_region_begin(PyObject *op, PyObject *args)
         kc_thread_lose(thread, entry->stream);
     }
     thread->guard = KC_GUARD_FREE;
-    Py_RETURN_TRUE;
+    return PyLong_FromUnsignedLongLong(entry->unwritten ? 0 : entry->open.node);
 }
 
-/* End the innermost region; calls above it that are still open are cut. */
+/* The region with this node on the thread's stack; NULL where there is none. */
+static struct kc_entry *
+region_find(const struct kc_thread *thread, uint64_t node)
+{
+    for (uint32_t i = thread->stack.depth; i-- > 0;) {
+        struct kc_entry *entry = &thread->stack.entries[i];
+        if (entry->frame == NULL && entry->open.node == node && !entry->unwritten) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/* End region `node` of this thread; what is above it and still open is cut. A region that
+ * is not on the stack (its coroutine was suspended in it) has been cut already. */
 PyObject *
-kc_session_region_end(PyObject *op, PyObject *exception)
+kc_session_region_end(PyObject *op, PyObject *args)
 {
     SessionObject *self = (SessionObject *)op;
+    unsigned long long node = 0;
+    PyObject *exception = NULL;
+    if (!PyArg_ParseTuple(args, "KO", &node, &exception)) {
+        return NULL;
+    }
     struct kc_thread *thread = session_own_thread(self);
-    if (thread == NULL) {
-        Py_RETURN_FALSE;
-    }
-    struct kc_entry *entry = kc_stack_top(&thread->stack);
-    while (entry != NULL && entry->frame != NULL) {
-        entry = entry == thread->stack.entries ? NULL : entry - 1;
-    }
+    struct kc_entry *entry = thread != NULL ? region_find(thread, node) : NULL;
     if (entry == NULL) {
         Py_RETURN_FALSE;
     }
     thread->guard = KC_GUARD_RECORD;
     kc_tracer_cut(thread, (uint32_t)(entry - thread->stack.entries) + 1);
-    bool written = entry->unwritten
-                   || kc_capture_region_end(thread, entry,
-                                            exception == Py_None ? NULL : exception,
-                                            kc_clock_ns());
-    if (!written) {
+    if (!kc_capture_region_end(thread, entry, exception == Py_None ? NULL : exception,
+                               kc_clock_ns())) {
         kc_stream_drop(&entry->stream->stream, &entry->open);
         kc_thread_lose(thread, entry->stream);
     }

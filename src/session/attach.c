@@ -81,7 +81,7 @@ attach_mark_blind(struct kc_thread *thread)
         }
         struct kc_cursor cursor
             = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
-        if (cursor.status != KC_OK && kc_thread_next_block(thread, stream)) {
+        if (cursor.status != KC_OK && kc_thread_next_block(thread, stream, now_ns)) {
             cursor = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
         }
         kc_wire_uint(&cursor, KC_MARK_BLIND);

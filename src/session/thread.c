@@ -131,7 +131,8 @@ thread_hand_over(struct kc_thread *thread, struct kc_thread_stream *stream)
 }
 
 bool
-kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream)
+kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream,
+                     uint64_t now_ns)
 {
     struct kc_session *session = thread->session;
     uint64_t began_ns = kc_clock_ns();
@@ -139,7 +140,7 @@ kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream)
     kc_session_check_limit(session, stream->trace);
     struct kc_block *block = kc_session_take_block(session);
     if (block != NULL) {
-        kc_stream_give_block(&stream->stream, block, KC_BLOCK_RECORDS, kc_clock_ns());
+        kc_stream_give_block(&stream->stream, block, KC_BLOCK_RECORDS, now_ns);
         stream->task = 0; /* each block decodes alone: it says its task again */
         kc_session_adopt_threads(session);
     }

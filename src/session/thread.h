@@ -110,9 +110,10 @@ struct kc_thread_stream *kc_thread_stream_of(struct kc_thread *thread,
 
 /* Hand over the stream's block, if it has one, and give it another. False where none is
  * to be had (the overflow policy waited as long as it may): the record is lost. Lets go
- * of the GIL while it waits. */
+ * of the GIL while it waits.
+ * `now_ns` is the time of the record that it is for: waiting does not make it later. */
 KC_COLD bool kc_thread_next_block(struct kc_thread *thread,
-                                  struct kc_thread_stream *stream);
+                                  struct kc_thread_stream *stream, uint64_t now_ns);
 
 /* Hand over the blocks of all streams of the thread, full or not. */
 void kc_thread_flush(struct kc_thread *thread);

@@ -41,7 +41,7 @@ capture_write(const struct capture *capture, write_fields write)
         if (KC_LIKELY(cursor.status == KC_OK)) {
             break;
         }
-        if (attempt != 0 || !kc_thread_next_block(capture->thread, stream)) {
+        if (attempt != 0 || !kc_thread_next_block(capture->thread, stream, capture->now_ns)) {
             break;
         }
     }

@@ -248,6 +248,22 @@ kc_code_free(struct kc_code *code)
 }
 
 #if !KC_HAS_QUALNAME
+/* The function in a classmethod, staticmethod or property (exactly those: their members
+ * are C's), or `found` itself: a new reference; NULL for NULL. */
+static PyObject *
+names_unwrap(PyObject *found)
+{
+    if (found != NULL
+        && (Py_IS_TYPE(found, &PyClassMethod_Type)
+            || Py_IS_TYPE(found, &PyStaticMethod_Type))) {
+        return PyObject_GetAttrString(found, "__func__");
+    }
+    if (found != NULL && Py_IS_TYPE(found, &PyProperty_Type)) {
+        return PyObject_GetAttrString(found, "fget");
+    }
+    return Py_XNewRef(found);
+}
+
 /* The qualified name of `code` as a method of `type` or of one of its bases. */
 static PyObject *
 names_in_type(PyTypeObject *type, PyCodeObject *code)
@@ -258,12 +274,18 @@ names_in_type(PyTypeObject *type, PyCodeObject *code)
         if (!PyType_Check((PyObject *)base) || base->tp_dict == NULL) {
             continue;
         }
-        PyObject *found = PyDict_GetItemWithError(base->tp_dict, code->co_name);
+        PyObject *found
+            = names_unwrap(PyDict_GetItemWithError(base->tp_dict, code->co_name));
+        PyObject *qualname = NULL;
         if (found != NULL && PyFunction_Check(found)
             && PyFunction_GET_CODE(found) == (PyObject *)code) {
-            return Py_NewRef(((PyFunctionObject *)found)->func_qualname);
+            qualname = Py_NewRef(((PyFunctionObject *)found)->func_qualname);
         }
+        Py_XDECREF(found);
         PyErr_Clear();
+        if (qualname != NULL) {
+            return qualname;
+        }
     }
     return NULL;
 }

@@ -237,16 +237,19 @@ kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
     thread->unknown_count = 0; /* what it does not name was never seen again */
 }
 
-/* A kept call begins while exceptions are unknown: is one of them being handled? */
+/* A kept call begins while exceptions are unknown: is one of them being handled? If not,
+ * they were swallowed, unless this is a generator that throw() brings one of them to. */
 KC_COLD static void
-tracer_look_for_handled(struct kc_thread *thread)
+tracer_look_for_handled(struct kc_thread *thread, bool may_be_thrown)
 {
     PyObject *handled = kc_exc_handled();
     if (handled != NULL) {
         kc_tracer_resolve(thread, handled);
         Py_DECREF(handled);
     }
-    thread->unknown_count = 0;
+    else if (!may_be_thrown) {
+        thread->unknown_count = 0;
+    }
 }
 
 /* Estimate our own time from one event in sixteen. Blocks handed over and decisions are
@@ -360,7 +363,8 @@ tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
                         struct kc_code *code, uint64_t now_ns)
 {
     int lasti = kc_frame_lasti(frame);
-    bool fresh = lasti < 0 || (kc_code_exit_at(code, lasti) & KC_EXIT_START) != 0;
+    bool fresh = lasti < 0 || (kc_code_exit_at(code, lasti) & KC_EXIT_START) != 0
+                 || (!KC_REPORTS_UNSTARTED && lasti < code->start_at);
     struct kc_waiting waiting;
     bool known = kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
     if (KC_REPORTS_UNSTARTED && !known && !fresh && lasti < code->start_at) {
@@ -395,7 +399,7 @@ kc_tracer_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
     uint64_t now_ns = kc_clock_ns();
     thread->guard = KC_GUARD_RECORD;
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
-        tracer_look_for_handled(thread);
+        tracer_look_for_handled(thread, code->suspends);
     }
     tracer_prepare(thread, thread->stream, now_ns);
     if (KC_LIKELY(!code->special)) {

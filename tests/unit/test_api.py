@@ -40,9 +40,9 @@ class FakeSession:
 
     def region_begin(self, name, values=None):
         self.world.log.append(f"begin {name}")
-        return self.world.recording
+        return int(self.world.recording)
 
-    def region_end(self, exception=None):
+    def region_end(self, region, exception=None):
         self.world.log.append(f"end {type(exception).__name__}")
 
     def begin_boundary(self, name, kind):
