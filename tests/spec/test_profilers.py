@@ -180,7 +180,7 @@ def test_a_profiler_that_is_there_already_is_named_and_left_alone(trace, install
         under=(),
     )
     assert traced.stdout.startswith("refused:")
-    named = "function" if "setprofile" in install else "cProfile"
+    named = "(profiler)" if "setprofile" in install else "cProfile"
     assert named in traced.stdout
 
 

@@ -79,7 +79,7 @@ def test_a_thread_that_goes_on_after_tracing_ended_is_open_there(trace):
 
 
 def test_a_thread_of_the_thread_module_is_recorded(trace):
-    """It goes around threading.setprofile: the next flush finds it."""
+    """It goes around threading.setprofile: the next block handed over finds it."""
     traced = trace(
         """
         import _thread, time
@@ -93,7 +93,9 @@ def test_a_thread_of_the_thread_module_is_recorded(trace):
                 time.sleep(0.01)
             lock.release()
         _thread.start_new_thread(work, ())
-        lock.acquire()
+        while not lock.acquire(timeout=0):
+            for _ in range(1000):
+                step(2)
         """
     )
     streams = traced.threads()
