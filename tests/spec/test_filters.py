@@ -1,0 +1,403 @@
+"""Which calls are kept, as programs see it; tests/unit/test_filter.py has the rules."""
+
+from __future__ import annotations
+
+from tests.spec.tracing import expected
+
+LIBRARY = {
+    "lib/site-packages/shelf/__init__.py": """
+        def call(function, *args):
+            return function(*args)
+        def call_twice(function, n):
+            return inner(function, n), inner(function, n + 1)
+        def inner(function, n):
+            return function(n)
+        """,
+}
+PROGRAM = """
+    import sys
+    sys.path.insert(0, 'lib/site-packages')
+    import shelf
+    def kept(n): return n
+    def go():
+        shelf.call(kept, 1)
+        return shelf.call_twice(kept, 2)
+    go()
+    """
+
+
+def test_libraries_are_skipped_and_what_they_call_back_is_kept(trace):
+    traced = trace(PROGRAM, files=LIBRARY)
+    assert traced.calls(sites=True) == expected(
+        """
+        go() @9 -> (2, 3)
+          kept(n=1) @7 -> 1
+          kept(n=2) @8 -> 2
+          kept(n=3) @8 -> 3
+        """
+    )
+
+
+def test_include_frames_keeps_a_library(trace):
+    traced = trace(
+        PROGRAM, files=LIBRARY, config={"include_frames": ["lib/site-packages/shelf/"]}
+    )
+    assert traced.calls(values=False).splitlines()[1:] == expected(
+        """
+        go() -> (2, 3)
+          call() -> 1
+            kept() -> 1
+          call_twice() -> (2, 3)
+            inner() -> 2
+              kept() -> 2
+            inner() -> 3
+              kept() -> 3
+        """
+    ).splitlines()
+
+
+def test_include_one_function_of_a_library(trace):
+    traced = trace(
+        PROGRAM, files=LIBRARY, config={"include_frames": ["qualname:inner"]}
+    )
+    assert traced.calls(values=False) == expected(
+        """
+        go() -> (2, 3)
+          kept() -> 1
+          inner() -> 2
+            kept() -> 2
+          inner() -> 3
+            kept() -> 3
+        """
+    )
+
+
+def test_ignore_frames_skips_a_function_and_not_what_it_calls(trace):
+    traced = trace(
+        """
+        def a(): return b()
+        def b(): return c()
+        def c(): return 1
+        a()
+        """,
+        config={"ignore_frames": ["qualname:b"]},
+    )
+    assert traced.calls(sites=True) == expected(
+        """
+        a() @5 -> 1
+          c() @2 -> 1
+        """
+    )
+
+
+def test_an_exception_that_passes_skipped_code_is_seen_on_both_sides(trace):
+    traced = trace(
+        """
+        def handled(): pass
+        def a(): b()
+        def b(): c()
+        def c(): raise KeyError('k')
+        try: a()
+        except KeyError: handled()
+        """,
+        config={"ignore_frames": ["qualname:b"]},
+    )
+    assert traced.calls() == expected(
+        """
+        a() raises KeyError('k')
+          c() raises KeyError('k')
+        handled() -> None
+        """
+    )
+
+
+def test_a_module_is_skipped_by_its_name(trace):
+    traced = trace(
+        "import pkg.noise, pkg.sense\npkg.noise.f()\npkg.sense.f()",
+        files={
+            "pkg/__init__.py": "",
+            "pkg/noise.py": "def f(): return 'noise'\n",
+            "pkg/sense.py": "def f(): return 'sense'\n",
+        },
+        config={"ignore_frames": ["module:pkg.noise"]},
+    )
+    assert "f() -> 'sense'" in traced.calls()
+    assert "noise" not in traced.calls()
+
+
+def test_a_predicate_decides(trace):
+    traced = trace(
+        "def a_kept(): pass\ndef b_not(): pass\na_kept()\nb_not()",
+        files={"choose.py": "def no_b(path, module, qualname): return qualname[0] == 'b'"},
+        config={"ignore_frames": ["choose:no_b"]},
+    )
+    assert traced.calls() == "a_kept() -> None"
+
+
+def test_a_predicate_that_raises_is_said_and_matches_nothing(trace):
+    traced = trace(
+        "def f(): pass\nf()",
+        files={"choose.py": "def broken(path, module, qualname): raise RuntimeError('no')"},
+        config={"ignore_frames": ["choose:broken"]},
+        clean=False,
+    )
+    assert traced.calls() == "f() -> None"
+    (problem,) = traced.trace().info.attributes["problems"]
+    assert "choose:broken" in problem and "RuntimeError: no" in problem
+
+
+def test_a_rule_without_values(trace):
+    traced = trace(
+        """
+        def f(a, b): return 'returned'
+        def g(a): return a
+        f('given', 2)
+        g(3)
+        """,
+        config={"rules": [{"match": "qualname:f", "values": False}]},
+    )
+    text = traced.calls()
+    assert "given" not in text and "returned" not in text
+    assert text.splitlines()[1] == "g(a=3) -> 3"
+
+
+def test_a_rule_that_masks_names(trace):
+    traced = trace(
+        """
+        def f(card, n): return n
+        def g(card): return 1
+        f('4000 0000', 2)
+        g('5000')
+        """,
+        config={"rules": [{"match": "qualname:f", "mask": ["card"]}]},
+    )
+    lines = traced.calls().splitlines()
+    assert lines[0] == "f(card=<masked, 9 long>, n=2) -> 2"
+
+
+def test_a_rule_that_masks_everything(trace):
+    traced = trace(
+        "def f(a, b):\n    c = 3\n    return 'secret result'\nf('first secret', 2)",
+        config={"rules": [{"match": "qualname:f", "mask": True}], "locals": "all"},
+    )
+    text = traced.calls(locals=True)
+    assert "secret" not in text
+    assert "masked" in text
+
+
+def test_a_shallow_rule_keeps_the_call_and_nothing_below(trace):
+    traced = trace(
+        """
+        def a(n): return b(n) + b(n)
+        def b(n): return c(n)
+        def c(n): return n
+        def d(): return c(5)
+        a(1)
+        d()
+        """,
+        config={"rules": [{"match": "qualname:a", "shallow": True}]},
+    )
+    assert traced.calls() == expected(
+        """
+        a(n=1) -> 2
+        d() -> 5
+          c(n=5) -> 5
+        """
+    )
+
+
+def test_a_rule_with_max_depth(trace):
+    traced = trace(
+        """
+        def down(n): return n if n == 0 else down(n - 1)
+        def a(n): return down(n)
+        a(5)
+        down(2)
+        """,
+        config={"rules": [{"match": "qualname:a", "max_depth": 2}]},
+    )
+    assert traced.calls() == expected(
+        """
+        a(n=5) -> 0
+          down(n=5) -> 0
+            down(n=4) -> 0
+        down(n=2) -> 0
+          down(n=1) -> 0
+            down(n=0) -> 0
+        """
+    )
+
+
+def test_an_exception_through_calls_below_a_limit(trace):
+    traced = trace(
+        """
+        def handled(): pass
+        def a(): b()
+        def b(): c()
+        def c(): raise KeyError('k')
+        try: a()
+        except KeyError: handled()
+        a2 = handled()
+        """,
+        config={"rules": [{"match": "qualname:a", "shallow": True}]},
+    )
+    assert traced.calls() == expected(
+        """
+        a() raises KeyError('k')
+        handled() -> None
+        handled() -> None
+        """
+    )
+
+
+def test_a_generator_below_a_limit_leaves_the_stack_whole(trace):
+    traced = trace(
+        """
+        def gen():
+            yield 1
+            yield 2
+        def a(): return list(gen())
+        def b(g): return next(g)
+        a()
+        g = gen()
+        b(g)
+        b(g)
+        list(g)
+        """,
+        config={"rules": [{"match": "qualname:[ab]", "shallow": True}]},
+    )
+    lines = traced.calls(values=False).splitlines()
+    assert lines[0] == "a() -> [1, 2]"
+    assert "b() -> 1" in lines and "b() -> 2" in lines
+
+
+def test_locals_are_kept_in_the_frames_an_exception_leaves(trace):
+    traced = trace(
+        """
+        def handled(): pass
+        def f(a):
+            b = a + 1
+            raise ValueError(b)
+        def g(a):
+            b = a
+            return b
+        g(1)
+        try: f(1)
+        except ValueError: handled()
+        """
+    )
+    assert traced.calls(locals=True) == expected(
+        """
+        g(a=1) -> 1
+        f(a=1) raises ValueError(2) with b=2
+        handled() -> None
+        """
+    )
+
+
+def test_all_locals_are_kept_when_asked_for(trace):
+    traced = trace(
+        """
+        def f(a):
+            b = a + 1
+            if a > 10:
+                never = 1
+            def inner(): return b
+            c = [b]
+            del a
+            return c
+        f(1)
+        """,
+        config={"locals": "all"},
+    )
+    assert traced.calls(locals=True) == expected(
+        "f(a=1) -> [2] with never=<unbound>, inner=<function __main__.f.<locals>.inner>,"
+        " c=[2], b=2"
+    )
+
+
+def test_no_locals_are_kept_when_none_are_wanted(trace):
+    traced = trace(
+        """
+        def handled(): pass
+        def f():
+            b = 1
+            raise ValueError
+        try: f()
+        except ValueError: handled()
+        """,
+        config={"locals": "none"},
+    )
+    assert traced.calls(locals=True).splitlines()[0] == "f() raises ValueError()"
+
+
+def test_locals_by_rule(trace):
+    traced = trace(
+        """
+        def f():
+            b = 1
+            return 2
+        def g():
+            b = 1
+            return 2
+        f()
+        g()
+        """,
+        config={"locals": "none", "rules": [{"match": "qualname:f", "locals": "all"}]},
+    )
+    assert traced.calls(locals=True) == "f() -> 2 with b=1\ng() -> 2"
+
+
+def test_self_has_its_fields_in_the_frames_an_exception_leaves(trace):
+    traced = trace(
+        """
+        def handled(): pass
+        class Box:
+            def __init__(self): self.size = 7
+            def open(self): raise ValueError('stuck')
+        try: Box().open()
+        except ValueError: handled()
+        """
+    )
+    assert "size=7" in traced.calls(locals=True)
+
+
+def test_code_of_dash_c_is_kept(trace):
+    traced = trace("", target=("-c", "def f(n):\n  return n\nf(1)"))
+    assert traced.whole() == expected(
+        """
+        <module>() -> None
+          f(n=1) -> 1
+        """
+    )
+
+
+def test_code_from_standard_input_is_kept(trace):
+    traced = trace("", target=("-",), stdin="def f(n): return n\nf(2)\n")
+    assert "f(n=2) -> 2" in traced.whole()
+
+
+def test_a_module_run_by_dash_m_is_kept(trace):
+    traced = trace(
+        "",
+        target=("-m", "tool.cli"),
+        files={
+            "tool/__init__.py": "",
+            "tool/cli.py": "def main(): return 0\nif __name__ == '__main__': main()",
+        },
+    )
+    assert "main() -> 0" in traced.whole()
+    assert "runpy" not in traced.whole()
+
+
+def test_an_empty_trace_says_why(trace):
+    traced = trace(
+        "import json; json.loads('[1]')",
+        config={"ignore_frames": ["program.py"]},
+        under=("-m", "kolo_c", "run"),
+    )
+    assert "nothing was recorded" in traced.stderr
+    assert "program.py" in traced.stderr
+    info = traced.infos()[0]
+    assert info.count("calls") == 0
+    assert info.count("skipped") > 0
