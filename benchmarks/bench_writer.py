@@ -124,8 +124,9 @@ def _window(recording: Recording, workload: Any, writer: int) -> tuple[int, int,
 
 def _writer(recording: Recording, before: set[int]) -> int:
     """The writer's thread: the one that recording has started, by the first flush."""
+    workload = load("kept_small")
     recording.attach()
-    load("kept_small").run(0)
+    workload.run(0)
     recording.detach()
     recording.settle()
     started = _threads() - before

@@ -52,13 +52,25 @@ def build() -> str:
     if "--with-lto" in flags or "-flto" in flags:
         words.append("LTO")
     if hasattr(sys, "gettotalrefcount"):
-        words.append("debug")
+        return "debug"
+    if not words and _is_of_debian():
+        words = ["PGO", "LTO"]
     return " and ".join(words) or "plain (no PGO)"
 
 
 def _flags() -> str:
     names = ("CONFIG_ARGS", "PY_CFLAGS", "PY_CORE_CFLAGS")
     return " ".join(str(sysconfig.get_config_var(name) or "") for name in names)
+
+
+def _is_of_debian() -> bool:
+    """Debian's are built with both, by other means than those of ``configure``."""
+    try:
+        system = platform.freedesktop_os_release()
+    except OSError:
+        return False
+    like = {system.get("ID", ""), *system.get("ID_LIKE", "").split()}
+    return "debian" in like and sys.base_prefix == "/usr"
 
 
 def _cpu() -> str:
