@@ -338,6 +338,7 @@ kc_value_write_any(struct kc_values *values, struct kc_cursor *cursor, PyObject 
         kc_wire_tag(cursor, KC_TAG_UNBOUND, 0);
         return;
     }
+    bool watched = kc_value_watch_frames(values);
     PyTypeObject *type = Py_TYPE(value);
     if (type == &PyUnicode_Type) {
         kc_value_str(values, cursor, value);
@@ -369,6 +370,7 @@ kc_value_write_any(struct kc_values *values, struct kc_cursor *cursor, PyObject 
     else {
         kc_value_by_shape(values, cursor, value);
     }
+    kc_value_unwatch_frames(watched);
     if (KC_UNLIKELY(cursor->status != KC_OK)) {
         /* The record will not be seen; what it counted is counted when it is written.
          */

@@ -8,6 +8,7 @@
  * value_types.c  library types, and which file writes a kind
  * value_path.c   pathlib's paths
  * value_name.c   functions and modules
+ * value_frames.c debug builds: frames that run meanwhile
  * value_numpy.c  NumPy's arrays and scalars
  * value_object.c instances with their fields
  *
@@ -126,7 +127,7 @@ struct kc_values {
     struct kc_value_counters counters;
     struct value_record record;
     uint64_t secret_lengths[4]; /* a bit for each length (modulo 256) of a secret */
-    char *scratch; /* one text, transcoded */
+    char *scratch;              /* one text, transcoded */
     size_t scratch_bytes;
     struct value_shape_entry shapes[VALUE_SHAPE_ENTRIES];
     struct value_name_entry names[VALUE_NAME_ENTRIES];
@@ -206,6 +207,26 @@ PyObject *kc_value_borrow_member(PyObject *set, Py_ssize_t *at);
 /* A dict's storage: as map where the type is dict, else DICT. */
 void kc_value_dict(struct kc_values *values, struct kc_cursor *cursor, PyObject *dict,
                    bool exact);
+
+/* ---- frames that run meanwhile (value_frames.c) ---- */
+
+#ifdef KOLO_C_DEBUG
+/* Whether it was this call that began to count: hand that to unwatch. */
+bool kc_value_watch_frames(struct kc_values *values);
+void kc_value_unwatch_frames(bool watched);
+#else
+static inline bool
+kc_value_watch_frames(struct kc_values *values)
+{
+    (void)values;
+    return false;
+}
+static inline void
+kc_value_unwatch_frames(bool watched)
+{
+    (void)watched;
+}
+#endif
 
 /* ---- text (value_text.c) ---- */
 

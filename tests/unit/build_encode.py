@@ -51,11 +51,16 @@ def _includes() -> list[str]:
     return [flag for path in sorted(paths) for flag in ("-isystem", path)]
 
 
-def command(compiler: str, target: Path) -> list[str]:
+def command(compiler: str, target: Path, debug: bool = False) -> list[str]:
     """The compiler's command line."""
     options = ["-shared", "-fPIC", "-std=c11", "-O2", "-g", f"-I{SRC}"]
-    if "--with-pydebug" not in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
+    if not sysconfig.get_config_var("Py_DEBUG"):
         options.append("-DNDEBUG")
+    elif "clang" not in compiler:
+        # Debian's debug headers are links: gcc would find the release's pyconfig.h.
+        options.append("-fno-canonical-system-headers")
+    if debug:
+        options.append("-DKOLO_C_DEBUG")
     extra = shlex.split(os.environ.get("KOLO_C_TEST_CFLAGS", ""))
     files = [str(path) for path in sources()]
     return [
@@ -71,13 +76,14 @@ def command(compiler: str, target: Path) -> list[str]:
     ]
 
 
-def build() -> Path:
+def build(debug: bool = False) -> Path:
     """The shared library, made unless one of the same sources is there."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise RuntimeError("no C compiler")
-    digest = hashlib.sha256(f"{sys.version} {sys.prefix} {compiler}".encode())
-    digest.update(os.environ.get("KOLO_C_TEST_CFLAGS", "").encode())
+    digest = hashlib.sha256(
+        f"{sys.version} {command(compiler, Path(), debug)}".encode()
+    )
     headers = [*SRC.rglob("*.h"), Path(__file__)]
     for path in sorted([*sources(), *headers]):
         digest.update(path.read_bytes())
@@ -86,14 +92,14 @@ def build() -> Path:
     target = folder / f"_encode-{digest.hexdigest()[:20]}.so"
     if not target.exists():
         made = target.with_suffix(f".{os.getpid()}")
-        subprocess.run(command(compiler, made), check=True)
+        subprocess.run(command(compiler, made, debug), check=True)
         made.rename(target)
     return target
 
 
-def load() -> ModuleType:
-    """The module `_encode`."""
-    spec = importlib.util.spec_from_file_location("_encode", build())
+def load(debug: bool = False) -> ModuleType:
+    """The module `_encode`; with ``debug`` it counts Python frames."""
+    spec = importlib.util.spec_from_file_location("_encode", build(debug))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -162,8 +162,8 @@ encode_counters(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     const struct kc_value_counters *counters = kc_values_borrow_counters(encode_values);
-    return Py_BuildValue("(KKK)", counters->masked_count, counters->truncated_count,
-                         counters->error_count);
+    return Py_BuildValue("(KKKK)", counters->masked_count, counters->truncated_count,
+                         counters->error_count, counters->frame_count);
 }
 
 /* Nanoseconds to write `object` once, of `count` times. */
@@ -227,7 +227,7 @@ static PyMethodDef METHODS[] = {
     {"reset", encode_reset, METH_VARARGS, "reset(words, exceptions)"},
     {"encode", (PyCFunction)(void (*)(void))encode_encode, METH_VARARGS | METH_KEYWORDS,
      "The bytes of one record's values, or the cursor's status."},
-    {"counters", encode_counters, METH_NOARGS, "(masked, truncated, errors)"},
+    {"counters", encode_counters, METH_NOARGS, "(masked, truncated, errors, frames)"},
     {"measure", encode_measure, METH_VARARGS, "Nanoseconds to write an object."},
     {"mask_name", encode_mask_name, METH_VARARGS, "(secret, rule)"},
     {"mask_find", encode_mask_find, METH_VARARGS, "(start, end, shape) or None"},
