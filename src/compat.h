@@ -280,6 +280,23 @@ kc_code_argument_slot(const PyCodeObject *code, int index)
     return index;
 }
 
+/* What an asynchronous generator yields is wrapped, to be told from what it awaits; the
+ * wrapper's type is private, its layout the same on every version (genobject.c). Borrowed.
+ */
+static inline PyObject *
+kc_async_borrow_yielded(PyObject *value)
+{
+    struct wrapped {
+        PyObject_HEAD
+        PyObject *value;
+    };
+    if (strcmp(Py_TYPE(value)->tp_name, "async_generator_wrapped_value") != 0
+        || Py_TYPE(value)->tp_basicsize != (Py_ssize_t)sizeof(struct wrapped)) {
+        return value;
+    }
+    return ((struct wrapped *)value)->value;
+}
+
 /* Whether slot `index` holds a cell, which the code unwraps at each use. */
 static inline bool
 kc_code_slot_is_cell(const PyCodeObject *code, int index)

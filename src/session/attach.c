@@ -18,12 +18,17 @@ attach_thread(struct kc_session *session, struct kc_thread *thread,
         return -1;
     }
     object->thread = thread;
+    if (thread->object != NULL) { /* somebody keeps it, from sys.getprofile() */
+        ((ThreadObject *)thread->object)->thread = NULL;
+    }
+    thread->object = (PyObject *)object;
     thread->tstate = tstate;
     thread->attached = true;
     thread->scope_generation = 0; /* look the scope up at the next event */
     int result = kc_eval_set_profile(tstate, session->hook, (PyObject *)object);
     if (result < 0) {
         thread->attached = false;
+        thread->object = NULL;
         object->thread = NULL;
     }
     Py_DECREF(object); /* the thread state holds it now */
@@ -36,7 +41,7 @@ attach_find(struct kc_session *session, PyThreadState *tstate)
     uint64_t id = PyThreadState_GetID(tstate);
     for (struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next) {
-        if (thread->tstate_id == id) {
+        if (thread->tstate_id == id && !thread->ended) {
             return thread;
         }
     }
@@ -66,6 +71,25 @@ kc_session_attach(struct kc_session *session, PyThreadState *tstate)
     return attach_thread(session, thread, tstate);
 }
 
+/* Our object may live on without the place, if the program keeps it: then the last record
+ * tells when the thread was last seen. */
+static void
+attach_note_displaced(struct kc_thread *thread)
+{
+    if (!thread->attached) {
+        return;
+    }
+    thread->detached_ns = kc_clock_ns();
+    uint64_t last_ns = 0;
+    for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+         stream = stream->next) {
+        last_ns = stream->stream.last_ns > last_ns ? stream->stream.last_ns : last_ns;
+    }
+    if (last_ns != 0 && last_ns < thread->detached_ns) {
+        thread->detached_ns = last_ns;
+    }
+}
+
 /* The thread was blind from `detached_ns` until now: its stack is not to be trusted. */
 static void
 attach_mark_blind(struct kc_thread *thread)
@@ -92,9 +116,27 @@ attach_mark_blind(struct kc_thread *thread)
         }
     }
     thread->session->blind_count++;
+    thread->depth_limit = UINT32_MAX;
+    thread->unknown_count = 0;
+    kc_thread_clear_pending(thread);
     while (thread->stack.depth != 0) {
         thread->stack.depth--;
         Py_CLEAR(thread->stack.entries[thread->stack.depth].frame);
+    }
+}
+
+/* Tell the blind time of those that adoption found displaced. Their states stay, while
+ * thread states come and go without the GIL. */
+static void
+attach_mark_displaced(struct kc_session *session)
+{
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        if (thread->displaced) {
+            thread->displaced = false;
+            attach_mark_blind(thread);
+            thread->guard = KC_GUARD_FREE;
+        }
     }
 }
 
@@ -104,6 +146,7 @@ kc_session_adopt_threads(struct kc_session *session)
     if (!session->attaching) {
         return;
     }
+    bool displaced = false;
     PyThreadState *tstate
         = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(
             PyThreadState_Get()));
@@ -112,18 +155,60 @@ kc_session_adopt_threads(struct kc_session *session)
             continue;
         }
         struct kc_thread *thread = attach_find(session, tstate);
-        bool displaced = thread != NULL && !thread->attached;
+        if (thread != NULL && thread->guard != KC_GUARD_FREE) {
+            continue; /* it is ending: its last blocks are on their way */
+        }
+        if (thread != NULL) {
+            attach_note_displaced(thread);
+        }
         if (kc_session_attach(session, tstate) < 0) {
             PyErr_Clear();
             kc_session_error(session, "a thread could not be attached");
             continue;
         }
-        if (displaced) {
-            thread->guard = KC_GUARD_RECORD;
-            attach_mark_blind(thread);
-            thread->guard = KC_GUARD_FREE;
+        if (thread != NULL) {
+            thread->displaced = true;
+            thread->guard = KC_GUARD_FLUSH;
+            displaced = true;
         }
     }
+    if (displaced) {
+        attach_mark_displaced(session);
+    }
+}
+
+void
+kc_session_attach_again(PyFrameObject *frame, const char *event)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+    struct kc_session *session = kc_session_borrow_current();
+    if (session == NULL || session->dead || !session->attaching) {
+        (void)kc_eval_set_profile(tstate, NULL, NULL);
+        PyErr_Clear();
+        return;
+    }
+    struct kc_thread *thread = attach_find(session, tstate);
+    if (thread != NULL && thread->guard != KC_GUARD_FREE) {
+        return;
+    }
+    if (thread != NULL) {
+        attach_note_displaced(thread);
+    }
+    if (kc_session_attach(session, tstate) < 0) {
+        PyErr_Clear();
+        kc_session_error(session, "a thread could not be attached");
+        return;
+    }
+    if (thread != NULL) {
+        thread->guard = KC_GUARD_FLUSH;
+        attach_mark_blind(thread);
+        thread->guard = KC_GUARD_FREE;
+    }
+    PyObject *object = Py_XNewRef(tstate->c_profileobj);
+    if (object != NULL && strcmp(event, "call") == 0) {
+        (void)session->hook(object, frame, PyTrace_CALL, Py_None);
+    }
+    Py_XDECREF(object);
 }
 
 /* ---- noticing that another profiler has gone ---- */

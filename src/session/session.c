@@ -9,6 +9,7 @@
 
 #define CALIBRATE_NS 1000000u
 #define WAIT_SLICE_NS 50000000u
+#define DESTROY_WAIT_NS 2000000000u
 
 static char *
 session_copy_text(const char *text)
@@ -89,6 +90,7 @@ session_open_writer(struct kc_session *session,
         return -1;
     }
     session->writer_ready = true;
+    session->opened = true;
     return 0;
 }
 
@@ -192,29 +194,33 @@ wait_for_room(struct kc_session *session, uint64_t deadline_ns, void *result)
     return kc_queue_wait_room(&session->queue, deadline_ns) == KC_OK;
 }
 
-/* The pool is empty: the stream used longest ago hands over its block as it is. */
+/* The pool is empty: the stream used longest ago hands over its block as it is. It may be
+ * another one of the running thread, which waits for a block and is writing nothing. */
 static void
 session_flush_oldest(struct kc_session *session)
 {
     struct kc_thread *oldest = NULL;
-    uint64_t oldest_ns = UINT64_MAX;
+    struct kc_thread_stream *oldest_stream = NULL;
     for (struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next) {
-        if (thread->guard != KC_GUARD_FREE) {
+        if (kc_thread_is_busy(thread)) {
             continue;
         }
         for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
              stream = stream->next) {
-            if (stream->stream.block != NULL && stream->stream.last_ns < oldest_ns) {
-                oldest_ns = stream->stream.last_ns;
+            if (stream->stream.block != NULL
+                && (oldest == NULL
+                    || stream->stream.last_ns < oldest_stream->stream.last_ns)) {
                 oldest = thread;
+                oldest_stream = stream;
             }
         }
     }
     if (oldest != NULL) {
-        oldest->guard = KC_GUARD_RECORD;
-        kc_thread_flush(oldest);
-        oldest->guard = KC_GUARD_FREE;
+        uint8_t guard = oldest->guard;
+        oldest->guard = KC_GUARD_FLUSH;
+        kc_thread_flush_stream(oldest, oldest_stream);
+        oldest->guard = guard;
     }
 }
 
@@ -236,7 +242,7 @@ kc_session_take_block(struct kc_session *session)
 bool
 kc_session_hand_over(struct kc_session *session, struct kc_block *block)
 {
-    if (!session->dead && session_start_writer(session)) {
+    if (!session->dead && session->open && session_start_writer(session)) {
         enum kc_status status = kc_queue_push(&session->queue, block);
         while (status == KC_FULL && session_wait(session, wait_for_room, NULL)) {
             status = kc_queue_push(&session->queue, block);
@@ -254,17 +260,36 @@ kc_session_hand_over(struct kc_session *session, struct kc_block *block)
     return false;
 }
 
-bool
-kc_session_flush(struct kc_session *session, uint64_t deadline_ns)
+void
+kc_session_flush_threads(struct kc_session *session)
 {
     for (struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next) {
-        if (thread->guard == KC_GUARD_FREE) {
-            thread->guard = KC_GUARD_RECORD;
+        if (!kc_thread_is_busy(thread) && thread->guard != KC_GUARD_COLLECTOR) {
+            uint8_t guard = thread->guard;
+            thread->guard = KC_GUARD_FLUSH;
             kc_thread_flush(thread);
-            thread->guard = KC_GUARD_FREE;
+            thread->guard = guard;
         }
     }
+}
+
+bool
+kc_session_is_busy(const struct kc_session *session)
+{
+    for (const struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        if (thread->guard == KC_GUARD_RECORD || thread->guard == KC_GUARD_FLUSH) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+kc_session_flush(struct kc_session *session, uint64_t deadline_ns)
+{
+    kc_session_flush_threads(session);
     if (!session_start_writer(session)) {
         return false;
     }
@@ -363,36 +388,83 @@ kc_session_check_limit(struct kc_session *session, struct kc_trace *trace)
     }
 }
 
-/* Unlink the trace's streams from their threads: the slot is used again. */
+/* Take the calls of `stream` off the thread's stack. Their frames are let go at the end:
+ * the last reference to one may run code of the program. */
+static void
+session_forget_calls(struct kc_thread *thread, const struct kc_thread_stream *stream)
+{
+    struct kc_stack *stack = &thread->stack;
+    PyFrameObject **frames = PyMem_RawMalloc((stack->depth + 1) * sizeof *frames);
+    uint32_t forgotten = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < stack->depth; i++) {
+        struct kc_entry *entry = &stack->entries[i];
+        if (entry->stream != stream) {
+            stack->entries[kept++] = *entry;
+            continue;
+        }
+        if (forgotten == 0) {
+            thread->depth_limit = entry->depth_limit; /* as it was outside */
+        }
+        if (frames != NULL) { /* without memory they stay for ever */
+            frames[forgotten] = entry->frame;
+        }
+        forgotten++;
+    }
+    stack->depth = kept;
+    thread->unknown_count = 0;
+    kc_thread_clear_pending(thread);
+    for (uint32_t i = 0; frames != NULL && i < forgotten; i++) {
+        Py_XDECREF(frames[i]);
+    }
+    PyMem_RawFree(frames);
+}
+
+/* Unlink the stream of `trace`, or one that was left of an earlier trace, from `thread`;
+ * false where it has none. */
+static bool
+session_forget_stream(struct kc_thread *thread, const struct kc_trace *trace)
+{
+    const struct kc_trace *ended = &thread->session->ended;
+    struct kc_thread_stream *stream = thread->streams;
+    while (stream != NULL && stream->trace != trace && stream->trace != ended) {
+        stream = stream->next;
+    }
+    if (stream == NULL) {
+        return false;
+    }
+    uint8_t guard = thread->guard;
+    thread->guard = KC_GUARD_FLUSH;
+    kc_thread_flush_stream(thread, stream);
+    thread->guard = guard;
+    struct kc_thread_stream **link = &thread->streams;
+    while (*link != stream) {
+        link = &(*link)->next;
+    }
+    *link = stream->next;
+    if (thread->stream == stream) {
+        thread->stream = NULL;
+    }
+    session_forget_calls(thread, stream);
+    PyMem_RawFree(stream);
+    return true;
+}
+
+/* Unlink the trace's streams from their threads: the slot is used again. A thread that is
+ * in the middle of a record keeps its stream until a later trace ends. */
 static void
 session_forget_streams(struct kc_session *session, const struct kc_trace *trace)
 {
     for (struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next) {
-        struct kc_thread_stream **link = &thread->streams;
-        while (*link != NULL && (*link)->trace != trace) {
-            link = &(*link)->next;
+        while (!kc_thread_is_busy(thread) && session_forget_stream(thread, trace)) {
         }
-        struct kc_thread_stream *stream = *link;
-        if (stream == NULL) {
-            continue;
-        }
-        *link = stream->next;
-        if (thread->stream == stream) {
-            thread->stream = NULL;
-        }
-        uint32_t kept = 0;
-        for (uint32_t i = 0; i < thread->stack.depth; i++) {
-            if (thread->stack.entries[i].stream == stream) {
-                Py_CLEAR(thread->stack.entries[i].frame);
-                continue;
+        for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+             stream = stream->next) {
+            if (stream->trace == trace) {
+                stream->trace = &session->ended;
             }
-            thread->stack.entries[kept++] = thread->stack.entries[i];
         }
-        thread->stack.depth = kept;
-        thread->unknown_count = 0;
-        thread->pending = KC_PENDING_NONE;
-        PyMem_RawFree(stream);
     }
 }
 
@@ -400,13 +472,7 @@ void
 kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
                      const char *cause, const char *counters)
 {
-    for (struct kc_thread *thread = session->threads; thread != NULL;
-         thread = thread->next) {
-        uint8_t guard = thread->guard;
-        thread->guard = KC_GUARD_RECORD;
-        kc_thread_flush(thread);
-        thread->guard = guard;
-    }
+    kc_session_flush_threads(session);
     if (trace->announced) {
         struct kc_trace_facts facts = trace_facts(trace);
         if (kc_definitions_trace_end(session->definitions, &facts, kc_clock_ns(), cause,
@@ -429,56 +495,73 @@ kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
 
 /* ---- the end ---- */
 
+/* Save what there is until `deadline_ns`, close the files, unmap the memory. */
+static enum kc_status
+session_close_files(struct kc_session *session, const char *cause, uint64_t deadline_ns)
+{
+    bool started = session_start_writer(session);
+    enum kc_status stopped;
+    enum kc_status closed;
+    uint64_t ended_ns = kc_clock_ns();
+    Py_BEGIN_ALLOW_THREADS
+    kc_queue_close(&session->queue);
+    stopped = kc_writer_stop(&session->writer, deadline_ns);
+    closed = kc_writer_close(&session->writer, ended_ns, cause);
+    Py_END_ALLOW_THREADS
+    session->writer_ready = false;
+    session->writer_started = false;
+    enum kc_status status = stopped != KC_OK ? stopped : started ? closed : KC_IO;
+    /* What could not be saved stays in the mapping, for a later recovery. */
+    session->saved = status == KC_OK;
+    if (!kc_session_is_busy(session)) {
+        kc_mapping_destroy(&session->mapping, session->saved);
+        session->mapping_ready = false;
+    }
+    return status;
+}
+
 int
 kc_session_close(struct kc_session *session, const char *cause, uint64_t deadline_ns)
 {
     if (!session->open) {
         return 0;
     }
+    if (!session->dead) {
+        kc_session_flush_threads(session);
+    }
     session->open = false;
     if (session->dead) {
         return 0;
     }
-    if (!session_start_writer(session)) {
-        PyErr_SetString(PyExc_OSError, session->error_text);
+    if (session_close_files(session, cause, deadline_ns) != KC_OK) {
+        PyErr_Format(PyExc_OSError, "%s: %s", session->strings[0],
+                     session->writer.error_text[0] != '\0' ? session->writer.error_text
+                                                           : session->error_text);
         return -1;
     }
-    enum kc_status status;
-    uint64_t ended_ns = kc_clock_ns();
-    Py_BEGIN_ALLOW_THREADS
-    kc_queue_close(&session->queue);
-    status = kc_writer_stop(&session->writer, deadline_ns);
-    if (status == KC_OK) {
-        status = kc_writer_close(&session->writer, ended_ns, cause);
-    }
-    Py_END_ALLOW_THREADS
-    session->writer_ready = false;
-    session->writer_started = false;
-    if (status != KC_OK) {
-        PyErr_Format(PyExc_OSError, "%s: %s", session->strings[0],
-                     session->writer.error_text);
-    }
-    /* What could not be saved stays in the mapping, for a later recovery. */
-    kc_mapping_destroy(&session->mapping, status == KC_OK);
-    session->mapping_ready = false;
-    return status == KC_OK ? 0 : -1;
+    return 0;
 }
 
 void
 kc_session_destroy(struct kc_session *session)
 {
-    while (session->threads != NULL) {
-        struct kc_thread *thread = session->threads;
-        session->threads = thread->next;
-        kc_thread_free(thread);
-    }
     for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
         Py_CLEAR(session->traces[i].name);
         Py_CLEAR(session->traces[i].parent);
         Py_CLEAR(session->traces[i].attributes);
     }
-    if (session->mapping_ready && !session->dead) {
-        kc_mapping_destroy(&session->mapping, 1);
+    if (session->writer_ready && !session->dead) { /* opening failed, or no close */
+        session->open = false;
+        (void)session_close_files(session, "error",
+                                  kc_clock_system_ns() + DESTROY_WAIT_NS);
+    }
+    else if (session->mapping_ready && !session->dead) {
+        kc_mapping_destroy(&session->mapping, session->saved || !session->opened);
+    }
+    while (session->threads != NULL) {
+        struct kc_thread *thread = session->threads;
+        session->threads = thread->next;
+        kc_thread_free(thread);
     }
     if (session->queue_ready && !session->dead) {
         kc_queue_destroy(&session->queue);

@@ -71,6 +71,8 @@ struct kc_session {
     bool writer_ready;
     bool writer_started;
     bool open;
+    bool opened; /* its process row is in the store */
+    bool saved;  /* all that there was has been saved: nothing is to be recovered */
     bool attaching; /* threads without a profile function get ours */
     bool dead; /* in the child of a fork: nothing of it may be touched */
     bool drop;
@@ -93,6 +95,7 @@ struct kc_session {
     uint32_t thread_count; /* numbers given so far */
     struct kc_trace traces[KC_TRACES_MOST];
     uint32_t trace_count; /* numbers given so far */
+    struct kc_trace ended; /* of streams that could not be let go with their trace */
     struct kc_trace *process_trace; /* scope of everything that has no other; or NULL */
     uint64_t scope_generation;
     PyObject *scope_variable;  /* ContextVar: number of the slot in `traces` */
@@ -139,11 +142,21 @@ int kc_session_attach(struct kc_session *session, PyThreadState *tstate);
  * be attached again. Called without anything that may be waited for. */
 KC_COLD void kc_session_watch_displaced(void);
 
+/* This thread's profile function has been put back by the program, by way of our object:
+ * attach it as before. `event` of `frame` is the first that it sees. */
+KC_COLD void kc_session_attach_again(PyFrameObject *frame, const char *event);
+
 /* Detach every thread of ours, and put back what was there. */
 void kc_session_detach_all(struct kc_session *session);
 
 /* Where `trace` stands against max_trace_bytes: sets `limited` and `count_above`. */
 KC_COLD void kc_session_check_limit(struct kc_session *session, struct kc_trace *trace);
+
+/* Hand over the blocks of every thread that is not busy. Lets go of the GIL. */
+void kc_session_flush_threads(struct kc_session *session);
+
+/* Whether any thread is in one of our functions: then memory that it uses must stay. */
+bool kc_session_is_busy(const struct kc_session *session);
 
 /* Save everything handed over so far; false on time-out. Lets go of the GIL. */
 bool kc_session_flush(struct kc_session *session, uint64_t deadline_ns);

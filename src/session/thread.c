@@ -2,15 +2,31 @@
 
 #include "session/thread.h"
 
+#include <string.h>
+
 #include "plain/clock.h"
 #include "session/session.h"
 
 struct kc_thread *
 kc_thread_new(struct kc_session *session, PyThreadState *tstate)
 {
-    struct kc_thread *thread = PyMem_RawCalloc(1, sizeof *thread);
-    if (thread == NULL) {
-        return NULL;
+    /* Append: the first thread stays the first. */
+    struct kc_thread **end = &session->threads;
+    while (*end != NULL && !(*end)->ended) {
+        end = &(*end)->next;
+    }
+    struct kc_thread *thread = *end;
+    if (thread != NULL) {
+        struct kc_thread *next = thread->next;
+        memset(thread, 0, sizeof *thread);
+        thread->next = next;
+    }
+    else {
+        thread = PyMem_RawCalloc(1, sizeof *thread);
+        if (thread == NULL) {
+            return NULL;
+        }
+        *end = thread;
     }
     thread->session = session;
     thread->tracer = session->tracer;
@@ -18,26 +34,49 @@ kc_thread_new(struct kc_session *session, PyThreadState *tstate)
     thread->tstate_id = PyThreadState_GetID(tstate);
     thread->number = ++session->thread_count;
     thread->depth_limit = UINT32_MAX;
-    /* Append: the first thread stays the first. */
-    struct kc_thread **end = &session->threads;
-    while (*end != NULL) {
-        end = &(*end)->next;
-    }
-    *end = thread;
     return thread;
 }
 
-void
-kc_thread_free(struct kc_thread *thread)
+/* Everything that the thread owns. */
+static void
+thread_clear(struct kc_thread *thread)
 {
+    thread->stream = NULL;
+    thread->keep_bits = 0;
+    thread->unknown_count = 0;
     while (thread->streams != NULL) {
         struct kc_thread_stream *stream = thread->streams;
         thread->streams = stream->next;
         PyMem_RawFree(stream);
     }
     kc_stack_destroy(&thread->stack);
+    kc_thread_clear_pending(thread);
     Py_CLEAR(thread->previous_object);
+}
+
+void
+kc_thread_free(struct kc_thread *thread)
+{
+    if (thread->object != NULL) { /* somebody keeps it, from sys.getprofile() */
+        ((ThreadObject *)thread->object)->thread = NULL;
+    }
+    thread_clear(thread);
     PyMem_RawFree(thread);
+}
+
+bool
+kc_thread_is_busy(const struct kc_thread *thread)
+{
+    return thread->writing || thread->guard == KC_GUARD_FLUSH
+           || (thread->guard == KC_GUARD_RECORD
+               && thread->tstate != PyThreadState_Get());
+}
+
+void
+kc_thread_clear_pending(struct kc_thread *thread)
+{
+    thread->pending = KC_PENDING_NONE;
+    Py_CLEAR(thread->pending_frame);
 }
 
 struct kc_thread_stream *
@@ -69,20 +108,18 @@ thread_take_block(struct kc_thread *thread, struct kc_thread_stream *stream)
     uint32_t depth = stream->stream.depth;
     if (depth > 256) {
         opens = PyMem_RawMalloc(depth * sizeof *opens);
-        if (opens == NULL) {
-            opens = fixed; /* too deep to say what is open: say the outermost */
-            depth = 256;
-        }
     }
     uint32_t count = 0;
-    for (uint32_t i = 0; i < thread->stack.depth && count < depth; i++) {
+    for (uint32_t i = 0; opens != NULL && i < thread->stack.depth && count < depth;
+         i++) {
         const struct kc_entry *entry = &thread->stack.entries[i];
         if (entry->stream == stream && !entry->unwritten) {
             opens[count++] = entry->open;
         }
     }
     struct kc_block *block = kc_stream_take_block(
-        &stream->stream, opens, kc_definitions_last(thread->session->definitions));
+        &stream->stream, count == depth ? opens : NULL, /* or it cannot be said */
+        kc_definitions_last(thread->session->definitions));
     if (opens != fixed) {
         PyMem_RawFree(opens);
     }
@@ -107,8 +144,8 @@ thread_lose_block(struct kc_thread *thread, struct kc_thread_stream *stream,
     thread->session->lost_count += records;
 }
 
-static void
-thread_hand_over(struct kc_thread *thread, struct kc_thread_stream *stream)
+void
+kc_thread_flush_stream(struct kc_thread *thread, struct kc_thread_stream *stream)
 {
     struct kc_block *block = thread_take_block(thread, stream);
     if (block == NULL) {
@@ -136,7 +173,7 @@ kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream,
 {
     struct kc_session *session = thread->session;
     uint64_t began_ns = kc_clock_ns();
-    thread_hand_over(thread, stream);
+    kc_thread_flush_stream(thread, stream);
     kc_session_check_limit(session, stream->trace);
     struct kc_block *block = kc_session_take_block(session);
     if (block != NULL) {
@@ -155,7 +192,7 @@ kc_thread_flush(struct kc_thread *thread)
 {
     for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
          stream = stream->next) {
-        thread_hand_over(thread, stream);
+        kc_thread_flush_stream(thread, stream);
     }
 }
 
@@ -171,20 +208,54 @@ kc_thread_lose(struct kc_thread *thread, struct kc_thread_stream *stream)
 
 /* The thread ends, or another profiler took our place: its records go out now. */
 static void
+thread_let_go(struct kc_thread *thread)
+{
+    if (thread->session->dead || !thread->session->open) {
+        return;
+    }
+    thread->attached = false;
+    thread->detached_ns = kc_clock_ns();
+    if (thread->guard == KC_GUARD_FREE) {
+        thread->guard = KC_GUARD_FLUSH;
+        kc_thread_flush(thread);
+        thread->guard = KC_GUARD_FREE;
+        /* A thread state without a frame is one that is being cleared. */
+        if (thread->tstate == PyThreadState_Get() && PyEval_GetFrame() == NULL) {
+            thread_clear(thread);
+            thread->ended = true;
+            return;
+        }
+    }
+    kc_session_watch_displaced();
+}
+
+/* A program that has taken our object from sys.getprofile() put it back: called with
+ * (frame, event, arg), it takes its place again. */
+static PyObject *
+thread_call(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    (void)kwargs;
+    PyObject *frame = NULL;
+    const char *event = NULL;
+    PyObject *arg = NULL;
+    if (!PyArg_ParseTuple(args, "O!sO", &PyFrame_Type, &frame, &event, &arg)) {
+        return NULL;
+    }
+    Py_INCREF(op); /* the place that is taken held it */
+    kc_session_attach_again((PyFrameObject *)frame, event);
+    Py_DECREF(op);
+    Py_RETURN_NONE;
+}
+
+static void
 thread_dealloc(PyObject *op)
 {
     ThreadObject *self = (ThreadObject *)op;
     PyTypeObject *type = Py_TYPE(op);
     struct kc_thread *thread = self->thread;
-    if (thread != NULL && thread->session != NULL && !thread->session->dead) {
-        thread->attached = false;
-        thread->detached_ns = kc_clock_ns();
-        if (thread->guard == KC_GUARD_FREE) {
-            thread->guard = KC_GUARD_RECORD;
-            kc_thread_flush(thread);
-            thread->guard = KC_GUARD_FREE;
-        }
-        kc_session_watch_displaced();
+    if (thread != NULL) {
+        thread->object = NULL;
+        thread_let_go(thread);
     }
     type->tp_free(op);
     Py_DECREF(type); /* heap types are owned by their instances */
@@ -192,6 +263,7 @@ thread_dealloc(PyObject *op)
 
 static PyType_Slot thread_slots[] = {
     {Py_tp_dealloc, thread_dealloc}, /* life */
+    {Py_tp_call, thread_call},       /* use */
     {Py_tp_doc, "The state of one traced thread; the object of our profile function."},
     {0, NULL},
 };

@@ -25,7 +25,12 @@ struct kc_session;
 struct kc_trace;
 struct kc_tracer; /* trace/tracer.h */
 
-enum kc_guard { KC_GUARD_FREE = 0, KC_GUARD_RECORD = 1, KC_GUARD_COLLECTOR = 2 };
+enum kc_guard {
+    KC_GUARD_FREE = 0,
+    KC_GUARD_RECORD = 1, /* the thread itself is in one of our functions */
+    KC_GUARD_COLLECTOR = 2,
+    KC_GUARD_FLUSH = 3 /* any thread hands over its blocks, perhaps without the GIL */
+};
 
 /* A stream, and what the tracer knows of it beside what the wire needs. */
 struct kc_thread_stream {
@@ -64,6 +69,9 @@ struct kc_thread {
     uint8_t guard;     /* enum kc_guard */
     uint8_t keep_bits; /* the filter set of the current trace, 0 outside */
     bool attached;
+    bool displaced; /* the blind time that has just ended is to be told */
+    bool ended;   /* the thread is gone: this is used again for another */
+    bool writing; /* a record is being written: its block must stay where it is */
     bool announced; /* its definition is written */
     uint64_t detached_ns;
 
@@ -78,12 +86,13 @@ struct kc_thread {
 
     uint8_t pending; /* enum kc_pending: an exit or entry that waits for its exception */
     uint64_t pending_ns;
-    PyFrameObject *pending_frame; /* borrowed: it is running */
+    PyFrameObject *pending_frame; /* strong: its end may come unseen */
     struct kc_code *pending_code;
 
     struct kc_unknown unknown[KC_UNKNOWN_MOST];
     uint32_t unknown_count;
 
+    PyObject *object; /* its ThreadObject, borrowed; NULL where there is none */
     Py_tracefunc previous_func; /* what was there before us, to be put back */
     PyObject *previous_object;
     uint32_t sample;  /* of events, for the estimate of our own cost */
@@ -98,7 +107,8 @@ typedef struct {
 
 extern PyType_Spec kc_thread_type_spec;
 
-/* The state of a thread, in the session's list; NULL without memory. */
+/* The state of a thread, in the session's list (that of a thread that has ended is used
+ * again); NULL without memory. */
 struct kc_thread *kc_thread_new(struct kc_session *session, PyThreadState *tstate);
 
 /* Give back the blocks to the pool without saving, and all memory. */
@@ -115,8 +125,17 @@ struct kc_thread_stream *kc_thread_stream_of(struct kc_thread *thread,
 KC_COLD bool kc_thread_next_block(struct kc_thread *thread,
                                   struct kc_thread_stream *stream, uint64_t now_ns);
 
-/* Hand over the blocks of all streams of the thread, full or not. */
+/* Nothing waits for its exception any more. */
+void kc_thread_clear_pending(struct kc_thread *thread);
+
+/* Hand over the blocks of all streams of the thread, full or not. Lets go of the GIL:
+ * `guard` must be up, so that the streams stay. */
 void kc_thread_flush(struct kc_thread *thread);
+void kc_thread_flush_stream(struct kc_thread *thread, struct kc_thread_stream *stream);
+
+/* Whether the thread is in the middle of something that may hold its streams and its
+ * stack: other than the running one, while its guard is up. */
+bool kc_thread_is_busy(const struct kc_thread *thread);
 
 /* Count a lost record of `stream`. */
 void kc_thread_lose(struct kc_thread *thread, struct kc_thread_stream *stream);

@@ -4,7 +4,18 @@
 
 #include "trace/boundary.h"
 
+#include "session/interrupt.h"
 #include "session/scope.h"
+
+/* A call of ours raised: say so, or give the program what was meant for it. */
+static void
+boundary_failed(struct kc_session *session, const char *text)
+{
+    if (!kc_interrupt_give_back()) {
+        PyErr_Clear();
+        kc_session_error(session, text);
+    }
+}
 
 void
 kc_boundary_scope(struct kc_thread *thread, uint32_t number)
@@ -51,8 +62,7 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code, uint32_t 
     PyObject *opened = PyObject_CallOneArg(tracer->open_boundary, (PyObject *)code->code);
     unsigned long number = opened != NULL ? PyLong_AsUnsignedLong(opened) : 0;
     if (PyErr_Occurred()) {
-        PyErr_Clear();
-        kc_session_error(session, "a boundary's trace could not be begun");
+        boundary_failed(session, "a boundary's trace could not be begun");
         number = 0;
     }
     Py_XDECREF(opened);
@@ -72,8 +82,7 @@ kc_boundary_close(struct kc_thread *thread, uint32_t number, uint32_t outer)
                            thread->tracer->close_boundary, value)
                                      : NULL;
     if (closed == NULL) {
-        PyErr_Clear();
-        kc_session_error(thread->session, "a boundary's trace could not be ended");
+        boundary_failed(thread->session, "a boundary's trace could not be ended");
     }
     Py_XDECREF(closed);
     Py_XDECREF(value);

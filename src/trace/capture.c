@@ -382,7 +382,8 @@ kc_capture_yield(struct kc_thread *thread, struct kc_entry *entry, PyObject *val
                  uint64_t now_ns)
 {
     struct capture capture = capture_of(thread, entry, KC_KIND_YIELD, 2, now_ns);
-    capture.value = value;
+    bool wraps = (entry->code->code->co_flags & CO_ASYNC_GENERATOR) != 0;
+    capture.value = wraps ? kc_async_borrow_yielded(value) : value;
     struct kc_cursor cursor = capture_write(&capture, write_yield);
     if (cursor.status != KC_OK) {
         return false;

@@ -103,6 +103,9 @@ code_find_exits(struct kc_code *about)
                && (about->exits[about->start_at] & KC_EXIT_START) == 0) {
             about->start_at++;
         }
+        if (about->start_at == count) {
+            about->start_at = 0; /* 3.10 marks no start */
+        }
     }
     Py_DECREF(bytecode);
     return about->exits != NULL ? 0 : -1;

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "session/interrupt.h"
+
 void
 kc_decision_clear(struct kc_decision *decision)
 {
@@ -15,14 +17,12 @@ kc_decision_clear(struct kc_decision *decision)
     Py_CLEAR(decision->rules.secret_names);
 }
 
-/* The filter raised. Say so once; a Ctrl-C that struck meanwhile is the program's. */
+/* The filter raised. Say so once; what struck it from outside is the program's. */
 static void
 filter_failed(struct kc_tracer *tracer)
 {
     tracer->filter_error_count++;
-    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
-        PyErr_Clear();
-        PyErr_SetInterrupt();
+    if (kc_interrupt_give_back()) {
         return;
     }
     PyObject *type = NULL;

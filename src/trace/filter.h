@@ -6,7 +6,7 @@
  * Threads: GIL.
  * Owns:    nothing but the references in a decision.
  * Fails:   a filter that raises keeps nothing and is reported once. A KeyboardInterrupt
- *          that struck in it is armed again for the program.
+ *          or SystemExit that struck in it is raised in the program.
  */
 
 #ifndef KC_FILTER_H

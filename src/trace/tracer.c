@@ -300,6 +300,9 @@ tracer_begin_boundary(struct kc_thread *thread, PyFrameObject *frame,
     uint32_t outer = 0;
     uint32_t number = code->boundary ? kc_boundary_open(thread, code, &outer) : 0;
     if (thread->stream == NULL) {
+        if (number != 0) {
+            kc_boundary_close(thread, number, outer);
+        }
         return;
     }
     if (number != 0) {
@@ -355,7 +358,7 @@ tracer_wait(struct kc_thread *thread, enum kc_pending pending, PyFrameObject *fr
 {
     thread->pending = (uint8_t)pending;
     thread->pending_ns = now_ns;
-    thread->pending_frame = frame;
+    Py_XSETREF(thread->pending_frame, (PyFrameObject *)Py_NewRef((PyObject *)frame));
 }
 
 static void
@@ -560,12 +563,10 @@ kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
 /* ---- exits and entries that wait for their exception ---- */
 
 static void
-tracer_finish_pending(struct kc_thread *thread, PyObject *exception)
+tracer_finish(struct kc_thread *thread, uint8_t pending, PyFrameObject *frame,
+              PyObject *exception)
 {
-    uint8_t pending = thread->pending;
-    PyFrameObject *frame = thread->pending_frame;
     uint64_t now_ns = thread->pending_ns;
-    thread->pending = KC_PENDING_NONE;
     if (pending == KC_PENDING_THROW || pending == KC_PENDING_RESUME) {
         struct kc_waiting waiting;
         struct kc_code *code = thread->pending_code;
@@ -585,6 +586,17 @@ tracer_finish_pending(struct kc_thread *thread, PyObject *exception)
         return;
     }
     tracer_raise(thread, entry, exception, now_ns);
+}
+
+static void
+tracer_finish_pending(struct kc_thread *thread, PyObject *exception)
+{
+    uint8_t pending = thread->pending;
+    PyFrameObject *frame = thread->pending_frame;
+    thread->pending = KC_PENDING_NONE;
+    thread->pending_frame = NULL;
+    tracer_finish(thread, pending, frame, exception);
+    Py_XDECREF(frame);
 }
 
 void

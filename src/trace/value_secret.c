@@ -22,7 +22,10 @@ secret_measure(PyObject *text, Py_ssize_t *len, Py_hash_t *hash)
             return false;
         }
         *len = PyUnicode_GET_LENGTH(text);
-        *hash = PyUnicode_Type.tp_hash(text);
+        *hash = ((const PyASCIIObject *)text)->hash; /* of a name it is mostly there */
+        if (KC_UNLIKELY(*hash == -1)) {
+            *hash = PyUnicode_Type.tp_hash(text);
+        }
         return true;
     }
     if (PyBytes_Check(text)) {

@@ -115,7 +115,15 @@ kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *
     struct kc_decision decision;
     uint64_t word = tracer->generation;
     kc_filter_decide(tracer, frame, code, &decision);
-    if (decision.keep) {
+    /* The filter is Python: while it ran, another thread may have decided about the same
+     * code, and be in a call of it. Its answer stays, or what it uses would be freed. */
+    uint64_t known = kc_verdict_probe(tracer, code);
+    if (kc_verdict_is_current(tracer, known)) {
+        kc_decision_clear(&decision);
+        kc_exc_restore(pending);
+        return known;
+    }
+    if (decision.keep && tracer->session->open) {
         uint64_t index = verdict_define(tracer, frame, code, &decision);
         if (index != 0) {
             word |= 1 | index << KC_VERDICT_INDEX_SHIFT;

@@ -93,9 +93,10 @@ def test_a_thread_of_the_thread_module_is_recorded(trace):
                 time.sleep(0.01)
             lock.release()
         _thread.start_new_thread(work, ())
-        while not lock.acquire(timeout=0):
-            for _ in range(1000):
-                step(2)
+        time.sleep(0.1)
+        for _ in range(8000):  # more than a block holds
+            step(2)
+        lock.acquire()
         """
     )
     streams = traced.threads()
