@@ -8,9 +8,9 @@
  * Python frame at all, unless `repr = "user"` asked for it.
  *
  * The budget of bytes is kept strictly: room for a CUT is set aside for each element
- * before a container's count is written. A record ends within `record_bytes` and
- * KC_VALUE_CUT_BYTES for each value written after they were used up (and 16 bytes, where
- * stars are longer than the short passwords they stand for).
+ * before a container's count is written. A record ends within `record_bytes`, and
+ * KC_VALUE_CUT_BYTES for each value written after they were used up; 16 bytes come to
+ * that at most where stars are longer than the short passwords they stand for.
  *
  * Threads: GIL or lock. The state in struct kc_values is shared by all threads, which
  *          is safe because nothing here lets go of the GIL; around a user's `__repr__`,
