@@ -218,10 +218,14 @@ class Session:
 
     def keep_code(self, code: CodeType, source: str | None = None) -> None:
         """Keep ``code`` and the code within it by identity; ``source`` is its text."""
+        masked = None if source is None else self._core.mask_text(source)
+        self._keep(code, masked)
+
+    def _keep(self, code: CodeType, source: str | None) -> None:
         self._native.keep_code(code, source)
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
-                self.keep_code(constant, source)
+                self._keep(constant, source)
 
     def region_begin(self, name: str, values: Mapping[str, Any] | None = None) -> int:
         """Begin a named region in this thread: its number, 0 outside every trace."""

@@ -111,7 +111,8 @@ def locals_json(record: r.Record, code: Code, definitions: Definitions) -> Objec
 def _locals(record: r.Record, code: Code, definitions: Definitions) -> Object:
     if not isinstance(record, (r.Return, r.Raise)) or not record.locals:
         return {}
-    return {"locals": _named(code.locals, record.locals, definitions)}
+    names = code.raise_names if isinstance(record, r.Raise) else code.locals
+    return {"locals": _named(names, record.locals, definitions)}
 
 
 def _named(

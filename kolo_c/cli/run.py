@@ -82,6 +82,7 @@ class Run:
             name=args.name or target.name,
             argv=target.argv,
             problems=project.notes,
+            always=True,
         )
         recorder = _Recorder(session, target, config, project, chosen, args.show)
         return run(target, recorder)

@@ -259,7 +259,9 @@ class View:
             pairs = zip(code.arguments, node.begin.arguments, strict=False)
             rows.extend(("argument", name, value) for name, value in pairs)
         if isinstance(node.end, (r.Return, r.Raise)):
-            pairs = zip(code.locals, node.end.locals, strict=False)
+            raised = isinstance(node.end, r.Raise)
+            names = code.raise_names if raised else code.locals
+            pairs = zip(names, node.end.locals, strict=False)
             rows.extend(("local", name, value) for name, value in pairs)
         site = self.labels.site_line(node)
         if site is not None:

@@ -37,6 +37,11 @@ class Code:
     """1: the first argument is self; 2: it is cls; 0: neither."""
     name: str
 
+    @property
+    def raise_names(self) -> tuple[str, ...]:
+        """What the values in a RAISE belong to: self first, then the locals."""
+        return (*self.arguments[: self.self_kind == 1], *self.locals)
+
 
 @dataclass(frozen=True, slots=True)
 class TypeName:

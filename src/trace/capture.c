@@ -36,13 +36,18 @@ capture_write(const struct capture *capture, write_fields write)
         cursor = kc_stream_begin(&stream->stream, capture->now_ns, capture->kind,
                                  capture->fields + capture->locals);
         if (KC_LIKELY(cursor.status == KC_OK)) {
+            capture->thread->writing = true;
             write(&cursor, capture);
+            capture->thread->writing = false;
         }
         if (KC_LIKELY(cursor.status == KC_OK)) {
             break;
         }
         if (attempt != 0 || !kc_thread_next_block(capture->thread, stream, capture->now_ns)) {
             break;
+        }
+        if (capture->entry != NULL && capture->entry->unwritten) {
+            break; /* the call's block was lost: so is its end */
         }
     }
     return cursor;
@@ -98,11 +103,24 @@ slot_borrow_value(PyFrameObject *frame, const struct kc_slot *slot)
     return value;
 }
 
+/* A value of a function whose every value is masked. */
+static void
+write_masked(struct kc_values *values, struct kc_cursor *cursor)
+{
+    kc_wire_tag(cursor, KC_TAG_MASKED, 1);
+    kc_wire_nil(cursor);
+    kc_values_borrow_counters(values)->masked_count++;
+}
+
 static void
 write_slot(struct kc_values *values, struct kc_cursor *cursor, PyFrameObject *frame,
-           const struct kc_slot *slot)
+           const struct kc_code *code, const struct kc_slot *slot)
 {
     PyObject *value = slot_borrow_value(frame, slot);
+    if (KC_UNLIKELY(code->secret)) {
+        write_masked(values, cursor);
+        return;
+    }
     if (KC_LIKELY((slot->flags & (KC_ARGUMENT_SECRET | KC_ARGUMENT_SELF)) == 0)) {
         kc_value_write(values, cursor, value);
     }
@@ -123,7 +141,7 @@ write_slots(struct kc_cursor *cursor, const struct capture *capture, int from)
     const struct kc_entry *entry = capture->entry;
     struct kc_values *values = capture_begin_values(cursor, capture);
     for (int i = from; i < entry->code->argument_count; i++) {
-        write_slot(values, cursor, entry->frame, &entry->code->slots[i]);
+        write_slot(values, cursor, entry->frame, entry->code, &entry->code->slots[i]);
     }
 }
 
@@ -149,7 +167,7 @@ write_locals(struct kc_values *values, struct kc_cursor *cursor, PyFrameObject *
              const struct kc_code *code)
 {
     for (int i = code->argument_count; i < code->slot_count; i++) {
-        write_slot(values, cursor, frame, &code->slots[i]);
+        write_slot(values, cursor, frame, code, &code->slots[i]);
     }
 }
 
@@ -324,11 +342,14 @@ write_result(struct kc_cursor *cursor, const struct capture *capture)
 {
     const struct kc_entry *entry = capture->entry;
     struct kc_values *values = capture_begin_values(cursor, capture);
-    if (capture_has_values(entry)) {
-        kc_value_write(values, cursor, capture->value);
+    if (!capture_has_values(entry)) {
+        write_withheld(cursor);
+    }
+    else if (entry->code->secret) {
+        write_masked(values, cursor);
     }
     else {
-        write_withheld(cursor);
+        kc_value_write(values, cursor, capture->value);
     }
     if (capture->locals != 0) {
         write_locals(values, cursor, entry->frame, entry->code);
@@ -338,7 +359,7 @@ write_result(struct kc_cursor *cursor, const struct capture *capture)
 static ALWAYS_INLINE void
 write_return(struct kc_cursor *cursor, const struct capture *capture)
 {
-    if (capture->locals != 0 || !capture_has_values(capture->entry)
+    if (!capture->entry->code->simple_result || !capture_has_values(capture->entry)
         || !kc_value_write_simple(cursor, capture->value)) {
         write_result(cursor, capture);
     }
@@ -393,6 +414,19 @@ kc_capture_yield(struct kc_thread *thread, struct kc_entry *entry, PyObject *val
     return true;
 }
 
+/* self with its fields: what it was like explains the exception. */
+static void
+write_self(struct kc_values *values, struct kc_cursor *cursor,
+           const struct kc_entry *entry)
+{
+    if (entry->code->secret) {
+        write_masked(values, cursor);
+        return;
+    }
+    kc_value_write(values, cursor,
+                   slot_borrow_value(entry->frame, &entry->code->slots[0]));
+}
+
 static void
 write_raise(struct kc_cursor *cursor, const struct capture *capture)
 {
@@ -400,9 +434,13 @@ write_raise(struct kc_cursor *cursor, const struct capture *capture)
     struct kc_values *values = capture_begin_values(cursor, capture);
     write_exception(values, cursor, capture->value);
     kc_wire_uint(cursor, kc_frame_offset(entry->frame));
-    if (capture->locals != 0) {
-        write_locals(values, cursor, entry->frame, entry->code);
+    if (capture->locals == 0) {
+        return;
     }
+    if (entry->code->self_kind == 1) {
+        write_self(values, cursor, entry);
+    }
+    write_locals(values, cursor, entry->frame, entry->code);
 }
 
 bool
@@ -412,6 +450,10 @@ kc_capture_raise(struct kc_thread *thread, struct kc_entry *entry, PyObject *exc
     struct capture capture = capture_of(thread, entry, KC_KIND_RAISE, 2, now_ns);
     capture.value = exception;
     capture.locals = capture_local_count(entry, KC_LOCALS_RAISE);
+    if (entry->code->self_kind == 1 && entry->code->locals != KC_LOCALS_NONE
+        && capture_has_values(entry)) {
+        capture.locals++;
+    }
     struct kc_cursor cursor = capture_write(&capture, write_raise);
     if (cursor.status != KC_OK) {
         return false;

@@ -143,8 +143,7 @@ names_contain(PyObject *names, PyObject *name)
 {
     for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
         PyObject *secret = PyTuple_GET_ITEM(names, i);
-        if (PyUnicode_Compare(secret, name) == 0
-            || PyUnicode_CompareWithASCIIString(secret, "*") == 0) {
+        if (PyUnicode_Compare(secret, name) == 0) {
             return true;
         }
     }
@@ -194,10 +193,23 @@ code_find_slots(struct kc_code *about, const struct kc_code_rules *rules,
     return 0;
 }
 
+/* `mask = true`, which the filter gives as the name "*". */
+static bool
+code_is_secret(const struct kc_code_rules *rules)
+{
+    PyObject *names = rules->secret_names;
+    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), "*") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool
 code_is_simple(const struct kc_code *about)
 {
-    bool simple = about->values && about->argument_count <= KC_SIMPLE_ARGUMENTS;
+    bool simple = about->values && !about->secret && about->argument_count <= KC_SIMPLE_ARGUMENTS;
     for (int i = 0; simple && i < about->argument_count; i++) {
         simple = about->slots[i].flags == KC_ARGUMENT_PLAIN;
     }
@@ -217,7 +229,9 @@ kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
     about->code = code;
     about->suspends = (code->co_flags & SUSPENDING_FLAGS) != 0;
     about->values = rules->values;
+    about->secret = code_is_secret(rules);
     about->locals = rules->locals;
+    about->self_kind = (uint8_t)kc_code_self_kind(code, NULL);
     about->shallow = rules->shallow;
     about->boundary = rules->boundary;
     about->special = about->suspends || about->boundary;
@@ -228,7 +242,8 @@ kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
     }
     bool ok = code_find_slots(about, rules, mask) == 0;
     about->simple = ok && code_is_simple(about);
-    about->simple_result = about->values && about->locals != KC_LOCALS_ALL;
+    about->simple_result
+        = about->values && !about->secret && about->locals != KC_LOCALS_ALL;
     if (ok && (about->suspends || KC_NONE_MAY_BE_EXCEPTION)) {
         ok = code_find_exits(about) == 0;
     }

@@ -45,8 +45,10 @@ struct kc_code {
     PyCodeObject *code;
     bool suspends; /* generator, coroutine, async generator */
     bool values;   /* false: arguments, results and locals are not written */
+    bool secret;   /* a rule masks every value of it */
     bool simple;        /* no argument asks for more than its value */
     bool simple_result; /* nor does the result, and no local goes with it */
+    uint8_t self_kind; /* 1: the first argument is self, 2: cls */
     uint8_t locals;
     bool shallow;  /* nothing below it is recorded */
     bool boundary; /* each call is a trace of its own */

@@ -5,6 +5,8 @@
 
 #include "trace/hook_setprofile.h"
 
+#include <time.h>
+
 #include "plain/clock.h"
 #include "session/scope.h"
 #include "trace/verdict.h"
@@ -21,11 +23,62 @@ kc_hook_noop(PyObject *op, PyFrameObject *frame, int what, PyObject *arg)
     return 0;
 }
 
+/* Another thread hands over this one's blocks, and waits for the writer without the GIL.
+ * So does the program, as with overflow = "wait" for a block of its own: false where that
+ * takes longer than it may, and the event is lost. */
+KC_COLD static bool
+hook_wait(struct kc_thread *thread)
+{
+    uint64_t began_ns = kc_clock_system_ns();
+    uint64_t deadline_ns = began_ns + thread->session->wait_max_ns;
+    thread->waiting = true;
+    while (thread->guard == KC_GUARD_FLUSH && kc_clock_system_ns() < deadline_ns) {
+        struct timespec pause = {0, 200000};
+        Py_BEGIN_ALLOW_THREADS
+        (void)nanosleep(&pause, NULL);
+        Py_END_ALLOW_THREADS
+    }
+    thread->waiting = false;
+    thread->session->waited_ns += kc_clock_system_ns() - began_ns;
+    if (thread->guard == KC_GUARD_FLUSH && thread->stream != NULL) {
+        kc_thread_lose(thread, thread->stream);
+    }
+    return thread->guard == KC_GUARD_FREE;
+}
+
+/* An event of kept code. Apart from the hook itself, so that skipped code leaves that
+ * without having saved a register. */
+static __attribute__((noinline)) int
+hook_keep(struct kc_thread *thread, PyFrameObject *frame, int what, PyObject *arg,
+          uint64_t word)
+{
+    if (KC_UNLIKELY(thread->guard != KC_GUARD_FREE)
+        && (thread->guard != KC_GUARD_FLUSH || !hook_wait(thread))) {
+        return 0;
+    }
+    struct kc_code *about = kc_verdict_code(thread->tracer, word);
+    if (what == PyTrace_RETURN) {
+        kc_tracer_leave(thread, frame, about, arg);
+        return 0;
+    }
+    thread->guard = KC_GUARD_RECORD;
+    if (KC_UNLIKELY(thread->pending != KC_PENDING_NONE)) {
+        kc_tracer_settle(thread); /* it belongs to the scope as it was */
+    }
+    kc_scope_check(thread);
+    thread->guard = KC_GUARD_FREE;
+    if ((word & thread->keep_bits) != 0) {
+        kc_tracer_enter(thread, frame, about);
+    }
+    return 0;
+}
+
 /* Ask the filter, with the guard up: the filter is Python. */
 KC_COLD static uint64_t
 hook_decide(struct kc_thread *thread, PyFrameObject *frame, PyCodeObject *code)
 {
-    if (thread->guard != KC_GUARD_FREE) {
+    if (thread->guard != KC_GUARD_FREE
+        && (thread->guard != KC_GUARD_FLUSH || !hook_wait(thread))) {
         return 0;
     }
     uint64_t began_ns = kc_clock_ns();
@@ -34,6 +87,18 @@ hook_decide(struct kc_thread *thread, PyFrameObject *frame, PyCodeObject *code)
     thread->guard = KC_GUARD_FREE;
     thread->session->own_ns += kc_clock_ns() - began_ns;
     return word;
+}
+
+/* Code that was not decided yet, or under other filters. */
+KC_COLD static int
+hook_first(struct kc_thread *thread, PyFrameObject *frame, int what, PyObject *arg,
+           PyCodeObject *code)
+{
+    uint64_t word = hook_decide(thread, frame, code);
+    if ((word & KC_VERDICT_KEEP_MASK) == 0) {
+        return 0;
+    }
+    return hook_keep(thread, frame, what, arg, word);
 }
 
 /* Every event of every thread comes through here: C functions leave in the first line,
@@ -52,26 +117,12 @@ kc_hook_setprofile(PyObject *op, PyFrameObject *frame, int what, PyObject *arg)
     PyCodeObject *code = kc_frame_borrow_code(frame);
     uint64_t word = kc_verdict_probe(thread->tracer, code);
     if (KC_UNLIKELY(!kc_verdict_is_current(thread->tracer, word))) {
-        word = hook_decide(thread, frame, code);
+        return hook_first(thread, frame, what, arg, code);
     }
-    if ((word & KC_VERDICT_KEEP_MASK) == 0 || thread->guard != KC_GUARD_FREE) {
+    if ((word & KC_VERDICT_KEEP_MASK) == 0) {
         return 0;
     }
-    struct kc_code *about = kc_verdict_code(thread->tracer, word);
-    if (what == PyTrace_RETURN) {
-        kc_tracer_leave(thread, frame, about, arg);
-        return 0;
-    }
-    thread->guard = KC_GUARD_RECORD;
-    if (KC_UNLIKELY(thread->pending != KC_PENDING_NONE)) {
-        kc_tracer_settle(thread); /* it belongs to the scope as it was */
-    }
-    kc_scope_check(thread);
-    thread->guard = KC_GUARD_FREE;
-    if ((word & thread->keep_bits) != 0) {
-        kc_tracer_enter(thread, frame, about);
-    }
-    return 0;
+    return hook_keep(thread, frame, what, arg, word);
 }
 
 #if KC_HAS_MONITORING
@@ -174,10 +225,13 @@ kc_hook_subscribe(struct kc_tracer *tracer)
         goto done;
     }
     callback = PyCFunction_New(&hook_exception_method, NULL);
+    tracer->sees_exceptions = true;
     if (callback == NULL || hook_register(monitoring, tracer->tool_id, callback) < 0) {
+        struct kc_exc error = kc_exc_save();
+        kc_hook_unsubscribe(tracer);
+        kc_exc_restore(error);
         goto done;
     }
-    tracer->sees_exceptions = true;
     result = 1;
 
 done:

@@ -163,7 +163,7 @@ secret_remember_items(struct kc_values *values, PyObject *value)
     }
 }
 
-/* Whether `value` says nothing: None, bools, numbers, the empty string. */
+/* Whether `value` says nothing: None, bools, the empty string. */
 static bool
 secret_is_harmless(PyObject *value)
 {
@@ -173,8 +173,7 @@ secret_is_harmless(PyObject *value)
     if (PyBytes_Check(value)) {
         return PyBytes_GET_SIZE(value) == 0;
     }
-    return value == Py_None || PyLong_CheckExact(value) || PyFloat_CheckExact(value) ||
-           PyComplex_CheckExact(value) || PyBool_Check(value);
+    return value == Py_None || PyBool_Check(value);
 }
 
 void

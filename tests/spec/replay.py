@@ -116,6 +116,8 @@ class _Replay:
         return qualname.rpartition("<locals>.")[2]
 
     def line(self, site: int | None) -> int | None:
+        if self.stack and self.stack[-1].name == "unknown":
+            return None
         if not self.stack or not self.stack[-1].code:
             assert site is None
             return None
@@ -139,6 +141,18 @@ class _Replay:
         call.on_stack = False
         return call
 
+    def skip_to(self, index: int) -> None:
+        """Blocks are missing: the header says which calls are open behind them."""
+        for call in self.stack:
+            call.on_stack = False
+        self.stack = []
+        for node in self.stream.opens_at(index):
+            call = self.calls.get(node)
+            if call is None:
+                call = self.begin(Call("unknown", node, arguments=[]), push=False)
+            call.on_stack = True
+            self.stack.append(call)
+
     def apply(self, record: r.Record) -> None:
         getattr(self, f"on_{record.kind.name.lower()}")(record)
 
@@ -157,7 +171,8 @@ class _Replay:
 
     def keep_locals(self, call: Call, values: list[Any]) -> None:
         if values:
-            names = self.definitions.code(call.code).locals
+            code = self.definitions.code(call.code)
+            names = code.raise_names if call.end.startswith("raises") else code.locals
             call.locals = self.named(names, values)
 
     def on_return(self, record: r.Return) -> None:
@@ -243,7 +258,10 @@ class _Replay:
 def replay(stream: Stream) -> Tree:
     """The tree of ``stream``; fails where its records break the rules."""
     replayed = _Replay(stream)
-    for record in stream.records():
-        replayed.apply(record)
+    for index in range(len(stream.blocks)):
+        if stream.begins_after_gap(index):
+            replayed.skip_to(index)
+        for record in stream.decode(index).records:
+            replayed.apply(record)
     return Tree(replayed.roots, replayed.order)
 
