@@ -1,0 +1,193 @@
+"""Limits: what a trace leaves out, it says; what is lost is marked and counted."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from kolo_c.store.reader import Trace
+from kolo_c.store.records import MarkRecord
+from kolo_c.wire import Kind, Mark
+
+# Holds the write lock of the program's segment, so that the writer cannot go on.
+STALL = """
+    import glob, subprocess, sys, time
+    HOLD = '''
+    import sqlite3, sys, time
+    database = sqlite3.connect(sys.argv[1], isolation_level=None)
+    database.execute('PRAGMA busy_timeout = 10000')
+    database.execute('BEGIN IMMEDIATE')
+    print('held', flush=True)
+    sys.stdin.read()
+    '''
+    import textwrap
+    def stall():
+        for _ in range(500):
+            found = glob.glob('.kolo_c/segments/*.db')
+            if found:
+                break
+            time.sleep(0.01)
+        holder = subprocess.Popen(
+            [sys.executable, '-c', textwrap.dedent(HOLD), found[0]],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert holder.stdout.readline() == b'held\\n'
+        return holder
+    def release(holder):
+        holder.communicate()
+    """
+FLOOD = """
+    def f(n, text): return n
+    def flood(count):
+        text = 'x' * 1000
+        for n in range(count):
+            f(n, text)
+    """
+
+
+def marks(traced, mark):
+    return [
+        record
+        for stream in traced.trace().streams
+        for record in stream.records()
+        if isinstance(record, MarkRecord) and record.mark == mark
+    ]
+
+
+@pytest.mark.parametrize("overflow", ["drop", "wait"])
+def test_records_that_find_no_room_are_marked_and_counted(trace, overflow):
+    """The writer stands still and the queue is full; waiting has its bounds too."""
+    traced = trace(
+        STALL
+        + FLOOD
+        + """
+    def end(): return 'end'
+    holder = stall()
+    flood(40_000)
+    release(holder)
+    time.sleep(1)
+    end()
+    """,
+        config={
+            "overflow": overflow, "wait_max": 0.2, "ignore_frames": ["qualname:stall"],
+        },
+        clean=False,
+    )  # fmt: skip
+    trace_ = traced.trace()
+    lost = trace_.info.count("lost")
+    assert lost > 1000
+    found = sum(record.value for record in marks(traced, Mark.LOST))
+    assert found == lost
+    calls = sum(
+        record.kind == Kind.CALL for s in trace_.streams for record in s.records()
+    )
+    assert calls == trace_.info.count("calls")
+    assert "end() -> 'end'" in traced.whole(values=False)
+    if overflow == "wait":
+        assert 0.1e9 < trace_.info.count("waited_ns") < 2e9
+
+
+def test_nothing_is_lost_when_the_writer_is_late_within_the_time_to_wait(trace):
+    traced = trace(
+        STALL
+        + FLOOD
+        + """
+    import threading
+    holder = stall()
+    threading.Timer(0.5, release, (holder,)).start()
+    flood(30_000)
+    """,
+        config={"overflow": "wait", "wait_max": 20, "threads": False},
+    )
+    trace_ = traced.trace()
+    assert trace_.info.count("lost") == 0
+    assert sum(
+        record.kind == Kind.CALL and len(record.arguments) == 2
+        for record in trace_.stream(1).records()
+    ) == 30_000
+
+
+def test_past_its_limit_a_hot_function_becomes_counts(trace):
+    traced = trace(
+        """
+        def hot(n): return n
+        def once(n): return n
+        for n in range(100_000): hot(n)
+        once(1)
+        """,
+        config={"max_trace_bytes": 1 << 18, "compress": 0},
+    )
+    trace_ = traced.trace()
+    limits = [record.value for record in marks(traced, Mark.LIMIT)]
+    assert limits == sorted(set(limits)) and 2 in limits
+    counted = sum(record.value[1] for record in marks(traced, Mark.COUNTED))
+    recorded = sum(
+        record.kind == Kind.CALL and trace_.definitions.code(record.code).name == "hot"
+        for record in trace_.stream(1).records()
+    )
+    assert counted + recorded == 100_000
+    assert counted > 50_000
+    assert sum(block.size for block in trace_.stream(1).blocks) < 1.5 * (1 << 18)
+    assert any(call.name == "once" for call in traced.tree().calls)
+
+
+def test_exceptions_are_kept_past_the_limit(trace):
+    traced = trace(
+        """
+        def hot(n): return n
+        def handled(): pass
+        def rare(): raise ValueError('rare')
+        for n in range(60_000): hot(n)
+        try: rare()
+        except ValueError: handled()
+        """,
+        config={"max_trace_bytes": 1 << 18, "compress": 0},
+    )
+    assert "rare() raises ValueError('rare')" in traced.whole()
+
+
+def test_where_the_disk_is_nearly_full_nothing_is_written_and_it_is_said(trace):
+    start = time.monotonic()
+    traced = trace(
+        "def f(): pass\nf()",
+        config={"free_disk_min_bytes": 1 << 60},
+        under=("-m", "kolo_c", "run"),
+        clean=False,
+    )
+    assert "disk" in traced.stderr or "free" in traced.stderr
+    assert time.monotonic() - start < 10
+
+
+def test_three_hundred_thousand_calls_are_read_back_to_the_last(trace):
+    traced = trace(
+        """
+        def f(n): return n
+        def go():
+            for n in range(300_000): f(n)
+        go()
+        """
+    )
+    trace_ = traced.infos()[0]
+    assert trace_.count("calls") == 300_002
+    assert trace_.count("lost") == 0
+    values = []
+    for record in Trace(trace_).stream(1).records():
+        if record.kind == Kind.CALL and record.arguments:
+            values.append(record.arguments[0])
+    assert values == list(range(300_000))
+
+
+def test_segments_follow_each_other_by_size(trace):
+    traced = trace(
+        FLOOD + "\n    flood(20_000)\n",
+        config={"segment_max_bytes": 1 << 20, "compress": 0},
+    )
+    assert len(list((traced.store / "segments").glob("*.db"))) > 3
+    trace_ = traced.infos()[0]
+    assert trace_.count("calls") == 20_002
+    found = [
+        record.arguments[0]
+        for record in Trace(trace_).stream(1).records()
+        if record.kind == Kind.CALL and len(record.arguments) == 2
+    ]
+    assert found == list(range(20_000))
