@@ -291,10 +291,11 @@ session_tell_counts(SessionObject *self, const struct kc_trace *trace)
          thread = thread->next) {
         for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
              stream = stream->next) {
-            if (stream->trace == trace && thread->guard == KC_GUARD_FREE) {
-                thread->guard = KC_GUARD_RECORD;
+            if (stream->trace == trace && !kc_thread_is_busy(thread)) {
+                uint8_t guard = thread->guard;
+                thread->guard = KC_GUARD_FLUSH;
                 kc_tracer_tell_counts(thread, stream);
-                thread->guard = KC_GUARD_FREE;
+                thread->guard = guard;
                 return;
             }
         }
@@ -317,18 +318,13 @@ session_end_trace(PyObject *op, PyObject *args)
     if (trace == NULL) {
         return NULL;
     }
-    if (self->session.dead) {
-        Py_RETURN_NONE;
+    if (self->session.dead || !self->session.open) {
+        Py_RETURN_NONE; /* it ended with the session */
     }
     Py_SETREF(trace->name, Py_NewRef(name));
     Py_SETREF(trace->attributes, Py_NewRef(attributes));
     session_tell_counts(self, trace);
-    for (struct kc_thread *thread = self->session.threads; thread != NULL;
-         thread = thread->next) {
-        if (thread->guard == KC_GUARD_FREE) {
-            kc_thread_flush(thread);
-        }
-    }
+    kc_session_flush_threads(&self->session);
     (void)session_format_counters(self, trace, counters, sizeof counters);
     PyObject *result = Py_BuildValue("(Os)", trace->announced ? Py_True : Py_False,
                                      counters);
@@ -384,6 +380,13 @@ session_close(PyObject *op, PyObject *args)
         active = NULL;
         kc_verdict_use(NULL);
         kc_session_guard_forks(NULL);
+    }
+    /* They are methods of the object that has us: let go, or neither is ever freed. */
+    if (!kc_session_is_busy(&self->session)) {
+        Py_CLEAR(self->tracer.decide);
+        Py_CLEAR(self->tracer.decide_file);
+        Py_CLEAR(self->tracer.open_boundary);
+        Py_CLEAR(self->tracer.close_boundary);
     }
     if (result < 0) {
         return NULL;

@@ -32,7 +32,15 @@ kc_session_other_profiler(PyThreadState *tstate)
                                                    : Py_None,
                                     function->func_qualname);
     }
-    return PyUnicode_FromFormat("%s", Py_TYPE(object)->tp_name);
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject *module = type->tp_dict != NULL
+                           ? PyDict_GetItemString(type->tp_dict, "__module__")
+                           : NULL;
+    if (module != NULL && PyUnicode_Check(module)
+        && (type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0) {
+        return PyUnicode_FromFormat("%U.%s", module, type->tp_name);
+    }
+    return PyUnicode_FromFormat("%s", type->tp_name);
 }
 
 int
@@ -61,16 +69,17 @@ kc_session_register(PyObject *op, int replace)
     self->registered = true;
     self->session.attaching = true;
     /* This thread first: it is the trace's first. */
-    if (kc_session_attach(&self->session, PyThreadState_Get()) < 0) {
-        return -1;
-    }
+    int result = kc_session_attach(&self->session, PyThreadState_Get());
     tstate = PyInterpreterState_ThreadHead(interpreter);
-    for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
-        if (kc_session_attach(&self->session, tstate) < 0) {
-            return -1;
-        }
+    for (; tstate != NULL && result == 0; tstate = PyThreadState_Next(tstate)) {
+        result = kc_session_attach(&self->session, tstate);
     }
-    return 0;
+    if (result < 0) {
+        struct kc_exc error = kc_exc_save();
+        (void)kc_session_unregister(op);
+        kc_exc_restore(error);
+    }
+    return result;
 }
 
 /* Wait until no other thread is in the middle of a record (it may be waiting for the
@@ -78,11 +87,13 @@ kc_session_register(PyObject *op, int replace)
 static void
 session_quiesce(SessionObject *self)
 {
-    uint64_t deadline_ns = kc_clock_system_ns() + QUIESCE_NS;
+    uint64_t deadline_ns
+        = kc_clock_system_ns() + self->session.wait_max_ns + QUIESCE_NS;
     PyThreadState *own = PyThreadState_Get();
     for (struct kc_thread *thread = self->session.threads; thread != NULL;
          thread = thread->next) {
-        while (thread->tstate != own && thread->guard == KC_GUARD_RECORD
+        while ((thread->waiting || thread->guard == KC_GUARD_FLUSH
+                || (thread->guard == KC_GUARD_RECORD && thread->tstate != own))
                && kc_clock_system_ns() < deadline_ns) {
             struct timespec pause = {0, 1000000};
             Py_BEGIN_ALLOW_THREADS
@@ -108,8 +119,11 @@ kc_session_unregister(PyObject *op)
         session_quiesce(self);
         for (struct kc_thread *thread = self->session.threads; thread != NULL;
              thread = thread->next) {
-            if (thread->pending != KC_PENDING_NONE && !self->session.dead) {
+            if (thread->pending != KC_PENDING_NONE && !self->session.dead
+                && thread->guard == KC_GUARD_FREE) {
+                thread->guard = kc_thread_guard_for_flush(thread);
                 kc_tracer_settle(thread);
+                thread->guard = KC_GUARD_FREE;
             }
         }
     }
@@ -131,6 +145,15 @@ kc_session_attach_thread(PyObject *op, PyObject *const *args, Py_ssize_t count)
         PyErr_Clear();
         kc_session_error(&self->session, "a new thread could not be attached");
         Py_RETURN_NONE;
+    }
+    /* Whose place we took is this very method: it is nobody's to be put back, and it
+     * holds us. */
+    struct kc_thread *thread = ((ThreadObject *)tstate->c_profileobj)->thread;
+    if (thread != NULL && thread->previous_object != NULL
+        && PyCFunction_Check(thread->previous_object)
+        && PyCFunction_GET_SELF(thread->previous_object) == op) {
+        thread->previous_func = NULL;
+        Py_CLEAR(thread->previous_object);
     }
     /* The event that brought us here may be a call of the program's. */
     if (count == 3 && PyFrame_Check(args[0]) && PyUnicode_Check(args[1])

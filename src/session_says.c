@@ -47,6 +47,7 @@ kc_session_region_begin(PyObject *op, PyObject *args)
         return PyLong_FromLong(0);
     }
     *entry = (struct kc_entry){.stream = thread->stream,
+                               .open = {0, KC_OPEN_NOWHERE},
                                .depth_limit = thread->depth_limit};
     thread->guard = KC_GUARD_RECORD;
     if (!kc_capture_region(thread, entry, name, values, kc_clock_ns())) {
@@ -90,7 +91,9 @@ kc_session_region_end(PyObject *op, PyObject *args)
     kc_tracer_cut(thread, (uint32_t)(entry - thread->stack.entries) + 1);
     if (!kc_capture_region_end(thread, entry, exception == Py_None ? NULL : exception,
                                kc_clock_ns())) {
-        kc_stream_drop(&entry->stream->stream, &entry->open);
+        if (!entry->unwritten) { /* its block may have been lost meanwhile */
+            kc_stream_drop(&entry->stream->stream, &entry->open);
+        }
         kc_thread_lose(thread, entry->stream);
     }
     thread->depth_limit = entry->depth_limit;

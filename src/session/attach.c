@@ -8,6 +8,8 @@
 #include "plain/clock.h"
 #include "session/session.h"
 
+#define KC_BLIND_BYTES 64 /* more than the mark takes */
+
 /* Give `tstate` our profile function, with a ThreadObject for `thread`. */
 static int
 attach_thread(struct kc_session *session, struct kc_thread *thread,
@@ -90,39 +92,82 @@ attach_note_displaced(struct kc_thread *thread)
     }
 }
 
-/* The thread was blind from `detached_ns` until now: its stack is not to be trusted. */
+/* Drop from the thread's stack what ended while it was blind: calls whose frames are not
+ * on the interpreter's chain any more, and the regions above the last of those. */
+static void
+attach_cut_ended(struct kc_thread *thread)
+{
+    struct kc_stack *stack = &thread->stack;
+    uint32_t left = stack->depth; /* entries below it are still to be found */
+    uint32_t highest = 0;         /* above it nothing is kept */
+    PyFrameObject *frame = PyThreadState_GetFrame(thread->tstate);
+    while (frame != NULL) {
+        for (uint32_t i = left; i-- > 0;) {
+            if (stack->entries[i].frame == frame) {
+                stack->entries[i].found = true;
+                highest = highest == 0 ? i + 1 : highest;
+                left = i;
+                break;
+            }
+        }
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < stack->depth; i++) {
+        struct kc_entry *entry = &stack->entries[i];
+        if (i < highest && (entry->found || entry->frame == NULL)) {
+            entry->found = false;
+            stack->entries[kept++] = *entry;
+            continue;
+        }
+        if (!entry->unwritten) {
+            kc_stream_drop(&entry->stream->stream, &entry->open);
+        }
+        Py_CLEAR(entry->frame);
+    }
+    stack->depth = kept;
+}
+
+static void
+attach_write_blind(struct kc_thread *thread, struct kc_thread_stream *stream,
+                   uint64_t now_ns)
+{
+    struct kc_cursor cursor
+        = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
+    if (cursor.status != KC_OK) {
+        return;
+    }
+    kc_wire_uint(&cursor, KC_MARK_BLIND);
+    kc_wire_uint(&cursor, now_ns - thread->detached_ns);
+    kc_wire_uint(&cursor, stream->stream.depth);
+    if (cursor.status == KC_OK) {
+        kc_stream_commit(&stream->stream, &cursor, now_ns);
+    }
+}
+
+/* The thread was blind from `detached_ns` until now: what ended meanwhile is unknown. */
 static void
 attach_mark_blind(struct kc_thread *thread)
 {
     uint64_t now_ns = kc_clock_ns();
+    /* A block first: its header says how deep the stack was before the mark. */
     for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
          stream = stream->next) {
-        for (uint32_t i = thread->stack.depth; i-- > 0;) {
-            struct kc_entry *entry = &thread->stack.entries[i];
-            if (entry->stream == stream && !entry->unwritten) {
-                kc_stream_drop(&stream->stream, &entry->open);
-            }
+        if (stream->stream.end - stream->stream.at < KC_BLIND_BYTES) {
+            (void)kc_thread_next_block(thread, stream, now_ns);
         }
-        struct kc_cursor cursor
-            = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
-        if (cursor.status != KC_OK && kc_thread_next_block(thread, stream, now_ns)) {
-            cursor = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
-        }
-        kc_wire_uint(&cursor, KC_MARK_BLIND);
-        kc_wire_uint(&cursor, now_ns - thread->detached_ns);
-        kc_wire_uint(&cursor, stream->stream.depth);
-        if (cursor.status == KC_OK) {
-            kc_stream_commit(&stream->stream, &cursor, now_ns);
-        }
+    }
+    attach_cut_ended(thread);
+    for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+         stream = stream->next) {
+        attach_write_blind(thread, stream, now_ns);
     }
     thread->session->blind_count++;
     thread->depth_limit = UINT32_MAX;
     thread->unknown_count = 0;
     kc_thread_clear_pending(thread);
-    while (thread->stack.depth != 0) {
-        thread->stack.depth--;
-        Py_CLEAR(thread->stack.entries[thread->stack.depth].frame);
-    }
 }
 
 /* Tell the blind time of those that adoption found displaced. Their states stay, while
@@ -168,7 +213,7 @@ kc_session_adopt_threads(struct kc_session *session)
         }
         if (thread != NULL) {
             thread->displaced = true;
-            thread->guard = KC_GUARD_FLUSH;
+            thread->guard = kc_thread_guard_for_flush(thread);
             displaced = true;
         }
     }
@@ -200,7 +245,7 @@ kc_session_attach_again(PyFrameObject *frame, const char *event)
         return;
     }
     if (thread != NULL) {
-        thread->guard = KC_GUARD_FLUSH;
+        thread->guard = kc_thread_guard_for_flush(thread);
         attach_mark_blind(thread);
         thread->guard = KC_GUARD_FREE;
     }
@@ -284,7 +329,10 @@ kc_session_detach_all(struct kc_session *session)
             continue;
         }
         ThreadObject *object = (ThreadObject *)tstate->c_profileobj;
-        object->thread = NULL; /* its end is not the thread's */
+        if (object->thread != NULL) { /* its end is not the thread's */
+            object->thread->object = NULL;
+            object->thread = NULL;
+        }
         Py_tracefunc previous = thread != NULL ? thread->previous_func : NULL;
         PyObject *argument = thread != NULL ? thread->previous_object : NULL;
         if (kc_eval_set_profile(tstate, previous, argument) < 0) {

@@ -220,11 +220,20 @@ kc_scope_refresh(struct kc_thread *thread)
         return;
     }
     struct kc_trace *trace = scope_current_trace(session);
-    if (trace == NULL || !kc_session_announce(session, trace)) {
+    if (trace == NULL) {
         return;
     }
     scope_announce_thread(session, thread);
-    thread->stream = kc_thread_stream_of(thread, trace);
+    if (kc_session_announce(session, trace) && thread->announced) {
+        thread->stream = kc_thread_stream_of(thread, trace);
+    }
+    if (thread->stream == NULL) {
+        /* No block for a definition, no memory: the next call tries again. */
+        thread->scope_generation = session->scope_generation - 1;
+        trace->lost_count++;
+        session->lost_count++;
+        return;
+    }
     thread->keep_bits = thread->stream != NULL ? trace->keep_bit : 0;
     if (scope_has_asyncio(session)) {
         PyObject *task = scope_current_task(session);

@@ -25,6 +25,9 @@
 struct kc_code;          /* trace/code.h */
 struct kc_thread_stream; /* session/thread.h */
 
+/* The sequence of a call that is in no block yet. */
+#define KC_OPEN_NOWHERE UINT64_MAX
+
 struct kc_entry {
     PyFrameObject *frame; /* strong; NULL for a region */
     struct kc_code *code; /* lives as long as its code object, which the frame holds */
@@ -35,6 +38,7 @@ struct kc_entry {
     bool counted;    /* past the trace's limit: no record, `began` is its start in ns */
     bool foreign;    /* its node belongs to another stream … */
     uint32_t foreign_thread; /* … of this thread */
+    bool found;      /* its frame still runs, after a blind time */
     uint32_t depth_limit; /* the thread's, before this call set its own */
     uint32_t boundary;    /* number of the trace that this call opened; 0: none */
     uint32_t outer;       /* the scope around it */

@@ -2,6 +2,7 @@
 
 #include "session/thread.h"
 
+#include <frameobject.h> /* PyFrame_Type, on 3.10 */
 #include <string.h>
 
 #include "plain/clock.h"

@@ -71,6 +71,7 @@ struct kc_thread {
     bool attached;
     bool displaced; /* the blind time that has just ended is to be told */
     bool ended;   /* the thread is gone: this is used again for another */
+    bool waiting; /* for another thread that hands over our blocks */
     bool writing; /* a record is being written: its block must stay where it is */
     bool announced; /* its definition is written */
     uint64_t detached_ns;
@@ -124,6 +125,13 @@ struct kc_thread_stream *kc_thread_stream_of(struct kc_thread *thread,
  * `now_ns` is the time of the record that it is for: waiting does not make it later. */
 KC_COLD bool kc_thread_next_block(struct kc_thread *thread,
                                   struct kc_thread_stream *stream, uint64_t now_ns);
+
+/* The guard for handing over the thread's blocks, or writing in its stead. */
+static inline uint8_t
+kc_thread_guard_for_flush(const struct kc_thread *thread)
+{
+    return thread->tstate == PyThreadState_Get() ? KC_GUARD_RECORD : KC_GUARD_FLUSH;
+}
 
 /* Nothing waits for its exception any more. */
 void kc_thread_clear_pending(struct kc_thread *thread);

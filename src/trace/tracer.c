@@ -68,6 +68,7 @@ stack_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code
     *entry = (struct kc_entry){.frame = frame,
                                .code = code,
                                .stream = thread->stream,
+                               .open = {0, KC_OPEN_NOWHERE},
                                .depth_limit = thread->depth_limit};
     return entry;
 }
@@ -124,7 +125,9 @@ static inline void
 tracer_left(struct kc_thread *thread, struct kc_entry *entry, bool written)
 {
     if (KC_UNLIKELY(!written)) {
-        kc_stream_drop(&entry->stream->stream, &entry->open);
+        if (!entry->unwritten) { /* its block may have been lost meanwhile */
+            kc_stream_drop(&entry->stream->stream, &entry->open);
+        }
         kc_thread_lose(thread, entry->stream);
     }
     stack_pop(thread);

@@ -1,0 +1,200 @@
+/* traces.c -- the traces of a session: their beginning, their limit, their end.
+ * See session.h. */
+
+#include "session/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "plain/clock.h"
+
+static struct kc_trace *
+session_free_slot(struct kc_session *session)
+{
+    for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
+        if (session->traces[i].number == 0) {
+            return &session->traces[i];
+        }
+    }
+    return NULL;
+}
+
+struct kc_trace *
+kc_session_begin_trace(struct kc_session *session, const char *id, const char *kind,
+                       PyObject *name, PyObject *parent, PyObject *attributes)
+{
+    struct kc_trace *trace = session_free_slot(session);
+    if (trace == NULL) {
+        PyErr_Format(PyExc_RuntimeError, "more than %u traces are open",
+                     KC_TRACES_MOST);
+        return NULL;
+    }
+    memset(trace, 0, sizeof *trace);
+    trace->number = ++session->trace_count;
+    trace->open = true;
+    trace->keep_bit = 1;
+    (void)snprintf(trace->id, sizeof trace->id, "%s", id);
+    (void)snprintf(trace->kind, sizeof trace->kind, "%s", kind);
+    trace->name = Py_NewRef(name);
+    trace->parent = Py_XNewRef(parent);
+    trace->attributes = Py_NewRef(attributes);
+    trace->started_ns = kc_clock_ns();
+    trace->started_utc_ns = kc_clock_utc_ns();
+    session->scope_generation++;
+    return trace;
+}
+
+static struct kc_trace_facts
+trace_facts(const struct kc_trace *trace)
+{
+    struct kc_trace_facts facts = {
+        .number = trace->number,
+        .id = trace->id,
+        .kind = trace->kind,
+        .name = trace->name,
+        .parent = trace->parent,
+        .attributes = trace->attributes,
+        .started_ns = trace->started_ns,
+        .started_utc_ns = trace->started_utc_ns,
+    };
+    return facts;
+}
+
+bool
+kc_session_announce(struct kc_session *session, struct kc_trace *trace)
+{
+    if (!trace->announced) {
+        struct kc_trace_facts facts = trace_facts(trace);
+        trace->announced = kc_definitions_trace(session->definitions, &facts) != 0;
+    }
+    return trace->announced;
+}
+
+/* From this many calls on a function is a hot one, when the limit is reached; half of it
+ * for each 64th that the trace grows beyond. */
+#define HOT_CALLS 1024u
+
+void
+kc_session_check_limit(struct kc_session *session, struct kc_trace *trace)
+{
+    uint64_t raw = atomic_load(&session->writer.raw_bytes);
+    uint64_t stored = atomic_load(&session->writer.stored_bytes);
+    if (session->max_trace_bytes == 0 || raw == 0) {
+        return;
+    }
+    /* What the trace takes on disk, by the ratio that compression has reached so far. */
+    double bytes = (double)trace->byte_count * ((double)stored / (double)raw);
+    double share = bytes / (double)session->max_trace_bytes;
+    if (share >= 0.75) {
+        trace->limited = true;
+    }
+    if (share >= 1.0) {
+        unsigned halvings = share < 1.25 ? (unsigned)((share - 1.0) * 64.0) : 16;
+        trace->count_above = HOT_CALLS >> (halvings < 10 ? halvings : 10);
+    }
+}
+
+/* Take the calls of `stream` off the thread's stack. Their frames are let go at the end:
+ * the last reference to one may run code of the program. */
+static void
+session_forget_calls(struct kc_thread *thread, const struct kc_thread_stream *stream)
+{
+    struct kc_stack *stack = &thread->stack;
+    PyFrameObject **frames = PyMem_RawMalloc((stack->depth + 1) * sizeof *frames);
+    uint32_t forgotten = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < stack->depth; i++) {
+        struct kc_entry *entry = &stack->entries[i];
+        if (entry->stream != stream) {
+            stack->entries[kept++] = *entry;
+            continue;
+        }
+        if (forgotten == 0) {
+            thread->depth_limit = entry->depth_limit; /* as it was outside */
+        }
+        if (frames != NULL) { /* without memory they stay for ever */
+            frames[forgotten] = entry->frame;
+        }
+        forgotten++;
+    }
+    stack->depth = kept;
+    thread->unknown_count = 0;
+    kc_thread_clear_pending(thread);
+    for (uint32_t i = 0; frames != NULL && i < forgotten; i++) {
+        Py_XDECREF(frames[i]);
+    }
+    PyMem_RawFree(frames);
+}
+
+/* Unlink the stream of `trace`, or one that was left of an earlier trace, from `thread`;
+ * false where it has none. */
+static bool
+session_forget_stream(struct kc_thread *thread, const struct kc_trace *trace)
+{
+    const struct kc_trace *ended = &thread->session->ended;
+    struct kc_thread_stream *stream = thread->streams;
+    while (stream != NULL && stream->trace != trace && stream->trace != ended) {
+        stream = stream->next;
+    }
+    if (stream == NULL) {
+        return false;
+    }
+    uint8_t guard = thread->guard;
+    thread->guard = KC_GUARD_FLUSH;
+    kc_thread_flush_stream(thread, stream);
+    thread->guard = guard;
+    struct kc_thread_stream **link = &thread->streams;
+    while (*link != stream) {
+        link = &(*link)->next;
+    }
+    *link = stream->next;
+    if (thread->stream == stream) {
+        thread->stream = NULL;
+    }
+    session_forget_calls(thread, stream);
+    PyMem_RawFree(stream);
+    return true;
+}
+
+/* Unlink the trace's streams from their threads: the slot is used again. A thread that is
+ * in the middle of a record keeps its stream until a later trace ends. */
+static void
+session_forget_streams(struct kc_session *session, const struct kc_trace *trace)
+{
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        while (!kc_thread_is_busy(thread) && session_forget_stream(thread, trace)) {
+        }
+        for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+             stream = stream->next) {
+            if (stream->trace == trace) {
+                stream->trace = &session->ended;
+            }
+        }
+    }
+}
+
+void
+kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
+                     const char *cause, const char *counters)
+{
+    kc_session_flush_threads(session);
+    if (trace->announced) {
+        struct kc_trace_facts facts = trace_facts(trace);
+        if (kc_definitions_trace_end(session->definitions, &facts, kc_clock_ns(), cause,
+                                     counters)
+            == 0) {
+            kc_session_error(session, "the end of a trace could not be written");
+        }
+    }
+    session_forget_streams(session, trace);
+    if (session->process_trace == trace) {
+        session->process_trace = NULL;
+    }
+    session->scope_generation++;
+    Py_CLEAR(trace->name);
+    Py_CLEAR(trace->parent);
+    Py_CLEAR(trace->attributes);
+    trace->open = false;
+    trace->number = 0;
+}
