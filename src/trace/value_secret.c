@@ -48,6 +48,25 @@ secret_decide_name(const struct kc_values *values, PyObject *name)
     return kc_mask_name(values->mask, buffer, len, NULL);
 }
 
+/* Decide about a name that the cache does not have, in place of one of its set. */
+static KC_COLD bool
+secret_learn_name(struct kc_values *values, struct value_name_entry *set,
+                  PyObject *name, Py_hash_t hash, uint32_t len)
+{
+    size_t way = values->name_turn++ % VALUE_NAME_WAYS;
+    for (size_t i = 0; i < VALUE_NAME_WAYS; i++) {
+        if (set[i].state == NAME_EMPTY) {
+            way = i;
+            break;
+        }
+    }
+    bool secret = secret_decide_name(values, name);
+    set[way].hash = hash;
+    set[way].len = len;
+    set[way].state = secret ? NAME_SECRET : NAME_PLAIN;
+    return secret;
+}
+
 bool
 kc_value_is_secret_name(struct kc_values *values, PyObject *name)
 {
@@ -66,17 +85,14 @@ kc_value_is_secret_name(struct kc_values *values, PyObject *name)
     if (len == 0 || len > NAME_LEN_MAX || !secret_measure(name, &len, &hash)) {
         return false;
     }
-    struct value_name_entry *entry;
-    entry = &values->names[((size_t)hash ^ (size_t)hash >> 17) % VALUE_NAME_ENTRIES];
-    if (KC_UNLIKELY(entry->state == NAME_EMPTY || entry->hash != hash ||
-                    entry->len != (uint32_t)len))
-    {
-        bool secret = secret_decide_name(values, name);
-        entry->hash = hash;
-        entry->len = (uint32_t)len;
-        entry->state = secret ? NAME_SECRET : NAME_PLAIN;
+    struct value_name_entry *set
+        = values->names[((size_t)hash ^ (size_t)hash >> 17) % VALUE_NAME_SETS];
+    for (size_t i = 0; i < VALUE_NAME_WAYS; i++) {
+        if (set[i].hash == hash && set[i].len == (uint32_t)len) {
+            return set[i].state == NAME_SECRET;
+        }
     }
-    return entry->state == NAME_SECRET;
+    return secret_learn_name(values, set, name, hash, (uint32_t)len);
 }
 
 bool

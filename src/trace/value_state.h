@@ -105,7 +105,8 @@ struct value_shape_entry {
 };
 
 #define VALUE_SHAPE_ENTRIES 512u
-#define VALUE_NAME_ENTRIES 1024u
+#define VALUE_NAME_SETS 512u
+#define VALUE_NAME_WAYS 4u
 #define VALUE_SECRET_SETS 4096u
 #define VALUE_SECRET_WAYS 4u
 
@@ -130,7 +131,8 @@ struct kc_values {
     char *scratch;              /* one text, transcoded */
     size_t scratch_bytes;
     struct value_shape_entry shapes[VALUE_SHAPE_ENTRIES];
-    struct value_name_entry names[VALUE_NAME_ENTRIES];
+    struct value_name_entry names[VALUE_NAME_SETS][VALUE_NAME_WAYS];
+    uint32_t name_turn;
     struct value_secret_entry secrets[VALUE_SECRET_SETS][VALUE_SECRET_WAYS];
 };
 
