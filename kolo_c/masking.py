@@ -166,6 +166,33 @@ def explain(
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
+def mask_options(
+    arguments: Iterable[str],
+    words: Iterable[str] = DEFAULT_WORDS,
+    exceptions: Iterable[str] = DEFAULT_EXCEPTIONS,
+) -> list[str]:
+    """Command-line ``arguments`` with ``***`` for the values of secret options.
+
+    ``--password=x`` and ``--password x``; a value that begins with ``-`` is taken for
+    the next option.
+    """
+    words, exceptions = tuple(words), tuple(exceptions)
+    masked = []
+    secret_before = False
+    for argument in arguments:
+        option, equals, _ = argument.partition("=")
+        is_option = argument.startswith("-")
+        secret = is_option and explain(option, words, exceptions).secret
+        if secret and equals:
+            masked.append(f"{option}=***")
+        elif secret_before and not is_option:
+            masked.append("***")
+        else:
+            masked.append(argument)
+        secret_before = secret and not equals
+    return masked
+
+
 def _runs(parts: str, word: str) -> Iterable[tuple[int, int]]:
     """Where the whole parts ``word`` stand in ``parts``."""
     padded = f"_{word}_"

@@ -108,6 +108,7 @@ class Session:
         self._boundaries: dict[int, str] = {}
         self._started_ns = 0
         self._thread_hook: Any = None
+        self._summary: Summary | None = None
 
     # ---- life ----
 
@@ -133,25 +134,30 @@ class Session:
                 f"{self.project.store}: the store cannot be written: {error}",
                 "Make it writable, or set KOLO_C_PATH to a directory that is.",
             ) from error
-        self._started_ns = time.monotonic_ns()
-        self._number = self._native.begin_trace(
-            self.trace_id,
-            self.kind,
-            self.name,
-            self._parent,
-            json.dumps(self.attributes),
-            of_process=True,
-            always=self._always,
-        )
-        self._attach()
-        _active = self
-        _follow_forks()
+        except RuntimeError as error:
+            raise TracerError(str(error)) from error
+        try:
+            self._started_ns = time.monotonic_ns()
+            self._number = self._native.begin_trace(
+                self.trace_id,
+                self.kind,
+                self.name,
+                self._parent,
+                json.dumps(self.attributes),
+                of_process=True,
+                always=self._always,
+            )
+            self._attach()
+            _active = self
+            _follow_forks()
+        except BaseException:
+            self._give_up()
+            raise
 
     def _attach(self) -> None:
         try:
             self._core.register_profiler(self._native, replace=self._replace_profiler)
         except RuntimeError as error:
-            self._native.close("refused", _CLOSE_SECONDS)
             raise TracerError(
                 str(error),
                 "Switch it off, or ask to replace it; while it is there nothing "
@@ -163,18 +169,41 @@ class Session:
             self._thread_hook = self._native.attach_thread
             threading.setprofile(self._thread_hook)
 
+    def _give_up(self) -> None:
+        """Put back what a start that failed has done so far."""
+        global _active
+        if _active is self:
+            _active = None
+        native, self._native = self._native, None
+        self._put_back_threading()
+        self._core.unregister_profiler(native)
+        try:
+            native.close("refused", _CLOSE_SECONDS)
+        except OSError:
+            pass  # what made the start fail is being raised
+
+    def _put_back_threading(self) -> None:
+        hook, self._thread_hook = self._thread_hook, None
+        if hook is not None and getattr(threading, "_profile_hook", None) is hook:
+            threading.setprofile(self._previous_hook)
+
     def stop(
         self, cause: str = "exit", exception: BaseException | None = None
     ) -> Summary:
-        """Detach, save all, close. Never raises; what went wrong is a problem."""
+        """Detach, save all, close. Never raises; what went wrong is a problem.
+
+        Stopping once more changes nothing, and gives the same summary.
+        """
         global _active
+        if self._summary is not None:
+            return self._summary
         if _active is self:
             _active = None
         counters: dict[str, Any] = {}
         if self._native is not None and not self._native.stats()["dead"]:
             counters = self._finish(cause, exception)
         self._write_log()
-        return Summary(
+        self._summary = Summary(
             trace_id=self.trace_id,
             path=self.project.store,
             calls=int(counters.get("calls", 0)),
@@ -189,15 +218,13 @@ class Session:
             duration_ns=time.monotonic_ns() - self._started_ns,
             problems=tuple(self.problems()),
         )
+        return self._summary
 
     def _finish(self, cause: str, exception: BaseException | None) -> dict[str, Any]:
         native = self._native
         if exception is not None:
             native.resolve(exception)
-        if self._thread_hook is not None:
-            if getattr(threading, "_profile_hook", None) is self._thread_hook:
-                threading.setprofile(self._previous_hook)
-            self._thread_hook = None
+        self._put_back_threading()
         self._core.unregister_profiler(native)
         counters: dict[str, Any] = {}
         try:
@@ -277,6 +304,7 @@ class Session:
 
     def _open(self) -> Any:
         config = self.config
+        words, exceptions = self._mask_lists()
         return self._core.Session(
             directory=str(self.project.store / "segments"),
             process_id=self.process_id,
@@ -292,8 +320,8 @@ class Session:
             decide=self._decide,
             decide_file=self._decide_file,
             rules=self._default_rules(),
-            mask_words=(*masking.DEFAULT_WORDS, *config.mask_words),
-            mask_exceptions=(*masking.DEFAULT_EXCEPTIONS, *config.mask_exceptions),
+            mask_words=words,
+            mask_exceptions=exceptions,
             scope_variable=SCOPE,
             open_boundary=self._open_boundary,
             close_boundary=self._close_boundary,
@@ -327,6 +355,17 @@ class Session:
             return None
         return decision.keep
 
+    def _masked_options(self) -> list[str]:
+        words, exceptions = self._mask_lists()
+        return masking.mask_options(self.argv, words, exceptions)
+
+    def _mask_lists(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        config = self.config
+        return (
+            (*masking.DEFAULT_WORDS, *config.mask_words),
+            (*masking.DEFAULT_EXCEPTIONS, *config.mask_exceptions),
+        )
+
     def _open_boundary(self, code: CodeType) -> int:
         """Asked by the core for a call that a rule made a boundary."""
         name = getattr(code, "co_qualname", code.co_name)
@@ -341,7 +380,7 @@ class Session:
         implementation = sys.implementation.name
         return {
             "host": platform.node(),
-            "argv": [self._core.mask_text(text) for text in self.argv],
+            "argv": [self._core.mask_text(text) for text in self._masked_options()],
             "cwd": str(self.project.cwd),
             "python": platform.python_version(),
             "implementation": implementation,

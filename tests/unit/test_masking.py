@@ -137,8 +137,24 @@ def test_a_secret_name_masks_in_every_container() -> None:
 
 
 def test_what_says_nothing_is_not_masked() -> None:
-    value = {"password": None, "token": "", "secret": 5, "pwd": True, "otp": b""}
+    value = {"password": None, "token": "", "pwd": True, "otp": b""}
     assert encode_one(value) == list(value.items())
+
+
+def test_a_number_under_a_secret_name_is_masked() -> None:
+    value = {"password": 1234, "otp": 5.5}
+    nothing = (Tag.MASKED, None)
+    assert encode_one(value) == [("password", nothing), ("otp", nothing)]
+
+
+def test_the_value_of_a_secret_option_is_masked() -> None:
+    argv = ["run.py", "--password=hunter22", "--api-key", "k1", "-v", "--tokens", "5"]
+    masked = ["run.py", "--password=***", "--api-key", "***", "-v", "--tokens", "5"]
+    assert masking.mask_options(argv) == masked
+    assert masking.mask_options(["--password", "--verbose"]) == [
+        "--password",
+        "--verbose",
+    ]
 
 
 def test_a_container_under_a_secret_name_is_masked_as_a_whole() -> None:
