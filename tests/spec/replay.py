@@ -116,13 +116,14 @@ class _Replay:
         return qualname.rpartition("<locals>.")[2]
 
     def line(self, site: int | None) -> int | None:
-        if self.stack and self.stack[-1].name == "unknown":
+        if any(call.name == "unknown" for call in self.stack):
             return None
-        if not self.stack or not self.stack[-1].code:
+        callers = [call.code for call in self.stack if call.code]
+        if not callers:
             assert site is None
             return None
         assert site is not None
-        return self.definitions.line(self.stack[-1].code, site)
+        return self.definitions.line(callers[-1], site)
 
     def begin(self, call: Call, *, push: bool = True) -> Call:
         if call.number:

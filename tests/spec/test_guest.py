@@ -1,0 +1,263 @@
+"""A guest in somebody's program: it behaves as without us, whatever it does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.spec.tracing import environment, write_program
+
+PROGRAMS = {
+    "prints and exits": "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)",
+    "exits with a text": "import sys; sys.exit('a reason')",
+    "exits with None": "import sys; print('x', end=''); sys.exit()",
+    "raises": "def f(): raise ValueError('x')\ndef g(): f()\ng()",
+    "raises a group of causes": """
+        def f():
+            try:
+                raise KeyError('inner')
+            except KeyError as error:
+                raise ValueError('outer') from error
+        f()
+        """,
+    "warns": "import warnings\ndef f(): warnings.warn('careful')\nf()",
+    "tells its arguments": "import sys; print(sys.argv, __name__, __file__[-10:])",
+    "reads stdin": "print(input() + input())",
+    "closes stdout": "import os, sys; print('x'); sys.stdout.flush(); os.close(1)",
+    "has exit handlers": """
+        import atexit, sys
+        def handler(): print('handler', sys.exc_info())
+        atexit.register(handler)
+        print('main')
+        """,
+    "has an excepthook": """
+        import sys
+        sys.excepthook = lambda *a: print('hook', a[0].__name__)
+        raise KeyError('x')
+        """,
+    "inspects its frames": """
+        import inspect, sys
+        def f(): return [s.function for s in inspect.stack()][:2]
+        print(f(), sys._getframe().f_code.co_name)
+        """,
+    "formats tracebacks": """
+        import traceback
+        def f(): raise ValueError('x')
+        try: f()
+        except ValueError: traceback.print_exc()
+        """,
+    "changes locals": """
+        import sys
+        def f():
+            a = 1
+            before = sorted(locals())
+            b = 2
+            return before, sorted(locals()), sys._getframe().f_locals['a']
+        print(f())
+        """,
+    "counts its modules": """
+        import sys
+        print(sorted(n for n in sys.modules if n.split('.')[0] in
+              ('msgpack', 'rich', 'sqlite3', '_sqlite3', 'numpy', 'asyncio')))
+        """,
+    "lists its threads": """
+        import threading
+        print(threading.active_count(), threading.main_thread().name)
+        """,
+    "handles a signal": """
+        import os, signal
+        def handler(number, frame): print('signal', number, frame.f_code.co_name)
+        signal.signal(signal.SIGUSR1, handler)
+        def f(): os.kill(os.getpid(), signal.SIGUSR1); return 1
+        f()
+        print('after')
+        """,
+    "is killed by a signal": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+    "runs out of memory": """
+        def f():
+            try:
+                return bytearray(1 << 62)
+            except (MemoryError, OverflowError) as error:
+                return type(error).__name__
+        print(f())
+        """,
+    "imports itself": "import program; print(program.__name__ != __name__)",
+    "pickles its class": """
+        import pickle
+        class Box: pass
+        print(type(pickle.loads(pickle.dumps(Box()))).__module__)
+        """,
+    "uses doctest": """
+        def double(n):
+            '''
+            >>> double(2)
+            4
+            '''
+            return n * 2
+        import doctest
+        print(doctest.testmod())
+        """,
+    "uses warnings as errors": """
+        import warnings
+        warnings.simplefilter('error')
+        def f(): return 1
+        print(f())
+        """,
+    "leaves a cycle with a destructor": """
+        class Box:
+            def __del__(self): print('del')
+        box = Box(); box.me = box
+        del box
+        """,
+}
+
+
+def run(project, under, stdin="one\ntwo\n"):
+    done = subprocess.run(
+        [sys.executable, *under, "program.py", "a", "--quiet"],
+        cwd=project, env=environment(), input=stdin, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_behaves_as_without_us(core, tmp_path, name):
+    write_program(tmp_path, PROGRAMS[name])
+    plain = run(tmp_path, ())
+    traced = run(tmp_path, ("-m", "kolo_c", "run", "--quiet", f"--core={core}"))
+    assert traced == plain
+
+
+def test_the_program_sees_no_thread_of_ours(trace):
+    """The writer is a C thread: threading does not know it, and nobody waits for it."""
+    traced = trace(
+        """
+        import threading
+        def f(): pass
+        for _ in range(1000): f()
+        print(threading.active_count(), len(threading.enumerate()))
+        """
+    )
+    assert traced.stdout == "1 1\n"
+
+
+def test_signals_reach_the_program_while_it_is_recorded(trace):
+    traced = trace(
+        """
+        import signal, time
+        ticks = 0
+        def tick(*_):
+            global ticks
+            ticks += 1
+        def f(n): return sum(range(n))
+        signal.signal(signal.SIGALRM, tick)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        end = time.monotonic() + 0.2
+        while time.monotonic() < end:
+            f(3000)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(ticks > 20)
+        """
+    )
+    assert traced.stdout == "True\n"
+    assert len(traced.tree().find("tick")) > 20
+
+
+def test_garbage_is_collected_as_without_us(trace):
+    traced = trace(
+        """
+        import gc
+        freed = []
+        class Node:
+            def __init__(self, n): self.n, self.me = n, self
+            def __del__(self): freed.append(self.n)
+        def make(n): return Node(n).n
+        gc.set_threshold(7)
+        for n in range(500): make(n)
+        gc.collect()
+        print(len(freed), sorted(freed) == list(range(500)), gc.garbage)
+        """
+    )
+    assert traced.stdout == "500 True []\n"
+    assert len(traced.tree().find("Node.__del__")) == 500
+
+
+def test_a_destructor_run_by_the_collector_stands_below_the_call_it_interrupted(trace):
+    traced = trace(
+        """
+        import gc
+        class Node:
+            def __init__(self): self.me = self
+            def __del__(self): pass
+        def interrupted():
+            gc.collect()
+            return 'whole'
+        gc.disable()
+        Node()
+        interrupted()
+        """
+    )
+    lines = traced.calls(values=False).splitlines()
+    assert lines[-2:] == ["interrupted() -> 'whole'", "  Node.__del__() -> None"]
+
+
+def test_kolo_c_itself_is_in_no_trace(trace):
+    traced = trace(
+        """
+        import kolo_c
+        def f(): pass
+        with kolo_c.trace('part'):
+            f()
+        """,
+        config={"include_frames": ["**"]},
+    )
+    trace_ = traced.trace()
+    paths = {
+        trace_.definitions.path(trace_.definitions.code(call.code).file)
+        for call in traced.tree().calls
+        if call.code
+    }
+    assert not any("/kolo_c/" in path for path in paths)
+    assert len(paths) >= 1
+
+
+def test_a_region_is_a_node_in_the_running_trace(trace):
+    traced = trace(
+        """
+        import kolo_c
+        def f(n): return n
+        with kolo_c.trace('part'):
+            f(1)
+        try:
+            with kolo_c.trace('fails'):
+                raise KeyError('k')
+        except KeyError:
+            f(2)
+        """
+    )
+    assert traced.calls().splitlines() == [
+        "region part() ends",
+        "  f(n=1) -> 1",
+        "region fails() raises KeyError('k')",
+        "f(n=2) -> 2",
+    ]
+
+
+def test_tracing_that_cannot_begin_does_not_stop_the_program(trace):
+    traced = trace(
+        """
+        import sys, kolo_c
+        sys.setprofile(lambda *_: None)
+        @kolo_c.trace
+        def f(): return 'ran'
+        import warnings
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter('always')
+            print(f(), len(seen), seen[0].category.__name__)
+        """,
+        under=(),
+    )
+    assert traced.stdout == "ran 1 RuntimeWarning\n"
