@@ -35,8 +35,7 @@ from kolo_c.project import Project, create_store
 from kolo_c.store.retention import apply_retention
 from kolo_c.wire import SCHEMA_VERSION
 
-# The number of the trace that a context belongs to; without one it is the process's.
-SCOPE: contextvars.ContextVar[int] = contextvars.ContextVar("kolo_c.scope")
+_SCOPE: contextvars.ContextVar[int] = contextvars.ContextVar("kolo_c.scope")
 
 _LOCALS = {"none": 0, "raise": 1, "all": 2}
 _CLOSE_SECONDS = 30.0
@@ -44,6 +43,32 @@ _LOG_MOST_BYTES = 1 << 20
 
 _active: Session | None = None
 _forks_followed = False
+
+
+class Scope:
+    """The number of the trace that a context belongs to; without one the process's.
+
+    Used as the context variable that it wraps. The core looks that one up when a thread
+    goes to another context, so it must be told what changes within one.
+    """
+
+    def set(self, number: int) -> contextvars.Token[int]:
+        token = _SCOPE.set(number)
+        _tell_scope()
+        return token
+
+    def reset(self, token: contextvars.Token[int]) -> None:
+        _SCOPE.reset(token)
+        _tell_scope()
+
+
+SCOPE = Scope()
+
+
+def _tell_scope() -> None:
+    session = _active
+    if session is not None:
+        session._native.scope_changed()
 
 
 @dataclass(frozen=True)
@@ -322,7 +347,7 @@ class Session:
             rules=self._default_rules(),
             mask_words=words,
             mask_exceptions=exceptions,
-            scope_variable=SCOPE,
+            scope_variable=_SCOPE,
             open_boundary=self._open_boundary,
             close_boundary=self._close_boundary,
         )

@@ -449,6 +449,8 @@ static PyMethodDef session_methods[] = {
      "trace."},
     {"region_end", kc_session_region_end, METH_VARARGS,
      "region_end(region, exception or None)\n\nFalse where it is not open here."},
+    {"scope_changed", kc_session_scope_changed, METH_NOARGS,
+     "scope_changed()\n\nThe scope variable was set in this thread's context."},
     {"note", kc_session_note, METH_VARARGS, "note(text, values)"},
     {"resolve", kc_session_resolve, METH_O,
      "resolve(exception)\n\nName the exception to the calls that it left."},

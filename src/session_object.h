@@ -29,6 +29,7 @@ PyObject *kc_session_attach_thread(PyObject *op, PyObject *const *args,
                                    Py_ssize_t count);
 PyObject *kc_session_region_begin(PyObject *op, PyObject *args);
 PyObject *kc_session_region_end(PyObject *op, PyObject *args);
+PyObject *kc_session_scope_changed(PyObject *op, PyObject *none);
 PyObject *kc_session_note(PyObject *op, PyObject *args);
 PyObject *kc_session_resolve(PyObject *op, PyObject *exception);
 

@@ -31,6 +31,19 @@ session_own_thread(SessionObject *self)
     return thread->stream != NULL ? thread : NULL;
 }
 
+/* The scope variable is looked up when the context changes; it was set within one. */
+PyObject *
+kc_session_scope_changed(PyObject *op, PyObject *none)
+{
+    SessionObject *self = (SessionObject *)op;
+    (void)none;
+    struct kc_thread *thread = session_own_thread(self);
+    if (thread != NULL) {
+        thread->scope_generation = self->session.scope_generation - 1;
+    }
+    Py_RETURN_NONE;
+}
+
 PyObject *
 kc_session_region_begin(PyObject *op, PyObject *args)
 {

@@ -100,7 +100,9 @@ attach_cut_ended(struct kc_thread *thread)
     struct kc_stack *stack = &thread->stack;
     uint32_t left = stack->depth; /* entries below it are still to be found */
     uint32_t highest = 0;         /* above it nothing is kept */
-    PyFrameObject *frame = PyThreadState_GetFrame(thread->tstate);
+    /* Without our object the thread is gone, since we waited for a block. */
+    PyFrameObject *frame
+        = thread->object != NULL ? PyThreadState_GetFrame(thread->tstate) : NULL;
     while (frame != NULL) {
         for (uint32_t i = left; i-- > 0;) {
             if (stack->entries[i].frame == frame) {
