@@ -6,6 +6,7 @@
 
 #include "plain/batch.h"
 
+#include <sqlite3.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define BATCH_PAUSE_LEAST_NS (10 * NS_PER_MS)
 #define BATCH_PAUSE_MOST_NS (1000 * NS_PER_MS)
+#define BATCH_LAST_TRIES_NS UINT64_C(1000000000)
 #define BATCH_DISK_CHECK_NS (1000 * NS_PER_MS)
 
 void
@@ -232,6 +234,19 @@ kc_batch_has_work(const struct kc_writer *writer)
                                            atomic_load(&writer->definitions->saved));
 }
 
+/* Told to stop while nothing can be written: the mapping keeps what there is, so the
+ * program's end does not wait for a disk that is full. */
+static bool
+batch_is_hopeless(struct kc_writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    bool hopeless =
+        atomic_load(&writer->failing) && writer->stopping &&
+        kc_clock_system_ns() - writer->stop_began_ns > BATCH_LAST_TRIES_NS;
+    (void)pthread_mutex_unlock(&writer->lock);
+    return hopeless;
+}
+
 bool
 kc_batch_save(struct kc_writer *writer)
 {
@@ -244,11 +259,14 @@ kc_batch_save(struct kc_writer *writer)
         return true;
     }
     while (batch_try_transaction(writer) != KC_OK) {
-        kc_batch_note_failure(writer, kc_store_error(&writer->store));
-        kc_batch_set_state(writer, KC_WRITER_FAILED, writer->store.error_code);
-        atomic_store(&writer->failing, 1);
+        /* Another connection's lock passes by itself: that is a slow disk, no error. */
+        if ((writer->store.error_code & 0xff) != SQLITE_BUSY) {
+            kc_batch_note_failure(writer, kc_store_error(&writer->store));
+            kc_batch_set_state(writer, KC_WRITER_FAILED, writer->store.error_code);
+            atomic_store(&writer->failing, 1);
+        }
         kc_batch_renew_cpu(writer);
-        if (!batch_pause(writer, pause_ns)) {
+        if (!batch_pause(writer, pause_ns) || batch_is_hopeless(writer)) {
             return false;
         }
         pause_ns =

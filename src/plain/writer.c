@@ -164,6 +164,7 @@ kc_writer_stop(struct kc_writer *writer, uint64_t deadline_ns)
         (void)pthread_mutex_lock(&writer->lock);
         writer->stopping = 1;
         writer->stop_deadline_ns = deadline_ns;
+        writer->stop_began_ns = kc_clock_system_ns();
         (void)pthread_cond_signal(&writer->wake);
         (void)pthread_mutex_unlock(&writer->lock);
         (void)pthread_join(writer->thread, NULL);

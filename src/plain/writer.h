@@ -48,6 +48,7 @@ struct kc_writer {
     pthread_cond_t wake;
     int stopping;              /* under `lock` */
     uint64_t stop_deadline_ns; /* under `lock` */
+    uint64_t stop_began_ns;
 
     /* The thread's own, or nobody's while it does not run. */
     struct kc_block *batch[KC_WRITER_BATCH_BLOCKS];

@@ -140,7 +140,8 @@ thread_lose_block(struct kc_thread *thread, struct kc_thread_stream *stream,
             kc_stream_drop(&stream->stream, &entry->open);
         }
     }
-    stream->lost_pending += records;
+    /* What its LOST marks told is to be told again; the marks are no loss of their own. */
+    stream->lost_pending += records + stream->lost_told;
     stream->trace->lost_count += records;
     thread->session->lost_count += records;
 }
@@ -159,13 +160,16 @@ kc_thread_flush_stream(struct kc_thread *thread, struct kc_thread_stream *stream
     }
     struct kc_trace *trace = stream->trace;
     uint32_t records = block->record_count;
-    trace->record_count += records;
-    trace->call_count += block->node_count;
-    trace->byte_count += kc_block_bytes(block);
+    uint32_t nodes = block->node_count;
+    uint32_t bytes = kc_block_bytes(block);
     uint64_t sequence = block->sequence;
     if (!kc_session_hand_over(session, block)) {
         thread_lose_block(thread, stream, sequence, records);
+        return;
     }
+    trace->record_count += records;
+    trace->call_count += nodes;
+    trace->byte_count += bytes;
 }
 
 bool
@@ -179,6 +183,7 @@ kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream,
     struct kc_block *block = kc_session_take_block(session);
     if (block != NULL) {
         kc_stream_give_block(&stream->stream, block, KC_BLOCK_RECORDS, now_ns);
+        stream->lost_told = 0;
         stream->task = 0; /* each block decodes alone: it says its task again */
         kc_session_adopt_threads(session);
     }

@@ -539,6 +539,7 @@ kc_capture_lost(struct kc_thread *thread, struct kc_thread_stream *stream,
     if (!capture_plain(&capture, write_lost)) {
         return false;
     }
+    stream->lost_told += stream->lost_pending;
     stream->lost_pending = 0;
     return true;
 }

@@ -128,8 +128,10 @@ lock_segment(void)
     return db;
 }
 
+/* A lock passes by itself: it is a slow disk and no error, so that the program waits as
+ * it is told to, and drops nothing. */
 static void
-test_a_failing_disk_is_waited_for(void)
+test_a_locked_segment_is_waited_for(void)
 {
     struct rig rig;
     rig_make_folder(folder, sizeof folder);
@@ -137,15 +139,12 @@ test_a_failing_disk_is_waited_for(void)
     rig_start(&rig);
     sqlite3 *db = lock_segment();
     write_many(&rig, 20000);
-    CHECK(comes(&rig.writer.failing, 1));
-    CHECK(atomic_load(&rig.writer.failed_count) > 0);
-    CHECK_EQUAL(3, rig.mapping.header->writer_state);
-    CHECK_EQUAL(SQLITE_BUSY, rig.mapping.header->writer_error);
-    CHECK(strstr(rig.writer.error_text, "locked") != NULL);
-    CHECK_EQUAL(KC_TIMEOUT, kc_queue_flush(&rig.queue, kc_clock_system_ns() + MS));
+    CHECK_EQUAL(KC_TIMEOUT, kc_queue_flush(&rig.queue, kc_clock_system_ns() + 600 * MS));
+    CHECK_EQUAL(0, atomic_load(&rig.writer.failing));
+    CHECK_EQUAL(0, atomic_load(&rig.writer.failed_count));
+    CHECK_EQUAL(1, rig.mapping.header->writer_state);
     CHECK_EQUAL(SQLITE_OK, sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL));
     (void)sqlite3_close(db);
-    CHECK(comes(&rig.writer.failing, 0));
     rig_finish(&rig);
     CHECK_EQUAL(20000, rig_check_records(folder, 0));
     rig_remove_folder(folder);
@@ -164,7 +163,6 @@ test_what_is_given_up_is_kept_for_the_next_start(void)
     sqlite3 *db = lock_segment();
     write_many(&rig, 20000);
     rig_hand_over(&rig);
-    CHECK(comes(&rig.writer.failing, 1));
     uint64_t start_ns = kc_clock_system_ns();
     CHECK_EQUAL(KC_TIMEOUT, kc_writer_stop(&rig.writer, start_ns + 50 * MS));
     CHECK(kc_clock_system_ns() - start_ns < 5 * S);
@@ -212,7 +210,9 @@ test_too_little_disk_counts_as_an_error(void)
     write_many(&rig, 2000);
     CHECK(comes(&rig.writer.failing, 1));
     CHECK(strstr(rig.writer.error_text, "must stay") != NULL);
-    CHECK_EQUAL(KC_TIMEOUT, kc_writer_stop(&rig.writer, kc_clock_system_ns()));
+    uint64_t start_ns = kc_clock_system_ns();
+    CHECK_EQUAL(KC_TIMEOUT, kc_writer_stop(&rig.writer, start_ns + 60 * S));
+    CHECK(kc_clock_system_ns() - start_ns < 10 * S); /* it does not wait for a full disk */
     rig.writer.free_disk_min_bytes = 1;
     CHECK_EQUAL(KC_OK, kc_writer_start(&rig.writer));
     rig_finish(&rig);
@@ -321,7 +321,7 @@ main(void)
     test_all_that_is_handed_over_is_saved();
     test_a_flush_saves_definitions_too();
     test_stop_and_start_as_around_a_fork();
-    test_a_failing_disk_is_waited_for();
+    test_a_locked_segment_is_waited_for();
     test_what_is_given_up_is_kept_for_the_next_start();
     test_close_leaves_the_unsaved_to_a_recovery();
     test_too_little_disk_counts_as_an_error();
