@@ -81,7 +81,9 @@ def check_headers(stream: Stream, *, gaps: bool = False) -> None:
         assert block.least_depth == least
         found = [(close.node, close.end_ns, close.kind) for close in block.closes()]
         assert found == closes or gaps
-        if block.full:
+        # Recovery saves a block as it was: the last one, whose opens nobody needs.
+        last = index == len(stream.blocks) - 1
+        if block.full and not (last and stream.trace.info.status == "interrupted"):
             opened = [node for node, pushed in stack if pushed == index]
             assert block.opens() == opened
 

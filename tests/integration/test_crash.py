@@ -1,0 +1,282 @@
+"""A dead program keeps its trace: killed, aborted, gone without a word."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kolo_c.model.tree import build
+from kolo_c.store.reader import Store
+from kolo_c.wire import Kind
+from tests.spec.tracing import environment, recover, write_program
+
+# It says that a call has ended only after it has: what it announced must be there.
+ANNOUNCES = """
+    import sys
+    def f(n): return n
+    def work():
+        n = 0
+        write = sys.stdout.buffer.raw.write
+        while True:
+            for _ in range(50):
+                f(n)
+                n += 1
+            write(b'%d\\n' % n)
+            sum(range(10_000))  # so that a test need not read millions of calls
+    work()
+    """
+
+
+def start(project, core, source, *options):
+    write_program(project, source)
+    return subprocess.Popen(
+        [sys.executable, *options, "-m", "kolo_c", "run", f"--core={core}",
+         "program.py"],
+        cwd=project, env=environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def arguments_of_f(store_path):
+    """What f was called with, in the order of the records; and the trace's status."""
+    with Store(store_path) as store:
+        assert not store.catalogue.errors
+        trace = store.trace()
+        found = []
+        for stream in trace.streams:
+            sequences = [block.sequence for block in stream.blocks]
+            assert sequences == list(range(len(sequences)))
+            for record in stream.records():
+                if record.kind == Kind.CALL and record.arguments:
+                    found.append(record.arguments[0])
+        assert trace.damage == []
+        return found, trace.info.status
+
+
+def assert_announced(found, announced):
+    assert found == list(range(len(found))), "a record is missing, or there twice"
+    assert len(found) >= announced
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_killed_program_keeps_every_call_that_it_announced(core, tmp_path, seed):
+    """At ten random instants; read before anything is recovered, and after."""
+    process = start(tmp_path, core, ANNOUNCES)
+    first = process.stdout.readline()
+    time.sleep(random.Random(seed).uniform(0, 0.4))
+    process.kill()
+    output = first + process.stdout.read()
+    process.stdout.close()
+    process.wait()
+    announced = int(output[: output.rindex(b"\n")].split()[-1])
+
+    found, status = arguments_of_f(tmp_path / ".kolo_c")
+    assert_announced(found, announced)
+    assert status == "interrupted"
+
+    class Here:
+        store = tmp_path / ".kolo_c"
+
+    recover(Here)
+    assert list((tmp_path / ".kolo_c" / "segments").glob("*.map")) == []
+    again, status = arguments_of_f(tmp_path / ".kolo_c")
+    assert again == found
+    assert status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("os._exit(5)", 5),
+        ("os.abort()", -signal.SIGABRT),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV),
+        ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
+        ("ctypes.string_at(0)", -signal.SIGSEGV),
+    ],
+)
+def test_a_program_that_ends_without_a_word_keeps_its_trace(trace, how, code):
+    traced = trace(
+        f"""
+        import ctypes, os, signal
+        def f(n): return n
+        def last():
+            f('last')
+            {how}
+        for n in range(1000): f(n)
+        last()
+        """,
+        fails=True,
+    )
+    assert traced.code == code
+    assert traced.infos()[0].status == "interrupted"
+    tree = traced.tree()
+    assert [c.end for c in tree.find("f")] == [
+        *(f"-> {n}" for n in range(1000)), "-> 'last'",
+    ]  # fmt: skip
+    assert tree.find("last")[0].on_stack
+    before = traced.whole()
+    recover(traced)
+    assert traced.whole() == before
+
+
+def test_a_child_that_is_killed_keeps_its_trace_and_leaves_the_parents_alone(trace):
+    traced = trace(
+        """
+        import os, signal
+        def f(name): return name
+        child = os.fork()
+        if child == 0:
+            f('child')
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+        f('parent')
+        """
+    )
+    statuses = {
+        traced.tree(index).find("f")[0].end: info.status
+        for index, info in enumerate(traced.infos())
+    }
+    assert statuses == {"-> 'child'": "interrupted", "-> 'parent'": "complete"}
+
+
+def test_threads_of_a_killed_program_all_keep_their_calls(core, tmp_path):
+    process = start(
+        tmp_path,
+        core,
+        """
+        import sys, threading, time
+        def f(n): return n
+        def work(name):
+            for n in range(200): f(n)
+            ready.wait()
+            time.sleep(60)
+        ready = threading.Barrier(5)
+        for i in range(4):
+            threading.Thread(target=work, args=(i,), daemon=True).start()
+        ready.wait()
+        print('ready', flush=True)
+        time.sleep(60)
+        """,
+    )
+    assert process.stdout.readline() == b"ready\n"
+    process.kill()
+    process.stdout.close()
+    process.wait()
+    with Store(tmp_path / ".kolo_c") as store:
+        trace = store.trace()
+        full = 0
+        for stream in trace.streams:
+            calls = [
+                r for r in stream.records() if r.kind == Kind.CALL and r.arguments
+            ]
+            numbers = [
+                r.arguments[0] for r in calls
+                if trace.definitions.code(r.code).name == "f"
+            ]  # fmt: skip
+            full += numbers == list(range(200))
+        assert full == 4
+
+
+def test_a_running_trace_is_read_from_another_process(core, tmp_path):
+    process = start(tmp_path, core, ANNOUNCES)
+    try:
+        announced = int(process.stdout.readline())
+        for _ in range(5):
+            found, status = arguments_of_f(tmp_path / ".kolo_c")
+            assert status == "running"
+            assert_announced(found, announced)
+            for _ in range(20):
+                announced = int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def test_reading_does_not_disturb_a_running_trace(core, tmp_path):
+    """Recovery leaves what has an owner alone, whoever asks for it."""
+    process = start(
+        tmp_path,
+        core,
+        """
+        import sys
+        def f(n): return n
+        n = 0
+        for line in sys.stdin:
+            f(n)
+            n += 1
+        """,
+    )
+    process.kill()
+    process.stdout.close()
+    process.wait()
+    write_program(
+        tmp_path,
+        """
+        import sys, time
+        def f(n): return n
+        for n in range(30):
+            f(n)
+            time.sleep(0.02)
+        """,
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-m", "kolo_c", "run", f"--core={core}", "program.py"],
+        cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while running.poll() is None:
+        for command in ("list", "show"):
+            subprocess.run(
+                [sys.executable, "-m", "kolo_c", command],
+                cwd=tmp_path, env=environment(), capture_output=True, check=False,
+            )  # fmt: skip
+    assert running.returncode == 0
+    found, status = arguments_of_f(tmp_path / ".kolo_c")
+    assert found == list(range(30))
+    assert status == "complete"
+
+
+def test_the_trace_of_a_killed_program_has_its_open_calls(core, tmp_path):
+    process = start(tmp_path, core, ANNOUNCES)
+    process.stdout.readline()
+    process.kill()
+    process.stdout.close()
+    process.wait()
+    with Store(tmp_path / ".kolo_c") as store:
+        builder = build(store.trace().stream(1))
+        codes = store.trace().definitions
+        names = [codes.code(node.code).name for node in builder.open_nodes()]
+        assert names[:2] == ["<module>", "work"]
+        assert builder.unmatched == 0
+
+
+def test_twenty_programs_at_once_in_one_store(core, tmp_path):
+    write_program(
+        tmp_path,
+        """
+        import sys
+        def f(n): return n
+        for n in range(300): f(n)
+        """,
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "kolo_c", "run", "--quiet", f"--core={core}",
+             "program.py"],
+            cwd=tmp_path, env=environment(),
+        )  # fmt: skip
+        for _ in range(20)
+    ]
+    assert [process.wait() for process in processes] == [0] * 20
+    with Store(tmp_path / ".kolo_c") as store:
+        infos = store.traces()
+        assert len(infos) == 20
+        assert {info.status for info in infos} == {"complete"}
+        assert {info.count("calls") for info in infos} == {301}
+        assert os.listdir(tmp_path / ".kolo_c" / "segments")
