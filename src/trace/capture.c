@@ -77,15 +77,19 @@ capture_begin_values(const struct kc_cursor *cursor, const struct capture *captu
     return values;
 }
 
-/* Where the nearest kept caller of the same trace stands, or nil. */
+/* Where the nearest kept caller of the same trace stands, or nil. Regions have no frame:
+ * who called from within one stands below it. */
 static void
 write_site(struct kc_cursor *cursor, const struct kc_thread *thread,
            const struct kc_entry *entry)
 {
-    uint32_t below = (uint32_t)(entry - thread->stack.entries);
-    if (below != 0) {
-        const struct kc_entry *caller = entry - 1;
-        if (caller->stream == entry->stream && caller->frame != NULL) {
+    const struct kc_entry *caller = entry;
+    while (caller != thread->stack.entries) {
+        caller--;
+        if (caller->stream != entry->stream) {
+            break;
+        }
+        if (caller->frame != NULL) {
             kc_wire_uint(cursor, kc_frame_offset(caller->frame));
             return;
         }

@@ -77,8 +77,10 @@ kc_capture_call_fast(struct kc_entry *entry, const struct kc_entry *caller,
     uint8_t *at
         = kc_fast_begin(stream, KC_KIND_CALL, (size_t)count + 4, now_ns);
     kc_put_uint64(&at, code->number);
-    if (KC_LIKELY(caller != NULL && caller->stream == entry->stream
-                  && caller->frame != NULL)) {
+    if (KC_LIKELY(caller != NULL && caller->stream == entry->stream)) {
+        if (KC_UNLIKELY(caller->frame == NULL)) {
+            return false; /* a region: the caller stands below it */
+        }
         kc_put_uint64(&at, kc_frame_offset(caller->frame));
     }
     else {
