@@ -265,4 +265,3 @@ def replay(stream: Stream) -> Tree:
         for record in stream.decode(index).records:
             replayed.apply(record)
     return Tree(replayed.roots, replayed.order)
-

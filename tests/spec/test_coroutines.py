@@ -217,8 +217,10 @@ def test_async_with_and_async_for(trace):
         """
     )
     text = traced.calls(values=False).splitlines()
-    assert text[2:] == expected(
-        """
+    assert (
+        text[2:]
+        == expected(
+            """
         main() yields None -> None
           Manager.__aenter__() yields None -> 'entered'
           Count.__aiter__() -> <Count>
@@ -229,7 +231,8 @@ def test_async_with_and_async_for(trace):
           Count.__anext__() raises? StopAsyncIteration()
           Manager.__aexit__() -> False
         """
-    ).splitlines()
+        ).splitlines()
+    )
 
 
 def test_a_cancelled_task_is_thrown_into(trace):

@@ -338,8 +338,10 @@ def test_stop_iteration_of_a_next_method(trace):
         f()
         """
     )
-    assert traced.calls(values=False).splitlines()[1:] == expected(
-        """
+    assert (
+        traced.calls(values=False).splitlines()[1:]
+        == expected(
+            """
         Twice.__iter__() -> <Twice>
         Twice.__next__() -> 1
         f() -> None
@@ -348,7 +350,8 @@ def test_stop_iteration_of_a_next_method(trace):
         Twice.__next__() raises? StopIteration()
         f() -> None
         """
-    ).splitlines()
+        ).splitlines()
+    )
 
 
 def test_recursion_error_leaves_a_well_formed_trace(trace):

@@ -42,8 +42,10 @@ def test_include_frames_keeps_a_library(trace):
     traced = trace(
         PROGRAM, files=LIBRARY, config={"include_frames": ["lib/site-packages/shelf/"]}
     )
-    assert traced.calls(values=False).splitlines()[1:] == expected(
-        """
+    assert (
+        traced.calls(values=False).splitlines()[1:]
+        == expected(
+            """
         go() -> (2, 3)
           call() -> 1
             kept() -> 1
@@ -53,7 +55,8 @@ def test_include_frames_keeps_a_library(trace):
             inner() -> 3
               kept() -> 3
         """
-    ).splitlines()
+        ).splitlines()
+    )
 
 
 def test_include_one_function_of_a_library(trace):
@@ -128,7 +131,9 @@ def test_a_module_is_skipped_by_its_name(trace):
 def test_a_predicate_decides(trace):
     traced = trace(
         "def a_kept(): pass\ndef b_not(): pass\na_kept()\nb_not()",
-        files={"choose.py": "def no_b(path, module, qualname): return qualname[0] == 'b'"},
+        files={
+            "choose.py": "def no_b(path, module, qualname): return qualname[0] == 'b'"
+        },
         config={"ignore_frames": ["choose:no_b"]},
     )
     assert traced.calls() == "a_kept() -> None"
@@ -137,7 +142,9 @@ def test_a_predicate_decides(trace):
 def test_a_predicate_that_raises_is_said_and_matches_nothing(trace):
     traced = trace(
         "def f(): pass\nf()",
-        files={"choose.py": "def broken(path, module, qualname): raise RuntimeError('no')"},
+        files={
+            "choose.py": "def broken(path, module, qualname): raise RuntimeError('no')"
+        },
         config={"ignore_frames": ["choose:broken"]},
         clean=False,
     )

@@ -101,10 +101,13 @@ def test_nothing_is_lost_when_the_writer_is_late_within_the_time_to_wait(trace):
     )
     trace_ = traced.trace()
     assert trace_.info.count("lost") == 0
-    assert sum(
-        record.kind == Kind.CALL and len(record.arguments) == 2
-        for record in trace_.stream(1).records()
-    ) == 30_000
+    assert (
+        sum(
+            record.kind == Kind.CALL and len(record.arguments) == 2
+            for record in trace_.stream(1).records()
+        )
+        == 30_000
+    )
 
 
 def test_past_its_limit_a_hot_function_becomes_counts(trace):

@@ -204,8 +204,7 @@ def test_a_child_by_multiprocessing_fork_is_recorded(trace):
     )
     assert traced.stdout == "[2, 4, 6]\n"
     text = "\n".join(
-        traced.whole(index) for index, info in enumerate(traced.infos())
-        if info.nodes
+        traced.whole(index) for index, info in enumerate(traced.infos()) if info.nodes
     )
     assert all(f"work(n={n}) -> {n * 2}" in text for n in (1, 2, 3))
 

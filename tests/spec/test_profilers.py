@@ -212,7 +212,11 @@ def test_tracing_again_in_the_same_process(trace):
         """,
         under=(),
     )
-    assert [info.row.name for info in traced.infos()] == ["trace 0", "trace 1", "trace 2"]
+    assert [info.row.name for info in traced.infos()] == [
+        "trace 0",
+        "trace 1",
+        "trace 2",
+    ]
     assert [traced.whole(n).splitlines()[-1].strip() for n in range(3)] == [
         f"f(n={n}) -> {n}" for n in range(3)
     ]

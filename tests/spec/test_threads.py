@@ -198,9 +198,7 @@ def test_executor_threads_are_recorded(trace):
         """
     )
     text = "\n".join(traced.threads().values())
-    found = sorted(
-        line.strip() for line in text.splitlines() if "square" in line
-    )
+    found = sorted(line.strip() for line in text.splitlines() if "square" in line)
     assert found == sorted(f"square(n={n}) -> {n * n}" for n in range(10))
 
 

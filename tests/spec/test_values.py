@@ -59,7 +59,9 @@ def test_depth_is_bounded_and_says_so(trace):
 
 
 def test_a_cycle_is_marked(trace):
-    traced = trace("def f(a): pass\na = [1]\na.append(a)\nf(a)\nd = {}\nd['d'] = [d]\nf(d)")
+    traced = trace(
+        "def f(a): pass\na = [1]\na.append(a)\nf(a)\nd = {}\nd['d'] = [d]\nf(d)"
+    )
     value = first_argument(traced)
     assert value == [1, Cycle(1)]
     assert "f(a={'d': [<the container 2 up>]}) -> None" in traced.calls()
@@ -85,9 +87,7 @@ def test_settings_change_the_budgets(trace):
         "def f(a, b): pass\nf('abcdefgh', [1, 2, 3, 4, [5, [6]]])",
         config={"text_bytes": 4, "items": 2, "depth": 1},
     )
-    assert traced.calls() == (
-        "f(a='abcd' … 8 characters, b=[1, 2, … 3 more]) -> None"
-    )
+    assert traced.calls() == ("f(a='abcd' … 8 characters, b=[1, 2, … 3 more]) -> None")
 
 
 def test_huge_arguments_cost_no_more_than_small_ones(trace):
@@ -388,9 +388,12 @@ def test_an_argument_in_a_class_cell_or_nonlocal_is_current(trace):
         step(1), step(2)
         """
     )
-    assert traced.calls().splitlines()[1:] == expected(
-        """
+    assert (
+        traced.calls().splitlines()[1:]
+        == expected(
+            """
         step(by=1) -> 11
         step(by=2) -> 13
         """
-    ).splitlines()
+        ).splitlines()
+    )

@@ -86,4 +86,3 @@ def check_headers(stream: Stream, *, gaps: bool = False) -> None:
         if block.full and not (last and stream.trace.info.status == "interrupted"):
             opened = [node for node, pushed in stack if pushed == index]
             assert block.opens() == opened
-
