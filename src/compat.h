@@ -3,8 +3,8 @@
  * Each function has the meaning of the newest public API. What is private in CPython is
  * used for one reason only: the public way costs more than the whole record
  * (PyFrame_GetVar +7 ns an argument, PyFrame_GetBack +40 ns, against about 70 ns for a
- * call and its return). The layouts come from the headers that the running minor version
- * ships, never from a copy.
+ * call and its return). The layouts come from the headers that the running minor
+ * version ships, never from a copy.
  *
  * Threads: GIL.
  * Owns:    nothing.
@@ -27,9 +27,9 @@
 #error "kolo_c needs Python 3.10 or newer"
 #endif
 
-/* PyEval_SetProfile() for another thread. Exported by every version from 3.9 on, declared
- * in internal headers only; the public PyEval_SetProfileAllThreads() (3.12) gives all
- * threads the same object, while each of ours carries its thread's state. */
+/* PyEval_SetProfile() for another thread. Exported by every version from 3.9 on,
+ * declared in internal headers only; the public PyEval_SetProfileAllThreads() (3.12)
+ * gives all threads the same object, while each of ours carries its thread's state. */
 extern int _PyEval_SetProfile(PyThreadState *tstate, Py_tracefunc func, PyObject *arg);
 
 static inline int
@@ -148,16 +148,16 @@ kc_thread_is_tracing(PyThreadState *tstate)
 #define KC_NONE_MAY_BE_EXCEPTION 0
 #endif
 
-/* 3.11 and 3.12: a generator that goes on stands at the RESUME behind its yield, one that
- * was thrown at does not. 3.10 has no RESUME; from 3.13 on both stand there. */
+/* 3.11 and 3.12: a generator that goes on stands at the RESUME behind its yield, one
+ * that was thrown at does not. 3.10 has no RESUME; from 3.13 on both stand there. */
 #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030D0000
 #define KC_POSITION_TELLS_THROW 1
 #else
 #define KC_POSITION_TELLS_THROW 0
 #endif
 
-/* 3.11 reports the closing of a generator that never started, as a call that an exception
- * leaves at once; it stands before its first RESUME. Nothing of it ran. */
+/* 3.11 reports the closing of a generator that never started, as a call that an
+ * exception leaves at once; it stands before its first RESUME. Nothing of it ran. */
 #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
 #define KC_REPORTS_UNSTARTED 1
 #else
@@ -168,8 +168,8 @@ kc_thread_is_tracing(PyThreadState *tstate)
 
 #if PY_VERSION_HEX >= 0x030E0000
 #include <internal/pycore_code.h>
-#include <internal/pycore_interpframe.h>
 #include <internal/pycore_frame.h>
+#include <internal/pycore_interpframe.h>
 #elif PY_VERSION_HEX >= 0x030B0000
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
@@ -207,8 +207,8 @@ kc_frame_offset(PyFrameObject *frame)
     return lasti > 0 ? (uint64_t)lasti : 0;
 }
 
-/* Slot `index` of the frame's locals (co_localsplus order; on 3.10 varnames, cells, free
- * variables), borrowed, NULL where it is unbound. Cells are not unwrapped. */
+/* Slot `index` of the frame's locals (co_localsplus order; on 3.10 varnames, cells,
+ * free variables), borrowed, NULL where it is unbound. Cells are not unwrapped. */
 static inline PyObject *
 kc_frame_borrow_slot(PyFrameObject *frame, int index)
 {
@@ -238,8 +238,8 @@ kc_code_slot_count(const PyCodeObject *code)
 #if PY_VERSION_HEX >= 0x030B0000
     return code->co_nlocalsplus;
 #else
-    return code->co_nlocals + (int)PyTuple_GET_SIZE(code->co_cellvars)
-           + (int)PyTuple_GET_SIZE(code->co_freevars);
+    return code->co_nlocals + (int)PyTuple_GET_SIZE(code->co_cellvars) +
+           (int)PyTuple_GET_SIZE(code->co_freevars);
 #endif
 }
 
@@ -258,7 +258,8 @@ kc_code_borrow_slot_name(const PyCodeObject *code, int index)
     if (at < PyTuple_GET_SIZE(code->co_cellvars)) {
         return PyTuple_GET_ITEM(code->co_cellvars, at);
     }
-    return PyTuple_GET_ITEM(code->co_freevars, at - PyTuple_GET_SIZE(code->co_cellvars));
+    return PyTuple_GET_ITEM(code->co_freevars,
+                            at - PyTuple_GET_SIZE(code->co_cellvars));
 #endif
 }
 
@@ -281,7 +282,8 @@ kc_code_argument_slot(const PyCodeObject *code, int index)
 }
 
 /* What an asynchronous generator yields is wrapped, to be told from what it awaits; the
- * wrapper's type is private, its layout the same on every version (genobject.c). Borrowed.
+ * wrapper's type is private, its layout the same on every version (genobject.c).
+ * Borrowed.
  */
 static inline PyObject *
 kc_async_borrow_yielded(PyObject *value)
@@ -290,8 +292,9 @@ kc_async_borrow_yielded(PyObject *value)
         PyObject_HEAD
         PyObject *value;
     };
-    if (strcmp(Py_TYPE(value)->tp_name, "async_generator_wrapped_value") != 0
-        || Py_TYPE(value)->tp_basicsize != (Py_ssize_t)sizeof(struct wrapped)) {
+    if (strcmp(Py_TYPE(value)->tp_name, "async_generator_wrapped_value") != 0 ||
+        Py_TYPE(value)->tp_basicsize != (Py_ssize_t)sizeof(struct wrapped))
+    {
         return value;
     }
     return ((struct wrapped *)value)->value;

@@ -154,17 +154,17 @@ module_mask_text(PyObject *module, PyObject *text)
     size_t from = 0;
     PyObject *result = PyUnicode_FromString("");
     while (result != NULL && kc_mask_find(utf8, (size_t)len, from, &span)) {
-        PyObject *part = PyUnicode_FromStringAndSize(utf8 + from,
-                                                     (Py_ssize_t)(span.start - from));
-        PyObject *joined
-            = part != NULL ? PyUnicode_FromFormat("%U%U***", result, part) : NULL;
+        PyObject *part =
+            PyUnicode_FromStringAndSize(utf8 + from, (Py_ssize_t)(span.start - from));
+        PyObject *joined =
+            part != NULL ? PyUnicode_FromFormat("%U%U***", result, part) : NULL;
         Py_XDECREF(part);
         Py_SETREF(result, joined);
         from = span.end;
     }
     if (result != NULL) {
-        PyObject *rest
-            = PyUnicode_FromStringAndSize(utf8 + from, len - (Py_ssize_t)from);
+        PyObject *rest =
+            PyUnicode_FromStringAndSize(utf8 + from, len - (Py_ssize_t)from);
         PyUnicode_Append(&result, rest);
         Py_XDECREF(rest);
     }
@@ -185,7 +185,8 @@ module_clock(PyObject *module, PyObject *none)
 static PyMethodDef module_methods[] = {
     {"register_profiler", (PyCFunction)(void (*)(void))module_register_profiler,
      METH_VARARGS | METH_KEYWORDS,
-     "register_profiler(session, *, replace=False)\n\nAttach the tracer of `session` to "
+     "register_profiler(session, *, replace=False)\n\nAttach the tracer of `session` "
+     "to "
      "the running threads, and to those started later.\nRaises RuntimeError naming a "
      "profiler that is installed already, unless told to replace it."},
     {"unregister_profiler", module_unregister_profiler, METH_O,
@@ -198,7 +199,8 @@ static PyMethodDef module_methods[] = {
     {"active_profiler", module_active_profiler, METH_NOARGS,
      "The name of another profiler on this thread (C ones too), or None."},
     {"zstd_decompress", module_zstd_decompress, METH_VARARGS,
-     "zstd_decompress(data, size)\n\nThe `size` bytes that `data` was compressed from.\n"
+     "zstd_decompress(data, size)\n\nThe `size` bytes that `data` was compressed "
+     "from.\n"
      "Raises ValueError where it was not."},
     {"recover", module_recover, METH_VARARGS,
      "recover(map_path, schema, schema_version, compress)\n\nCopy what a dead process "
@@ -213,8 +215,7 @@ static PyMethodDef module_methods[] = {
 static PyTypeObject *
 module_add_type(PyObject *module, PyType_Spec *spec, const char *name)
 {
-    PyTypeObject *type
-        = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
     if (type != NULL && PyModule_AddObjectRef(module, name, (PyObject *)type) < 0) {
         Py_CLEAR(type);
     }
@@ -234,9 +235,10 @@ module_exec(PyObject *module)
     if (state->thread_type == NULL || state->session_type == NULL) {
         return -1;
     }
-    if (PyModule_AddStringConstant(module, "sqlite_version", sqlite3_libversion()) < 0
-        || PyModule_AddStringConstant(module, "zstd_version", ZSTD_versionString())
-               < 0) {
+    if (PyModule_AddStringConstant(module, "sqlite_version", sqlite3_libversion()) <
+            0 ||
+        PyModule_AddStringConstant(module, "zstd_version", ZSTD_versionString()) < 0)
+    {
         return -1;
     }
     return 0;

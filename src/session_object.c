@@ -55,8 +55,8 @@ session_open_mask(SessionObject *self, PyObject *words, PyObject *exceptions)
 {
     int result = -1;
     const char **word_list = session_read_words(words);
-    const char **exception_list
-        = word_list != NULL ? session_read_words(exceptions) : NULL;
+    const char **exception_list =
+        word_list != NULL ? session_read_words(exceptions) : NULL;
     if (exception_list != NULL) {
         if (kc_mask_new(&self->tracer.mask, word_list, exception_list) == KC_OK) {
             result = 0;
@@ -87,9 +87,8 @@ session_open_tracer(SessionObject *self, PyObject *rules)
     if (kc_filter_read_rules(rules, &tracer->default_rules) < 0) {
         return -1;
     }
-    tracer->values
-        = kc_values_new(&tracer->default_rules.options.limits, tracer->mask,
-                        self->session.definitions);
+    tracer->values = kc_values_new(&tracer->default_rules.options.limits, tracer->mask,
+                                   self->session.definitions);
     if (tracer->values == NULL) {
         return -1;
     }
@@ -98,8 +97,8 @@ session_open_tracer(SessionObject *self, PyObject *rules)
     tracer->kept_codes = PyDict_New();
     tracer->extra_index = kc_verdict_request_index();
     tracer->generation = kc_verdict_next_generation();
-    if (tracer->files == NULL || tracer->kept_codes == NULL
-        || tracer->extra_index < 0) {
+    if (tracer->files == NULL || tracer->kept_codes == NULL || tracer->extra_index < 0)
+    {
         return -1;
     }
     return 0;
@@ -110,12 +109,26 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
     struct kc_session_options options = {0};
-    static char *names[]
-        = {"directory",       "process_id",     "schema",          "schema_version",
-           "info",            "compress",       "segment_bytes",   "free_disk_bytes",
-           "max_trace_bytes", "wait_max_ns",    "drop",            "decide",
-           "decide_file",     "rules",          "mask_words",      "mask_exceptions",
-           "scope_variable",  "open_boundary",  "close_boundary",  NULL};
+    static char *names[] = {"directory",
+                            "process_id",
+                            "schema",
+                            "schema_version",
+                            "info",
+                            "compress",
+                            "segment_bytes",
+                            "free_disk_bytes",
+                            "max_trace_bytes",
+                            "wait_max_ns",
+                            "drop",
+                            "decide",
+                            "decide_file",
+                            "rules",
+                            "mask_words",
+                            "mask_exceptions",
+                            "scope_variable",
+                            "open_boundary",
+                            "close_boundary",
+                            NULL};
     unsigned long long segment_bytes = 0;
     unsigned long long free_disk_bytes = 0;
     unsigned long long max_trace_bytes = 0;
@@ -135,16 +148,17 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "$sssisiKKKKpOOO!O!O!OOO", names, &options.directory,
-            &options.process_id, &options.schema, &options.schema_version, &options.info,
-            &options.compress, &segment_bytes, &free_disk_bytes, &max_trace_bytes,
-            &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type, &rules,
-            &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
-            &open_boundary, &close_boundary)) {
+            &options.process_id, &options.schema, &options.schema_version,
+            &options.info, &options.compress, &segment_bytes, &free_disk_bytes,
+            &max_trace_bytes, &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type,
+            &rules, &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
+            &open_boundary, &close_boundary))
+    {
         return -1;
     }
     /* What is static here is guarded by the main interpreter's GIL. */
-    if (PyThreadState_GetInterpreter(PyThreadState_Get())
-        != PyInterpreterState_Main()) {
+    if (PyThreadState_GetInterpreter(PyThreadState_Get()) != PyInterpreterState_Main())
+    {
         PyErr_SetString(PyExc_RuntimeError, "kolo_c traces the main interpreter only");
         return -1;
     }
@@ -158,15 +172,17 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     options.wait_max_ns = wait_max_ns;
     options.drop = drop != 0;
     struct kc_module_state *state = PyType_GetModuleState(Py_TYPE(op));
-    self->session.thread_type = (PyTypeObject *)Py_NewRef((PyObject *)state->thread_type);
+    self->session.thread_type =
+        (PyTypeObject *)Py_NewRef((PyObject *)state->thread_type);
     self->session.scope_variable = Py_NewRef(variable);
     self->tracer.decide = Py_NewRef(decide);
     self->tracer.decide_file = Py_NewRef(decide_file);
     self->tracer.open_boundary = Py_NewRef(open_boundary);
     self->tracer.close_boundary = Py_NewRef(close_boundary);
-    if (session_open_mask(self, words, exceptions) < 0
-        || kc_session_open(&self->session, &options) < 0
-        || session_open_tracer(self, rules) < 0) {
+    if (session_open_mask(self, words, exceptions) < 0 ||
+        kc_session_open(&self->session, &options) < 0 ||
+        session_open_tracer(self, rules) < 0)
+    {
         return -1;
     }
     active = self;
@@ -211,7 +227,7 @@ static PyObject *
 session_begin_trace(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
-    static char *names[] = {"id",         "kind",     "name", "parent",
+    static char *names[] = {"id",         "kind",       "name",   "parent",
                             "attributes", "of_process", "always", NULL};
     const char *id = NULL;
     const char *kind = NULL;
@@ -220,17 +236,17 @@ session_begin_trace(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *attributes = NULL;
     int of_process = 0;
     int always = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$pp", names, &id, &kind, &name,
-                                     &parent, &attributes, &of_process, &always)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$pp", names, &id, &kind,
+                                     &name, &parent, &attributes, &of_process, &always))
+    {
         return NULL;
     }
     if (self->session.dead || !self->session.open) {
         PyErr_SetString(PyExc_RuntimeError, "the session is not active");
         return NULL;
     }
-    struct kc_trace *trace
-        = kc_session_begin_trace(&self->session, id, kind, name,
-                                 parent == Py_None ? NULL : parent, attributes);
+    struct kc_trace *trace = kc_session_begin_trace(
+        &self->session, id, kind, name, parent == Py_None ? NULL : parent, attributes);
     if (trace == NULL) {
         return NULL;
     }
@@ -261,8 +277,8 @@ session_format_counters(SessionObject *self, const struct kc_trace *trace, char 
                         size_t size)
 {
     const struct kc_session *session = &self->session;
-    const struct kc_value_counters *values
-        = kc_values_borrow_counters(self->tracer.values);
+    const struct kc_value_counters *values =
+        kc_values_borrow_counters(self->tracer.values);
     uint64_t calls = trace->call_count;
     return snprintf(
         text, size,
@@ -288,9 +304,11 @@ static void
 session_tell_counts(SessionObject *self, const struct kc_trace *trace)
 {
     for (struct kc_thread *thread = self->session.threads; thread != NULL;
-         thread = thread->next) {
+         thread = thread->next)
+    {
         for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-             stream = stream->next) {
+             stream = stream->next)
+        {
             if (stream->trace == trace && !kc_thread_is_busy(thread)) {
                 uint8_t guard = thread->guard;
                 thread->guard = KC_GUARD_FLUSH;
@@ -326,8 +344,8 @@ session_end_trace(PyObject *op, PyObject *args)
     session_tell_counts(self, trace);
     kc_session_flush_threads(&self->session);
     (void)session_format_counters(self, trace, counters, sizeof counters);
-    PyObject *result = Py_BuildValue("(Os)", trace->announced ? Py_True : Py_False,
-                                     counters);
+    PyObject *result =
+        Py_BuildValue("(Os)", trace->announced ? Py_True : Py_False, counters);
     kc_session_end_trace(&self->session, trace, cause, counters);
     return result;
 }
@@ -411,9 +429,9 @@ session_stats(PyObject *op, PyObject *none)
     SessionObject *self = (SessionObject *)op;
     (void)none;
     struct kc_session *session = &self->session;
-    const struct kc_value_counters *values
-        = self->tracer.values != NULL ? kc_values_borrow_counters(self->tracer.values)
-                                      : NULL;
+    const struct kc_value_counters *values =
+        self->tracer.values != NULL ? kc_values_borrow_counters(self->tracer.values)
+                                    : NULL;
     return Py_BuildValue(
         "{sKsKsKsKsKsKsKsKsKsKsissszsisOsO}", "lost",
         (unsigned long long)session->lost_count, "waited_ns",
@@ -428,20 +446,22 @@ session_stats(PyObject *op, PyObject *none)
         (unsigned long long)(values != NULL ? values->frame_count : 0), "mapping_errno",
         session->mapping_reason, "error", session->error_text, "writer_error",
         session->writer.error_text, "tool_id", self->tracer.tool_id, "dead",
-        session->dead ? Py_True : Py_False, "open",
-        session->open ? Py_True : Py_False);
+        session->dead ? Py_True : Py_False, "open", session->open ? Py_True : Py_False);
 }
 
 static PyMethodDef session_methods[] = {
-    {"attach_thread", (PyCFunction)(void (*)(void))kc_session_attach_thread, METH_FASTCALL,
-     "attach_thread(frame, event, arg)\n\nFor threading.setprofile(): attach the thread "
+    {"attach_thread", (PyCFunction)(void (*)(void))kc_session_attach_thread,
+     METH_FASTCALL,
+     "attach_thread(frame, event, arg)\n\nFor threading.setprofile(): attach the "
+     "thread "
      "that calls it."},
     {"begin_trace", (PyCFunction)(void (*)(void))session_begin_trace,
      METH_VARARGS | METH_KEYWORDS,
      "begin_trace(id, kind, name, parent, attributes, *, of_process=False, "
      "always=False)\n\nStart a trace; its number. `attributes` is JSON text."},
     {"end_trace", session_end_trace, METH_VARARGS,
-     "end_trace(number, cause, name, attributes)\n\nEnd it; (stored, counters as JSON)."},
+     "end_trace(number, cause, name, attributes)\n\nEnd it; (stored, counters as "
+     "JSON)."},
     {"keep_code", session_keep_code, METH_VARARGS,
      "keep_code(code, source)\n\nKeep this code object by identity."},
     {"region_begin", kc_session_region_begin, METH_VARARGS,

@@ -27,17 +27,17 @@ kc_session_other_profiler(PyThreadState *tstate)
     }
     if (PyFunction_Check(object)) {
         PyFunctionObject *function = (PyFunctionObject *)object;
-        return PyUnicode_FromFormat("%S (%U)", function->func_module != NULL
-                                                   ? function->func_module
-                                                   : Py_None,
-                                    function->func_qualname);
+        return PyUnicode_FromFormat(
+            "%S (%U)", function->func_module != NULL ? function->func_module : Py_None,
+            function->func_qualname);
     }
     PyTypeObject *type = Py_TYPE(object);
     PyObject *module = type->tp_dict != NULL
                            ? PyDict_GetItemString(type->tp_dict, "__module__")
                            : NULL;
-    if (module != NULL && PyUnicode_Check(module)
-        && (type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0) {
+    if (module != NULL && PyUnicode_Check(module) &&
+        (type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0)
+    {
         return PyUnicode_FromFormat("%U.%s", module, type->tp_name);
     }
     return PyUnicode_FromFormat("%s", type->tp_name);
@@ -87,17 +87,19 @@ kc_session_register(PyObject *op, int replace)
 static void
 session_quiesce(SessionObject *self)
 {
-    uint64_t deadline_ns
-        = kc_clock_system_ns() + self->session.wait_max_ns + QUIESCE_NS;
+    uint64_t deadline_ns =
+        kc_clock_system_ns() + self->session.wait_max_ns + QUIESCE_NS;
     PyThreadState *own = PyThreadState_Get();
     for (struct kc_thread *thread = self->session.threads; thread != NULL;
-         thread = thread->next) {
-        while ((thread->waiting || thread->guard == KC_GUARD_FLUSH
-                || (thread->guard == KC_GUARD_RECORD && thread->tstate != own))
-               && kc_clock_system_ns() < deadline_ns) {
+         thread = thread->next)
+    {
+        while ((thread->waiting || thread->guard == KC_GUARD_FLUSH ||
+                (thread->guard == KC_GUARD_RECORD && thread->tstate != own)) &&
+               kc_clock_system_ns() < deadline_ns)
+        {
             struct timespec pause = {0, 1000000};
-            Py_BEGIN_ALLOW_THREADS
-            (void)nanosleep(&pause, NULL);
+            Py_BEGIN_ALLOW_THREADS(void)
+            nanosleep(&pause, NULL);
             Py_END_ALLOW_THREADS
         }
     }
@@ -118,9 +120,11 @@ kc_session_unregister(PyObject *op)
         kc_hook_unsubscribe(&self->tracer);
         session_quiesce(self);
         for (struct kc_thread *thread = self->session.threads; thread != NULL;
-             thread = thread->next) {
-            if (thread->pending != KC_PENDING_NONE && !self->session.dead
-                && thread->guard == KC_GUARD_FREE) {
+             thread = thread->next)
+        {
+            if (thread->pending != KC_PENDING_NONE && !self->session.dead &&
+                thread->guard == KC_GUARD_FREE)
+            {
                 thread->guard = kc_thread_guard_for_flush(thread);
                 kc_tracer_settle(thread);
                 thread->guard = KC_GUARD_FREE;
@@ -149,15 +153,17 @@ kc_session_attach_thread(PyObject *op, PyObject *const *args, Py_ssize_t count)
     /* Whose place we took is this very method: it is nobody's to be put back, and it
      * holds us. */
     struct kc_thread *thread = ((ThreadObject *)tstate->c_profileobj)->thread;
-    if (thread != NULL && thread->previous_object != NULL
-        && PyCFunction_Check(thread->previous_object)
-        && PyCFunction_GET_SELF(thread->previous_object) == op) {
+    if (thread != NULL && thread->previous_object != NULL &&
+        PyCFunction_Check(thread->previous_object) &&
+        PyCFunction_GET_SELF(thread->previous_object) == op)
+    {
         thread->previous_func = NULL;
         Py_CLEAR(thread->previous_object);
     }
     /* The event that brought us here may be a call of the program's. */
-    if (count == 3 && PyFrame_Check(args[0]) && PyUnicode_Check(args[1])
-        && PyUnicode_CompareWithASCIIString(args[1], "call") == 0) {
+    if (count == 3 && PyFrame_Check(args[0]) && PyUnicode_Check(args[1]) &&
+        PyUnicode_CompareWithASCIIString(args[1], "call") == 0)
+    {
         PyObject *object = Py_XNewRef(tstate->c_profileobj);
         if (object != NULL) {
             (void)kc_hook_setprofile(object, (PyFrameObject *)args[0], PyTrace_CALL,

@@ -14,8 +14,9 @@ static struct kc_thread *
 session_own_thread(SessionObject *self)
 {
     PyThreadState *tstate = PyThreadState_Get();
-    if (!self->registered || self->session.dead
-        || tstate->c_profilefunc != kc_hook_setprofile) {
+    if (!self->registered || self->session.dead ||
+        tstate->c_profilefunc != kc_hook_setprofile)
+    {
         return NULL;
     }
     struct kc_thread *thread = ((ThreadObject *)tstate->c_profileobj)->thread;
@@ -54,8 +55,7 @@ kc_session_region_begin(PyObject *op, PyObject *args)
         return NULL;
     }
     struct kc_thread *thread = session_own_thread(self);
-    struct kc_entry *entry
-        = thread != NULL ? kc_stack_push(&thread->stack) : NULL;
+    struct kc_entry *entry = thread != NULL ? kc_stack_push(&thread->stack) : NULL;
     if (entry == NULL) {
         return PyLong_FromLong(0);
     }
@@ -84,8 +84,8 @@ region_find(const struct kc_thread *thread, uint64_t node)
     return NULL;
 }
 
-/* End region `node` of this thread; what is above it and still open is cut. A region that
- * is not on the stack (its coroutine was suspended in it) has been cut already. */
+/* End region `node` of this thread; what is above it and still open is cut. A region
+ * that is not on the stack (its coroutine was suspended in it) has been cut already. */
 PyObject *
 kc_session_region_end(PyObject *op, PyObject *args)
 {
@@ -103,7 +103,8 @@ kc_session_region_end(PyObject *op, PyObject *args)
     thread->guard = KC_GUARD_RECORD;
     kc_tracer_cut(thread, (uint32_t)(entry - thread->stack.entries) + 1);
     if (!kc_capture_region_end(thread, entry, exception == Py_None ? NULL : exception,
-                               kc_clock_ns())) {
+                               kc_clock_ns()))
+    {
         if (!entry->unwritten) { /* its block may have been lost meanwhile */
             kc_stream_drop(&entry->stream->stream, &entry->open);
         }

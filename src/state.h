@@ -25,8 +25,8 @@ PyObject *kc_session_borrow_active(void);
 int kc_session_register(PyObject *op, int replace);
 int kc_session_unregister(PyObject *op);
 
-/* Who has the profile function of a thread, if it is not ours: a new str, or NULL without
- * an exception where nobody has. */
+/* Who has the profile function of a thread, if it is not ours: a new str, or NULL
+ * without an exception where nobody has. */
 PyObject *kc_session_other_profiler(PyThreadState *tstate);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "plain/batch.h"
 
-#include <sqlite3.h>
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,9 +240,8 @@ static bool
 batch_is_hopeless(struct kc_writer *writer)
 {
     (void)pthread_mutex_lock(&writer->lock);
-    bool hopeless =
-        atomic_load(&writer->failing) && writer->stopping &&
-        kc_clock_system_ns() - writer->stop_began_ns > BATCH_LAST_TRIES_NS;
+    bool hopeless = atomic_load(&writer->failing) && writer->stopping &&
+                    kc_clock_system_ns() - writer->stop_began_ns > BATCH_LAST_TRIES_NS;
     (void)pthread_mutex_unlock(&writer->lock);
     return hopeless;
 }

@@ -53,9 +53,10 @@ attach_find(struct kc_session *session, PyThreadState *tstate)
 int
 kc_session_attach(struct kc_session *session, PyThreadState *tstate)
 {
-    if (tstate->c_profilefunc == session->hook && !session->dead
-        && ((ThreadObject *)tstate->c_profileobj)->thread != NULL
-        && ((ThreadObject *)tstate->c_profileobj)->thread->session == session) {
+    if (tstate->c_profilefunc == session->hook && !session->dead &&
+        ((ThreadObject *)tstate->c_profileobj)->thread != NULL &&
+        ((ThreadObject *)tstate->c_profileobj)->thread->session == session)
+    {
         return 0;
     }
     struct kc_thread *thread = attach_find(session, tstate);
@@ -73,8 +74,8 @@ kc_session_attach(struct kc_session *session, PyThreadState *tstate)
     return attach_thread(session, thread, tstate);
 }
 
-/* Our object may live on without the place, if the program keeps it: then the last record
- * tells when the thread was last seen. */
+/* Our object may live on without the place, if the program keeps it: then the last
+ * record tells when the thread was last seen. */
 static void
 attach_note_displaced(struct kc_thread *thread)
 {
@@ -84,7 +85,8 @@ attach_note_displaced(struct kc_thread *thread)
     thread->detached_ns = kc_clock_ns();
     uint64_t last_ns = 0;
     for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-         stream = stream->next) {
+         stream = stream->next)
+    {
         last_ns = stream->stream.last_ns > last_ns ? stream->stream.last_ns : last_ns;
     }
     if (last_ns != 0 && last_ns < thread->detached_ns) {
@@ -92,8 +94,8 @@ attach_note_displaced(struct kc_thread *thread)
     }
 }
 
-/* Drop from the thread's stack what ended while it was blind: calls whose frames are not
- * on the interpreter's chain any more, and the regions above the last of those. */
+/* Drop from the thread's stack what ended while it was blind: calls whose frames are
+ * not on the interpreter's chain any more, and the regions above the last of those. */
 static void
 attach_cut_ended(struct kc_thread *thread)
 {
@@ -101,8 +103,8 @@ attach_cut_ended(struct kc_thread *thread)
     uint32_t left = stack->depth; /* entries below it are still to be found */
     uint32_t highest = 0;         /* above it nothing is kept */
     /* Without our object the thread is gone, since we waited for a block. */
-    PyFrameObject *frame
-        = thread->object != NULL ? PyThreadState_GetFrame(thread->tstate) : NULL;
+    PyFrameObject *frame =
+        thread->object != NULL ? PyThreadState_GetFrame(thread->tstate) : NULL;
     while (frame != NULL) {
         for (uint32_t i = left; i-- > 0;) {
             if (stack->entries[i].frame == frame) {
@@ -136,8 +138,7 @@ static void
 attach_write_blind(struct kc_thread *thread, struct kc_thread_stream *stream,
                    uint64_t now_ns)
 {
-    struct kc_cursor cursor
-        = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
+    struct kc_cursor cursor = kc_stream_begin(&stream->stream, now_ns, KC_KIND_MARK, 3);
     if (cursor.status != KC_OK) {
         return;
     }
@@ -149,21 +150,24 @@ attach_write_blind(struct kc_thread *thread, struct kc_thread_stream *stream,
     }
 }
 
-/* The thread was blind from `detached_ns` until now: what ended meanwhile is unknown. */
+/* The thread was blind from `detached_ns` until now: what ended meanwhile is unknown.
+ */
 static void
 attach_mark_blind(struct kc_thread *thread)
 {
     uint64_t now_ns = kc_clock_ns();
     /* A block first: its header says how deep the stack was before the mark. */
     for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-         stream = stream->next) {
+         stream = stream->next)
+    {
         if (stream->stream.end - stream->stream.at < KC_BLIND_BYTES) {
             (void)kc_thread_next_block(thread, stream, now_ns);
         }
     }
     attach_cut_ended(thread);
     for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-         stream = stream->next) {
+         stream = stream->next)
+    {
         attach_write_blind(thread, stream, now_ns);
     }
     thread->session->blind_count++;
@@ -194,9 +198,8 @@ kc_session_adopt_threads(struct kc_session *session)
         return;
     }
     bool displaced = false;
-    PyThreadState *tstate
-        = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(
-            PyThreadState_Get()));
+    PyThreadState *tstate = PyInterpreterState_ThreadHead(
+        PyThreadState_GetInterpreter(PyThreadState_Get()));
     for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
         if (tstate->c_profilefunc != NULL) {
             continue;
@@ -280,8 +283,9 @@ attach_audit(const char *event, PyObject *args, void *none)
     (void)args;
     (void)none;
     /* The event comes before the change: look afterwards. */
-    if (event[0] == 's' && strcmp(event, "sys.setprofile") == 0
-        && kc_session_borrow_current() != NULL) {
+    if (event[0] == 's' && strcmp(event, "sys.setprofile") == 0 &&
+        kc_session_borrow_current() != NULL)
+    {
         (void)Py_AddPendingCall(attach_adopt_later, NULL);
     }
     return 0;
@@ -296,9 +300,8 @@ attach_look_displaced(void *none)
     if (session == NULL || !session->open || session->dead || attach_audited) {
         return 0;
     }
-    PyThreadState *tstate
-        = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(
-            PyThreadState_Get()));
+    PyThreadState *tstate = PyInterpreterState_ThreadHead(
+        PyThreadState_GetInterpreter(PyThreadState_Get()));
     for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
         struct kc_thread *thread = attach_find(session, tstate);
         if (thread != NULL && !thread->attached) {
@@ -319,9 +322,8 @@ kc_session_watch_displaced(void)
 void
 kc_session_detach_all(struct kc_session *session)
 {
-    PyThreadState *tstate
-        = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(
-            PyThreadState_Get()));
+    PyThreadState *tstate = PyInterpreterState_ThreadHead(
+        PyThreadState_GetInterpreter(PyThreadState_Get()));
     for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
         struct kc_thread *thread = attach_find(session, tstate);
         if (tstate->c_profilefunc != session->hook) {

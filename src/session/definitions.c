@@ -56,8 +56,9 @@ kc_definitions_new(struct kc_mapping *mapping, struct kc_queue *queue)
     definitions->types = PyMem_Calloc(TYPES_INITIAL, sizeof *definitions->types);
     definitions->strings = PyDict_New();
     definitions->files = PyDict_New();
-    if (definitions->types == NULL || definitions->strings == NULL
-        || definitions->files == NULL) {
+    if (definitions->types == NULL || definitions->strings == NULL ||
+        definitions->files == NULL)
+    {
         kc_definitions_free(definitions);
         PyErr_NoMemory();
         return NULL;
@@ -106,7 +107,8 @@ definitions_next_block(struct kc_definitions *definitions)
     if (kc_queue_set_definitions(definitions->queue, block, full) == KC_OK) {
         return true;
     }
-    /* Nobody would ever save the new block: stay with the full one, where nothing fits. */
+    /* Nobody would ever save the new block: stay with the full one, where nothing fits.
+     */
     (void)kc_stream_take_block(&definitions->log, NULL, 0);
     kc_mapping_give(definitions->mapping, block);
     definitions->log.block = full;
@@ -287,18 +289,18 @@ types_grow(struct kc_definitions *definitions)
 KC_COLD static uint64_t
 type_define(struct kc_definitions *definitions, PyTypeObject *type)
 {
-    if (definitions->type_count >= TYPES_MOST
-        || (definitions->type_count * 2 >= definitions->type_capacity
-            && !types_grow(definitions))) {
+    if (definitions->type_count >= TYPES_MOST ||
+        (definitions->type_count * 2 >= definitions->type_capacity &&
+         !types_grow(definitions)))
+    {
         return 0;
     }
-    uint64_t number
-        = definitions_write(definitions, KC_DEF_TYPE, 2, write_type, type);
+    uint64_t number = definitions_write(definitions, KC_DEF_TYPE, 2, write_type, type);
     if (number == 0) {
         return 0;
     }
-    struct type_entry *entry
-        = type_find(definitions->types, definitions->type_capacity, type);
+    struct type_entry *entry =
+        type_find(definitions->types, definitions->type_capacity, type);
     if (entry->type == NULL) {
         definitions->type_count++;
     }
@@ -313,10 +315,10 @@ type_define(struct kc_definitions *definitions, PyTypeObject *type)
 uint64_t
 kc_definitions_type(struct kc_definitions *definitions, PyTypeObject *type)
 {
-    const struct type_entry *entry
-        = type_find(definitions->types, definitions->type_capacity, type);
-    if (KC_LIKELY(entry->type == type
-                  && entry->qualname == type_borrow_qualname(type))) {
+    const struct type_entry *entry =
+        type_find(definitions->types, definitions->type_capacity, type);
+    if (KC_LIKELY(entry->type == type && entry->qualname == type_borrow_qualname(type)))
+    {
         return entry->number;
     }
     return type_define(definitions, type);
@@ -349,7 +351,8 @@ write_file(struct kc_cursor *cursor, const void *facts)
 }
 
 uint64_t
-kc_definitions_file(struct kc_definitions *definitions, PyObject *path, PyObject *source)
+kc_definitions_file(struct kc_definitions *definitions, PyObject *path,
+                    PyObject *source)
 {
     uint64_t number = table_get(definitions->files, path);
     if (number != 0) {
@@ -358,16 +361,17 @@ kc_definitions_file(struct kc_definitions *definitions, PyObject *path, PyObject
     struct file_facts facts = {path, source, false, 0, 0};
     struct stat status;
     PyObject *bytes = source == NULL ? PyUnicode_EncodeFSDefault(path) : NULL;
-    if (bytes != NULL && stat(PyBytes_AS_STRING(bytes), &status) == 0
-        && S_ISREG(status.st_mode)) {
+    if (bytes != NULL && stat(PyBytes_AS_STRING(bytes), &status) == 0 &&
+        S_ISREG(status.st_mode))
+    {
         facts.found = true;
         facts.size = (uint64_t)status.st_size;
 #if defined(__APPLE__)
-        facts.mtime_ns = (uint64_t)status.st_mtimespec.tv_sec * 1000000000u
-                         + (uint64_t)status.st_mtimespec.tv_nsec;
+        facts.mtime_ns = (uint64_t)status.st_mtimespec.tv_sec * 1000000000u +
+                         (uint64_t)status.st_mtimespec.tv_nsec;
 #else
-        facts.mtime_ns = (uint64_t)status.st_mtim.tv_sec * 1000000000u
-                         + (uint64_t)status.st_mtim.tv_nsec;
+        facts.mtime_ns = (uint64_t)status.st_mtim.tv_sec * 1000000000u +
+                         (uint64_t)status.st_mtim.tv_nsec;
 #endif
     }
     Py_XDECREF(bytes);
@@ -402,8 +406,9 @@ write_code(struct kc_cursor *cursor, const void *facts)
     write_slot_names(cursor, code, 0, about->argument_count);
     write_slot_names(cursor, code, about->argument_count, kc_code_slot_count(code));
     PyObject *lines = code->co_linetable;
-    if (lines != NULL && PyBytes_Check(lines)
-        && PyBytes_GET_SIZE(lines) <= (Py_ssize_t)LINE_TABLE_MAX_BYTES) {
+    if (lines != NULL && PyBytes_Check(lines) &&
+        PyBytes_GET_SIZE(lines) <= (Py_ssize_t)LINE_TABLE_MAX_BYTES)
+    {
         kc_wire_bin(cursor, PyBytes_AS_STRING(lines), (size_t)PyBytes_GET_SIZE(lines));
     }
     else {

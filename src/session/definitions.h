@@ -1,7 +1,8 @@
-/* definitions.h -- numbered strings, code objects, types, files, threads, tasks, traces.
+/* definitions.h -- numbered strings, code objects, types, files, threads, tasks,
+ * traces.
  *
- * A definition is written to the log once, before the first record that needs it, and is
- * never dropped; its number is the process's. A definition that cannot be kept (the
+ * A definition is written to the log once, before the first record that needs it, and
+ * is never dropped; its number is the process's. A definition that cannot be kept (the
  * table is full, no block is to be had) is number 0, and the record that needed it is
  * lost and counted.
  *
@@ -56,8 +57,9 @@ struct kc_code_facts {
 uint64_t kc_definitions_code(struct kc_definitions *definitions,
                              const struct kc_code_facts *facts);
 
-uint64_t kc_definitions_thread(struct kc_definitions *definitions, uint32_t thread_number,
-                               PyObject *name, uint64_t ident, uint64_t native_id);
+uint64_t kc_definitions_thread(struct kc_definitions *definitions,
+                               uint32_t thread_number, PyObject *name, uint64_t ident,
+                               uint64_t native_id);
 
 uint64_t kc_definitions_task(struct kc_definitions *definitions, PyObject *name,
                              PyObject *qualname);

@@ -48,7 +48,8 @@ fork_child(void)
         thread->keep_bits = 0;
         thread->guard = KC_GUARD_COLLECTOR; /* for good: nobody may write any more */
         for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-             stream = stream->next) {
+             stream = stream->next)
+        {
             stream->stream.block = NULL;
             stream->stream.at = NULL;
             stream->stream.end = NULL;

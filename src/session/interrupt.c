@@ -16,11 +16,11 @@ interrupt_raise(void *exception)
 static bool
 interrupt_is_main_thread(void)
 {
-    PyObject *threading
-        = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
-    PyObject *main = threading != NULL ? PyDict_GetItemString(
-                         PyModule_GetDict(threading), "_main_thread")
-                                       : NULL;
+    PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+    PyObject *main =
+        threading != NULL
+            ? PyDict_GetItemString(PyModule_GetDict(threading), "_main_thread")
+            : NULL;
     if (main == NULL) {
         return true; /* nobody has started a thread */
     }

@@ -15,8 +15,8 @@ kc_scope_use_asyncio(struct kc_session *session, PyObject *running_loop,
     session->scope_generation++;
 }
 
-/* The functions, once the program has imported asyncio. Both are C functions of _asyncio;
- * where the program replaced them by Python ones, tasks are not looked up. */
+/* The functions, once the program has imported asyncio. Both are C functions of
+ * _asyncio; where the program replaced them by Python ones, tasks are not looked up. */
 static bool
 scope_has_asyncio(struct kc_session *session)
 {
@@ -37,8 +37,9 @@ scope_has_asyncio(struct kc_session *session)
     if (task == NULL) { /* 3.10, 3.11: the function is Python's; the dict is C's */
         task = PyDict_GetItemString(dict, "_current_tasks");
     }
-    if (task == NULL || !PyCFunction_Check(loop)
-        || !(PyCFunction_Check(task) || PyDict_Check(task))) {
+    if (task == NULL || !PyCFunction_Check(loop) ||
+        !(PyCFunction_Check(task) || PyDict_Check(task)))
+    {
         return false;
     }
     session->running_loop = Py_NewRef(loop);
@@ -95,8 +96,8 @@ scope_define_task(struct kc_session *session, PyObject *task)
             Py_CLEAR(name);
         }
         coroutine = PyObject_CallMethod(task, "get_coro", NULL);
-        if (coroutine != NULL && (PyCoro_CheckExact(coroutine)
-                                  || PyGen_CheckExact(coroutine))) {
+        if (coroutine != NULL &&
+            (PyCoro_CheckExact(coroutine) || PyGen_CheckExact(coroutine))) {
             qualname = scope_text_of(coroutine, "__qualname__");
         }
     }
@@ -162,9 +163,9 @@ scope_current_trace(struct kc_session *session)
 {
     struct kc_trace *trace = session->process_trace;
     PyObject *value = NULL;
-    if (session->scope_variable == NULL
-        || PyContextVar_Get(session->scope_variable, NULL, &value) < 0
-        || value == NULL) {
+    if (session->scope_variable == NULL ||
+        PyContextVar_Get(session->scope_variable, NULL, &value) < 0 || value == NULL)
+    {
         PyErr_Clear();
         return trace;
     }
@@ -187,9 +188,10 @@ scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
     }
     PyObject *name = NULL;
     PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
-    PyObject *active = threading != NULL && PyModule_Check(threading)
-                           ? PyDict_GetItemString(PyModule_GetDict(threading), "_active")
-                           : NULL;
+    PyObject *active =
+        threading != NULL && PyModule_Check(threading)
+            ? PyDict_GetItemString(PyModule_GetDict(threading), "_active")
+            : NULL;
     PyObject *ident = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
     if (ident != NULL && active != NULL && PyDict_CheckExact(active)) {
         PyObject *object = PyDict_GetItemWithError(active, ident);
@@ -199,11 +201,9 @@ scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
     }
     Py_XDECREF(ident);
     PyErr_Clear();
-    thread->announced
-        = kc_definitions_thread(session->definitions, thread->number, name,
-                                PyThread_get_thread_ident(),
-                                PyThread_get_thread_native_id())
-          != 0;
+    thread->announced = kc_definitions_thread(session->definitions, thread->number,
+                                              name, PyThread_get_thread_ident(),
+                                              PyThread_get_thread_native_id()) != 0;
     Py_XDECREF(name);
 }
 

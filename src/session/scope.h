@@ -1,7 +1,7 @@
 /* scope.h -- which trace and which asyncio task the calls of a thread belong to.
  *
- * Looked up when the thread state's context changed (each step of a task runs in its own
- * contextvars context) or a trace began or ended; never per event.
+ * Looked up when the thread state's context changed (each step of a task runs in its
+ * own contextvars context) or a trace began or ended; never per event.
  *
  * Threads: the thread itself, with the GIL.
  * Owns:    the table of tasks: weak references and numbers.
@@ -20,9 +20,9 @@ KC_COLD void kc_scope_refresh(struct kc_thread *thread);
 static inline void
 kc_scope_check(struct kc_thread *thread)
 {
-    if (KC_UNLIKELY(thread->context_ver != thread->tstate->context_ver
-                    || thread->scope_generation
-                           != thread->session->scope_generation)) {
+    if (KC_UNLIKELY(thread->context_ver != thread->tstate->context_ver ||
+                    thread->scope_generation != thread->session->scope_generation))
+    {
         kc_scope_refresh(thread);
     }
 }

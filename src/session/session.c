@@ -54,8 +54,8 @@ session_open_mapping(struct kc_session *session)
         return -1;
     }
     if (kc_mapping_create(&session->mapping, path, KC_MAPPING_BLOCKS,
-                          session->strings[1], &session->mapping_reason)
-        != KC_OK) {
+                          session->strings[1], &session->mapping_reason) != KC_OK)
+    {
         PyErr_NoMemory();
         return -1;
     }
@@ -153,7 +153,8 @@ session_start_writer(struct kc_session *session)
 
 /* Call `step` without the GIL in slices, until it gives what is wanted or the budget of
  * overflow = "wait" is used up. Counts the time. */
-typedef bool (*wait_step)(struct kc_session *session, uint64_t deadline_ns, void *result);
+typedef bool (*wait_step)(struct kc_session *session, uint64_t deadline_ns,
+                          void *result);
 
 static bool
 session_wait(struct kc_session *session, wait_step step, void *result)
@@ -174,8 +175,8 @@ session_wait(struct kc_session *session, wait_step step, void *result)
     }
     uint64_t waited = kc_clock_system_ns() - began;
     session->waited_ns += waited;
-    session->wait_left_ns
-        = session->wait_left_ns > waited ? session->wait_left_ns - waited : 0;
+    session->wait_left_ns =
+        session->wait_left_ns > waited ? session->wait_left_ns - waited : 0;
     return done;
 }
 
@@ -194,8 +195,9 @@ wait_for_room(struct kc_session *session, uint64_t deadline_ns, void *result)
     return kc_queue_wait_room(&session->queue, deadline_ns) == KC_OK;
 }
 
-/* The pool is empty: the stream used longest ago hands over its block as it is. It may be
- * another one of the running thread, which waits for a block and is writing nothing. */
+/* The pool is empty: the stream used longest ago hands over its block as it is. It may
+ * be another one of the running thread, which waits for a block and is writing nothing.
+ */
 static void
 session_flush_oldest(struct kc_session *session)
 {
@@ -207,10 +209,12 @@ session_flush_oldest(struct kc_session *session)
             continue;
         }
         for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-             stream = stream->next) {
-            if (stream->stream.block != NULL
-                && (oldest == NULL
-                    || stream->stream.last_ns < oldest_stream->stream.last_ns)) {
+             stream = stream->next)
+        {
+            if (stream->stream.block != NULL &&
+                (oldest == NULL ||
+                 stream->stream.last_ns < oldest_stream->stream.last_ns))
+            {
                 oldest = thread;
                 oldest_stream = stream;
             }
@@ -278,9 +282,11 @@ bool
 kc_session_is_busy(const struct kc_session *session)
 {
     for (const struct kc_thread *thread = session->threads; thread != NULL;
-         thread = thread->next) {
-        if (thread->waiting || thread->guard == KC_GUARD_RECORD
-            || thread->guard == KC_GUARD_FLUSH) {
+         thread = thread->next)
+    {
+        if (thread->waiting || thread->guard == KC_GUARD_RECORD ||
+            thread->guard == KC_GUARD_FLUSH)
+        {
             return true;
         }
     }

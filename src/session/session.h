@@ -26,9 +26,9 @@
 
 struct kc_trace {
     bool open;
-    bool announced; /* its row's definition is written */
-    bool limited;   /* near max_trace_bytes: values stop */
-    uint64_t count_above; /* past it: functions with more calls are counted; 0: none */
+    bool announced;        /* its row's definition is written */
+    bool limited;          /* near max_trace_bytes: values stop */
+    uint64_t count_above;  /* past it: functions with more calls are counted; 0: none */
     uint32_t limit_marked; /* the level that the last LIMIT mark told */
     uint8_t keep_bit;
     uint32_t number; /* 0: the slot is free */
@@ -71,10 +71,10 @@ struct kc_session {
     bool writer_ready;
     bool writer_started;
     bool open;
-    bool opened; /* its process row is in the store */
-    bool saved;  /* all that there was has been saved: nothing is to be recovered */
+    bool opened;    /* its process row is in the store */
+    bool saved;     /* all that there was has been saved: nothing is to be recovered */
     bool attaching; /* threads without a profile function get ours */
-    bool dead; /* in the child of a fork: nothing of it may be touched */
+    bool dead;      /* in the child of a fork: nothing of it may be touched */
     bool drop;
 
     char *strings[4]; /* copies of directory, process id, schema, info */
@@ -94,14 +94,14 @@ struct kc_session {
     struct kc_thread *threads;
     uint32_t thread_count; /* numbers given so far */
     struct kc_trace traces[KC_TRACES_MOST];
-    uint32_t trace_count; /* numbers given so far */
+    uint32_t trace_count;  /* numbers given so far */
     struct kc_trace ended; /* of streams that could not be let go with their trace */
     struct kc_trace *process_trace; /* scope of everything that has no other; or NULL */
     uint64_t scope_generation;
-    PyObject *scope_variable;  /* ContextVar: number of the slot in `traces` */
-    PyObject *current_task;    /* asyncio.current_task, once asyncio is loaded */
-    PyObject *running_loop;    /* asyncio._get_running_loop */
-    PyObject *tasks;           /* dict: address of a task -> (weakref, number) */
+    PyObject *scope_variable; /* ContextVar: number of the slot in `traces` */
+    PyObject *current_task;   /* asyncio.current_task, once asyncio is loaded */
+    PyObject *running_loop;   /* asyncio._get_running_loop */
+    PyObject *tasks;          /* dict: address of a task -> (weakref, number) */
     struct kc_waiting_table waiting;
     PyTypeObject *thread_type;
     Py_tracefunc hook;
@@ -111,7 +111,8 @@ struct kc_session {
 int kc_session_open(struct kc_session *session,
                     const struct kc_session_options *options);
 
-/* End everything: hand over all blocks, save them until `deadline_ns`, close the files. */
+/* End everything: hand over all blocks, save them until `deadline_ns`, close the files.
+ */
 int kc_session_close(struct kc_session *session, const char *cause,
                      uint64_t deadline_ns);
 
@@ -137,13 +138,13 @@ void kc_session_adopt_threads(struct kc_session *session);
 /* Attach `tstate`; -1 with an exception set. */
 int kc_session_attach(struct kc_session *session, PyThreadState *tstate);
 
-/* A thread's object was let go of: another profiler took our place, or the thread ended.
- * Where it was a profiler, its leaving will be noticed (an audit hook), and the thread
- * be attached again. Called without anything that may be waited for. */
+/* A thread's object was let go of: another profiler took our place, or the thread
+ * ended. Where it was a profiler, its leaving will be noticed (an audit hook), and the
+ * thread be attached again. Called without anything that may be waited for. */
 KC_COLD void kc_session_watch_displaced(void);
 
-/* This thread's profile function has been put back by the program, by way of our object:
- * attach it as before. `event` of `frame` is the first that it sees. */
+/* This thread's profile function has been put back by the program, by way of our
+ * object: attach it as before. `event` of `frame` is the first that it sees. */
 KC_COLD void kc_session_attach_again(PyFrameObject *frame, const char *event);
 
 /* Detach every thread of ours, and put back what was there. */

@@ -9,8 +9,8 @@ bool
 kc_stack_grow(struct kc_stack *stack)
 {
     uint32_t capacity = stack->capacity == 0 ? STACK_INITIAL : stack->capacity * 2;
-    struct kc_entry *entries
-        = PyMem_RawRealloc(stack->entries, capacity * sizeof *entries);
+    struct kc_entry *entries =
+        PyMem_RawRealloc(stack->entries, capacity * sizeof *entries);
     if (entries == NULL) {
         return false;
     }
@@ -76,8 +76,9 @@ kc_waiting_destroy(struct kc_waiting_table *table)
 bool
 kc_waiting_add(struct kc_waiting_table *table, const struct kc_waiting *waiting)
 {
-    if (table->count >= KC_WAITING_MOST
-        || (table->count * 2 >= table->capacity && !waiting_grow(table))) {
+    if (table->count >= KC_WAITING_MOST ||
+        (table->count * 2 >= table->capacity && !waiting_grow(table)))
+    {
         return false;
     }
     struct kc_waiting *slot = waiting_find(table, waiting->frame);
@@ -106,8 +107,8 @@ waiting_close_gap(struct kc_waiting_table *table, uint32_t at)
 }
 
 bool
-kc_waiting_take(struct kc_waiting_table *table, PyFrameObject *frame, PyCodeObject *code,
-                struct kc_waiting *waiting)
+kc_waiting_take(struct kc_waiting_table *table, PyFrameObject *frame,
+                PyCodeObject *code, struct kc_waiting *waiting)
 {
     if (table->count == 0) {
         return false;

@@ -33,15 +33,15 @@ struct kc_entry {
     struct kc_code *code; /* lives as long as its code object, which the frame holds */
     struct kc_thread_stream *stream; /* whose stream has the call */
     struct kc_open open;
-    uint64_t began;  /* sequence of the block with its first record */
-    bool unwritten;  /* the record of its beginning was lost: so is its end */
-    bool counted;    /* past the trace's limit: no record, `began` is its start in ns */
-    bool foreign;    /* its node belongs to another stream … */
+    uint64_t began; /* sequence of the block with its first record */
+    bool unwritten; /* the record of its beginning was lost: so is its end */
+    bool counted;   /* past the trace's limit: no record, `began` is its start in ns */
+    bool foreign;   /* its node belongs to another stream … */
     uint32_t foreign_thread; /* … of this thread */
-    bool found;      /* its frame still runs, after a blind time */
-    uint32_t depth_limit; /* the thread's, before this call set its own */
-    uint32_t boundary;    /* number of the trace that this call opened; 0: none */
-    uint32_t outer;       /* the scope around it */
+    bool found;              /* its frame still runs, after a blind time */
+    uint32_t depth_limit;    /* the thread's, before this call set its own */
+    uint32_t boundary;       /* number of the trace that this call opened; 0: none */
+    uint32_t outer;          /* the scope around it */
 };
 
 struct kc_stack {
@@ -91,8 +91,8 @@ struct kc_waiting_table {
 
 void kc_waiting_destroy(struct kc_waiting_table *table);
 
-/* Remember `waiting`; one with the same frame is replaced. False without memory, or with
- * KC_WAITING_MOST generators waiting. */
+/* Remember `waiting`; one with the same frame is replaced. False without memory, or
+ * with KC_WAITING_MOST generators waiting. */
 bool kc_waiting_add(struct kc_waiting_table *table, const struct kc_waiting *waiting);
 
 /* Take the generator of `frame` out into *waiting; false where there is none. */

@@ -68,9 +68,8 @@ kc_thread_free(struct kc_thread *thread)
 bool
 kc_thread_is_busy(const struct kc_thread *thread)
 {
-    return thread->writing || thread->guard == KC_GUARD_FLUSH
-           || (thread->guard == KC_GUARD_RECORD
-               && thread->tstate != PyThreadState_Get());
+    return thread->writing || thread->guard == KC_GUARD_FLUSH ||
+           (thread->guard == KC_GUARD_RECORD && thread->tstate != PyThreadState_Get());
 }
 
 void
@@ -84,7 +83,8 @@ struct kc_thread_stream *
 kc_thread_stream_of(struct kc_thread *thread, struct kc_trace *trace)
 {
     for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-         stream = stream->next) {
+         stream = stream->next)
+    {
         if (stream->stream.trace_number == trace->number) {
             return stream;
         }
@@ -111,8 +111,8 @@ thread_take_block(struct kc_thread *thread, struct kc_thread_stream *stream)
         opens = PyMem_RawMalloc(depth * sizeof *opens);
     }
     uint32_t count = 0;
-    for (uint32_t i = 0; opens != NULL && i < thread->stack.depth && count < depth;
-         i++) {
+    for (uint32_t i = 0; opens != NULL && i < thread->stack.depth && count < depth; i++)
+    {
         const struct kc_entry *entry = &thread->stack.entries[i];
         if (entry->stream == stream && !entry->unwritten) {
             opens[count++] = entry->open;
@@ -134,13 +134,14 @@ thread_lose_block(struct kc_thread *thread, struct kc_thread_stream *stream,
 {
     for (uint32_t i = 0; i < thread->stack.depth; i++) {
         struct kc_entry *entry = &thread->stack.entries[i];
-        if (entry->stream == stream && !entry->unwritten
-            && entry->open.sequence == sequence) {
+        if (entry->stream == stream && !entry->unwritten &&
+            entry->open.sequence == sequence) {
             entry->unwritten = true;
             kc_stream_drop(&stream->stream, &entry->open);
         }
     }
-    /* What its LOST marks told is to be told again; the marks are no loss of their own. */
+    /* What its LOST marks told is to be told again; the marks are no loss of their own.
+     */
     stream->lost_pending += records + stream->lost_told;
     stream->trace->lost_count += records;
     thread->session->lost_count += records;
@@ -197,7 +198,8 @@ void
 kc_thread_flush(struct kc_thread *thread)
 {
     for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-         stream = stream->next) {
+         stream = stream->next)
+    {
         kc_thread_flush_stream(thread, stream);
     }
 }

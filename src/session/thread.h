@@ -71,9 +71,9 @@ struct kc_thread {
     uint8_t keep_bits; /* the filter set of the current trace, 0 outside */
     bool attached;
     bool displaced; /* the blind time that has just ended is to be told */
-    bool ended;   /* the thread is gone: this is used again for another */
-    bool waiting; /* for another thread that hands over our blocks */
-    bool writing; /* a record is being written: its block must stay where it is */
+    bool ended;     /* the thread is gone: this is used again for another */
+    bool waiting;   /* for another thread that hands over our blocks */
+    bool writing;   /* a record is being written: its block must stay where it is */
     bool announced; /* its definition is written */
     uint64_t detached_ns;
 
@@ -86,7 +86,8 @@ struct kc_thread {
     uint32_t depth_limit; /* calls are not recorded at this depth of the stack */
     struct kc_thread_stream *streams;
 
-    uint8_t pending; /* enum kc_pending: an exit or entry that waits for its exception */
+    uint8_t
+        pending; /* enum kc_pending: an exit or entry that waits for its exception */
     uint64_t pending_ns;
     PyFrameObject *pending_frame; /* strong: its end may come unseen */
     struct kc_code *pending_code;

@@ -70,8 +70,8 @@ kc_session_announce(struct kc_session *session, struct kc_trace *trace)
     return trace->announced;
 }
 
-/* From this many calls on a function is a hot one, when the limit is reached; half of it
- * for each 64th that the trace grows beyond. */
+/* From this many calls on a function is a hot one, when the limit is reached; half of
+ * it for each 64th that the trace grows beyond. */
 #define HOT_CALLS 1024u
 
 void
@@ -82,7 +82,8 @@ kc_session_check_limit(struct kc_session *session, struct kc_trace *trace)
     if (session->max_trace_bytes == 0 || raw == 0) {
         return;
     }
-    /* What the trace takes on disk, by the ratio that compression has reached so far. */
+    /* What the trace takes on disk, by the ratio that compression has reached so far.
+     */
     double bytes = (double)trace->byte_count * ((double)stored / (double)raw);
     double share = bytes / (double)session->max_trace_bytes;
     if (share >= 0.75) {
@@ -94,8 +95,8 @@ kc_session_check_limit(struct kc_session *session, struct kc_trace *trace)
     }
 }
 
-/* Take the calls of `stream` off the thread's stack. Their frames are let go at the end:
- * the last reference to one may run code of the program. */
+/* Take the calls of `stream` off the thread's stack. Their frames are let go at the
+ * end: the last reference to one may run code of the program. */
 static void
 session_forget_calls(struct kc_thread *thread, const struct kc_thread_stream *stream)
 {
@@ -126,8 +127,8 @@ session_forget_calls(struct kc_thread *thread, const struct kc_thread_stream *st
     PyMem_RawFree(frames);
 }
 
-/* Unlink the stream of `trace`, or one that was left of an earlier trace, from `thread`;
- * false where it has none. */
+/* Unlink the stream of `trace`, or one that was left of an earlier trace, from
+ * `thread`; false where it has none. */
 static bool
 session_forget_stream(struct kc_thread *thread, const struct kc_trace *trace)
 {
@@ -156,8 +157,8 @@ session_forget_stream(struct kc_thread *thread, const struct kc_trace *trace)
     return true;
 }
 
-/* Unlink the trace's streams from their threads: the slot is used again. A thread that is
- * in the middle of a record keeps its stream until a later trace ends. */
+/* Unlink the trace's streams from their threads: the slot is used again. A thread that
+ * is in the middle of a record keeps its stream until a later trace ends. */
 static void
 session_forget_streams(struct kc_session *session, const struct kc_trace *trace)
 {
@@ -166,7 +167,8 @@ session_forget_streams(struct kc_session *session, const struct kc_trace *trace)
         while (!kc_thread_is_busy(thread) && session_forget_stream(thread, trace)) {
         }
         for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-             stream = stream->next) {
+             stream = stream->next)
+        {
             if (stream->trace == trace) {
                 stream->trace = &session->ended;
             }
@@ -182,8 +184,8 @@ kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
     if (trace->announced) {
         struct kc_trace_facts facts = trace_facts(trace);
         if (kc_definitions_trace_end(session->definitions, &facts, kc_clock_ns(), cause,
-                                     counters)
-            == 0) {
+                                     counters) == 0)
+        {
             kc_session_error(session, "the end of a trace could not be written");
         }
     }

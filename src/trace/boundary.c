@@ -21,9 +21,8 @@ void
 kc_boundary_scope(struct kc_thread *thread, uint32_t number)
 {
     PyObject *value = PyLong_FromUnsignedLong(number);
-    PyObject *token
-        = value != NULL ? PyContextVar_Set(thread->session->scope_variable, value)
-                        : NULL;
+    PyObject *token =
+        value != NULL ? PyContextVar_Set(thread->session->scope_variable, value) : NULL;
     Py_XDECREF(value);
     Py_XDECREF(token);
     PyErr_Clear();
@@ -54,12 +53,14 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code, uint32_t 
     struct kc_session *session = thread->session;
     const struct kc_tracer *tracer = thread->tracer;
     *outer = boundary_current(session);
-    if (tracer->open_boundary == NULL
-        || (thread->stream != NULL && thread->stream->trace != session->process_trace)) {
+    if (tracer->open_boundary == NULL ||
+        (thread->stream != NULL && thread->stream->trace != session->process_trace))
+    {
         return 0; /* what is in a boundary's trace already joins it */
     }
     struct kc_exc pending = kc_exc_save();
-    PyObject *opened = PyObject_CallOneArg(tracer->open_boundary, (PyObject *)code->code);
+    PyObject *opened =
+        PyObject_CallOneArg(tracer->open_boundary, (PyObject *)code->code);
     unsigned long number = opened != NULL ? PyLong_AsUnsignedLong(opened) : 0;
     if (PyErr_Occurred()) {
         boundary_failed(session, "a boundary's trace could not be begun");
@@ -78,9 +79,9 @@ kc_boundary_close(struct kc_thread *thread, uint32_t number, uint32_t outer)
 {
     struct kc_exc pending = kc_exc_save();
     PyObject *value = PyLong_FromUnsignedLong(number);
-    PyObject *closed = value != NULL ? PyObject_CallOneArg(
-                           thread->tracer->close_boundary, value)
-                                     : NULL;
+    PyObject *closed = value != NULL
+                           ? PyObject_CallOneArg(thread->tracer->close_boundary, value)
+                           : NULL;
     if (closed == NULL) {
         boundary_failed(thread->session, "a boundary's trace could not be ended");
     }

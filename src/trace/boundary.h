@@ -1,8 +1,8 @@
 /* boundary.h -- calls that open a trace of their own, because a rule says so.
  *
- * The trace is begun and ended by Python (kolo_c/session.py); here the scope is moved into
- * it and back, also around each suspension of a generator or coroutine, so that what its
- * caller does meanwhile stays in the caller's trace.
+ * The trace is begun and ended by Python (kolo_c/session.py); here the scope is moved
+ * into it and back, also around each suspension of a generator or coroutine, so that
+ * what its caller does meanwhile stays in the caller's trace.
  *
  * Threads: the traced thread, with the GIL.
  * Owns:    nothing.
@@ -14,8 +14,8 @@
 
 #include "trace/tracer.h"
 
-/* Begin a trace for a call of `code`, and move the thread's scope into it: its number, or
- * 0 where the call joins the trace that is. *outer is the scope to go back to. */
+/* Begin a trace for a call of `code`, and move the thread's scope into it: its number,
+ * or 0 where the call joins the trace that is. *outer is the scope to go back to. */
 KC_COLD uint32_t kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
                                   uint32_t *outer);
 

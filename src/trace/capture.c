@@ -13,7 +13,7 @@ struct capture {
     enum kc_kind kind;
     size_t fields;
     uint64_t now_ns;
-    PyObject *value; /* result, exception, text; may be NULL */
+    PyObject *value;  /* result, exception, text; may be NULL */
     PyObject *values; /* dict, may be NULL */
     const struct kc_waiting *waiting;
     const struct kc_code *code;
@@ -43,7 +43,8 @@ capture_write(const struct capture *capture, write_fields write)
         if (KC_LIKELY(cursor.status == KC_OK)) {
             break;
         }
-        if (attempt != 0 || !kc_thread_next_block(capture->thread, stream, capture->now_ns)) {
+        if (attempt != 0 ||
+            !kc_thread_next_block(capture->thread, stream, capture->now_ns)) {
             break;
         }
         if (capture->entry != NULL && capture->entry->unwritten) {
@@ -77,8 +78,8 @@ capture_begin_values(const struct kc_cursor *cursor, const struct capture *captu
     return values;
 }
 
-/* Where the nearest kept caller of the same trace stands, or nil. Regions have no frame:
- * who called from within one stands below it. */
+/* Where the nearest kept caller of the same trace stands, or nil. Regions have no
+ * frame: who called from within one stands below it. */
 static void
 write_site(struct kc_cursor *cursor, const struct kc_thread *thread,
            const struct kc_entry *entry)
@@ -156,8 +157,9 @@ write_arguments(struct kc_cursor *cursor, const struct capture *capture)
     const struct kc_code *code = entry->code;
     int count = code->argument_count;
     int i = 0;
-    while (i < count && code->slots[i].flags == KC_ARGUMENT_PLAIN
-           && kc_value_write_simple(cursor, kc_frame_borrow_slot(entry->frame, i))) {
+    while (i < count && code->slots[i].flags == KC_ARGUMENT_PLAIN &&
+           kc_value_write_simple(cursor, kc_frame_borrow_slot(entry->frame, i)))
+    {
         i++;
     }
     if (i < count) {
@@ -220,8 +222,8 @@ capture_spend_less(struct kc_code *code, const struct kc_value_limits *session)
     struct kc_value_limits *limits = &code->own_options.limits;
     if (limits->record_bytes * 8 > session->record_bytes) {
         limits->items = limits->items > 4 ? limits->items / 2 : limits->items;
-        limits->text_bytes
-            = limits->text_bytes > 64 ? limits->text_bytes / 2 : limits->text_bytes;
+        limits->text_bytes =
+            limits->text_bytes > 64 ? limits->text_bytes / 2 : limits->text_bytes;
         limits->record_bytes /= 2;
     }
     code->truncated_run = 0;
@@ -255,7 +257,8 @@ kc_capture_call(struct kc_thread *thread, struct kc_entry *entry, uint64_t now_n
 {
     uint64_t truncated = thread->tracer->counters->truncated_count;
     struct capture capture = capture_of(thread, entry, KC_KIND_CALL, 2, now_ns);
-    capture.locals = capture_has_values(entry) ? (size_t)entry->code->argument_count : 0;
+    capture.locals =
+        capture_has_values(entry) ? (size_t)entry->code->argument_count : 0;
     struct kc_cursor cursor = capture_write(&capture, write_call);
     if (KC_UNLIKELY(cursor.status != KC_OK)) {
         return false;
@@ -363,8 +366,9 @@ write_result(struct kc_cursor *cursor, const struct capture *capture)
 static ALWAYS_INLINE void
 write_return(struct kc_cursor *cursor, const struct capture *capture)
 {
-    if (!capture->entry->code->simple_result || !capture_has_values(capture->entry)
-        || !kc_value_write_simple(cursor, capture->value)) {
+    if (!capture->entry->code->simple_result || !capture_has_values(capture->entry) ||
+        !kc_value_write_simple(cursor, capture->value))
+    {
         write_result(cursor, capture);
     }
 }
@@ -454,8 +458,9 @@ kc_capture_raise(struct kc_thread *thread, struct kc_entry *entry, PyObject *exc
     struct capture capture = capture_of(thread, entry, KC_KIND_RAISE, 2, now_ns);
     capture.value = exception;
     capture.locals = capture_local_count(entry, KC_LOCALS_RAISE);
-    if (entry->code->self_kind == 1 && entry->code->locals != KC_LOCALS_NONE
-        && capture_has_values(entry)) {
+    if (entry->code->self_kind == 1 && entry->code->locals != KC_LOCALS_NONE &&
+        capture_has_values(entry))
+    {
         capture.locals++;
     }
     struct kc_cursor cursor = capture_write(&capture, write_raise);

@@ -28,8 +28,8 @@ bool kc_capture_throw(struct kc_thread *thread, struct kc_entry *entry,
                       uint64_t now_ns);
 
 /* RETURN, YIELD, RAISE: the top of the stack leaves. */
-bool kc_capture_return(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
-                       uint64_t now_ns);
+bool kc_capture_return(struct kc_thread *thread, struct kc_entry *entry,
+                       PyObject *value, uint64_t now_ns);
 bool kc_capture_yield(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
                       uint64_t now_ns);
 bool kc_capture_raise(struct kc_thread *thread, struct kc_entry *entry,

@@ -69,13 +69,13 @@ kc_capture_call_fast(struct kc_entry *entry, const struct kc_entry *caller,
 {
     const struct kc_code *code = entry->code;
     struct kc_stream *stream = &entry->stream->stream;
-    if (!code->simple || entry->stream->trace->limited
-        || stream->end - stream->at < KC_FAST_BYTES) {
+    if (!code->simple || entry->stream->trace->limited ||
+        stream->end - stream->at < KC_FAST_BYTES)
+    {
         return false;
     }
     int count = code->argument_count;
-    uint8_t *at
-        = kc_fast_begin(stream, KC_KIND_CALL, (size_t)count + 4, now_ns);
+    uint8_t *at = kc_fast_begin(stream, KC_KIND_CALL, (size_t)count + 4, now_ns);
     kc_put_uint64(&at, code->number);
     if (KC_LIKELY(caller != NULL && caller->stream == entry->stream)) {
         if (KC_UNLIKELY(caller->frame == NULL)) {
@@ -102,9 +102,10 @@ KC_FAST_INLINE bool
 kc_capture_return_fast(const struct kc_entry *entry, PyObject *value, uint64_t now_ns)
 {
     struct kc_stream *stream = &entry->stream->stream;
-    if (!entry->code->simple_result || entry->stream->trace->limited
-        || stream->end - stream->at < KC_FAST_BYTES
-        || entry->began != stream->block->sequence) {
+    if (!entry->code->simple_result || entry->stream->trace->limited ||
+        stream->end - stream->at < KC_FAST_BYTES ||
+        entry->began != stream->block->sequence)
+    {
         return false;
     }
     uint8_t *at = kc_fast_begin(stream, KC_KIND_RETURN, 3, now_ns);

@@ -80,7 +80,8 @@ exits_mark(uint8_t *exits, const uint8_t *bytes, int count)
             exits[i] = KC_EXIT_RETURN;
         }
         else if (opcode == opcodes.resume) {
-            exits[i] = (operand & 3) == 0 ? KC_EXIT_START : KC_EXIT_RESUME | KC_EXIT_YIELD;
+            exits[i] =
+                (operand & 3) == 0 ? KC_EXIT_START : KC_EXIT_RESUME | KC_EXIT_YIELD;
         }
     }
 }
@@ -99,8 +100,8 @@ code_find_exits(struct kc_code *about)
     if (about->exits != NULL) {
         about->exit_count = count;
         exits_mark(about->exits, (const uint8_t *)PyBytes_AS_STRING(bytecode), count);
-        while (about->start_at < count
-               && (about->exits[about->start_at] & KC_EXIT_START) == 0) {
+        while (about->start_at < count &&
+               (about->exits[about->start_at] & KC_EXIT_START) == 0) {
             about->start_at++;
         }
         if (about->start_at == count) {
@@ -114,9 +115,9 @@ code_find_exits(struct kc_code *about)
 int
 kc_code_argument_count(const PyCodeObject *code)
 {
-    return code->co_argcount + code->co_kwonlyargcount
-           + ((code->co_flags & CO_VARARGS) != 0)
-           + ((code->co_flags & CO_VARKEYWORDS) != 0);
+    return code->co_argcount + code->co_kwonlyargcount +
+           ((code->co_flags & CO_VARARGS) != 0) +
+           ((code->co_flags & CO_VARKEYWORDS) != 0);
 }
 
 int
@@ -130,8 +131,9 @@ kc_code_self_kind(const PyCodeObject *code, PyObject *qualname)
     if (PyUnicode_CompareWithASCIIString(first, "self") == 0) {
         kind = 1;
     }
-    else if (PyUnicode_CompareWithASCIIString(first, "cls") == 0
-             || PyUnicode_CompareWithASCIIString(first, "mcs") == 0) {
+    else if (PyUnicode_CompareWithASCIIString(first, "cls") == 0 ||
+             PyUnicode_CompareWithASCIIString(first, "mcs") == 0)
+    {
         kind = 2;
     }
     (void)qualname;
@@ -156,9 +158,10 @@ slot_flags(const struct kc_code *about, int at, const struct kc_code_rules *rule
 {
     PyObject *name = kc_code_borrow_slot_name(about->code, at);
     uint8_t flags = KC_ARGUMENT_PLAIN;
-    if (PyUnicode_IS_ASCII(name)
-        && kc_mask_name(mask, (const char *)PyUnicode_1BYTE_DATA(name),
-                        (size_t)PyUnicode_GET_LENGTH(name), NULL)) {
+    if (PyUnicode_IS_ASCII(name) &&
+        kc_mask_name(mask, (const char *)PyUnicode_1BYTE_DATA(name),
+                     (size_t)PyUnicode_GET_LENGTH(name), NULL))
+    {
         flags |= KC_ARGUMENT_SECRET;
     }
     if (names_contain(rules->secret_names, name)) {
@@ -183,8 +186,8 @@ code_find_slots(struct kc_code *about, const struct kc_code_rules *rules,
     about->slot_count = count;
     for (int i = 0; i < count; i++) {
         struct kc_slot *slot = &about->slots[i];
-        slot->index = i < about->argument_count ? kc_code_argument_slot(about->code, i)
-                                                : i;
+        slot->index =
+            i < about->argument_count ? kc_code_argument_slot(about->code, i) : i;
         slot->flags = slot_flags(about, i, rules, mask);
         if (slot->index != i || kc_code_slot_is_cell(about->code, i)) {
             slot->flags |= KC_ARGUMENT_CELL;
@@ -209,7 +212,8 @@ code_is_secret(const struct kc_code_rules *rules)
 static bool
 code_is_simple(const struct kc_code *about)
 {
-    bool simple = about->values && !about->secret && about->argument_count <= KC_SIMPLE_ARGUMENTS;
+    bool simple =
+        about->values && !about->secret && about->argument_count <= KC_SIMPLE_ARGUMENTS;
     for (int i = 0; simple && i < about->argument_count; i++) {
         simple = about->slots[i].flags == KC_ARGUMENT_PLAIN;
     }
@@ -242,8 +246,8 @@ kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
     }
     bool ok = code_find_slots(about, rules, mask) == 0;
     about->simple = ok && code_is_simple(about);
-    about->simple_result
-        = about->values && !about->secret && about->locals != KC_LOCALS_ALL;
+    about->simple_result =
+        about->values && !about->secret && about->locals != KC_LOCALS_ALL;
     if (ok && (about->suspends || KC_NONE_MAY_BE_EXCEPTION)) {
         ok = code_find_exits(about) == 0;
     }
@@ -271,9 +275,9 @@ kc_code_free(struct kc_code *code)
 static PyObject *
 names_unwrap(PyObject *found)
 {
-    if (found != NULL
-        && (Py_IS_TYPE(found, &PyClassMethod_Type)
-            || Py_IS_TYPE(found, &PyStaticMethod_Type))) {
+    if (found != NULL && (Py_IS_TYPE(found, &PyClassMethod_Type) ||
+                          Py_IS_TYPE(found, &PyStaticMethod_Type)))
+    {
         return PyObject_GetAttrString(found, "__func__");
     }
     if (found != NULL && Py_IS_TYPE(found, &PyProperty_Type)) {
@@ -292,11 +296,12 @@ names_in_type(PyTypeObject *type, PyCodeObject *code)
         if (!PyType_Check((PyObject *)base) || base->tp_dict == NULL) {
             continue;
         }
-        PyObject *found
-            = names_unwrap(PyDict_GetItemWithError(base->tp_dict, code->co_name));
+        PyObject *found =
+            names_unwrap(PyDict_GetItemWithError(base->tp_dict, code->co_name));
         PyObject *qualname = NULL;
-        if (found != NULL && PyFunction_Check(found)
-            && PyFunction_GET_CODE(found) == (PyObject *)code) {
+        if (found != NULL && PyFunction_Check(found) &&
+            PyFunction_GET_CODE(found) == (PyObject *)code)
+        {
             qualname = Py_NewRef(((PyFunctionObject *)found)->func_qualname);
         }
         Py_XDECREF(found);
@@ -323,16 +328,15 @@ kc_code_names(PyCodeObject *code, PyFrameObject *frame, PyObject **module,
     }
     *qualname = NULL;
 #if !KC_HAS_QUALNAME
-    PyObject *first
-        = code->co_argcount > 0
-              ? kc_frame_borrow_slot(frame, kc_code_argument_slot(code, 0))
-              : NULL;
+    PyObject *first = code->co_argcount > 0
+                          ? kc_frame_borrow_slot(frame, kc_code_argument_slot(code, 0))
+                          : NULL;
     if (first != NULL && PyCell_Check(first)) {
         first = PyCell_GET(first);
     }
     if (first != NULL) {
-        *qualname = PyType_Check(first) ? names_in_type((PyTypeObject *)first, code)
-                                        : NULL;
+        *qualname =
+            PyType_Check(first) ? names_in_type((PyTypeObject *)first, code) : NULL;
         if (*qualname == NULL) {
             *qualname = names_in_type(Py_TYPE(first), code);
         }

@@ -1,7 +1,7 @@
 /* code.h -- what the tracer knows of a kept code object.
  *
- * Made once, when the verdict is KEEP; found by the index in the code's extra word; freed
- * with the code object.
+ * Made once, when the verdict is KEEP; found by the index in the code's extra word;
+ * freed with the code object.
  *
  * Threads: GIL or lock.
  * Owns:    its tables; the code object is borrowed (it owns us, by its extra word).
@@ -43,12 +43,12 @@ struct kc_slot {
 struct kc_code {
     uint64_t number; /* of its definition */
     PyCodeObject *code;
-    bool suspends; /* generator, coroutine, async generator */
-    bool values;   /* false: arguments, results and locals are not written */
-    bool secret;   /* a rule masks every value of it */
+    bool suspends;      /* generator, coroutine, async generator */
+    bool values;        /* false: arguments, results and locals are not written */
+    bool secret;        /* a rule masks every value of it */
     bool simple;        /* no argument asks for more than its value */
     bool simple_result; /* nor does the result, and no local goes with it */
-    uint8_t self_kind; /* 1: the first argument is self, 2: cls */
+    uint8_t self_kind;  /* 1: the first argument is self, 2: cls */
     uint8_t locals;
     bool shallow;  /* nothing below it is recorded */
     bool boundary; /* each call is a trace of its own */
@@ -59,7 +59,7 @@ struct kc_code {
     struct kc_slot *slots; /* arguments first, then locals */
     uint8_t *exits;        /* enum kc_exit by instruction; NULL where not needed */
     int exit_count;
-    int start_at; /* the first instruction that is a start */
+    int start_at;                     /* the first instruction that is a start */
     struct kc_value_options *options; /* NULL: the session's */
     struct kc_value_options own_options;
     uint32_t truncated_run; /* records in a row that hit the budget */
@@ -98,7 +98,8 @@ void kc_code_names(PyCodeObject *code, PyFrameObject *frame, PyObject **module,
 
 int kc_code_argument_count(const PyCodeObject *code);
 
-/* 0: no self; 1: self; 2: cls. By the first argument's name and the function's place. */
+/* 0: no self; 1: self; 2: cls. By the first argument's name and the function's place.
+ */
 int kc_code_self_kind(const PyCodeObject *code, PyObject *qualname);
 
 /* Read the opcode numbers of this Python; -1 with an exception set. */

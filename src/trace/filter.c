@@ -84,23 +84,24 @@ kc_filter_read_rules(PyObject *dict, struct kc_code_rules *rules)
     bool self_fields = rules->options.self_fields != 0;
     uint32_t locals = rules->locals;
     struct kc_value_limits *limits = &rules->options.limits;
-    if (rules_flag(dict, "values", &rules->values) < 0
-        || rules_flag(dict, "shallow", &rules->shallow) < 0
-        || rules_flag(dict, "boundary", &rules->boundary) < 0
-        || rules_flag(dict, "user_repr", &user_repr) < 0
-        || rules_flag(dict, "self_fields", &self_fields) < 0
-        || rules_number(dict, "locals", &locals, &limited) < 0
-        || rules_number(dict, "max_depth", &rules->max_depth, &limited) < 0
-        || rules_number(dict, "depth", &limits->depth, &found) < 0
-        || rules_number(dict, "items", &limits->items, &found) < 0
-        || rules_number(dict, "text_bytes", &limits->text_bytes, &found) < 0
-        || rules_number(dict, "record_bytes", &limits->record_bytes, &found) < 0) {
+    if (rules_flag(dict, "values", &rules->values) < 0 ||
+        rules_flag(dict, "shallow", &rules->shallow) < 0 ||
+        rules_flag(dict, "boundary", &rules->boundary) < 0 ||
+        rules_flag(dict, "user_repr", &user_repr) < 0 ||
+        rules_flag(dict, "self_fields", &self_fields) < 0 ||
+        rules_number(dict, "locals", &locals, &limited) < 0 ||
+        rules_number(dict, "max_depth", &rules->max_depth, &limited) < 0 ||
+        rules_number(dict, "depth", &limits->depth, &found) < 0 ||
+        rules_number(dict, "items", &limits->items, &found) < 0 ||
+        rules_number(dict, "text_bytes", &limits->text_bytes, &found) < 0 ||
+        rules_number(dict, "record_bytes", &limits->record_bytes, &found) < 0)
+    {
         return -1;
     }
     rules->locals = (uint8_t)locals;
-    rules->has_options = rules->has_options || found
-                         || user_repr != (rules->options.user_repr != 0)
-                         || self_fields != (rules->options.self_fields != 0);
+    rules->has_options = rules->has_options || found ||
+                         user_repr != (rules->options.user_repr != 0) ||
+                         self_fields != (rules->options.self_fields != 0);
     rules->options.user_repr = user_repr;
     rules->options.self_fields = self_fields;
     if (rules->shallow) {
@@ -113,8 +114,8 @@ kc_filter_read_rules(PyObject *dict, struct kc_code_rules *rules)
     return 0;
 }
 
-/* What the filter says of the file as a whole: Py_True, Py_False, Py_None; borrowed, NULL
- * with an exception. */
+/* What the filter says of the file as a whole: Py_True, Py_False, Py_None; borrowed,
+ * NULL with an exception. */
 static PyObject *
 filter_borrow_file_answer(struct kc_tracer *tracer, PyObject *path)
 {
@@ -137,7 +138,8 @@ filter_ask(struct kc_tracer *tracer, PyCodeObject *code, struct kc_decision *dec
 {
     PyObject *answer = PyObject_CallFunctionObjArgs(
         tracer->decide, (PyObject *)code, code->co_filename,
-        decision->module != NULL ? decision->module : Py_None, decision->qualname, NULL);
+        decision->module != NULL ? decision->module : Py_None, decision->qualname,
+        NULL);
     if (answer == NULL) {
         return -1;
     }
@@ -164,8 +166,8 @@ filter_is_ours(struct kc_tracer *tracer, PyCodeObject *code,
         return false;
     }
     PyObject *key = PyLong_FromVoidPtr(code);
-    PyObject *source
-        = key != NULL ? PyDict_GetItemWithError(tracer->kept_codes, key) : NULL;
+    PyObject *source =
+        key != NULL ? PyDict_GetItemWithError(tracer->kept_codes, key) : NULL;
     Py_XDECREF(key);
     PyErr_Clear();
     if (source == NULL) {

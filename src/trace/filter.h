@@ -1,7 +1,7 @@
 /* filter.h -- asks the filter, which is Python, about a code object. Cold.
  *
- * Most files are decided as a whole, so the answer for a file is kept; the filter is asked
- * about single functions where rules, modules or names matter.
+ * Most files are decided as a whole, so the answer for a file is kept; the filter is
+ * asked about single functions where rules, modules or names matter.
  *
  * Threads: GIL.
  * Owns:    nothing but the references in a decision.
@@ -22,11 +22,12 @@ struct kc_decision {
     PyObject *source;   /* new reference or NULL: text that is in no file */
 };
 
-void kc_filter_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *code,
-                      struct kc_decision *decision);
+void kc_filter_decide(struct kc_tracer *tracer, PyFrameObject *frame,
+                      PyCodeObject *code, struct kc_decision *decision);
 void kc_decision_clear(struct kc_decision *decision);
 
-/* Read function options from the dict that the filter gave: -1 with an exception set. */
+/* Read function options from the dict that the filter gave: -1 with an exception set.
+ */
 int kc_filter_read_rules(PyObject *dict, struct kc_code_rules *rules);
 
 #endif

@@ -23,9 +23,9 @@ kc_hook_noop(PyObject *op, PyFrameObject *frame, int what, PyObject *arg)
     return 0;
 }
 
-/* Another thread hands over this one's blocks, and waits for the writer without the GIL.
- * So does the program, as with overflow = "wait" for a block of its own: false where that
- * takes longer than it may, and the event is lost. */
+/* Another thread hands over this one's blocks, and waits for the writer without the
+ * GIL. So does the program, as with overflow = "wait" for a block of its own: false
+ * where that takes longer than it may, and the event is lost. */
 KC_COLD static bool
 hook_wait(struct kc_thread *thread)
 {
@@ -34,8 +34,8 @@ hook_wait(struct kc_thread *thread)
     thread->waiting = true;
     while (thread->guard == KC_GUARD_FLUSH && kc_clock_system_ns() < deadline_ns) {
         struct timespec pause = {0, 200000};
-        Py_BEGIN_ALLOW_THREADS
-        (void)nanosleep(&pause, NULL);
+        Py_BEGIN_ALLOW_THREADS(void)
+        nanosleep(&pause, NULL);
         Py_END_ALLOW_THREADS
     }
     thread->waiting = false;
@@ -52,8 +52,9 @@ static __attribute__((noinline)) int
 hook_keep(struct kc_thread *thread, PyFrameObject *frame, int what, PyObject *arg,
           uint64_t word)
 {
-    if (KC_UNLIKELY(thread->guard != KC_GUARD_FREE)
-        && (thread->guard != KC_GUARD_FLUSH || !hook_wait(thread))) {
+    if (KC_UNLIKELY(thread->guard != KC_GUARD_FREE) &&
+        (thread->guard != KC_GUARD_FLUSH || !hook_wait(thread)))
+    {
         return 0;
     }
     struct kc_code *about = kc_verdict_code(thread->tracer, word);
@@ -77,8 +78,9 @@ hook_keep(struct kc_thread *thread, PyFrameObject *frame, int what, PyObject *ar
 KC_COLD static uint64_t
 hook_decide(struct kc_thread *thread, PyFrameObject *frame, PyCodeObject *code)
 {
-    if (thread->guard != KC_GUARD_FREE
-        && (thread->guard != KC_GUARD_FLUSH || !hook_wait(thread))) {
+    if (thread->guard != KC_GUARD_FREE &&
+        (thread->guard != KC_GUARD_FLUSH || !hook_wait(thread)))
+    {
         return 0;
     }
     uint64_t began_ns = kc_clock_ns();
@@ -102,8 +104,9 @@ hook_first(struct kc_thread *thread, PyFrameObject *frame, int what, PyObject *a
 }
 
 /* Every event of every thread comes through here: C functions leave in the first line,
- * skipped code after one look at its code object. It returns 0 whatever happens, because
- * a non-zero return would raise our error inside the program. No allocation, no Python. */
+ * skipped code after one look at its code object. It returns 0 whatever happens,
+ * because a non-zero return would raise our error inside the program. No allocation, no
+ * Python. */
 int
 kc_hook_setprofile(PyObject *op, PyFrameObject *frame, int what, PyObject *arg)
 {
@@ -138,16 +141,17 @@ hook_borrow_thread(void)
     return ((ThreadObject *)tstate->c_profileobj)->thread;
 }
 
-/* PY_UNWIND and PY_THROW: (code, offset, exception). Comes after the profile event, which
- * waits for it. */
+/* PY_UNWIND and PY_THROW: (code, offset, exception). Comes after the profile event,
+ * which waits for it. */
 static PyObject *
 hook_on_exception(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
     struct kc_thread *thread = hook_borrow_thread();
-    if (thread != NULL && thread->pending != KC_PENDING_NONE && count == 3
-        && thread->guard == KC_GUARD_FREE
-        && args[0] == (PyObject *)kc_frame_borrow_code(thread->pending_frame)) {
+    if (thread != NULL && thread->pending != KC_PENDING_NONE && count == 3 &&
+        thread->guard == KC_GUARD_FREE &&
+        args[0] == (PyObject *)kc_frame_borrow_code(thread->pending_frame))
+    {
         kc_tracer_exception(thread, args[2]);
     }
     Py_RETURN_NONE;
@@ -162,8 +166,8 @@ static int
 hook_use_tool(PyObject *monitoring)
 {
     for (int id = 4; id >= 3; id--) {
-        PyObject *used
-            = PyObject_CallMethod(monitoring, "use_tool_id", "is", id, TOOL_NAME);
+        PyObject *used =
+            PyObject_CallMethod(monitoring, "use_tool_id", "is", id, TOOL_NAME);
         if (used != NULL) {
             Py_DECREF(used);
             return id;
@@ -193,10 +197,11 @@ hook_register(PyObject *monitoring, int id, PyObject *callback)
     long set = 0;
     for (int i = 0; i < 2; i++) {
         long event = hook_event(monitoring, names[i]);
-        PyObject *old = event >= 0 ? PyObject_CallMethod(
-                            monitoring, "register_callback", "ilO", id, event,
-                            callback != NULL ? callback : Py_None)
-                                   : NULL;
+        PyObject *old =
+            event >= 0
+                ? PyObject_CallMethod(monitoring, "register_callback", "ilO", id, event,
+                                      callback != NULL ? callback : Py_None)
+                : NULL;
         if (old == NULL) {
             return -1;
         }
@@ -251,8 +256,8 @@ kc_hook_unsubscribe(struct kc_tracer *tracer)
     Py_INCREF(monitoring);
     (void)hook_register(monitoring, tracer->tool_id, NULL);
     PyErr_Clear();
-    PyObject *freed
-        = PyObject_CallMethod(monitoring, "free_tool_id", "i", tracer->tool_id);
+    PyObject *freed =
+        PyObject_CallMethod(monitoring, "free_tool_id", "i", tracer->tool_id);
     Py_XDECREF(freed);
     PyErr_Clear();
     Py_DECREF(monitoring);

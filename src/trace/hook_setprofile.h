@@ -6,7 +6,8 @@
  *
  * Threads: each traced thread calls the profile function, with the GIL.
  * Owns:    the monitoring tool id, between subscribe and unsubscribe.
- * Fails:   the profile function returns 0 whatever happens; the rest -1 with an exception.
+ * Fails:   the profile function returns 0 whatever happens; the rest -1 with an
+ * exception.
  */
 
 #ifndef KC_HOOK_SETPROFILE_H

@@ -39,7 +39,8 @@ kc_tracer_cut(struct kc_thread *thread, uint32_t keep)
     }
 }
 
-/* The entry of `frame` as the top of the stack; NULL where its beginning was not seen. */
+/* The entry of `frame` as the top of the stack; NULL where its beginning was not seen.
+ */
 static inline struct kc_entry *
 stack_expect(struct kc_thread *thread, const PyFrameObject *frame)
 {
@@ -104,8 +105,9 @@ static inline void
 tracer_prepare(struct kc_thread *thread, struct kc_thread_stream *stream,
                uint64_t now_ns)
 {
-    if (KC_UNLIKELY(stream->lost_pending != 0
-                    || (stream->task != thread->task && stream == thread->stream))) {
+    if (KC_UNLIKELY(stream->lost_pending != 0 ||
+                    (stream->task != thread->task && stream == thread->stream)))
+    {
         tracer_catch_up(thread, stream, now_ns);
     }
 }
@@ -143,8 +145,8 @@ limit_tell(struct kc_thread *thread, struct kc_thread_stream *stream, uint64_t n
 {
     struct kc_trace *trace = stream->trace;
     uint32_t level = trace->count_above != 0 ? 2 : 1;
-    if (trace->limit_marked < level
-        && kc_capture_limit(thread, stream, level, now_ns)) {
+    if (trace->limit_marked < level && kc_capture_limit(thread, stream, level, now_ns))
+    {
         trace->limit_marked = level;
     }
 }
@@ -177,8 +179,9 @@ limit_counts(struct kc_thread *thread, struct kc_code *code, uint64_t now_ns)
 {
     const struct kc_trace *trace = thread->stream->trace;
     limit_tell(thread, thread->stream, now_ns);
-    if (trace->count_above != 0 && code->call_count >= trace->count_above
-        && !code->suspends) {
+    if (trace->count_above != 0 && code->call_count >= trace->count_above &&
+        !code->suspends)
+    {
         code->counted = true;
     }
     return code->counted;
@@ -205,9 +208,8 @@ unknown_add(struct kc_thread *thread, const struct kc_entry *entry)
     if (thread->unknown_count == KC_UNKNOWN_MOST || entry->foreign) {
         return;
     }
-    thread->unknown[thread->unknown_count++]
-        = (struct kc_unknown){entry->frame, entry->code->code, entry->stream,
-                              entry->open.node};
+    thread->unknown[thread->unknown_count++] = (struct kc_unknown){
+        entry->frame, entry->code->code, entry->stream, entry->open.node};
 }
 
 static void
@@ -215,8 +217,8 @@ unknown_tell(struct kc_thread *thread, PyObject *exception, const PyFrameObject 
 {
     for (uint32_t i = 0; i < thread->unknown_count; i++) {
         struct kc_unknown *unknown = &thread->unknown[i];
-        if (unknown->frame == frame
-            && kc_frame_borrow_code(unknown->frame) == unknown->code) {
+        if (unknown->frame == frame &&
+            kc_frame_borrow_code(unknown->frame) == unknown->code) {
             (void)kc_capture_handled(thread, unknown, exception, kc_clock_ns());
             *unknown = thread->unknown[--thread->unknown_count];
             return;
@@ -240,8 +242,9 @@ kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
     thread->unknown_count = 0; /* what it does not name was never seen again */
 }
 
-/* A kept call begins while exceptions are unknown: is one of them being handled? If not,
- * they were swallowed, unless this is a generator that throw() brings one of them to. */
+/* A kept call begins while exceptions are unknown: is one of them being handled? If
+ * not, they were swallowed, unless this is a generator that throw() brings one of them
+ * to. */
 KC_COLD static void
 tracer_look_for_handled(struct kc_thread *thread, bool may_be_thrown)
 {
@@ -263,8 +266,8 @@ tracer_count_cost(struct kc_thread *thread, uint64_t began_ns)
     if (KC_UNLIKELY(++thread->sample % COST_SAMPLE == 0)) {
         uint64_t cost_ns = kc_clock_ns() - began_ns;
         uint64_t cold_ns = thread->cold_ns;
-        thread->session->own_ns
-            += COST_SAMPLE * (cost_ns > cold_ns ? cost_ns - cold_ns : 0);
+        thread->session->own_ns +=
+            COST_SAMPLE * (cost_ns > cold_ns ? cost_ns - cold_ns : 0);
     }
     thread->cold_ns = 0;
 }
@@ -280,8 +283,8 @@ tracer_begin(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
         kc_thread_lose(thread, thread->stream);
         return;
     }
-    if (KC_UNLIKELY(entry->stream->trace->limited)
-        && limit_counts(thread, code, now_ns)) {
+    if (KC_UNLIKELY(entry->stream->trace->limited) &&
+        limit_counts(thread, code, now_ns)) {
         entry->unwritten = true;
         entry->counted = true;
         entry->began = now_ns;
@@ -339,8 +342,8 @@ tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
     }
     entry->boundary = waiting != NULL ? waiting->boundary : 0;
     entry->outer = waiting != NULL ? waiting->outer : 0;
-    bool same_trace = waiting != NULL && !waiting->unwritten
-                      && waiting->trace_number == entry->stream->trace->number;
+    bool same_trace = waiting != NULL && !waiting->unwritten &&
+                      waiting->trace_number == entry->stream->trace->number;
     bool written;
     if (!same_trace) {
         written = kc_capture_entered(thread, entry, now_ns);
@@ -369,10 +372,11 @@ tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
                         struct kc_code *code, uint64_t now_ns)
 {
     int lasti = kc_frame_lasti(frame);
-    bool fresh = lasti < 0 || (kc_code_exit_at(code, lasti) & KC_EXIT_START) != 0
-                 || (!KC_REPORTS_UNSTARTED && lasti < code->start_at);
+    bool fresh = lasti < 0 || (kc_code_exit_at(code, lasti) & KC_EXIT_START) != 0 ||
+                 (!KC_REPORTS_UNSTARTED && lasti < code->start_at);
     struct kc_waiting waiting;
-    bool known = kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
+    bool known =
+        kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
     if (KC_REPORTS_UNSTARTED && !known && !fresh && lasti < code->start_at) {
         return;
     }
@@ -380,8 +384,8 @@ tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
         tracer_begin_boundary(thread, frame, code, now_ns);
         return;
     }
-    bool resumes = !KC_POSITION_TELLS_THROW
-                   || (kc_code_exit_at(code, lasti) & KC_EXIT_RESUME) != 0;
+    bool resumes = !KC_POSITION_TELLS_THROW ||
+                   (kc_code_exit_at(code, lasti) & KC_EXIT_RESUME) != 0;
     bool certain = resumes && KC_POSITION_TELLS_THROW;
     if (certain || !thread->tracer->sees_exceptions) {
         tracer_go_on(thread, frame, code, known ? &waiting : NULL, NULL, !resumes,
@@ -537,10 +541,11 @@ kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
             tracer_raise(thread, entry, NULL, now_ns);
         }
     }
-    else if (code->suspends
-             && (kc_code_exit_at(code, kc_frame_lasti(frame)) & KC_EXIT_YIELD) != 0) {
-        if (KC_NONE_MAY_BE_EXCEPTION && value == Py_None
-            && thread->tracer->sees_exceptions) {
+    else if (code->suspends &&
+             (kc_code_exit_at(code, kc_frame_lasti(frame)) & KC_EXIT_YIELD) != 0)
+    {
+        if (KC_NONE_MAY_BE_EXCEPTION && value == Py_None &&
+            thread->tracer->sees_exceptions) {
             tracer_wait(thread, KC_PENDING_YIELD, frame, now_ns);
         }
         else {
@@ -574,8 +579,8 @@ tracer_finish(struct kc_thread *thread, uint8_t pending, PyFrameObject *frame,
         struct kc_waiting waiting;
         struct kc_code *code = thread->pending_code;
         bool throws = pending == KC_PENDING_THROW || exception != NULL;
-        bool known = kc_waiting_take(&thread->session->waiting, frame, code->code,
-                                     &waiting);
+        bool known =
+            kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
         tracer_go_on(thread, frame, code, known ? &waiting : NULL, exception, throws,
                      now_ns);
         return;

@@ -1,8 +1,8 @@
 /* tracer.h -- what becomes of an event: guard, verdict, scope, record.
  *
  * The hooks call kc_tracer_enter(), kc_tracer_leave() and kc_tracer_exception() with
- * events of kept code only; the tracer keeps the thread's stack, and has capture.c write
- * the records.
+ * events of kept code only; the tracer keeps the thread's stack, and has capture.c
+ * write the records.
  *
  * Threads: the traced thread, with the GIL.
  * Owns:    values, mask, the table of kept code objects, the filter's callables.
@@ -37,8 +37,8 @@ struct kc_tracer {
     PyObject *decide_file; /* (path) -> True, False, or None: ask decide */
     PyObject *open_boundary;  /* (code) -> number of the trace it begins; or NULL */
     PyObject *close_boundary; /* (number) */
-    PyObject *files;       /* dict: path -> what decide_file said */
-    PyObject *kept_codes;  /* dict: code object -> source text or None */
+    PyObject *files;          /* dict: path -> what decide_file said */
+    PyObject *kept_codes;     /* dict: code object -> source text or None */
     uint64_t skipped_count;
     uint64_t kept_count;
     uint64_t filter_error_count;

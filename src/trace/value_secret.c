@@ -85,8 +85,8 @@ kc_value_is_secret_name(struct kc_values *values, PyObject *name)
     if (len == 0 || len > NAME_LEN_MAX || !secret_measure(name, &len, &hash)) {
         return false;
     }
-    struct value_name_entry *set
-        = values->names[((size_t)hash ^ (size_t)hash >> 17) % VALUE_NAME_SETS];
+    struct value_name_entry *set =
+        values->names[((size_t)hash ^ (size_t)hash >> 17) % VALUE_NAME_SETS];
     for (size_t i = 0; i < VALUE_NAME_WAYS; i++) {
         if (set[i].hash == hash && set[i].len == (uint32_t)len) {
             return set[i].state == NAME_SECRET;

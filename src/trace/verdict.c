@@ -11,16 +11,17 @@ static Py_ssize_t verdict_index = -1;
 static uint64_t verdict_generation;
 static struct kc_tracer *verdict_tracer;
 
-/* A code object dies: so does what we know of it. Its index is not used again, so that no
- * record can mean another function; the table grows by eight bytes. */
+/* A code object dies: so does what we know of it. Its index is not used again, so that
+ * no record can mean another function; the table grows by eight bytes. */
 static void
 verdict_forget(void *extra)
 {
     uint64_t word = (uint64_t)(uintptr_t)extra;
     struct kc_tracer *tracer = verdict_tracer;
     uint64_t index = word >> KC_VERDICT_INDEX_SHIFT;
-    if (tracer == NULL || index == 0 || index >= tracer->code_count
-        || !kc_verdict_is_current(tracer, word)) {
+    if (tracer == NULL || index == 0 || index >= tracer->code_count ||
+        !kc_verdict_is_current(tracer, word))
+    {
         return;
     }
     kc_code_free(tracer->codes[index]);
@@ -50,8 +51,8 @@ uint64_t
 kc_verdict_next_generation(void)
 {
     do {
-        verdict_generation = (verdict_generation + KC_VERDICT_GENERATION_STEP)
-                             & KC_VERDICT_GENERATION_MASK;
+        verdict_generation = (verdict_generation + KC_VERDICT_GENERATION_STEP) &
+                             KC_VERDICT_GENERATION_MASK;
     } while (verdict_generation == 0); /* 0 is a code object never seen */
     return verdict_generation;
 }
@@ -64,10 +65,10 @@ verdict_add_code(struct kc_tracer *tracer, struct kc_code *about)
         return 0;
     }
     if (tracer->code_count == tracer->code_capacity) {
-        uint32_t capacity
-            = tracer->code_capacity == 0 ? CODES_INITIAL : tracer->code_capacity * 2;
-        struct kc_code **codes
-            = PyMem_RawRealloc(tracer->codes, capacity * sizeof *codes);
+        uint32_t capacity =
+            tracer->code_capacity == 0 ? CODES_INITIAL : tracer->code_capacity * 2;
+        struct kc_code **codes =
+            PyMem_RawRealloc(tracer->codes, capacity * sizeof *codes);
         if (codes == NULL) {
             return 0;
         }
@@ -99,8 +100,8 @@ verdict_define(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *cod
     if (number == 0) {
         return 0;
     }
-    struct kc_code *about
-        = kc_code_new(code, frame, number, &decision->rules, tracer->mask);
+    struct kc_code *about =
+        kc_code_new(code, frame, number, &decision->rules, tracer->mask);
     uint64_t index = about != NULL ? verdict_add_code(tracer, about) : 0;
     if (index == 0) {
         kc_code_free(about);
@@ -115,8 +116,9 @@ kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *
     struct kc_decision decision;
     uint64_t word = tracer->generation;
     kc_filter_decide(tracer, frame, code, &decision);
-    /* The filter is Python: while it ran, another thread may have decided about the same
-     * code, and be in a call of it. Its answer stays, or what it uses would be freed. */
+    /* The filter is Python: while it ran, another thread may have decided about the
+     * same code, and be in a call of it. Its answer stays, or what it uses would be
+     * freed. */
     uint64_t known = kc_verdict_probe(tracer, code);
     if (kc_verdict_is_current(tracer, known)) {
         kc_decision_clear(&decision);

@@ -139,7 +139,8 @@ test_a_locked_segment_is_waited_for(void)
     rig_start(&rig);
     sqlite3 *db = lock_segment();
     write_many(&rig, 20000);
-    CHECK_EQUAL(KC_TIMEOUT, kc_queue_flush(&rig.queue, kc_clock_system_ns() + 600 * MS));
+    CHECK_EQUAL(KC_TIMEOUT,
+                kc_queue_flush(&rig.queue, kc_clock_system_ns() + 600 * MS));
     CHECK_EQUAL(0, atomic_load(&rig.writer.failing));
     CHECK_EQUAL(0, atomic_load(&rig.writer.failed_count));
     CHECK_EQUAL(1, rig.mapping.header->writer_state);
@@ -212,7 +213,8 @@ test_too_little_disk_counts_as_an_error(void)
     CHECK(strstr(rig.writer.error_text, "must stay") != NULL);
     uint64_t start_ns = kc_clock_system_ns();
     CHECK_EQUAL(KC_TIMEOUT, kc_writer_stop(&rig.writer, start_ns + 60 * S));
-    CHECK(kc_clock_system_ns() - start_ns < 10 * S); /* it does not wait for a full disk */
+    CHECK(kc_clock_system_ns() - start_ns <
+          10 * S); /* it does not wait for a full disk */
     rig.writer.free_disk_min_bytes = 1;
     CHECK_EQUAL(KC_OK, kc_writer_start(&rig.writer));
     rig_finish(&rig);
