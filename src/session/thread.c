@@ -161,7 +161,7 @@ kc_thread_flush_stream(struct kc_thread *thread, struct kc_thread_stream *stream
     }
     struct kc_trace *trace = stream->trace;
     uint32_t records = block->record_count;
-    uint32_t nodes = block->node_count;
+    uint32_t calls = block->node_count - stream->other_nodes;
     uint32_t bytes = kc_block_bytes(block);
     uint64_t sequence = block->sequence;
     if (!kc_session_hand_over(session, block)) {
@@ -169,7 +169,7 @@ kc_thread_flush_stream(struct kc_thread *thread, struct kc_thread_stream *stream
         return;
     }
     trace->record_count += records;
-    trace->call_count += nodes;
+    trace->call_count += calls;
     trace->byte_count += bytes;
 }
 
@@ -185,6 +185,7 @@ kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream,
     if (block != NULL) {
         kc_stream_give_block(&stream->stream, block, KC_BLOCK_RECORDS, now_ns);
         stream->lost_told = 0;
+        stream->other_nodes = 0;
         stream->task = 0; /* each block decodes alone: it says its task again */
         kc_session_adopt_threads(session);
     }

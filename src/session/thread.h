@@ -38,6 +38,7 @@ struct kc_thread_stream {
     struct kc_trace *trace;
     uint64_t task;         /* the last TASK record's */
     uint64_t lost_pending; /* records lost since the last LOST mark */
+    uint32_t other_nodes;  /* in the block that is being filled: nodes but no calls */
     uint64_t lost_told;    /* by the LOST marks in the block that is being filled */
     struct kc_thread_stream *next;
 };

@@ -624,6 +624,7 @@ kc_capture_region(struct kc_thread *thread, struct kc_entry *entry, PyObject *na
         return false;
     }
     entry->open = kc_stream_commit_push(&entry->stream->stream, &cursor, now_ns);
+    entry->stream->other_nodes++;
     entry->began = entry->open.sequence;
     return true;
 }
@@ -664,6 +665,7 @@ kc_capture_note(struct kc_thread *thread, struct kc_thread_stream *stream,
     if (cursor.status != KC_OK) {
         return false;
     }
+    stream->other_nodes++;
     (void)kc_stream_commit_node(&stream->stream, &cursor, now_ns);
     return true;
 }

@@ -41,7 +41,16 @@ class Summary:
 
 class Session:
     def __init__(
-        self, config, project, filter, *, name, kind="process", argv, problems=()
+        self,
+        config,
+        project,
+        filter,
+        *,
+        name,
+        kind="process",
+        argv,
+        problems=(),
+        always=False,
     ) -> None:
         _log("session", name, kind, *argv)
         self.regions: list[str] = []
