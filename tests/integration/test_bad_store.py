@@ -72,7 +72,9 @@ def test_a_segment_that_is_no_database(recorded, command):
 
 
 def test_a_segment_that_is_empty_hides_nothing_else(recorded):
-    (recorded.store / "segments" / "01ARZ3NDEKTSV4RRFFQ69G5FAV-0001.db").write_bytes(b"")
+    (recorded.store / "segments" / "01ARZ3NDEKTSV4RRFFQ69G5FAV-0001.db").write_bytes(
+        b""
+    )
     done = kolo(recorded.project, "show")
     assert done.returncode == 0
     assert "f(n=19)" in done.stdout

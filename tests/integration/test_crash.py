@@ -172,9 +172,7 @@ def test_threads_of_a_killed_program_all_keep_their_calls(core, tmp_path):
         trace = store.trace()
         full = 0
         for stream in trace.streams:
-            calls = [
-                r for r in stream.records() if r.kind == Kind.CALL and r.arguments
-            ]
+            calls = [r for r in stream.records() if r.kind == Kind.CALL and r.arguments]
             numbers = [
                 r.arguments[0] for r in calls
                 if trace.definitions.code(r.code).name == "f"
@@ -234,8 +232,11 @@ def test_reading_does_not_disturb_a_running_trace(core, tmp_path):
         for command in ("list", "show"):
             subprocess.run(
                 [sys.executable, "-m", "kolo_c", command],
-                cwd=tmp_path, env=environment(), capture_output=True, check=False,
-            )  # fmt: skip
+                cwd=tmp_path,
+                env=environment(),
+                capture_output=True,
+                check=False,
+            )
     assert running.returncode == 0
     found, status = arguments_of_f(tmp_path / ".kolo_c")
     assert found == list(range(30))
@@ -267,10 +268,18 @@ def test_twenty_programs_at_once_in_one_store(core, tmp_path):
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "kolo_c", "run", "--quiet", f"--core={core}",
-             "program.py"],
-            cwd=tmp_path, env=environment(),
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "kolo_c",
+                "run",
+                "--quiet",
+                f"--core={core}",
+                "program.py",
+            ],
+            cwd=tmp_path,
+            env=environment(),
+        )
         for _ in range(20)
     ]
     assert [process.wait() for process in processes] == [0] * 20

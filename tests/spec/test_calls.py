@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 from tests.spec.tracing import expected
 
@@ -396,10 +397,7 @@ def test_five_thousand_levels_of_recursion_are_recorded(trace):
     calls = tree.find("down")
     assert len(calls) == 5001
     assert all(call.end == "-> 0" for call in calls)
-    assert all(
-        outer.children == [inner]
-        for outer, inner in zip(calls, calls[1:], strict=False)
-    )
+    assert all(outer.children == [inner] for outer, inner in pairwise(calls))
 
 
 def test_decorated_functions_are_two_calls(trace):

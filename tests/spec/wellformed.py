@@ -69,7 +69,7 @@ def check_headers(stream: Stream, *, gaps: bool = False) -> None:
                 other = record.thread is not None
                 stack.append((0 if other else record.resumed, index))
             elif kind in END_KINDS or kind == Kind.YIELD:
-                node, pushed = stack.pop()
+                node, _ = stack.pop()
                 if kind in END_KINDS and node and node < block.first_node:
                     closes.append((node, record.ns, int(kind)))
             elif kind == Kind.MARK and record.depth is not None:

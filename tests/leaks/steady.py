@@ -1,0 +1,119 @@
+"""Record over and over, and print what the process holds after each round.
+
+    python tests/leaks/steady.py [rounds]
+
+One line a round: reference total (0 where the build does not count), resident KiB, open
+files. test_leaks.py says what must hold of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import sys
+import tempfile
+import threading
+import warnings
+
+# Pages that are not given back would look like a leak in every round but the last.
+_PAGE_KIB = resource.getpagesize() // 1024
+
+
+class Box:
+    """An object with fields, an exception's home, and a method."""
+
+    def __init__(self, n: int) -> None:
+        self.n, self.items = n, [n, {"k": (n, "text")}]
+
+    def grow(self, by: int, *rest: object, **more: object) -> Box:
+        def inner() -> int:
+            return self.n + by
+
+        self.n = inner()
+        return self
+
+
+def fails(n: int) -> int:
+    local = [n]
+    raise ValueError("n", n, local)
+
+
+def generator(n: int):  # type: ignore[no-untyped-def]
+    for i in range(n):
+        got = yield i
+        if got:
+            return got
+    return None
+
+
+async def chain(n: int) -> int:
+    await asyncio.sleep(0)
+    return await chain(n - 1) if n else 0
+
+
+def leaf(n: int) -> int:
+    return n
+
+
+def work(n: int) -> None:
+    """One of everything that makes a record."""
+    box = Box(n)
+    box.grow(1, box, k=box)
+    try:
+        fails(n)
+    except ValueError:
+        leaf(n)
+    list(generator(3))
+    abandoned = generator(3)
+    next(abandoned)
+    thrown = generator(3)
+    next(thrown)
+    try:
+        thrown.throw(KeyError("k"))
+    except KeyError:
+        leaf(n)
+    asyncio.run(chain(3))
+    thread = threading.Thread(target=leaf, args=(n,), name="fixed name")
+    thread.start()
+    thread.join()
+    names: dict[str, object] = {}
+    exec(compile("def made(a): return [a]", __file__, "exec"), names)
+    names["made"](n)  # type: ignore[operator]
+    for i in range(200):
+        leaf(i)
+
+
+def resident_kib() -> int:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * _PAGE_KIB
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def open_files() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0
+
+
+def main() -> None:
+    import kolo_c
+
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    warnings.simplefilter("ignore")
+    total = getattr(sys, "gettotalrefcount", lambda: 0)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["KOLO_C_PATH"] = folder
+        for _ in range(rounds):
+            with kolo_c.trace("steady", locals="all", free_disk_min_bytes=0):
+                work(1)
+            gc.collect()
+            print(total(), resident_kib(), open_files(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Many sessions in one process: references, memory and files stay what they were."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kolo_c.core import choose_core
+from tests.spec.tracing import environment
+
+SCRIPT = Path(__file__).with_name("steady.py")
+WARM_UP = 8
+
+
+@pytest.fixture(scope="module")
+def rounds() -> list[tuple[int, ...]]:
+    if not choose_core("c").name:
+        pytest.skip("no C core")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "40"],
+        env=environment(), capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    lines = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert len(lines) == 40
+    return lines[WARM_UP:]
+
+
+def test_the_reference_total_is_steady(rounds):
+    """On a debug build. The interpreter's own caches make it waver by a few."""
+    totals = [total for total, _, _ in rounds]
+    if not any(totals):
+        pytest.skip("this build does not count references")
+    half = len(totals) // 2
+    growth = (min(totals[half:]) - min(totals[:half])) / half
+    assert growth < 1, totals
+
+
+def test_resident_memory_is_steady(rounds):
+    sizes = [size for _, size, _ in rounds]
+    half = len(sizes) // 2
+    assert min(sizes[half:]) - min(sizes[:half]) < 512, sizes
+
+
+def test_no_file_stays_open(rounds):
+    assert len({files for _, _, files in rounds}) == 1, rounds
