@@ -98,6 +98,7 @@ definitions_next_block(struct kc_definitions *definitions)
     }
     struct kc_block *full = kc_stream_take_block(&definitions->log, NULL, 0);
     uint64_t first = definitions->last + 1;
+    uint64_t first_before = definitions->log.next_node;
     if (full != NULL) {
         full->definition = definitions->log.next_node; /* its first number */
     }
@@ -111,6 +112,8 @@ definitions_next_block(struct kc_definitions *definitions)
      */
     (void)kc_stream_take_block(&definitions->log, NULL, 0);
     kc_mapping_give(definitions->mapping, block);
+    definitions->log.next_node = first_before;
+    definitions->log.next_sequence--;
     definitions->log.block = full;
     if (full != NULL) {
         definitions->log.at = full->data + kc_block_bytes(full);
@@ -404,9 +407,10 @@ write_code(struct kc_cursor *cursor, const void *facts)
     kc_wire_int(cursor, code->co_firstlineno);
     kc_wire_uint(cursor, (uint64_t)code->co_flags);
     write_slot_names(cursor, code, 0, about->argument_count);
-    write_slot_names(cursor, code, about->argument_count, kc_code_slot_count(code));
+    write_slot_names(cursor, code, about->argument_count,
+                     about->brief ? about->argument_count : kc_code_slot_count(code));
     PyObject *lines = code->co_linetable;
-    if (lines != NULL && PyBytes_Check(lines) &&
+    if (!about->brief && lines != NULL && PyBytes_Check(lines) &&
         PyBytes_GET_SIZE(lines) <= (Py_ssize_t)LINE_TABLE_MAX_BYTES)
     {
         kc_wire_bin(cursor, PyBytes_AS_STRING(lines), (size_t)PyBytes_GET_SIZE(lines));
@@ -422,7 +426,14 @@ uint64_t
 kc_definitions_code(struct kc_definitions *definitions,
                     const struct kc_code_facts *facts)
 {
-    return definitions_write(definitions, KC_DEF_CODE, 10, write_code, facts);
+    uint64_t number =
+        definitions_write(definitions, KC_DEF_CODE, 10, write_code, facts);
+    if (number == 0) {
+        struct kc_code_facts brief = *facts;
+        brief.brief = true;
+        number = definitions_write(definitions, KC_DEF_CODE, 10, write_code, &brief);
+    }
+    return number;
 }
 
 /* ---- threads, tasks, traces ---- */

@@ -18,6 +18,7 @@
 #define KC_DEFINITIONS_H
 
 #include <Python.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "plain/mapping.h"
@@ -52,6 +53,7 @@ struct kc_code_facts {
     PyObject *module; /* may be NULL */
     int argument_count;
     int self_kind; /* 0 none, 1 self, 2 cls */
+    bool brief;    /* without lines and names of locals: the record would be too long */
 };
 
 uint64_t kc_definitions_code(struct kc_definitions *definitions,

@@ -115,6 +115,7 @@ kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *
     struct kc_exc pending = kc_exc_save();
     struct kc_decision decision;
     uint64_t word = tracer->generation;
+    bool remember = true;
     kc_filter_decide(tracer, frame, code, &decision);
     /* The filter is Python: while it ran, another thread may have decided about the
      * same code, and be in a call of it. Its answer stays, or what it uses would be
@@ -133,13 +134,16 @@ kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *
         }
         else {
             kc_session_error(tracer->session, "a function could not be defined");
+            remember = tracer->code_count >= CODES_MOST;
+            tracer->session->lost_count++;
         }
     }
     else {
         tracer->skipped_count++;
     }
     kc_decision_clear(&decision);
-    if (kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word) < 0) {
+    /* Without a block for the definition this call is lost, but not those to come. */
+    if (remember && kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word) < 0) {
         PyErr_Clear();
         word = tracer->generation; /* it cannot be remembered: leave it */
     }
