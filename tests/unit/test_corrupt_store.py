@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import shutil
 import sqlite3
@@ -21,8 +22,9 @@ from kolo_c.store.segment import Segment
 from kolo_c.wire import BLOCK_BYTES, MAPPING_HEADER_BYTES, Tag
 from tests.unit.store_builder import ProcessBuilder, tagged
 
-ROUNDS = 150
-SEED = 20261121
+# `make fuzz` asks for more, with another beginning each time.
+ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "150"))
+SEED = 20261121 if ROUNDS == 150 else random.SystemRandom().getrandbits(32)
 
 
 def program() -> ProcessBuilder:
