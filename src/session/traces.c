@@ -79,8 +79,11 @@ kc_session_check_limit(struct kc_session *session, struct kc_trace *trace)
 {
     uint64_t raw = atomic_load(&session->writer.raw_bytes);
     uint64_t stored = atomic_load(&session->writer.stored_bytes);
-    if (session->max_trace_bytes == 0 || raw == 0) {
+    if (session->max_trace_bytes == 0) {
         return;
+    }
+    if (raw == 0) { /* nothing is stored yet: take what is written as it is */
+        raw = stored = 1;
     }
     /* What the trace takes on disk, by the ratio that compression has reached so far.
      */
