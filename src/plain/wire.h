@@ -124,7 +124,7 @@ static inline void
 kc_wire_append(struct kc_cursor *cursor, const void *bytes, size_t len)
 {
     uint8_t *room = kc_wire_reserve(cursor, len);
-    if (KC_LIKELY(room != NULL)) {
+    if (KC_LIKELY(room != NULL) && len != 0) { /* an empty text may have no bytes */
         memcpy(room, bytes, len);
     }
 }

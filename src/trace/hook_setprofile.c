@@ -113,17 +113,17 @@ kc_hook_setprofile(PyObject *op, PyFrameObject *frame, int what, PyObject *arg)
     if (what != PyTrace_CALL && what != PyTrace_RETURN) {
         return 0;
     }
+    PyCodeObject *code = kc_frame_borrow_code(frame);
+    uint64_t word = kc_verdict_probe(code);
+    if (KC_LIKELY(kc_verdict_skips(word))) {
+        return 0;
+    }
     struct kc_thread *thread = ((ThreadObject *)op)->thread;
     if (KC_UNLIKELY(thread == NULL)) {
         return 0;
     }
-    PyCodeObject *code = kc_frame_borrow_code(frame);
-    uint64_t word = kc_verdict_probe(thread->tracer, code);
     if (KC_UNLIKELY(!kc_verdict_is_current(thread->tracer, word))) {
         return hook_first(thread, frame, what, arg, code);
-    }
-    if ((word & KC_VERDICT_KEEP_MASK) == 0) {
-        return 0;
     }
     return hook_keep(thread, frame, what, arg, word);
 }

@@ -7,8 +7,8 @@
 #define CODES_INITIAL 256u
 #define CODES_MOST (1u << 20) /* a program that makes code without end is cut off */
 
-static Py_ssize_t verdict_index = -1;
-static uint64_t verdict_generation;
+Py_ssize_t kc_verdict_index = -1;
+uint64_t kc_verdict_generation;
 static struct kc_tracer *verdict_tracer;
 
 /* A code object dies: so does what we know of it. Its index is not used again, so that
@@ -31,14 +31,14 @@ verdict_forget(void *extra)
 Py_ssize_t
 kc_verdict_request_index(void)
 {
-    if (verdict_index < 0) {
-        verdict_index = kc_code_extra_request(verdict_forget);
-        if (verdict_index < 0) {
+    if (kc_verdict_index < 0) {
+        kc_verdict_index = kc_code_extra_request(verdict_forget);
+        if (kc_verdict_index < 0) {
             PyErr_SetString(PyExc_RuntimeError,
                             "no code extra slot is left: too many tools use them");
         }
     }
-    return verdict_index;
+    return kc_verdict_index;
 }
 
 void
@@ -51,10 +51,10 @@ uint64_t
 kc_verdict_next_generation(void)
 {
     do {
-        verdict_generation = (verdict_generation + KC_VERDICT_GENERATION_STEP) &
-                             KC_VERDICT_GENERATION_MASK;
-    } while (verdict_generation == 0); /* 0 is a code object never seen */
-    return verdict_generation;
+        kc_verdict_generation = (kc_verdict_generation + KC_VERDICT_GENERATION_STEP) &
+                                KC_VERDICT_GENERATION_MASK;
+    } while (kc_verdict_generation == 0); /* 0 is a code object never seen */
+    return kc_verdict_generation;
 }
 
 /* An index for `about`; 0 without memory. */
@@ -120,7 +120,7 @@ kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *
     /* The filter is Python: while it ran, another thread may have decided about the
      * same code, and be in a call of it. Its answer stays, or what it uses would be
      * freed. */
-    uint64_t known = kc_verdict_probe(tracer, code);
+    uint64_t known = kc_verdict_probe(code);
     if (kc_verdict_is_current(tracer, known)) {
         kc_decision_clear(&decision);
         kc_exc_restore(pending);

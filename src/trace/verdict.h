@@ -25,11 +25,24 @@
 #define KC_VERDICT_GENERATION_STEP UINT64_C(0x1000)
 #define KC_VERDICT_INDEX_SHIFT 32
 
+/* The index of the extra word and the generation of the active tracer, for the hook: it
+ * asks at every event, and finds them without going through the thread. */
+extern Py_ssize_t kc_verdict_index;
+extern uint64_t kc_verdict_generation;
+
 /* Look the word up. No allocation, no Python, no lock. */
 static inline uint64_t
-kc_verdict_probe(const struct kc_tracer *tracer, PyCodeObject *code)
+kc_verdict_probe(PyCodeObject *code)
 {
-    return (uint64_t)kc_code_extra_get(code, tracer->extra_index);
+    return (uint64_t)kc_code_extra_get(code, kc_verdict_index);
+}
+
+/* Whether the word says, for the active tracer, that no filter set keeps the code. */
+static inline bool
+kc_verdict_skips(uint64_t word)
+{
+    return (word & (KC_VERDICT_GENERATION_MASK | KC_VERDICT_KEEP_MASK)) ==
+           kc_verdict_generation;
 }
 
 static inline bool
@@ -54,7 +67,7 @@ Py_ssize_t kc_verdict_request_index(void);
 /* The tracer whose code objects are freed with theirs; NULL when it is over. */
 void kc_verdict_use(struct kc_tracer *tracer);
 
-/* A generation that no word has yet. */
+/* A generation that no word has yet: that of the active tracer from now on. */
 uint64_t kc_verdict_next_generation(void);
 
 #endif
