@@ -105,6 +105,12 @@ def open_files() -> int:
         return 0
 
 
+def clear_caches() -> None:
+    """Empty what the interpreter caches of types."""
+    clear = getattr(sys, "_clear_internal_caches", None)
+    (clear or sys._clear_type_cache)()
+
+
 def main() -> None:
     import kolo_c
 
