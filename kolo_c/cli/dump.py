@@ -13,7 +13,7 @@ from typing import Any
 
 from kolo_c.cli.header import header_json
 from kolo_c.cli.nodes_json import locals_json, record_json
-from kolo_c.cli.reading import open_store, warn_of_errors
+from kolo_c.cli.reading import add_store_option, open_store, warn_of_errors
 from kolo_c.store import records as r
 from kolo_c.store.jsonable import value_json
 from kolo_c.store.reader import Stream, Trace
@@ -37,13 +37,14 @@ class DumpCommand:
         parser.add_argument(
             "trace", nargs="?", metavar="TRACE", help="the ending of its id; the latest"
         )
+        add_store_option(parser)
         parser.add_argument(
             "--json", action="store_true", help="JSON lines, which they are anyway"
         )
 
     def run(self, args: argparse.Namespace) -> int:
         """Print them."""
-        with open_store() as store:
+        with open_store(db=args.db) as store:
             trace = store.trace(args.trace)
             warn_of_errors(store)
             for found in dump(trace):

@@ -12,7 +12,12 @@ import time
 from typing import Any, TextIO
 
 from kolo_c.cli.header import STATUS_STYLES, status_text, trace_json
-from kolo_c.cli.reading import open_store, positive, warn_of_errors
+from kolo_c.cli.reading import (
+    add_store_option,
+    open_store,
+    positive,
+    warn_of_errors,
+)
 from kolo_c.cli.screen import Screen, console
 from kolo_c.cli.units import age, duration, size
 from kolo_c.errors import harmless
@@ -38,11 +43,12 @@ class ListCommand:
         parser.add_argument(
             "-n", "--count", type=positive, metavar="N", help="the last N only"
         )
+        add_store_option(parser)
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def run(self, args: argparse.Namespace) -> int:
         """List them."""
-        with open_store() as store:
+        with open_store(db=args.db) as store:
             everything = store.traces()  # the shortest endings depend on all of them
             warn_of_errors(store)
             traces = everything[: args.count] if args.count else everything

@@ -44,8 +44,22 @@ def read_address(text: str | None) -> Address:
     return Address(trace or None, int(match["thread"] or 1), int(match["node"]))
 
 
-def open_store(start: Path | None = None) -> Store:
-    """The store that this directory belongs to, after recovering what died in it."""
+def add_store_option(parser: argparse.ArgumentParser) -> None:
+    """The option that every reading command has."""
+    parser.add_argument(
+        "--db",
+        metavar="FILE",
+        help="read this exported file instead of the project's store",
+    )
+
+
+def open_store(start: Path | None = None, *, db: str | None = None) -> Store:
+    """The store that this directory belongs to, after recovering what died in it.
+
+    With ``db`` the file that ``kolo-c export`` wrote, as a store of its own.
+    """
+    if db is not None:
+        return Store.of_file(Path(db))
     path = find_store(start)
     for problem in recover_dead(path):
         print(f"kolo-c: {problem}", file=sys.stderr)

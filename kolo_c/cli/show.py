@@ -10,6 +10,7 @@ import sys
 from typing import TextIO
 
 from kolo_c.cli.reading import (
+    add_store_option,
     natural,
     open_store,
     positive,
@@ -55,6 +56,7 @@ class ShowCommand:
         parser.add_argument(
             "--width", type=positive, metavar="N", help="cut lines after N characters"
         )
+        add_store_option(parser)
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -63,7 +65,7 @@ class ShowCommand:
             args.depth, args.function, args.thread, args.max_lines, args.width
         )
         address = read_address(args.trace)
-        with open_store() as store:
+        with open_store(db=args.db) as store:
             trace = store.trace(address.trace)
             warn_of_errors(store)
             view = View(trace, options)

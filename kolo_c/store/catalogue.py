@@ -22,10 +22,11 @@ PREFIX = "trc_"
 class Catalogue:
     """The traces of one store; each process is opened once, when it is needed."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, files: list[ProcessFiles] | None = None) -> None:
+        """The traces of ``store``, or of ``files`` alone."""
         self.store = store
         self.errors: list[StoreError] = []
-        self._files = list_processes(store)
+        self._files = list_processes(store) if files is None else files
         self._opened: dict[str, Process | None] = {}
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from kolo_c.errors import StoreError, TraceNotFound
 from kolo_c.store.blocks import Block, Close
 from kolo_c.store.catalogue import Catalogue
 from kolo_c.store.definitions import Definitions, Thread
+from kolo_c.store.files import ProcessFiles
 from kolo_c.store.process import TraceInfo
 from kolo_c.store.records import Decoded, Record, decode_records
 
@@ -33,9 +34,14 @@ _KEPT_BLOCKS = 8
 class Store:
     """A ``.kolo_c`` directory, opened for reading."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, catalogue: Catalogue | None = None) -> None:
         self.path = path
-        self.catalogue = Catalogue(path)
+        self.catalogue = Catalogue(path) if catalogue is None else catalogue
+
+    @classmethod
+    def of_file(cls, path: Path) -> Store:
+        """One segment, wherever it lies, as a store of its own."""
+        return cls(path, Catalogue(path, [ProcessFiles(path.stem, (path,), None)]))
 
     def __enter__(self) -> Store:
         return self
