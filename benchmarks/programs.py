@@ -55,11 +55,15 @@ def run_program(folder: Path, name: str, *args: str, recorded: bool) -> Ran:
     words = [sys.executable]
     if recorded:
         words += ["-m", "kolo_c", "run", "--quiet"]
-    words += [str(script), *args]
+    return run_measured([*words, str(script), *args], folder, {"PYTHONPATH": str(ROOT)})
+
+
+def run_measured(words: list[str], folder: Path, more: dict[str, str]) -> Ran:
+    """Run ``words`` in ``folder`` with ``more`` environment; what the process took."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("KOLO_C_")
     }
-    environment["PYTHONPATH"] = str(ROOT)
+    environment.update(more)
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _BETWEEN, *words],
         cwd=folder,
@@ -72,7 +76,7 @@ def run_program(folder: Path, name: str, *args: str, recorded: bool) -> Ran:
         raise ProgramError(done.stderr)
     code, peak, cpu_s, wall_s = json.loads(done.stdout.splitlines()[-1])
     if code:
-        raise ProgramError(f"{name}: exit code {code}\n{done.stderr}")
+        raise ProgramError(f"{' '.join(words)}: exit code {code}\n{done.stderr}")
     return Ran(peak * _PEAK_UNIT, cpu_s, wall_s)
 
 
