@@ -10,6 +10,7 @@
 #include <sqlite3.h>
 #include <zstd.h>
 
+#include "connection_object.h"
 #include "plain/clock.h"
 #include "plain/mask.h"
 #include "plain/recover.h"
@@ -232,7 +233,13 @@ module_exec(PyObject *module)
     }
     state->thread_type = module_add_type(module, &kc_thread_type_spec, "Thread");
     state->session_type = module_add_type(module, &kc_session_type_spec, "Session");
-    if (state->thread_type == NULL || state->session_type == NULL) {
+    state->connection_type =
+        module_add_type(module, &kc_connection_type_spec, "Connection");
+    state->database_error = kc_connection_new_error();
+    if (state->thread_type == NULL || state->session_type == NULL ||
+        state->connection_type == NULL || state->database_error == NULL ||
+        PyModule_AddObjectRef(module, "DatabaseError", state->database_error) < 0)
+    {
         return -1;
     }
     if (PyModule_AddStringConstant(module, "sqlite_version", sqlite3_libversion()) <
@@ -249,6 +256,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     struct kc_module_state *state = PyModule_GetState(module);
     Py_VISIT(state->session_type);
+    Py_VISIT(state->connection_type);
+    Py_VISIT(state->database_error);
     Py_VISIT(state->thread_type);
     return 0;
 }
@@ -258,6 +267,8 @@ module_clear(PyObject *module)
 {
     struct kc_module_state *state = PyModule_GetState(module);
     Py_CLEAR(state->session_type);
+    Py_CLEAR(state->connection_type);
+    Py_CLEAR(state->database_error);
     Py_CLEAR(state->thread_type);
     return 0;
 }

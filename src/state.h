@@ -13,6 +13,8 @@
 struct kc_module_state {
     PyTypeObject *session_type;
     PyTypeObject *thread_type;
+    PyTypeObject *connection_type;
+    PyObject *database_error;
 };
 
 extern struct PyModuleDef kc_module;
