@@ -6,46 +6,87 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+
+from kolo_c.store.slotted import Slotted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CLOSE = struct.Struct("<QQQ")
 _OPEN = struct.Struct("<Q")
 KIND_MASK = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Slotted):
     """A call that an earlier block began and this one ended."""
 
-    node: int
-    end_ns: int
-    kind: int
-    sequence: int
+    __slots__ = ("node", "end_ns", "kind", "sequence")
+
+    def __init__(self, node: int, end_ns: int, kind: int, sequence: int) -> None:
+        self.node = node
+        self.end_ns = end_ns
+        self.kind = kind
+        self.sequence = sequence
 
 
-@dataclass(slots=True)
-class Block:
+class Block(Slotted):
     """What is known of a block without its records, and how to get those."""
 
-    trace: int
-    thread: int
-    sequence: int
-    base_ns: int
-    last_ns: int
-    first_node: int
-    nodes: int
-    records: int
-    start_depth: int
-    least_depth: int
-    definition: int
-    size: int
-    """Of its records, in bytes, before compression."""
-    full: bool
-    """False: still being filled, so its opens are not known."""
-    fetch_data: Callable[[], bytes]
-    fetch_tail: Callable[[], tuple[bytes, bytes]]
-    """Its closes and its opens, packed."""
+    __slots__ = (
+        "trace",
+        "thread",
+        "sequence",
+        "base_ns",
+        "last_ns",
+        "first_node",
+        "nodes",
+        "records",
+        "start_depth",
+        "least_depth",
+        "definition",
+        "size",
+        "full",
+        "fetch_data",
+        "fetch_tail",
+    )
+
+    def __init__(
+        self,
+        trace: int,
+        thread: int,
+        sequence: int,
+        base_ns: int,
+        last_ns: int,
+        first_node: int,
+        nodes: int,
+        records: int,
+        start_depth: int,
+        least_depth: int,
+        definition: int,
+        size: int,
+        full: bool,
+        fetch_data: Callable[[], bytes],
+        fetch_tail: Callable[[], tuple[bytes, bytes]],
+    ) -> None:
+        self.trace = trace
+        self.thread = thread
+        self.sequence = sequence
+        self.base_ns = base_ns
+        self.last_ns = last_ns
+        self.first_node = first_node
+        self.nodes = nodes
+        self.records = records
+        self.start_depth = start_depth
+        self.least_depth = least_depth
+        self.definition = definition
+        # Of its records, in bytes, before compression.
+        self.size = size
+        # False: still being filled, so its opens are not known.
+        self.full = full
+        self.fetch_data = fetch_data
+        # Its closes and its opens, packed.
+        self.fetch_tail = fetch_tail
 
     def closes(self) -> list[Close]:
         """In the order they happened."""

@@ -10,32 +10,60 @@ fetched.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
-from kolo_c.store.lines import LineTable, read_line_table
-from kolo_c.store.records import DAMAGE, unpacker_for
-from kolo_c.store.values import Value
-from kolo_c.wire import Definition
+from kolo_c.store.slotted import Slotted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from kolo_c.store.lines import LineTable
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Slotted):
     """A code object."""
 
-    number: int
-    file: int
-    qualname: str
-    module: str | None
-    first_line: int
-    flags: int
-    arguments: tuple[str, ...]
-    locals: tuple[str, ...]
-    line_table: bytes
-    self_kind: int
-    """1: the first argument is self; 2: it is cls; 0: neither."""
-    name: str
+    __slots__ = (
+        "number",
+        "file",
+        "qualname",
+        "module",
+        "first_line",
+        "flags",
+        "arguments",
+        "locals",
+        "line_table",
+        "self_kind",
+        "name",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        file: int,
+        qualname: str,
+        module: str | None,
+        first_line: int,
+        flags: int,
+        arguments: tuple[str, ...],
+        locals: tuple[str, ...],
+        line_table: bytes,
+        self_kind: int,
+        name: str,
+    ) -> None:
+        self.number = number
+        self.file = file
+        self.qualname = qualname
+        self.module = module
+        self.first_line = first_line
+        self.flags = flags
+        self.arguments = arguments
+        self.locals = locals
+        self.line_table = line_table
+        self.self_kind = self_kind
+        """1: the first argument is self; 2: it is cls; 0: neither."""
+        self.name = name
 
     @property
     def raise_names(self) -> tuple[str, ...]:
@@ -43,12 +71,14 @@ class Code:
         return (*self.arguments[: self.self_kind == 1], *self.locals)
 
 
-@dataclass(frozen=True, slots=True)
-class TypeName:
+class TypeName(Slotted):
     """A class."""
 
-    module: str | None
-    qualname: str
+    __slots__ = ("module", "qualname")
+
+    def __init__(self, module: str | None, qualname: str) -> None:
+        self.module = module
+        self.qualname = qualname
 
     @property
     def full(self) -> str:
@@ -58,89 +88,136 @@ class TypeName:
         return f"{self.module}.{self.qualname}"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Slotted):
     """A file of code; ``text`` only where the code was in no file."""
 
-    path: str
-    size: int | None
-    mtime_ns: int | None
-    text: str | None
+    __slots__ = ("path", "size", "mtime_ns", "text")
+
+    def __init__(
+        self, path: str, size: int | None, mtime_ns: int | None, text: str | None
+    ) -> None:
+        self.path = path
+        self.size = size
+        self.mtime_ns = mtime_ns
+        self.text = text
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Slotted):
     """A thread of the process."""
 
-    number: int
-    name: str | None
-    ident: int | None
-    native_id: int | None
+    __slots__ = ("number", "name", "ident", "native_id")
+
+    def __init__(
+        self, number: int, name: str | None, ident: int | None, native_id: int | None
+    ) -> None:
+        self.number = number
+        self.name = name
+        self.ident = ident
+        self.native_id = native_id
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Slotted):
     """An asyncio task or greenlet."""
 
-    name: str
-    coroutine: str | None
+    __slots__ = ("name", "coroutine")
+
+    def __init__(self, name: str, coroutine: str | None) -> None:
+        self.name = name
+        self.coroutine = coroutine
 
 
-@dataclass(frozen=True, slots=True)
-class TraceBegin:
+class TraceBegin(Slotted):
     """A trace begins."""
 
-    trace: int
-    id: str
-    kind: str
-    name: str
-    parent: str | None
-    start_ns: int
-    start_utc_ns: int
-    attributes: str
+    __slots__ = (
+        "trace",
+        "id",
+        "kind",
+        "name",
+        "parent",
+        "start_ns",
+        "start_utc_ns",
+        "attributes",
+    )
+
+    def __init__(
+        self,
+        trace: int,
+        id: str,
+        kind: str,
+        name: str,
+        parent: str | None,
+        start_ns: int,
+        start_utc_ns: int,
+        attributes: str,
+    ) -> None:
+        self.trace = trace
+        self.id = id
+        self.kind = kind
+        self.name = name
+        self.parent = parent
+        self.start_ns = start_ns
+        self.start_utc_ns = start_utc_ns
+        self.attributes = attributes
 
 
-@dataclass(frozen=True, slots=True)
-class TraceFinish:
+class TraceFinish(Slotted):
     """A trace has ended."""
 
-    trace: int
-    end_ns: int
-    cause: str | None
-    counters: str
-    name: str | None
-    attributes: str | None
+    __slots__ = ("trace", "end_ns", "cause", "counters", "name", "attributes")
+
+    def __init__(
+        self,
+        trace: int,
+        end_ns: int,
+        cause: str | None,
+        counters: str,
+        name: str | None,
+        attributes: str | None,
+    ) -> None:
+        self.trace = trace
+        self.end_ns = end_ns
+        self.cause = cause
+        self.counters = counters
+        self.name = name
+        self.attributes = attributes
 
 
-@dataclass(frozen=True, slots=True)
-class PluginKind:
+class PluginKind(Slotted):
     """How the records of a plugin are shown."""
 
-    name: str
-    label: str
-    colour: str
-    summary: str
+    __slots__ = ("name", "label", "colour", "summary")
+
+    def __init__(self, name: str, label: str, colour: str, summary: str) -> None:
+        self.name = name
+        self.label = label
+        self.colour = colour
+        self.summary = summary
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(Slotted):
     """A run of definitions; ``fetch`` gets its bytes."""
 
-    first: int
-    fetch: Callable[[], bytes]
-    read: bool = False
+    __slots__ = ("first", "fetch", "read")
+
+    def __init__(self, first: int, fetch: Callable[[], bytes]) -> None:
+        self.first = first
+        self.fetch = fetch
+        self.read = False
 
 
-@dataclass(slots=True)
-class Definitions:
+class Definitions(Slotted):
     """Everything that one process defined."""
 
-    python: str = ""
-    pieces: list[Piece] = field(default_factory=list)
-    decoded_pieces: int = 0
-    damage: list[str] = field(default_factory=list)
-    _found: dict[int, Any] = field(default_factory=dict)
-    _lines: dict[int, LineTable] = field(default_factory=dict)
+    __slots__ = ("python", "pieces", "decoded_pieces", "damage", "_found", "_lines")
+
+    def __init__(self, python: str = "") -> None:
+        self.python = python
+        self.pieces: list[Piece] = []
+        self.decoded_pieces = 0
+        self.damage: list[str] = []
+        self._found: dict[int, Any] = {}
+        self._lines: dict[int, LineTable] = {}
 
     def add(self, first: int, fetch: Callable[[], bytes]) -> None:
         """Another piece, whose lowest number is ``first``."""
@@ -190,6 +267,8 @@ class Definitions:
             return None
         table = self._lines.get(code)
         if table is None:
+            from kolo_c.store.lines import read_line_table  # noqa: PLC0415 - as below
+
             row = self.code(code)
             table = read_line_table(row.line_table, row.first_line, self.python)
             self._lines[code] = table
@@ -213,115 +292,10 @@ class Definitions:
             self._found[number] = definition
 
     def _decode(self, piece: Piece) -> Iterator[tuple[int, Any]]:
+        # The log is decoded only where something is shown: a list does without msgpack.
+        from kolo_c.store.definition_log import decode_definitions  # noqa: PLC0415
+
         items, damage = decode_definitions(piece.fetch())
         if damage:
             self.damage.append(f"definitions from number {piece.first}: {damage}")
         return iter(items)
-
-
-def decode_definitions(data: bytes) -> tuple[list[tuple[int, Any]], str]:
-    """The (number, definition) in a piece of the log, and what was wrong with it."""
-    found: list[tuple[int, Any]] = []
-    at = 0
-    try:
-        unpacker = unpacker_for(data)
-        while at < len(data):
-            fields = unpacker.unpack()
-            found.append((_int(fields[1]), _definition(fields)))
-            at = unpacker.tell()
-    except DAMAGE as error:
-        return found, f"no definition at byte {at} of {len(data)} ({error})"
-    return found, ""
-
-
-def _definition(fields: list[Value]) -> Any:
-    read = _READERS.get(fields[0])
-    return None if read is None else read(fields)
-
-
-def _int(value: Value) -> int:
-    if value.__class__ is not int:
-        raise ValueError("a number was expected")
-    return value
-
-
-def _maybe_int(value: Value) -> int | None:
-    return None if value is None else _int(value)
-
-
-def _str(value: Value) -> str:
-    if value.__class__ is not str:
-        raise ValueError("a text was expected")
-    return value
-
-
-def _maybe_str(value: Value) -> str | None:
-    return None if value is None else _str(value)
-
-
-def _names(value: Value) -> tuple[str, ...]:
-    if value.__class__ is not list:
-        raise ValueError("a list of names was expected")
-    return tuple(_str(name) for name in value)
-
-
-def _code(f: list[Value]) -> Code:
-    table = f[9]
-    if table.__class__ is not bytes:
-        raise ValueError("a line table was expected")
-    return Code(
-        number=_int(f[1]),
-        file=_int(f[2]),
-        qualname=_str(f[3]),
-        module=_maybe_str(f[4]),
-        first_line=_int(f[5]),
-        flags=_int(f[6]),
-        arguments=_names(f[7]),
-        locals=_names(f[8]),
-        line_table=table,
-        self_kind=_int(f[10]),
-        name=_str(f[11]),
-    )
-
-
-def _trace_begin(f: list[Value]) -> TraceBegin:
-    return TraceBegin(
-        trace=_int(f[2]),
-        id=_str(f[3]),
-        kind=_str(f[4]),
-        name=_str(f[5]),
-        parent=_maybe_str(f[6]),
-        start_ns=_int(f[7]),
-        start_utc_ns=_int(f[8]),
-        attributes=_str(f[9]) if f[9] is not None else "{}",
-    )
-
-
-def _trace_finish(f: list[Value]) -> TraceFinish:
-    return TraceFinish(
-        trace=_int(f[2]),
-        end_ns=_int(f[3]),
-        cause=_maybe_str(f[4]),
-        counters=_maybe_str(f[5]) or "{}",
-        name=_maybe_str(f[6]),
-        attributes=_maybe_str(f[7]),
-    )
-
-
-_READERS: dict[int, Callable[[list[Value]], Any]] = {
-    Definition.STRING: lambda f: _str(f[2]),
-    Definition.CODE: _code,
-    Definition.TYPE: lambda f: TypeName(_maybe_str(f[2]), _str(f[3])),
-    Definition.FILE: lambda f: SourceFile(
-        _str(f[2]), _maybe_int(f[3]), _maybe_int(f[4]), _maybe_str(f[5])
-    ),
-    Definition.THREAD: lambda f: Thread(
-        _int(f[2]), _maybe_str(f[3]), _maybe_int(f[4]), _maybe_int(f[5])
-    ),
-    Definition.TASK: lambda f: Task(_str(f[2]), _maybe_str(f[3])),
-    Definition.TRACE: _trace_begin,
-    Definition.TRACE_END: _trace_finish,
-    Definition.PLUGIN_KIND: lambda f: PluginKind(
-        _str(f[2]), _str(f[3]), _maybe_str(f[4]) or "", _maybe_str(f[5]) or ""
-    ),
-}

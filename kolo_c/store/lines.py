@@ -9,19 +9,22 @@ Threads: any. Owns: nothing. Fails: never: a table that cannot be read has no li
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+
+from kolo_c.store.slotted import Slotted
 
 NO_LINE_3_10 = -128
 
 
-@dataclass(slots=True)
-class LineTable:
+class LineTable(Slotted):
     """Where each run of instructions begins, and its line (None: it has none)."""
 
-    first_line: int
-    starts: list[int] = field(default_factory=list)
-    lines: list[int | None] = field(default_factory=list)
-    end: int = 0
+    __slots__ = ("first_line", "starts", "lines", "end")
+
+    def __init__(self, first_line: int) -> None:
+        self.first_line = first_line
+        self.starts: list[int] = []
+        self.lines: list[int | None] = []
+        self.end = 0
 
     def line(self, offset: int | None) -> int | None:
         """The line of the instruction at ``offset``; None where that is not known."""

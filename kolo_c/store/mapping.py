@@ -14,12 +14,10 @@ import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from kolo_c.errors import StoreError
 from kolo_c.store.blocks import Block, in_order_from_end
+from kolo_c.store.slotted import Slotted
 from kolo_c.wire import (
     BLOCK_BYTES,
     BLOCK_HEADER_BYTES,
@@ -28,6 +26,11 @@ from kolo_c.wire import (
     MAPPING_MAGIC,
     WIRE_VERSION,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _HEADER = struct.Struct("<8sIIII32sQQQQQQII")
 _BLOCK = struct.Struct("<IIIIIIQQQQQQIIIIII")
@@ -40,42 +43,80 @@ _CLOSE_BYTES, _OPEN_BYTES = 24, 8
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class MappingHeader:
+class MappingHeader(Slotted):
     """The first page."""
 
-    blocks: int
-    pid: int
-    process: str
-    started_ns: int
-    started_utc_ns: int
-    anchor_ns: int
-    anchor_utc_ns: int
-    lost_records: int
-    segment: int
-    writer_state: int
-    writer_error: int
+    __slots__ = (
+        "blocks",
+        "pid",
+        "process",
+        "started_ns",
+        "started_utc_ns",
+        "anchor_ns",
+        "anchor_utc_ns",
+        "lost_records",
+        "segment",
+        "writer_state",
+        "writer_error",
+    )
+
+    def __init__(
+        self,
+        blocks: int,
+        pid: int,
+        process: str,
+        started_ns: int,
+        started_utc_ns: int,
+        anchor_ns: int,
+        anchor_utc_ns: int,
+        lost_records: int,
+        segment: int,
+        writer_state: int,
+        writer_error: int,
+    ) -> None:
+        self.blocks = blocks
+        self.pid = pid
+        self.process = process
+        self.started_ns = started_ns
+        self.started_utc_ns = started_utc_ns
+        self.anchor_ns = anchor_ns
+        self.anchor_utc_ns = anchor_utc_ns
+        self.lost_records = lost_records
+        self.segment = segment
+        self.writer_state = writer_state
+        self.writer_error = writer_error
 
 
-@dataclass(frozen=True, slots=True)
-class DefinitionsBlock:
+class DefinitionsBlock(Slotted):
     """A block of the definitions log."""
 
-    sequence: int
-    first: int
-    saved: int
-    data: bytes
+    __slots__ = ("sequence", "first", "saved", "data")
+
+    def __init__(self, sequence: int, first: int, saved: int, data: bytes) -> None:
+        self.sequence = sequence
+        self.first = first
+        self.saved = saved
+        self.data = data
 
 
-@dataclass(slots=True)
-class MappingCopy:
+class MappingCopy(Slotted):
     """What a mapping held at one moment."""
 
-    path: Path
-    header: MappingHeader
-    blocks: list[Block]
-    definitions: list[DefinitionsBlock]
-    damaged: int = 0
+    __slots__ = ("path", "header", "blocks", "definitions", "damaged")
+
+    def __init__(
+        self,
+        path: Path,
+        header: MappingHeader,
+        blocks: list[Block],
+        definitions: list[DefinitionsBlock],
+        damaged: int = 0,
+    ) -> None:
+        self.path = path
+        self.header = header
+        self.blocks = blocks
+        self.definitions = definitions
+        self.damaged = damaged
 
 
 def is_owned(path: Path) -> bool:

@@ -14,18 +14,18 @@ import json
 import os
 import socket
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from kolo_c.errors import StoreError
 from kolo_c.store.blocks import Block
+from kolo_c.store.definition_log import decode_definitions
 from kolo_c.store.definitions import (
     Definitions,
     Thread,
     TraceBegin,
     TraceFinish,
-    decode_definitions,
 )
 from kolo_c.store.files import ProcessFiles
 from kolo_c.store.mapping import (
@@ -35,7 +35,8 @@ from kolo_c.store.mapping import (
     is_owned,
     read_mapping,
 )
-from kolo_c.store.segment import ProcessRow, Segment, TraceRow
+from kolo_c.store.rows import ProcessRow, TraceRow
+from kolo_c.store.segment import Segment
 
 RUNNING = "running"
 COMPLETE = "complete"
@@ -282,14 +283,12 @@ def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
             )  # fmt: skip
         elif isinstance(definition, TraceFinish) and definition.trace in rows:
             row = rows[definition.trace]
-            rows[definition.trace] = replace(
-                row,
-                ended_ns=definition.end_ns,
-                status=COMPLETE,
-                cause=definition.cause,
-                counters=definition.counters,
-                name=definition.name or row.name,
-                attributes=definition.attributes or row.attributes,
+            rows[definition.trace] = row.ended(
+                definition.end_ns,
+                definition.cause,
+                definition.counters,
+                definition.name or row.name,
+                definition.attributes or row.attributes,
             )
 
 

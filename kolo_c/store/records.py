@@ -6,200 +6,288 @@ record that cannot be one, and says where.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 import msgpack
 
-from kolo_c.store.values import Dict, Value, read_extension, read_list, read_pairs
+from kolo_c.store.decoding import read_extension, read_list, read_pairs
+from kolo_c.store.slotted import Slotted
+from kolo_c.store.values import Dict, Value
 from kolo_c.wire import NODE_KINDS, Kind
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-@dataclass(slots=True)
-class Record:
+    _Reader = Callable[[int, int, list[Value]], "Record"]
+
+
+class Record(Slotted):
     """What every record has: its kind, its time, and its number if it is a node."""
 
-    ns: int
-    node: int
-
+    __slots__ = ("ns", "node")
     kind = Kind.MARK
 
+    def __init__(self, ns: int, node: int) -> None:
+        self.ns = ns
+        self.node = node
 
-@dataclass(slots=True)
+
 class Call(Record):
     """A function begins. ``site`` is an offset in the nearest kept caller's code."""
 
-    code: int
-    site: int | None
-    arguments: list[Value]
-
+    __slots__ = ("code", "site", "arguments")
     kind = Kind.CALL
 
+    def __init__(
+        self, ns: int, node: int, code: int, site: int | None, arguments: list[Value]
+    ) -> None:
+        self.ns = ns
+        self.node = node
+        self.code = code
+        self.site = site
+        self.arguments = arguments
 
-@dataclass(slots=True)
+
 class Return(Record):
     """The call on top ends with a value."""
 
-    value: Value
-    locals: list[Value]
-
+    __slots__ = ("value", "locals")
     kind = Kind.RETURN
 
+    def __init__(self, ns: int, node: int, value: Value, locals: list[Value]) -> None:
+        self.ns = ns
+        self.node = node
+        self.value = value
+        self.locals = locals
 
-@dataclass(slots=True)
+
 class Raise(Record):
     """An exception leaves the call on top; None: its type is not known."""
 
-    exception: Value
-    offset: int | None
-    locals: list[Value]
-
+    __slots__ = ("exception", "offset", "locals")
     kind = Kind.RAISE
 
+    def __init__(
+        self,
+        ns: int,
+        node: int,
+        exception: Value,
+        offset: int | None,
+        locals: list[Value],
+    ) -> None:
+        self.ns = ns
+        self.node = node
+        self.exception = exception
+        self.offset = offset
+        self.locals = locals
 
-@dataclass(slots=True)
+
 class Yield(Record):
     """The call on top is suspended."""
 
-    value: Value
-    offset: int | None
-
+    __slots__ = ("value", "offset")
     kind = Kind.YIELD
 
+    def __init__(self, ns: int, node: int, value: Value, offset: int | None) -> None:
+        self.ns = ns
+        self.node = node
+        self.value = value
+        self.offset = offset
 
-@dataclass(slots=True)
+
 class Resume(Record):
     """A suspended call goes on; ``thread`` None: it is of this stream."""
 
-    thread: int | None
-    resumed: int
-    code: int
-    site: int | None
-
+    __slots__ = ("thread", "resumed", "code", "site")
     kind = Kind.RESUME
 
+    def __init__(
+        self,
+        ns: int,
+        node: int,
+        thread: int | None,
+        resumed: int,
+        code: int,
+        site: int | None,
+    ) -> None:
+        self.ns = ns
+        self.node = node
+        self.thread = thread
+        self.resumed = resumed
+        self.code = code
+        self.site = site
 
-@dataclass(slots=True)
+
 class Throw(Record):
     """A suspended call goes on with an exception."""
 
-    thread: int | None
-    resumed: int
-    code: int
-    site: int | None
-    exception: Value
-
+    __slots__ = ("thread", "resumed", "code", "site", "exception")
     kind = Kind.THROW
 
+    def __init__(
+        self,
+        ns: int,
+        node: int,
+        thread: int | None,
+        resumed: int,
+        code: int,
+        site: int | None,
+        exception: Value,
+    ) -> None:
+        self.ns = ns
+        self.node = node
+        self.thread = thread
+        self.resumed = resumed
+        self.code = code
+        self.site = site
+        self.exception = exception
 
-@dataclass(slots=True)
+
 class Entered(Record):
     """A call that was running when tracing began."""
 
-    code: int
-    offset: int | None
-
+    __slots__ = ("code", "offset")
     kind = Kind.ENTERED
 
+    def __init__(self, ns: int, node: int, code: int, offset: int | None) -> None:
+        self.ns = ns
+        self.node = node
+        self.code = code
+        self.offset = offset
 
-@dataclass(slots=True)
+
 class Handled(Record):
     """What an earlier RAISE of unknown type had raised."""
 
-    thread: int | None
-    raised: int
-    exception: Value
-
+    __slots__ = ("thread", "raised", "exception")
     kind = Kind.HANDLED
 
+    def __init__(
+        self, ns: int, node: int, thread: int | None, raised: int, exception: Value
+    ) -> None:
+        self.ns = ns
+        self.node = node
+        self.thread = thread
+        self.raised = raised
+        self.exception = exception
 
-@dataclass(slots=True)
+
 class TaskSwitch(Record):
     """From here on the thread runs this task; 0 is none."""
 
-    task: int
-
+    __slots__ = ("task",)
     kind = Kind.TASK
 
+    def __init__(self, ns: int, node: int, task: int) -> None:
+        self.ns = ns
+        self.node = node
+        self.task = task
 
-@dataclass(slots=True)
+
 class Region(Record):
     """A named part of the program begins."""
 
-    name: str
-    values: Value
-
+    __slots__ = ("name", "values")
     kind = Kind.REGION
 
+    def __init__(self, ns: int, node: int, name: str, values: Value) -> None:
+        self.ns = ns
+        self.node = node
+        self.name = name
+        self.values = values
 
-@dataclass(slots=True)
+
 class RegionEnd(Record):
     """The region on top ends."""
 
-    exception: Value
-
+    __slots__ = ("exception",)
     kind = Kind.REGION_END
 
+    def __init__(self, ns: int, node: int, exception: Value) -> None:
+        self.ns = ns
+        self.node = node
+        self.exception = exception
 
-@dataclass(slots=True)
+
 class Note(Record):
     """Something the program wanted to have noted."""
 
-    text: str
-    values: Value
-
+    __slots__ = ("text", "values")
     kind = Kind.NOTE
 
+    def __init__(self, ns: int, node: int, text: str, values: Value) -> None:
+        self.ns = ns
+        self.node = node
+        self.text = text
+        self.values = values
 
-@dataclass(slots=True)
+
 class Log(Record):
     """A line of the program's log."""
 
-    level: Value
-    logger: Value
-    text: str
-
+    __slots__ = ("level", "logger", "text")
     kind = Kind.LOG
 
+    def __init__(
+        self, ns: int, node: int, level: Value, logger: Value, text: str
+    ) -> None:
+        self.ns = ns
+        self.node = node
+        self.level = level
+        self.logger = logger
+        self.text = text
 
-@dataclass(slots=True)
+
 class Plugin(Record):
     """What a plugin saw begin."""
 
-    plugin: int
-    values: Value
-
+    __slots__ = ("plugin", "values")
     kind = Kind.PLUGIN
 
+    def __init__(self, ns: int, node: int, plugin: int, values: Value) -> None:
+        self.ns = ns
+        self.node = node
+        self.plugin = plugin
+        self.values = values
 
-@dataclass(slots=True)
+
 class PluginEnd(Record):
     """What a plugin saw end."""
 
-    values: Value
-    exception: Value
-
+    __slots__ = ("values", "exception")
     kind = Kind.PLUGIN_END
 
+    def __init__(self, ns: int, node: int, values: Value, exception: Value) -> None:
+        self.ns = ns
+        self.node = node
+        self.values = values
+        self.exception = exception
 
-@dataclass(slots=True)
+
 class MarkRecord(Record):
     """Something about the recording itself."""
 
-    mark: int
-    value: Value
-    depth: int | None
-
+    __slots__ = ("mark", "value", "depth")
     kind = Kind.MARK
 
+    def __init__(
+        self, ns: int, node: int, mark: int, value: Value, depth: int | None
+    ) -> None:
+        self.ns = ns
+        self.node = node
+        self.mark = mark
+        self.value = value
+        self.depth = depth
 
-@dataclass(slots=True)
-class Decoded:
+
+class Decoded(Slotted):
     """The records of a block, and what was wrong with its bytes, if anything."""
 
-    records: list[Record] = field(default_factory=list)
-    damage: str = ""
+    __slots__ = ("records", "damage")
+
+    def __init__(self, damage: str = "") -> None:
+        self.records: list[Record] = []
+        self.damage = damage
 
 
 def decode_records(data: bytes, base_ns: int, first_node: int) -> Decoded:
@@ -275,7 +363,6 @@ def _values(value: Value) -> Value:
     return Dict(()) if value is None else value
 
 
-_Reader = Callable[[int, int, list[Value]], Record]
 _READERS: dict[int, _Reader] = {
     Kind.CALL: lambda ns, node, f: Call(ns, node, _int(f[2]), _offset(f[3]), f[4:]),
     Kind.RETURN: lambda ns, node, f: Return(ns, node, f[2], f[3:]),

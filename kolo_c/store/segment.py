@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from kolo_c.errors import StoreError
 from kolo_c.store.blocks import Block
 from kolo_c.store.compression import expand
+from kolo_c.store.rows import ProcessRow, Sums, ThreadRow, TraceRow
 from kolo_c.wire import SCHEMA_VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
 _WAIT_SECONDS = 2.0
 _DAMAGED = (
@@ -27,58 +30,6 @@ _BLOCK_COLUMNS = (
     "id, thread, sequence, base_ns, last_ns, first_node, nodes, records, start_depth, "
     "least_depth, definition, bytes"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessRow:
-    """The process that wrote the segment."""
-
-    id: str
-    segment: int
-    pid: int
-    started_ns: int
-    started_utc_ns: int
-    ended_ns: int | None
-    cause: str | None
-    info: str
-
-
-@dataclass(frozen=True, slots=True)
-class TraceRow:
-    """A trace as the segment has it."""
-
-    number: int
-    id: str
-    kind: str
-    name: str
-    parent: str | None
-    started_ns: int
-    started_utc_ns: int
-    ended_ns: int | None
-    status: str
-    cause: str | None
-    attributes: str
-    counters: str
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadRow:
-    """A thread of the process."""
-
-    number: int
-    name: str | None
-    ident: int | None
-    native_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What the headers of a trace's blocks add up to."""
-
-    blocks: int
-    nodes: int
-    bytes: int
-    last_ns: int
 
 
 class Segment:

@@ -4,238 +4,287 @@ What has an exact Python counterpart becomes it (int, datetime, Decimal, …); t
 a small frozen class that says what was seen. Types stand in it by definition number:
 text.py and jsonable.py look the names up when they are shown.
 
-Threads: any. Owns: nothing. Fails: never on hostile bytes: what has the wrong shape
-becomes Broken.
+Threads: any. Owns: nothing. Fails: never.
 """
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from kolo_c.store.slotted import Slotted
 
-from kolo_c.wire import TAG_EXTENSION, Tag
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
-Value: TypeAlias = Any
+    Value: TypeAlias = Any
+else:
+    Value = object
 """None, bool, int, float, complex, str, bytes, bytearray, range, list, the classes of
 ``datetime``, Decimal, UUID, or one of the classes below."""
 
-Pairs: TypeAlias = tuple[tuple[Value, Value], ...]
-Fields: TypeAlias = tuple[tuple[str, Value], ...]
+Pairs = tuple[tuple[Value, Value], ...]
+Fields = tuple[tuple[str, Value], ...]
 DICT = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Dict:
+class Dict(Slotted):
     """A dict, in its order; keys may be any value."""
 
-    pairs: Pairs
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Slotted):
     """A tuple, set or frozenset."""
 
-    tag: Tag
-    items: tuple[Value, ...]
+    __slots__ = ("tag", "items")
+
+    def __init__(self, tag: int, items: tuple[Value, ...]) -> None:
+        self.tag = tag
+        self.items = items
 
 
-@dataclass(frozen=True, slots=True)
-class CutText:
+class CutText(Slotted):
     """The beginning of a str of ``length`` characters."""
 
-    text: str
-    length: int
+    __slots__ = ("text", "length")
+
+    def __init__(self, text: str, length: int) -> None:
+        self.text = text
+        self.length = length
 
 
-@dataclass(frozen=True, slots=True)
-class CutBytes:
+class CutBytes(Slotted):
     """The beginning of ``length`` bytes."""
 
-    data: bytes
-    length: int
+    __slots__ = ("data", "length")
+
+    def __init__(self, data: bytes, length: int) -> None:
+        self.data = data
+        self.length = length
 
 
-@dataclass(frozen=True, slots=True)
-class CutItems:
+class CutItems(Slotted):
     """The first items of a container; ``tag`` 0: a list, 20: a dict (key, value, …)."""
 
-    tag: int
-    length: int
-    items: tuple[Value, ...]
+    __slots__ = ("tag", "length", "items")
+
+    def __init__(self, tag: int, length: int, items: tuple[Value, ...]) -> None:
+        self.tag = tag
+        self.length = length
+        self.items = items
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Slotted):
     """A value that the budget left out, or (no type) that was not asked for."""
 
-    type: int | None
-    length: int | None
+    __slots__ = ("type", "length")
+
+    def __init__(self, type: int | None, length: int | None) -> None:
+        self.type = type
+        self.length = length
 
 
-@dataclass(frozen=True, slots=True)
-class CutInt:
+class CutInt(Slotted):
     """An int too big to be kept: its size in bits."""
 
-    bits: int
+    __slots__ = ("bits",)
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Slotted):
     """A path object."""
 
-    type: int
-    path: str
+    __slots__ = ("type", "path")
+
+    def __init__(self, type: int, path: str) -> None:
+        self.type = type
+        self.path = path
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Slotted):
     """A member of an Enum."""
 
-    type: int
-    name: str
-    value: Value
+    __slots__ = ("type", "name", "value")
+
+    def __init__(self, type: int, name: str, value: Value) -> None:
+        self.type = type
+        self.name = name
+        self.value = value
 
 
-@dataclass(frozen=True, slots=True)
-class DictObject:
+class DictObject(Slotted):
     """An instance of a subclass of dict."""
 
-    type: int
-    address: int
-    length: int
-    pairs: Pairs
+    __slots__ = ("type", "address", "length", "pairs")
+
+    def __init__(self, type: int, address: int, length: int, pairs: Pairs) -> None:
+        self.type = type
+        self.address = address
+        self.length = length
+        self.pairs = pairs
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Slotted):
     """An instance with its plain fields."""
 
-    type: int
-    address: int
-    fields: Fields
+    __slots__ = ("type", "address", "fields")
+
+    def __init__(self, type: int, address: int, fields: Fields) -> None:
+        self.type = type
+        self.address = address
+        self.fields = fields
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Slotted):
     """An object without its fields."""
 
-    type: int
-    address: int
+    __slots__ = ("type", "address")
+
+    def __init__(self, type: int, address: int) -> None:
+        self.type = type
+        self.address = address
 
 
-@dataclass(frozen=True, slots=True)
-class NamedTuple:
+class NamedTuple(Slotted):
     """A namedtuple."""
 
-    type: int
-    fields: Fields
+    __slots__ = ("type", "fields")
+
+    def __init__(self, type: int, fields: Fields) -> None:
+        self.type = type
+        self.fields = fields
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(Slotted):
     """An exception: its type, its address while it lived, its ``args``."""
 
-    type: int
-    address: int
-    args: Value
+    __slots__ = ("type", "address", "args")
+
+    def __init__(self, type: int, address: int, args: Value) -> None:
+        self.type = type
+        self.address = address
+        self.args = args
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Slotted):
     """A function, by module and qualname."""
 
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class Class:
+class Class(Slotted):
     """A class."""
 
-    type: int
+    __slots__ = ("type",)
+
+    def __init__(self, type: int) -> None:
+        self.type = type
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(Slotted):
     """A module."""
 
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(Slotted):
     """A NumPy array, without its elements."""
 
-    type: int
-    shape: tuple[int, ...]
-    dtype: str
+    __slots__ = ("type", "shape", "dtype")
+
+    def __init__(self, type: int, shape: tuple[int, ...], dtype: str) -> None:
+        self.type = type
+        self.shape = shape
+        self.dtype = dtype
 
 
-@dataclass(frozen=True, slots=True)
-class Cycle:
+class Cycle(Slotted):
     """The container that stands ``levels`` further up."""
 
-    levels: int
+    __slots__ = ("levels",)
+
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
 
 
-@dataclass(frozen=True, slots=True)
-class Masked:
+class Masked(Slotted):
     """A secret that was not written."""
 
-    length: int | None
+    __slots__ = ("length",)
+
+    def __init__(self, length: int | None) -> None:
+        self.length = length
 
 
-@dataclass(frozen=True, slots=True)
-class Unbound:
+class Unbound(Slotted):
     """A local or an argument without a value."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class Subclass:
+
+class Subclass(Slotted):
     """An instance of a subclass of int, str, …, as its base."""
 
-    type: int
-    address: int
-    value: Value
+    __slots__ = ("type", "address", "value")
+
+    def __init__(self, type: int, address: int, value: Value) -> None:
+        self.type = type
+        self.address = address
+        self.value = value
 
 
-@dataclass(frozen=True, slots=True)
-class Repr:
+class Repr(Slotted):
     """What the class's own ``__repr__`` said."""
 
-    type: int
-    address: int
-    text: str
+    __slots__ = ("type", "address", "text")
+
+    def __init__(self, type: int, address: int, text: str) -> None:
+        self.type = type
+        self.address = address
+        self.text = text
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Slotted):
     """A memoryview and the like, contents not read."""
 
-    type: int
-    length: int
+    __slots__ = ("type", "length")
+
+    def __init__(self, type: int, length: int) -> None:
+        self.type = type
+        self.length = length
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Slotted):
     """A value that could not be written, and why."""
 
-    reason: str
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Slotted):
     """Bytes that no version of the writer that we know writes."""
 
-    tag: int
-    items: tuple[Value, ...]
+    __slots__ = ("tag", "items")
+
+    def __init__(self, tag: int, items: tuple[Value, ...]) -> None:
+        self.tag = tag
+        self.items = items
 
 
-class _Mark:
-    """The extension that opens a tagged array."""
+class Mark(Slotted):
+    """What opens a tagged array, where none is: damage."""
 
     __slots__ = ("tag",)
 
@@ -243,138 +292,6 @@ class _Mark:
         self.tag = tag
 
 
-def read_extension(code: int, data: bytes) -> Any:
-    """For msgpack: the mark of a tagged array."""
-    if code == TAG_EXTENSION and len(data) == 1:
-        return _Mark(data[0])
-    return Broken(-1, (code, data))
-
-
-def read_pairs(pairs: Any) -> Dict:
-    """For msgpack: a map."""
-    return Dict(tuple(pairs))
-
-
-def read_list(items: list[Value]) -> Value:
-    """For msgpack: a list, or what a tagged array stands for."""
-    if not items or items[0].__class__ is not _Mark:
-        return items
-    tag: int = items[0].tag
-    rest = items[1:]
-    read = _READERS.get(tag)
-    if read is not None:
-        try:
-            return read(*rest)
-        except (TypeError, ValueError, ArithmeticError):
-            pass  # the shape is wrong, or the date is: Broken keeps what was there
-    return Broken(tag, tuple(rest))
-
-
 def is_marked_tail(value: Value) -> bool:
     """Whether ``value`` is a mark outside a tagged array, which is damage."""
-    return value.__class__ is _Mark
-
-
-def _int(value: Value) -> int:
-    if value.__class__ is not int:
-        raise TypeError
-    return value
-
-
-def _str(value: Value) -> str:
-    if value.__class__ is not str:
-        raise TypeError
-    return value
-
-
-def _bytes(value: Value) -> bytes:
-    if value.__class__ is not bytes:
-        raise TypeError
-    return value
-
-
-def _optional(value: Value) -> int | None:
-    return None if value is None else _int(value)
-
-
-def _by_two(items: Sequence[Value]) -> Pairs:
-    if len(items) % 2:
-        raise ValueError
-    return tuple(zip(items[::2], items[1::2], strict=True))
-
-
-def _fields(items: Sequence[Value]) -> Fields:
-    return tuple((_str(name), value) for name, value in _by_two(items))
-
-
-def _big_int(value: Value) -> int | CutInt:
-    if value.__class__ is int:
-        return CutInt(value)
-    return int.from_bytes(_bytes(value), "little", signed=True)
-
-
-def _datetime(*fields: Value) -> datetime.datetime:
-    year, month, day, hour, minute, second, microsecond, fold, offset = fields
-    zone = None
-    if offset is not None:
-        zone = datetime.timezone(datetime.timedelta(seconds=offset))
-    return datetime.datetime(
-        year, month, day, hour, minute, second, microsecond, zone, fold=fold
-    )
-
-
-def _time(hour: int, minute: int, second: int, micro: int, fold: int) -> datetime.time:
-    return datetime.time(hour, minute, second, micro, fold=fold)
-
-
-def _timedelta(days: int, seconds: int, micro: int) -> datetime.timedelta:
-    return datetime.timedelta(days, seconds, micro)
-
-
-def _array(type: Value, shape: Value, dtype: Value) -> Array:
-    return Array(_int(type), tuple(_int(size) for size in shape), _str(dtype))
-
-
-_READERS: dict[int, Callable[..., Value]] = {
-    Tag.TUPLE: lambda *items: Items(Tag.TUPLE, items),
-    Tag.SET: lambda *items: Items(Tag.SET, items),
-    Tag.FROZENSET: lambda *items: Items(Tag.FROZENSET, items),
-    Tag.CUT_STR: lambda text, length: CutText(_str(text), _int(length)),
-    Tag.CUT_BYTES: lambda data, length: CutBytes(_bytes(data), _int(length)),
-    Tag.CUT_ITEMS: lambda tag, length, *items: CutItems(_int(tag), _int(length), items),
-    Tag.CUT: lambda type, length: Cut(_optional(type), _optional(length)),
-    Tag.BIGINT: _big_int,
-    Tag.COMPLEX: lambda real, imaginary: complex(real, imaginary),
-    Tag.RANGE: lambda start, stop, step: range(start, stop, step),
-    Tag.DATETIME: _datetime,
-    Tag.DATE: lambda year, month, day: datetime.date(year, month, day),
-    Tag.TIME: _time,
-    Tag.TIMEDELTA: _timedelta,
-    Tag.DECIMAL: lambda text: decimal.Decimal(_str(text)),
-    Tag.UUID: lambda data: uuid.UUID(bytes=_bytes(data)),
-    Tag.PATH: lambda type, path: File(_int(type), _str(path)),
-    Tag.ENUM: lambda type, name, value: Member(_int(type), _str(name), value),
-    Tag.BYTEARRAY: lambda data: bytearray(_bytes(data)),
-    Tag.DICT: lambda type, address, length, *items: DictObject(
-        _int(type), _int(address), _int(length), _by_two(items)
-    ),
-    Tag.OBJECT: lambda type, address, *items: Object(
-        _int(type), _int(address), _fields(items)
-    ),
-    Tag.REF: lambda type, address: Ref(_int(type), _int(address)),
-    Tag.NAMEDTUPLE: lambda type, *items: NamedTuple(_int(type), _fields(items)),
-    Tag.EXCEPTION: lambda type, address, args: Raised(_int(type), _int(address), args),
-    Tag.FUNCTION: lambda name: Function(_str(name)),
-    Tag.CLASS: lambda type: Class(_int(type)),
-    Tag.MODULE: lambda name: Module(_str(name)),
-    Tag.NDARRAY: _array,
-    Tag.CYCLE: lambda levels: Cycle(_int(levels)),
-    Tag.MASKED: lambda length: Masked(_optional(length)),
-    Tag.UNBOUND: lambda: Unbound(),
-    Tag.SUBCLASS: lambda type, address, value: Subclass(
-        _int(type), _int(address), value
-    ),
-    Tag.REPR: lambda type, address, text: Repr(_int(type), _int(address), _str(text)),
-    Tag.VIEW: lambda type, length: View(_int(type), _int(length)),
-    Tag.ERROR: lambda reason: Failed(_str(reason)),
-}
+    return value.__class__ is Mark
