@@ -1,4 +1,4 @@
-"""SQL on a file of the store, through the extension's copy of SQLite where there is one.
+"""SQL on a file of the store, through the extension's copy of SQLite.
 
 Two copies of the library in one process drop each other's POSIX locks (sqlite.org, "How
 To Corrupt", 2.2.1). The writer of a process that records uses the extension's copy, so

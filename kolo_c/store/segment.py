@@ -7,13 +7,22 @@ names the file and what to do.
 from __future__ import annotations
 
 import os
-import sqlite3
+import stat
 from functools import partial
-from urllib.parse import quote
 
 from kolo_c.errors import StoreError
 from kolo_c.store.blocks import Block
 from kolo_c.store.compression import expand
+from kolo_c.store.connection import (
+    BUSY,
+    CANTOPEN,
+    LOCKED,
+    NOTADB,
+    PROTOCOL,
+    READONLY,
+    DatabaseError,
+    connect,
+)
 from kolo_c.store.rows import ProcessRow, Sums, ThreadRow, TraceRow
 from kolo_c.wire import SCHEMA_VERSION
 
@@ -22,10 +31,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from kolo_c.store.connection import Connection, Mode
+
 _WAIT_SECONDS = 2.0
 _DAMAGED = (
     "The file is damaged; move it away to read the others (sqlite3 FILE .recover)."
 )
+_FORBIDDEN = "Check the permissions of the file and of its directory."
 _BLOCK_COLUMNS = (
     "id, thread, sequence, base_ns, last_ns, first_node, nodes, records, start_depth, "
     "least_depth, definition, bytes"
@@ -41,7 +53,7 @@ class Segment:
         # A file that its owner has closed has no WAL. Reading it as immutable leaves
         # no -shm beside it, and works on a disk that cannot be written to.
         settled = final and not os.path.exists(f"{path}-wal")
-        self._connection = self._connect("immutable=1" if settled else "mode=ro")
+        self._connection = self._connect("immutable" if settled else "ro")
         try:
             self._check_version()
         except StoreError:
@@ -153,24 +165,26 @@ class Segment:
                 slug="store-corrupt",
             ) from error  # fmt: skip
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        if not self.path.exists():
-            raise StoreError(self.path, "is not there", "It may have been removed.")
-        if not self.path.is_file():
+    def _connect(self, mode: Mode) -> Connection:
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError as error:
+            raise StoreError(
+                self.path, "is not there", "It may have been removed."
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                self.path, f"cannot be opened: {error.strerror}", _FORBIDDEN,
+                slug="store-unreadable",
+            ) from error  # fmt: skip
+        if not stat.S_ISREG(status.st_mode):
             raise StoreError(
                 self.path, "is not a file", "Move it out of the segments directory."
             )
         try:
-            connection = sqlite3.connect(
-                f"file:{quote(str(self.path.absolute()))}?{mode}",
-                uri=True,
-                timeout=_WAIT_SECONDS,
-                isolation_level=None,
-            )
-        except sqlite3.Error as error:
+            return connect(self.path, mode, _WAIT_SECONDS)
+        except DatabaseError as error:
             raise self._error(error) from error
-        connection.text_factory = _read_text
-        return connection
 
     def _check_version(self) -> None:
         version = self._query("PRAGMA user_version")[0][0]
@@ -205,9 +219,8 @@ class Segment:
 
     def _query(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(sql, values).fetchall()
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            # UnicodeError: SQLite quotes damaged names in its messages.
+            return self._connection.execute(sql, values)
+        except DatabaseError as error:
             raise self._error(error) from error
 
     def _typed(self, row: tuple[Any, ...], kinds: str) -> Any:
@@ -224,31 +237,30 @@ class Segment:
                 )
         return row
 
-    def _error(self, error: Exception) -> StoreError:
-        text = str(error)
-        if "locked" in text:
+    def _error(self, error: DatabaseError) -> StoreError:
+        if error.code in (BUSY, LOCKED, PROTOCOL):
             return StoreError(
                 self.path,
                 "is locked by another program",
                 "Try again when it has finished (lsof FILE shows who it is).",
                 slug="store-locked",
             )
-        if "not a database" in text:
+        if error.code == NOTADB:
             return StoreError(
                 self.path,
                 "is not a database",
                 "Move it out of the segments directory.",
                 slug="store-foreign",
             )
-        if "unable to open" in text or "readonly" in text:
+        if error.code in (CANTOPEN, READONLY):
             return StoreError(
                 self.path,
-                f"cannot be opened: {text}",
-                "Check the permissions of the file and of its directory.",
+                f"cannot be opened: {error}",
+                _FORBIDDEN,
                 slug="store-unreadable",
             )
         return StoreError(
-            self.path, f"is damaged: {text}", _DAMAGED, slug="store-corrupt"
+            self.path, f"is damaged: {error}", _DAMAGED, slug="store-corrupt"
         )
 
 
@@ -267,10 +279,3 @@ class _Tails:
 
 
 _COLUMN_TYPES: dict[str, type] = {"i": int, "s": str, "b": bytes}
-
-
-def _read_text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")
