@@ -7,73 +7,125 @@ Threads: any. Owns: nothing. Fails: StoreError where the folder cannot be read.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from pathlib import Path
+import os
 
 from kolo_c.errors import StoreError
 from kolo_c.store.locate import SEGMENTS_NAME
 
-_SEGMENT = re.compile(r"(?P<process>.+)-(?P<number>\d+)\.db\Z")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    AnyPath = str | os.PathLike[str]
+
+_SEGMENT = ".db"
+_MAPPING = ".map"
+_WAL = "-wal"
 
 
-@dataclass(frozen=True, slots=True)
 class ProcessFiles:
-    """The files of one process, before any is opened."""
+    """The files of one process, before any is opened.
 
-    id: str
-    segments: tuple[Path, ...]
-    mapping: Path | None
+    Paths are kept as text: a store may have thousands, of which few are looked at.
+    """
+
+    __slots__ = ("_found", "_mapping", "_segments", "id")
+
+    def __init__(
+        self, id: str, segments: Iterable[AnyPath], mapping: AnyPath | None
+    ) -> None:
+        """The process ``id``; its segments in the order they were written."""
+        self.id = id
+        self._segments = tuple(os.fspath(path) for path in segments)
+        self._mapping = None if mapping is None else os.fspath(mapping)
+        self._found: list[tuple[str, os.stat_result]] | None = None
+
+    def __repr__(self) -> str:
+        return f"ProcessFiles({self.id!r}, {self._segments!r}, {self._mapping!r})"
+
+    @property
+    def segments(self) -> tuple[Path, ...]:
+        """The segments, the first one first."""
+        from pathlib import Path  # noqa: PLC0415 - a list needs none
+
+        return tuple(map(Path, self._segments))
+
+    @property
+    def mapping(self) -> Path | None:
+        """The mapping; None where there is none (any more)."""
+        from pathlib import Path  # noqa: PLC0415 - as above
+
+        return None if self._mapping is None else Path(self._mapping)
+
+    @property
+    def has_mapping(self) -> bool:
+        """Whether the process lives, or left something that is not saved yet."""
+        return self._mapping is not None
 
     def changed_ns(self) -> int:
         """When the youngest of them was last written to, UTC."""
-        paths = [*self.segments, *(Path(f"{path}-wal") for path in self.segments)]
-        if self.mapping is not None:
-            paths.append(self.mapping)
-        return max((_mtime_ns(path) for path in paths), default=0)
+        mapping = _stat(self._mapping) if self._mapping is not None else None
+        times = [status.st_mtime_ns for _, status in self._status()]
+        if mapping is not None:
+            times.append(mapping.st_mtime_ns)
+        return max(times, default=0)
 
     def bytes(self) -> int:
         """What the segments take on disk."""
-        return sum(_size(path) + _size(Path(f"{path}-wal")) for path in self.segments)
+        return sum(status.st_size for _, status in self._status())
+
+    def identity(self) -> str:
+        """A text that is another when one of the segments is, or has changed."""
+        return "/".join(
+            f"{name} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+            for name, status in self._status()
+        )
+
+    def _status(self) -> list[tuple[str, os.stat_result]]:
+        """Of each segment, and of what SQLite has beside it."""
+        if self._found is None:
+            names = (path + end for path in self._segments for end in ("", _WAL))
+            found = ((os.path.basename(name), _stat(name)) for name in names)
+            self._found = [(name, status) for name, status in found if status]
+        return self._found
 
 
-def list_processes(store: Path) -> list[ProcessFiles]:
+def list_processes(store: AnyPath) -> list[ProcessFiles]:
     """The files in the store, by the process that wrote them."""
-    directory = store / SEGMENTS_NAME
-    segments: dict[str, list[tuple[int, Path]]] = {}
-    mappings: dict[str, Path] = {}
-    try:
-        paths = list(directory.iterdir())
-    except OSError as error:
-        raise StoreError(
-            directory, f"cannot be read: {error.strerror}", "Check its permissions."
-        ) from error
-    for path in paths:
-        match = _SEGMENT.match(path.name)
-        if match:
-            numbered = segments.setdefault(match["process"], [])
-            numbered.append((int(match["number"]), path))
-        elif path.suffix == ".map":
-            mappings[path.stem] = path
+    directory = os.path.join(store, SEGMENTS_NAME)
+    segments: dict[str, list[tuple[int, str]]] = {}
+    mappings: dict[str, str] = {}
+    for name in list_names(directory):
+        path = os.path.join(directory, name)
+        if name.endswith(_SEGMENT):
+            process, _, number = name[: -len(_SEGMENT)].rpartition("-")
+            if process and number.isascii() and number.isdigit():
+                segments.setdefault(process, []).append((int(number), path))
+        elif name.endswith(_MAPPING):
+            mappings[name[: -len(_MAPPING)]] = path
     return [
         ProcessFiles(
             process,
-            tuple(path for _, path in sorted(segments.get(process, []))),
+            [path for _, path in sorted(segments.get(process, ()))],
             mappings.get(process),
         )
         for process in sorted(segments.keys() | mappings.keys())
     ]
 
 
-def _mtime_ns(path: Path) -> int:
+def list_names(directory: str) -> list[str]:
+    """The names in a folder of the store."""
     try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+        return os.listdir(directory)
+    except OSError as error:
+        raise StoreError(
+            directory, f"cannot be read: {error.strerror}", "Check its permissions."
+        ) from error
 
 
-def _size(path: Path) -> int:
+def _stat(path: str) -> os.stat_result | None:
     try:
-        return path.stat().st_size
+        return os.stat(path)
     except OSError:
-        return 0
+        return None

@@ -9,8 +9,6 @@ Threads: one at a time. Owns: nothing after reading: all is copied. Fails: Store
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import mmap
 import os
 import struct
@@ -117,25 +115,6 @@ class MappingCopy(Slotted):
         self.blocks = blocks
         self.definitions = definitions
         self.damaged = damaged
-
-
-def is_owned(path: Path) -> bool:
-    """Whether the process that made the mapping at ``path`` lives.
-
-    It holds an exclusive lock for as long as it lives. A shared one is asked for here,
-    so that two readers do not take each other for the owner.
-    """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
-    finally:
-        os.close(fd)
-    return False
 
 
 def read_mapping(path: Path) -> MappingCopy | None:

@@ -10,89 +10,65 @@ where nothing of the process can be read; the rest is said in ``problems``.
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import time
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from kolo_c.errors import StoreError
-from kolo_c.store.blocks import Block
-from kolo_c.store.definition_log import decode_definitions
-from kolo_c.store.definitions import (
-    Definitions,
-    Thread,
-    TraceBegin,
-    TraceFinish,
-)
-from kolo_c.store.files import ProcessFiles
-from kolo_c.store.mapping import (
-    DefinitionsBlock,
-    MappingCopy,
-    definition_tail,
-    is_owned,
-    read_mapping,
-)
-from kolo_c.store.rows import ProcessRow, TraceRow
+from kolo_c.store.liveness import is_owned, pid_lives
 from kolo_c.store.segment import Segment
+from kolo_c.store.trace_info import (
+    COMPLETE,
+    INTERRUPTED,
+    RUNNING,
+    TraceInfo,
+    read_json,
+)
 
-RUNNING = "running"
-COMPLETE = "complete"
-INTERRUPTED = "interrupted"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
+    from kolo_c.store.blocks import Block
+    from kolo_c.store.definitions import Definitions, Thread
+    from kolo_c.store.files import ProcessFiles
+    from kolo_c.store.mapping import DefinitionsBlock, MappingCopy
+    from kolo_c.store.rows import ProcessRow, TraceRow
 
-@dataclass(slots=True)
-class TraceInfo:
-    """A trace, without its records."""
+__all__ = [
+    "COMPLETE",
+    "INTERRUPTED",
+    "RUNNING",
+    "Process",
+    "TraceInfo",
+    "open_process",
+    "read_json",
+    "unsaved_definitions",
+]
 
-    row: TraceRow
-    process: Process
-    counters: dict[str, Any]
-    attributes: dict[str, Any]
-    status: str
-    nodes: int
-    last_ns: int
-    bytes: int
-    """On disk, its share of the segments."""
-
-    @property
-    def id(self) -> str:
-        """The identifier, with its ``trc_``."""
-        return self.row.id
-
-    @property
-    def duration_ns(self) -> int:
-        """From its start to its end; to now, or to the last thing known of it."""
-        if self.status == RUNNING:
-            return max(time.time_ns() - self.row.started_utc_ns, 0)
-        end = self.row.ended_ns if self.row.ended_ns is not None else self.last_ns
-        return max(end - self.row.started_ns, 0)
-
-    @property
-    def calls(self) -> int:
-        """The calls that were kept."""
-        return self.count("calls") or self.nodes
-
-    def count(self, name: str) -> int:
-        """The counter ``name``; 0 where there is none."""
-        value = self.counters.get(name, 0)
-        return value if isinstance(value, int) else 0
+_Totals = tuple[int, int, int]
+"""Nodes, bytes before compression, time of the last record."""
 
 
-@dataclass(slots=True)
 class Process:
     """The opened files of one process."""
 
-    files: ProcessFiles
-    alive: bool
-    copy: MappingCopy | None
-    segments: list[Segment]
-    problems: list[str] = field(default_factory=list)
-    row: ProcessRow | None = None
-    info: dict[str, Any] = field(default_factory=dict)
-    _definitions: Definitions | None = None
+    def __init__(
+        self, files: ProcessFiles, *, alive: bool, copy: MappingCopy | None
+    ) -> None:
+        self.files = files
+        self.alive = alive
+        self.copy = copy
+        self.segments: list[Segment] = []
+        self.problems: list[str] = []
+        self.row: ProcessRow | None = None
+        self._info: dict[str, Any] | None = None
+        self._definitions: Definitions | None = None
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the process said of itself."""
+        if self._info is None:
+            self._info = read_json(self.row.info) if self.row is not None else {}
+        return self._info
 
     @property
     def python(self) -> str:
@@ -140,6 +116,8 @@ class Process:
 
     def threads(self) -> dict[int, Thread]:
         """The threads of the process, by number."""
+        from kolo_c.store.definitions import Thread  # noqa: PLC0415 - not for lists
+
         found: dict[int, Thread] = {}
         for segment in self.segments:
             for row in segment.threads():
@@ -153,6 +131,8 @@ class Process:
 
     def definitions(self) -> Definitions:
         """What the process defined; decoded when asked for."""
+        from kolo_c.store.definitions import Definitions  # noqa: PLC0415 - as above
+
         if self._definitions is None:
             self._definitions = Definitions(self.python)
             for segment in self.segments:
@@ -177,18 +157,14 @@ class Process:
     def _unsaved(self) -> list[Any]:
         return unsaved_definitions(self.copy) if self.copy is not None else []
 
-    def _totals(self, rows: dict[int, TraceRow]) -> dict[int, tuple[int, int, int]]:
-        """For each trace: nodes, bytes before compression, time of the last record."""
+    def _totals(self, rows: dict[int, TraceRow]) -> dict[int, _Totals]:
         totals = {number: (0, 0, row.started_ns) for number, row in rows.items()}
-        if self.copy is not None:  # few traces, and blocks may stand in both
-            for number in totals:
-                for block in self.blocks(number):
-                    _count(totals, number, block.nodes, block.size, block.last_ns)
-            return totals
         for segment in self.segments:
             for number, sums in segment.sums().items():
-                if number in totals:
-                    _count(totals, number, sums.nodes, sums.bytes, sums.last_ns)
+                _count(totals, number, sums.nodes, sums.bytes, sums.last_ns)
+        for block in self.copy.blocks if self.copy is not None else ():
+            if not any(segment.has_block(block) for segment in self.segments):
+                _count(totals, block.trace, block.nodes, block.size, block.last_ns)
         return totals
 
     def _trace_info(
@@ -198,41 +174,49 @@ class Process:
         if status == RUNNING and not self.alive:
             status = INTERRUPTED
         return TraceInfo(
-            row=row,
-            process=self,
-            counters=read_json(row.counters),
-            attributes=read_json(row.attributes),
+            row,
             status=status,
             nodes=nodes,
             last_ns=last_ns,
             bytes=round(size * ratio),
+            files=self.files,
+            pid=self.pid,
+            open=lambda: self,
         )
 
 
 def open_process(files: ProcessFiles) -> Process:
     """Open what there is of a process."""
-    alive = files.mapping is not None and is_owned(files.mapping)
+    alive = False
     problems: list[str] = []
     copy = None
-    if files.mapping is not None:
+    mapping = files.mapping if files.has_mapping else None
+    if mapping is not None:
+        from kolo_c.store.mapping import read_mapping  # noqa: PLC0415 - few have one
+
+        alive = is_owned(mapping)
         try:
-            copy = read_mapping(files.mapping)
+            copy = read_mapping(mapping)
         except StoreError as error:
             problems.append(error.message)
             if not files.segments:
                 raise
-    process = Process(files, alive, copy, [], problems)
+    process = Process(files, alive=alive, copy=copy)
     errors = _open_segments(process)
     if errors and not process.segments and copy is None:
         raise errors[0]
     problems.extend(error.message for error in errors)
-    if process.row is not None:
-        process.info = read_json(process.row.info)
-    if files.mapping is None and process.row is not None:
-        process.alive = process.row.ended_ns is None and _pid_lives(process)
+    if mapping is None and process.row is not None:
+        process.alive = process.row.ended_ns is None and _has_living_pid(process)
     if copy is not None and copy.damaged:
         problems.append(f"{copy.path}: {copy.damaged} damaged blocks were left out")
+    process.problems = problems
     return process
+
+
+def _has_living_pid(process: Process) -> bool:
+    host = process.info.get("host")
+    return pid_lives(process.pid, host if isinstance(host, str) else None)
 
 
 def _open_segments(process: Process) -> list[StoreError]:
@@ -240,7 +224,7 @@ def _open_segments(process: Process) -> list[StoreError]:
     errors = []
     for path in process.files.segments:
         try:
-            segment = Segment(path, final=process.files.mapping is None)
+            segment = Segment(path, final=not process.files.has_mapping)
         except StoreError as error:
             # A file without tables is what a process leaves that dies while opening it.
             if error.name != "store-empty":
@@ -258,22 +242,19 @@ def _open_segments(process: Process) -> list[StoreError]:
 
 def unsaved_definitions(copy: MappingCopy) -> list[Any]:
     """The definitions that only the mapping has."""
+    from kolo_c.store.definition_log import decode_definitions  # noqa: PLC0415
+    from kolo_c.store.mapping import definition_tail  # noqa: PLC0415
+
     found: list[Any] = []
     for data in definition_tail(copy):
         found.extend(definition for _, definition in decode_definitions(data)[0])
     return found
 
 
-def read_json(text: str) -> dict[str, Any]:
-    """``text`` as an object; empty where it is none."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
+    from kolo_c.store.definitions import TraceBegin, TraceFinish  # noqa: PLC0415
+    from kolo_c.store.rows import TraceRow  # noqa: PLC0415
+
     for definition in unsaved_definitions(copy):
         if isinstance(definition, TraceBegin) and definition.trace not in rows:
             rows[definition.trace] = TraceRow(
@@ -297,26 +278,8 @@ def _bytes_of(block: DefinitionsBlock) -> Any:
 
 
 def _count(
-    totals: dict[int, tuple[int, int, int]],
-    trace: int,
-    nodes: int,
-    size: int,
-    last: int,
+    totals: dict[int, _Totals], trace: int, nodes: int, size: int, last_ns: int
 ) -> None:
-    old = totals[trace]
-    totals[trace] = (old[0] + nodes, old[1] + size, max(old[2], last))
-
-
-def _pid_lives(process: Process) -> bool:
-    """Whether a process that could not have a mapping lives, as far as one can tell."""
-    assert process.row is not None
-    host = process.info.get("host")
-    if host is not None and host != socket.gethostname():
-        return False
-    try:
-        os.kill(process.row.pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return process.row.pid > 0
+    if trace in totals:
+        old = totals[trace]
+        totals[trace] = (old[0] + nodes, old[1] + size, max(old[2], last_ns))

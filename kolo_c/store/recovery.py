@@ -9,20 +9,25 @@ Fails: never: a mapping that cannot be recovered is still read.
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-from typing import Any
+import os
 
 from kolo_c.store.locate import SEGMENTS_NAME
-from kolo_c.store.mapping import is_owned
-from kolo_c.wire import SCHEMA_VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 COMPRESS_LEVEL = 1
 
 
-def recover_dead(store: Path, extension: Any = None) -> list[str]:
+def recover_dead(store: str | os.PathLike[str], extension: Any = None) -> list[str]:
     """Recover every mapping whose process is dead; what went wrong, one text each."""
-    dead = [path for path in _mappings(store) if not is_owned(path)]
+    mappings = _mappings(store)
+    if not mappings:  # most of the time: then nothing else is imported
+        return []
+    from kolo_c.store.liveness import is_owned  # noqa: PLC0415
+
+    dead = [path for path in mappings if not is_owned(path)]
     if not dead:
         return []
     if extension is None:
@@ -30,26 +35,37 @@ def recover_dead(store: Path, extension: Any = None) -> list[str]:
     recover = getattr(extension, "recover", None)
     if recover is None:
         return []
-    schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+    from kolo_c.wire import SCHEMA_VERSION  # noqa: PLC0415
+
+    schema_path = os.path.join(os.path.dirname(__file__), "schema.sql")
+    with open(schema_path, encoding="utf-8") as file:
+        schema = file.read()
     problems = []
     for path in dead:
         try:
-            recover(str(path), schema, SCHEMA_VERSION, COMPRESS_LEVEL)
+            recover(path, schema, SCHEMA_VERSION, COMPRESS_LEVEL)
         except Exception as error:
-            if path.exists():  # otherwise another command was faster
+            if os.path.exists(path):  # otherwise another command was faster
                 problems.append(f"{path}: not recovered: {error}")
     return problems
 
 
-def _mappings(store: Path) -> list[Path]:
+def _mappings(store: str | os.PathLike[str]) -> list[str]:
+    directory = os.path.join(store, SEGMENTS_NAME)
     try:
-        return sorted((store / SEGMENTS_NAME).glob("*.map"))
+        names = os.listdir(directory)
     except OSError:
         return []
+    return sorted(os.path.join(directory, name) for name in names if _is_mapping(name))
+
+
+def _is_mapping(name: str) -> bool:
+    return name.endswith(".map")
 
 
 def _extension() -> Any:
     try:
-        return importlib.import_module("kolo_c._kolo")
+        from kolo_c import _kolo  # noqa: PLC0415 - only where something is to be done
     except ImportError:
         return None
+    return _kolo

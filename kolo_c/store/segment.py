@@ -96,6 +96,16 @@ class Segment:
         typed = (self._typed(row, "iiiii") for row in rows)
         return {trace: Sums(*rest) for trace, *rest in typed}
 
+    def has_block(self, block: Block) -> bool:
+        """Whether it has the block that is at the same place in the same stream."""
+        place = (block.trace, block.thread, block.sequence)
+        return bool(
+            self._query(
+                "SELECT 1 FROM block WHERE trace = ? AND thread = ? AND sequence = ?",
+                place,
+            )
+        )
+
     def blocks(self, trace: int) -> list[Block]:
         """The headers of a trace's blocks, without closes, opens and bytes."""
         rows = self._query(

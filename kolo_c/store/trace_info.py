@@ -1,0 +1,132 @@
+"""A trace without its records: what lists show, from its segment or the catalogue.
+
+Threads: one at a time. Owns: nothing. Fails: StoreError, where its process has to be
+opened.
+"""
+
+from __future__ import annotations
+
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kolo_c.store.files import ProcessFiles
+    from kolo_c.store.process import Process
+    from kolo_c.store.rows import TraceRow
+
+RUNNING = "running"
+COMPLETE = "complete"
+INTERRUPTED = "interrupted"
+
+
+class TraceInfo:
+    """A trace, without its records."""
+
+    __slots__ = (
+        "_attributes",
+        "_calls",
+        "_counters",
+        "_open",
+        "bytes",
+        "files",
+        "last_ns",
+        "nodes",
+        "pid",
+        "row",
+        "status",
+    )
+
+    def __init__(
+        self,
+        row: TraceRow,
+        *,
+        status: str,
+        nodes: int,
+        last_ns: int,
+        bytes: int,
+        files: ProcessFiles,
+        pid: int,
+        open: Callable[[], Process],
+        calls: int | None = None,
+    ) -> None:
+        self.row = row
+        self.status = status
+        self.nodes = nodes
+        self.last_ns = last_ns
+        self.bytes = bytes
+        """On disk, its share of the segments."""
+        self.files = files
+        """Those of its process."""
+        self.pid = pid
+        self._open = open
+        self._calls = calls
+        self._counters: dict[str, Any] | None = None
+        self._attributes: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<TraceInfo {self.id} {self.status} {self.row.name!r}>"
+
+    @property
+    def id(self) -> str:
+        """The identifier, with its ``trc_``."""
+        return self.row.id
+
+    @property
+    def process(self) -> Process:
+        """The process that recorded it; its files are opened when asked for."""
+        return self._open()
+
+    @property
+    def counters(self) -> dict[str, Any]:
+        """What the recorder counted."""
+        if self._counters is None:
+            self._counters = read_json(self.row.counters)
+        return self._counters
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the program, and the recorder, said of it."""
+        if self._attributes is None:
+            self._attributes = read_json(self.row.attributes)
+        return self._attributes
+
+    @property
+    def duration_ns(self) -> int:
+        """From its start to its end; to now, or to the last thing known of it."""
+        if self.status == RUNNING:
+            return max(time.time_ns() - self.row.started_utc_ns, 0)
+        end = self.row.ended_ns if self.row.ended_ns is not None else self.last_ns
+        return max(end - self.row.started_ns, 0)
+
+    @property
+    def calls(self) -> int:
+        """The calls that were kept."""
+        if self._calls is None:
+            self._calls = self.count("calls") or self.nodes
+        return self._calls
+
+    def count(self, name: str) -> int:
+        """The counter ``name``; 0 where there is none."""
+        value = self.counters.get(name, 0)
+        return value if isinstance(value, int) else 0
+
+
+def newest_first(trace: TraceInfo) -> tuple[int, str]:
+    """The order of lists."""
+    return (-trace.row.started_utc_ns, trace.id)
+
+
+def read_json(text: str) -> dict[str, Any]:
+    """``text`` as an object; empty where it is none."""
+    if text == "{}":
+        return {}
+    import json  # noqa: PLC0415 - a list reads none
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
