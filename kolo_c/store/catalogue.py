@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kolo_c.errors import StoreError, TraceNotFound
 from kolo_c.store.files import ProcessFiles, list_processes
+from kolo_c.store.marks import read_hidden
 from kolo_c.store.process import Process, TraceInfo, open_process
 
 SHORTEST_ENDING = 3
@@ -26,6 +27,8 @@ class Catalogue:
         """The traces of ``store``, or of ``files`` alone."""
         self.store = store
         self.errors: list[StoreError] = []
+        # Before any file is looked at: see deletions.py.
+        self._hidden = read_hidden(store) if files is None else set()
         self._files = list_processes(store) if files is None else files
         self._opened: dict[str, Process | None] = {}
 
@@ -88,7 +91,9 @@ class Catalogue:
         if process is None:
             return
         try:
-            yield from process.traces()
+            for trace in process.traces():
+                if (trace.id, files.id) not in self._hidden:
+                    yield trace
         except StoreError as error:
             self.errors.append(error)
 

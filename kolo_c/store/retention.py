@@ -1,7 +1,10 @@
 """Keep the store within its bounds: the oldest segments of dead processes go first.
 
-Called when a session starts, and by commands that write. Nothing that belongs to a
-living process is touched.
+Called when a session starts. Nothing that belongs to a living process is touched. A
+segment of a process with a pinned trace is not removed but marked: the next command
+that reads the store takes its unpinned traces out, which needs SQLite and time, and a
+program that is about to start has neither. Pinned traces do not count against the
+bound: they would drive out everything else.
 
 Threads: any; processes too: who comes second finds the file gone, which is as well.
 Owns: nothing. Fails: never: what cannot be removed stays, and is counted.
@@ -9,33 +12,64 @@ Owns: nothing. Fails: never: what cannot be removed stays, and is counted.
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
-from kolo_c.errors import StoreError
-from kolo_c.store.files import ProcessFiles, list_processes
+from kolo_c.errors import KoloError, StoreError
+from kolo_c.store.files import list_processes
 from kolo_c.store.locate import SEGMENTS_NAME
+from kolo_c.store.marks import (
+    DELETED,
+    PINS,
+    mark_text,
+    put_mark,
+    read_marks,
+    read_segment_marks,
+    remove_mark,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kolo_c.store.files import ProcessFiles
 
 _DAY_NS = 86_400 * 1_000_000_000
-_UNFINISHED_NS = 60 * 1_000_000_000
+_UNFINISHED_NS = {".map.new": 60 * 1_000_000_000, ".new": 3_600 * 1_000_000_000}
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
-@dataclass(frozen=True, slots=True)
 class Removed:
     """What retention did."""
 
-    segments: int
-    bytes: int
-    failed: int
+    __slots__ = ("bytes", "failed", "marked", "segments")
+
+    def __init__(self) -> None:
+        self.segments = 0
+        self.bytes = 0
+        self.marked = 0
+        """Segments with pinned traces, whose others go with the next command."""
+        self.failed = 0
 
 
-@dataclass(frozen=True, slots=True)
 class _Candidate:
-    changed_ns: int
-    bytes: int
-    path: Path
+    """A segment that may go."""
+
+    __slots__ = ("bytes", "changed_ns", "path", "pinned_bytes")
+
+    def __init__(self, path: Path, pinned_bytes: int | None) -> None:
+        self.path = path
+        self.bytes = 0
+        self.changed_ns = 0
+        self.pinned_bytes = pinned_bytes
+        """Of the pinned traces of its process; None where there are none."""
+        for name in (str(path), f"{path}-wal"):
+            try:
+                status = os.stat(name)
+            except OSError:
+                continue
+            self.bytes += status.st_size
+            self.changed_ns = max(self.changed_ns, status.st_mtime_ns)
 
 
 def apply_retention(
@@ -48,38 +82,102 @@ def apply_retention(
     """Remove segments older than ``keep_days``, then the oldest until ``max_bytes``
     suffice; None sets no bound."""
     now_ns = time.time_ns() if now_ns is None else now_ns
+    removed = Removed()
     try:
         processes = list_processes(store)
     except StoreError:
-        return Removed(0, 0, 0)
+        return removed
     _remove_unfinished(store, now_ns)
-    total = 0
-    candidates: list[_Candidate] = []
-    for files in processes:
-        total += files.bytes()
-        if not _is_used(files):
-            candidates.extend(_candidate(path) for path in files.segments)
-    candidates.sort(key=lambda found: (found.changed_ns, found.path.name))
+    pinned = _pinned_bytes(store)
+    candidates, total = _candidates(store, processes, pinned)
     oldest_ns = 0 if keep_days is None else now_ns - int(keep_days * _DAY_NS)
-    segments = size = failed = 0
     for found in candidates:
-        over = max_bytes is not None and total - size > max_bytes
+        over = max_bytes is not None and total > max_bytes
         if not over and found.changed_ns >= oldest_ns:
             break
-        if _remove(found.path):
-            segments += 1
-            size += found.bytes
-        else:
-            failed += 1
-    return Removed(segments, size, failed)
+        total -= _let_go(store, found, removed)
+    return removed
+
+
+def _candidates(
+    store: Path, processes: list[ProcessFiles], pinned: dict[str, int]
+) -> tuple[list[_Candidate], int]:
+    """What may go, the oldest first, and the bytes that count against the bound."""
+    total = 0
+    candidates: list[_Candidate] = []
+    # Segments that hold nothing but pinned traces, by now.
+    settled = read_segment_marks(store, PINS) if pinned else set()
+    waiting = read_segment_marks(store, DELETED) if pinned else set()
+    for files in processes:
+        counted = files.bytes()
+        if files.id in pinned:
+            counted -= sum(
+                _Candidate(path, 0).bytes
+                for path in files.segments
+                if path.name in settled or path.name in waiting
+            )
+            counted = max(counted - pinned[files.id], 0)
+        total += counted
+        if not _is_used(files):
+            candidates.extend(
+                _Candidate(path, pinned.get(files.id))
+                for path in files.segments
+                if files.id not in pinned or path.name not in settled | waiting
+            )
+    candidates.sort(key=lambda found: (found.changed_ns, found.path.name))
+    return candidates, total
+
+
+def _let_go(store: Path, found: _Candidate, removed: Removed) -> int:
+    """Remove or mark a segment; how much less counts against the bound then."""
+    if found.pinned_bytes is None:
+        if not _remove(found.path):
+            removed.failed += 1
+            return 0
+        removed.segments += 1
+        removed.bytes += found.bytes
+        return found.bytes
+    try:
+        removed.marked += put_mark(store, DELETED, found.path.name)
+    except KoloError:
+        removed.failed += 1
+        return 0
+    return max(found.bytes - found.pinned_bytes, 0)
+
+
+def _pinned_bytes(store: Path) -> dict[str, int]:
+    """For each process with pinned traces, what those take."""
+    pinned: dict[str, int] = {}
+    for name in read_marks(store, PINS):
+        text = mark_text(store, PINS, name)
+        size = int(text) if text.isascii() and text.isdigit() else 0
+        pinned[name[1]] = pinned.get(name[1], 0) + size
+    if not pinned:
+        for segment in read_segment_marks(store, PINS):
+            _forget(store, segment)
+    return pinned
+
+
+def _forget(store: Path, segment: str) -> None:
+    try:
+        remove_mark(store, PINS, segment)
+    except KoloError:
+        pass  # it means nothing any more
 
 
 def _remove_unfinished(store: Path, now_ns: int) -> None:
-    """A process that was killed while it made its mapping leaves it half made."""
-    for path in (store / SEGMENTS_NAME).glob("*.map.new"):
+    """Who is killed while making a mapping or a segment leaves it half made."""
+    folder = os.path.join(store, SEGMENTS_NAME)
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".new")]
+    except OSError:
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        kind = ".map.new" if name.endswith(".map.new") else ".new"
         try:
-            if now_ns - path.stat().st_mtime_ns > _UNFINISHED_NS:
-                path.unlink()
+            if now_ns - os.stat(path).st_mtime_ns > _UNFINISHED_NS[kind]:
+                os.unlink(path)
         except OSError:
             continue
 
@@ -93,26 +191,15 @@ def _is_used(files: ProcessFiles) -> bool:
     return files.mapping is not None
 
 
-def _candidate(path: Path) -> _Candidate:
-    size = 0
-    changed_ns = 0
-    for name in (path, Path(f"{path}-wal")):
-        try:
-            status = name.stat()
-        except OSError:
-            continue
-        size += status.st_size
-        changed_ns = max(changed_ns, status.st_mtime_ns)
-    return _Candidate(changed_ns, size, path)
-
-
 def _remove(path: Path) -> bool:
     # The files beside go after it: without the segment they mean nothing, the segment
     # without them would be an older state of itself.
     try:
-        path.unlink(missing_ok=True)
-        for ending in _BESIDE:
-            Path(f"{path}{ending}").unlink(missing_ok=True)
+        for name in (str(path), *(f"{path}{ending}" for ending in _BESIDE)):
+            try:
+                os.unlink(name)
+            except FileNotFoundError:
+                pass
     except OSError:
         return False
     return True

@@ -1,0 +1,298 @@
+"""Delete traces: hidden at once by a mark, their space freed when nobody writes to it.
+
+A segment that holds nothing else is removed; another is written anew without them
+(``rewrite``). Only segments of dead processes whose mapping has been recovered are
+touched: who has no mapping can have no writer. One process at a time does this, under a
+lock on the folder of the segments; who comes second finds it done, or does the rest.
+
+Readers read the marks before they open files, so that a trace whose mark is removed
+with its blocks is not seen again.
+
+Threads: one at a time; any number of processes. Owns: the lock, while it works.
+Fails: StoreError where a mark cannot be written. What cannot be freed stays hidden, and
+is said in ``problems``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+from kolo_c.errors import StoreError
+from kolo_c.store.connection import DatabaseError, connect
+from kolo_c.store.files import list_processes
+from kolo_c.store.locate import SEGMENTS_NAME
+from kolo_c.store.marks import (
+    DELETED,
+    PINS,
+    put_mark,
+    read_marks,
+    read_segment_marks,
+    remove_mark,
+)
+from kolo_c.store.rewrite import NewSegment, database_error, reading_mode, sync_folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kolo_c.store.connection import Connection
+    from kolo_c.store.files import ProcessFiles
+    from kolo_c.store.marks import Name
+
+_BESIDE = ("-wal", "-shm", "-journal")
+_TRY_SECONDS = 0.02
+_SPARE_BYTES = 1 << 20
+
+
+class Swept:
+    """What freeing space did."""
+
+    __slots__ = ("freed_bytes", "problems", "waiting")
+
+    def __init__(self) -> None:
+        self.freed_bytes = 0
+        self.waiting: set[Name] = set()
+        """Deleted traces whose process lives, or is not recovered."""
+        self.problems: list[str] = []
+
+
+def delete(
+    store: Path, names: Iterable[Name], *, patience_seconds: float = 10.0
+) -> Swept:
+    """Hide these traces and free what can be freed; pins on them go."""
+    names = list(names)
+    for name in names:
+        put_mark(store, DELETED, name)
+        remove_mark(store, PINS, name)
+    return sweep(store, patience_seconds=patience_seconds)
+
+
+def sweep(store: Path, *, patience_seconds: float = 0.0) -> Swept:
+    """Free the space of what is marked as deleted, as far as its owners are dead."""
+    swept = Swept()
+    if not (read_marks(store, DELETED) or read_segment_marks(store, DELETED)):
+        return swept
+    fd = _lock(store / SEGMENTS_NAME, patience_seconds)
+    if fd is None:
+        swept.waiting = read_marks(store, DELETED)
+        return swept
+    try:
+        _sweep_locked(store, swept)
+    finally:
+        os.close(fd)
+    return swept
+
+
+def _lock(folder: Path, patience_seconds: float) -> int | None:
+    """The folder's descriptor with the lock; None where another has it."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= deadline:
+                os.close(fd)
+                return None
+            time.sleep(_TRY_SECONDS)
+        else:
+            return fd
+
+
+def _sweep_locked(store: Path, swept: Swept) -> None:
+    work: dict[str, _Work] = {}
+    processes = {files.id: files for files in list_processes(store)}
+    pins = read_marks(store, PINS)
+    for name in read_marks(store, DELETED):
+        if name in pins:
+            remove_mark(store, DELETED, name)  # pinned while it was being deleted
+        elif name[1] not in processes:
+            remove_mark(store, DELETED, name)  # its segments are gone
+        else:
+            _work_of(work, processes[name[1]]).deleted.add(name)
+    for segment in read_segment_marks(store, DELETED):
+        process = segment.rpartition("-")[0]
+        if process in processes:
+            _work_of(work, processes[process]).shed.add(segment)
+        else:
+            remove_mark(store, DELETED, segment)
+    for todo in work.values():
+        try:
+            if _is_released(todo.files):
+                _free_process(store, todo, pins, swept)
+            else:
+                swept.waiting |= todo.deleted
+        except DatabaseError as error:
+            path = todo.files.segments[0]
+            swept.problems.append(database_error(path, error).message)
+        except StoreError as error:
+            swept.problems.append(error.message)
+        except OSError as error:
+            swept.problems.append(f"{todo.files.segments[0]}: {error.strerror}")
+
+
+class _Work:
+    """What is to go from one process's segments."""
+
+    __slots__ = ("deleted", "files", "shed")
+
+    def __init__(self, files: ProcessFiles) -> None:
+        self.files = files
+        self.deleted: set[Name] = set()
+        self.shed: set[str] = set()
+
+
+def _work_of(work: dict[str, _Work], files: ProcessFiles) -> _Work:
+    return work.setdefault(files.id, _Work(files))
+
+
+def _is_released(files: ProcessFiles) -> bool:
+    """Whether nobody writes to these segments any more.
+
+    A process has its mapping for as long as it lives, and after a violent death until
+    it is recovered. One that could not have a mapping says in its row that it ended.
+    """
+    if files.mapping is not None or not files.segments:
+        return False
+    last = files.segments[-1]
+    if os.path.exists(last.parent / f"{files.id}.map"):
+        return False
+    with connect(last, reading_mode(last)) as db:
+        for pid, ended_ns, info in db.execute(
+            "SELECT pid, ended_ns, info FROM process"
+        ):
+            if ended_ns is None and _may_live(pid, info):
+                return False
+    return True
+
+
+def _may_live(pid: object, info: object) -> bool:
+    try:
+        host = json.loads(str(info)).get("host")
+    except (ValueError, AttributeError):
+        host = None
+    if host is not None and host != socket.gethostname():
+        return True  # on another machine: there is no telling
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _free_process(store: Path, todo: _Work, pins: set[Name], swept: Swept) -> None:
+    """Free the space in one process's segments; the marks go when all is done."""
+    deleted = {trace for trace, _ in todo.deleted}
+    pinned = {trace for trace, process in pins if process == todo.files.id}
+    # A block's trace may have its row in another segment of the process alone.
+    rows = {path: _trace_rows(path) for path in todo.files.segments}
+    dropped = {
+        number
+        for found in rows.values()
+        for number, trace in found.items()
+        if trace in deleted
+    }
+    # What goes altogether goes first: writing anew takes room.
+    plans = []
+    for path, found in rows.items():
+        shed = path.name in todo.shed
+        stays = [
+            number
+            for number, trace in found.items()
+            if (trace in pinned if shed else number not in dropped)
+        ]
+        plans.append((bool(stays), path, shed, set(stays)))
+    for anything, path, shed, stays_here in sorted(plans, key=lambda plan: plan[0]):
+        if not anything:
+            swept.freed_bytes += remove_segment(path)
+        elif shed:
+            swept.freed_bytes += _rewrite(path, stays_here, keep=True)
+            put_mark(store, PINS, path.name)
+        elif _holds(path, dropped):
+            swept.freed_bytes += _rewrite(path, dropped, keep=False)
+    done: list[Name | str] = [*todo.deleted, *todo.shed]
+    for name in done:
+        remove_mark(store, DELETED, name)
+
+
+def _trace_rows(path: Path) -> dict[int, str]:
+    with connect(path, reading_mode(path)) as db:
+        return dict(db.execute("SELECT number, id FROM trace"))
+
+
+def _holds(path: Path, numbers: set[int]) -> bool:
+    """Whether a segment has anything of these traces."""
+    with connect(path, reading_mode(path)) as db:
+        return any(_has_number(db, number) for number in numbers)
+
+
+def _has_number(db: Connection, number: int) -> bool:
+    return bool(
+        db.execute(
+            "SELECT 1 FROM trace WHERE number = ?1 UNION ALL "
+            "SELECT 1 FROM block WHERE trace = ?1 LIMIT 1",
+            (number,),
+        )
+    )
+
+
+def _rewrite(path: Path, numbers: set[int], *, keep: bool) -> int:
+    """Write a segment anew with (``keep``) or without these traces; bytes freed."""
+    if not _fold_wal(path):
+        raise StoreError(path, "is in use by another program", "Try again later.")
+    before = path.stat()
+    free = os.statvfs(path.parent)
+    if free.f_bavail * free.f_frsize < _SPARE_BYTES:
+        raise StoreError(path, "the disk is too full to write it anew")
+    with NewSegment(path) as new:
+        new.copy(path, numbers, keep=keep)
+        new.finish(overwrite=True, like=before)
+    _remove_beside(path)
+    return before.st_size - path.stat().st_size
+
+
+def _fold_wal(path: Path) -> bool:
+    """Bring what a WAL holds into its file: it must not lie beside a new one."""
+    wal = Path(f"{path}-wal")
+    if not wal.exists():
+        return True
+    with connect(path, "rw") as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return not wal.exists() or wal.stat().st_size == 0
+
+
+def remove_segment(path: Path) -> int:
+    """Remove a segment; the bytes that frees.
+
+    The files beside it go after it: without the segment they mean nothing, the segment
+    without them would be an older state of itself.
+    """
+    freed = sum(_size(name) for name in (path, Path(f"{path}-wal")))
+    path.unlink(missing_ok=True)
+    _remove_beside(path)
+    sync_folder(path.parent)
+    return freed
+
+
+def _remove_beside(path: Path) -> None:
+    for ending in _BESIDE:
+        Path(f"{path}{ending}").unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

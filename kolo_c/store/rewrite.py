@@ -1,0 +1,334 @@
+"""A new segment made of parts of others: for deletion, export and import.
+
+It grows under a name that nobody reads, is brought to the disk, and only then takes its
+place in one step: a crash in the middle leaves what was there, and a reader that has
+the old file open goes on reading it.
+
+Threads: one at a time. Owns: the unfinished file, which goes when the block ends before
+``finish``. Fails: StoreError.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import msgpack
+
+from kolo_c.errors import StoreError
+from kolo_c.identifiers import ulid
+from kolo_c.store.connection import (
+    BUSY,
+    CANTOPEN,
+    CORRUPT,
+    FULL,
+    IOERR,
+    LOCKED,
+    NOTADB,
+    READONLY,
+    DatabaseError,
+    connect,
+    uri_of,
+)
+from kolo_c.wire import SCHEMA_VERSION, Definition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Literal
+
+    from kolo_c.store.connection import Value
+
+UNFINISHED = ".new"
+_TRACE_KINDS = (Definition.TRACE, Definition.TRACE_END)
+_TABLES = ("process", "trace", "thread", "file", "source")
+_HINTS = {
+    BUSY: ("is locked by another program", "Try again when that has finished."),
+    LOCKED: ("is locked by another program", "Try again when that has finished."),
+    FULL: ("the disk is full", "Nothing has changed. Free some space and try again."),
+    IOERR: ("the disk failed", "Nothing has changed. Look at the system's log."),
+    READONLY: ("cannot be written to", "Check the permissions of it and its folder."),
+    CANTOPEN: ("cannot be opened", "Check the permissions of it and its folder."),
+    CORRUPT: ("is damaged", "What can be read of it: sqlite3 FILE .recover"),
+    NOTADB: ("is not a database", "It was not written by kolo-c."),
+}
+
+
+class NewSegment:
+    """A segment that is being written."""
+
+    def __init__(self, path: Path) -> None:
+        """For ``path``, which stays as it is before ``finish``."""
+        self.path = path
+        self._unfinished = f"{path}.{ulid()}{UNFINISHED}"
+        self._open = False
+        try:
+            os.close(os.open(self._unfinished, os.O_CREAT | os.O_EXCL, 0o666))
+        except OSError as error:
+            raise _os_error(path, error) from error
+        self._open = True
+        try:
+            self._db = connect(self._unfinished, "rw")
+            self._prepare()
+        except BaseException as error:
+            self.discard()
+            if isinstance(error, DatabaseError):
+                raise database_error(path, error) from error
+            raise
+
+    def __enter__(self) -> NewSegment:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what is not finished; harmless after ``finish``."""
+        if not self._open:
+            return
+        self._open = False
+        if hasattr(self, "_db"):
+            self._db.close()
+        for ending in ("", "-journal"):
+            try:
+                os.unlink(f"{self._unfinished}{ending}")
+            except OSError:
+                pass
+
+    def execute(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement on it."""
+        try:
+            return self._db.execute(sql, values)
+        except DatabaseError as error:
+            raise database_error(self.path, error) from error
+
+    def insert(self, table: str, row: Sequence[Value]) -> None:
+        """Add a row; texts may hold what is no UTF-8."""
+        marks = ", ".join(
+            "CAST(? AS TEXT)" if isinstance(value, str) else "?" for value in row
+        )
+        values = [
+            value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+            for value in row
+        ]
+        self.execute(f"INSERT OR IGNORE INTO main.{table} VALUES ({marks})", values)
+
+    def copy(
+        self,
+        source: Path,
+        numbers: Iterable[int],
+        *,
+        keep: bool,
+        tables: Sequence[str] = _TABLES,
+    ) -> None:
+        """Copy from ``source``: of its traces those of ``numbers`` alone, or with
+        ``keep`` False all but those. What is here already stays."""
+        mode = reading_mode(source)
+        self.execute("ATTACH ? AS old", (uri_of(source, mode),))
+        try:
+            self._choose(numbers)
+            chosen = f"{'' if keep else 'NOT '}IN (SELECT number FROM temp.chosen)"
+            self.execute("BEGIN")
+            self._copy_tables(tables, chosen)
+            self._copy_blocks(chosen)
+            self._copy_definitions(keep=keep)
+            self.execute("COMMIT")
+        except StoreError as error:
+            raise _about(source, error) from error
+        finally:
+            try:
+                self._db.execute("ROLLBACK")
+            except DatabaseError:
+                pass  # it was committed
+            self.execute("DETACH old")
+
+    def add_definitions(
+        self, sequence: int, start: int, data: bytes, kept: set[int]
+    ) -> None:
+        """Add a piece of the definitions log, without what it says of traces that are
+        not among ``kept``."""
+        data, first, last = _sift(data, lambda number: number in kept)
+        if data:
+            self.insert("definition", (sequence, start, first, last, data))
+
+    def finish(self, *, overwrite: bool, like: os.stat_result | None = None) -> None:
+        """Bring it to the disk and to its place; ``like`` says whose owner, mode and
+        time it takes. Where there is a file now and ``overwrite`` is False: StoreError
+        with the slug ``file-exists``."""
+        try:
+            self._db.close()
+            with open(self._unfinished, "rb") as file:
+                os.fsync(file.fileno())
+            if like is not None:
+                _take_after(self._unfinished, like)
+            _put_in_place(self._unfinished, self.path, overwrite=overwrite)
+        except FileExistsError as error:
+            raise StoreError(
+                self.path, "is there already", "To overwrite it: --force",
+                slug="file-exists",
+            ) from error  # fmt: skip
+        except OSError as error:
+            raise _os_error(self.path, error) from error
+        self._open = False
+
+    def _prepare(self) -> None:
+        # Whatever goes wrong, this file is thrown away: it needs no journal, and is
+        # brought to the disk once, at the end.
+        for pragma in (
+            "page_size = 4096", "journal_mode = OFF", "synchronous = OFF",
+            "temp_store = MEMORY", f"user_version = {SCHEMA_VERSION}",
+        ):  # fmt: skip
+            self._db.execute(f"PRAGMA {pragma}")
+        schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+        for statement in re.sub(r"--[^\n]*", "", schema).split(";"):
+            if statement.strip():
+                self._db.execute(statement)
+        self._db.execute("CREATE TEMP TABLE chosen (number INTEGER PRIMARY KEY)")
+
+    def _choose(self, numbers: Iterable[int]) -> None:
+        self.execute("BEGIN")
+        self.execute("DELETE FROM temp.chosen")
+        for number in numbers:
+            self.execute("INSERT OR IGNORE INTO temp.chosen VALUES (?)", (number,))
+        self.execute("COMMIT")
+
+    def _columns(self, table: str) -> str:
+        rows = self.execute(f"PRAGMA main.table_info({table})")
+        return ", ".join(row[1] for row in rows)
+
+    def _copy_tables(self, tables: Sequence[str], chosen: str) -> None:
+        for table in tables:
+            columns = self._columns(table)
+            where = f" WHERE number {chosen}" if table == "trace" else ""
+            self.execute(
+                f"INSERT OR IGNORE INTO main.{table} ({columns}) "
+                f"SELECT {columns} FROM old.{table}{where}"
+            )
+
+    def _copy_blocks(self, chosen: str) -> None:
+        """With keys after those that are there: each segment counts its own."""
+        base = self.execute("SELECT COALESCE(MAX(id), 0) FROM main.block")[0][0]
+        columns = self._columns("block").partition(", ")[2]
+        self.execute(
+            f"INSERT OR IGNORE INTO main.block (id, {columns}) "
+            f"SELECT id + ?, {columns} FROM old.block WHERE trace {chosen}",
+            (base,),
+        )
+        self.execute(
+            "INSERT INTO main.block_data (id, encoding, data) "
+            "SELECT new.id, encoding, data FROM main.block AS new "
+            "JOIN old.block_data AS bytes ON bytes.id = new.id - ?1 WHERE new.id > ?1",
+            (base,),
+        )
+
+    def _copy_definitions(self, *, keep: bool) -> None:
+        numbers = {row[0] for row in self.execute("SELECT number FROM temp.chosen")}
+        keys = self.execute("SELECT sequence, start FROM old.definition ORDER BY first")
+        for key in keys:
+            rows = self.execute(
+                "SELECT first, last, data FROM old.definition "
+                "WHERE sequence = ? AND start = ?",
+                key,
+            )
+            for first, last, data in rows:
+                if not isinstance(data, bytes):
+                    continue
+                sifted, _, _ = _sift(data, lambda number: (number in numbers) is keep)
+                if sifted:
+                    self.insert("definition", (*key, first, last, sifted))
+
+
+def reading_mode(path: Path) -> Literal["ro", "immutable"]:
+    """How to open a segment to read it: one without a WAL is not being written to."""
+    return "ro" if os.path.exists(f"{path}-wal") else "immutable"
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk, where the system can."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def database_error(path: Path, error: DatabaseError) -> StoreError:
+    """What SQLite said, for a person."""
+    said, hint = _HINTS.get(error.code, (f"cannot be used: {error}", ""))
+    if error.code in (CORRUPT, IOERR, CANTOPEN):
+        said = f"{said} ({error})"
+    return StoreError(path, said, hint, slug=f"sqlite-{error.code}")
+
+
+def _sift(data: bytes, wanted: Any) -> tuple[bytes, int, int]:
+    """A piece of the log without what it defines of traces that are not ``wanted``;
+    its lowest and highest number."""
+    kept = []
+    numbers = []
+    at = 0
+    unpacker = msgpack.Unpacker(
+        None, raw=True, strict_map_key=False, max_buffer_size=max(len(data), 1)
+    )
+    unpacker.feed(data)
+    try:
+        while at < len(data):
+            fields = unpacker.unpack()
+            end = unpacker.tell()
+            if fields[0] not in _TRACE_KINDS or wanted(fields[2]):
+                kept.append(data[at:end])
+                numbers.append(int(fields[1]))
+            at = end
+    except (msgpack.exceptions.UnpackException, ValueError, TypeError, LookupError):
+        kept.append(data[at:])  # not to be read, but not ours to throw away
+    return b"".join(kept), min(numbers, default=0), max(numbers, default=0)
+
+
+def _take_after(path: str, like: os.stat_result) -> None:
+    os.chmod(path, stat.S_IMODE(like.st_mode))
+    try:
+        os.chown(path, like.st_uid, like.st_gid)
+    except OSError:
+        pass  # only root may give a file away, and for the others it is theirs
+    # Its age is that of what it holds: retention goes by it.
+    os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
+
+
+def _put_in_place(unfinished: str, path: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        try:
+            os.link(unfinished, path)  # unlike rename, it never replaces
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if path.exists():
+                raise FileExistsError from None
+            os.replace(unfinished, path)
+        else:
+            os.unlink(unfinished)
+    else:
+        os.replace(unfinished, path)
+    sync_folder(path.parent)
+
+
+def _about(source: Path, error: StoreError) -> StoreError:
+    """What failed while reading is the fault of what was read, not of the new file."""
+    if error.name in {f"sqlite-{code}" for code in (FULL, IOERR, READONLY)}:
+        return error
+    _, _, said = error.message.partition(": ")
+    return StoreError(source, said, error.hint, slug=error.name)
+
+
+def _os_error(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        path,
+        f"cannot be written: {error.strerror}",
+        "Check that its folder is there, its permissions, and the free space.",
+        slug="file-unwritable",
+    )
