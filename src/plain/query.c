@@ -47,16 +47,23 @@ query_bind(sqlite3_stmt *statement, int place, const struct kc_cell *value)
     return sqlite3_bind_null(statement, place);
 }
 
-/* Whether SQLite finds more than space and comments in `rest`. */
-static bool
-query_has_more(sqlite3 *db, const char *rest)
+/* Refuse a `rest` in which SQLite finds more than space and comments. */
+static enum kc_status
+query_refuse_more(struct kc_query *query, const char *rest)
 {
     sqlite3_stmt *next = NULL;
-    int code =
-        *rest == '\0' ? SQLITE_OK : sqlite3_prepare_v2(db, rest, -1, &next, &rest);
-    bool more = code != SQLITE_OK || next != NULL;
+    int code = SQLITE_OK;
+    if (*rest != '\0') {
+        code = sqlite3_prepare_v2(query->db, rest, -1, &next, NULL);
+    }
+    bool more = next != NULL;
     (void)sqlite3_finalize(next);
-    return more;
+    if (code == SQLITE_NOMEM) {
+        return query_fail(query, code);
+    }
+    return more || code != SQLITE_OK
+               ? query_refuse(query, "one statement at a time can be executed")
+               : KC_OK;
 }
 
 enum kc_status
@@ -70,8 +77,9 @@ kc_query_begin(struct kc_query *query, sqlite3 *db, const char *sql,
     if (code != SQLITE_OK) {
         return query_fail(query, code);
     }
-    if (query_has_more(db, rest)) {
-        return query_refuse(query, "one statement at a time can be executed");
+    enum kc_status status = query_refuse_more(query, rest);
+    if (status != KC_OK) {
+        return status;
     }
     if (count != (size_t)sqlite3_bind_parameter_count(query->statement)) {
         return query_refuse(query, "another number of values than the statement takes");

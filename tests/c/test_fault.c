@@ -17,6 +17,7 @@
 
 #include "check.h"
 #include "plain/clock.h"
+#include "plain/query.h"
 #include "plain/recover.h"
 #include "rig.h"
 
@@ -311,6 +312,37 @@ recover_round(void)
     return status == KC_OK;
 }
 
+/* Rows of several batches, each value of the right kind and content. */
+static bool
+query_round(void)
+{
+    static const char sql[] =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+        "SELECT i, i || ' text', zeroblob(8000 + i) FROM n -- no more";
+    struct kc_cell value = {.kind = KC_CELL_INT, .integer = 200};
+    struct kc_query query;
+    sqlite3 *db = NULL;
+    int64_t row = 0;
+    int code = sqlite3_open(":memory:", &db);
+    if (code == SQLITE_OK) {
+        enum kc_status status = kc_query_begin(&query, db, sql, &value, 1);
+        while (status == KC_OK && !query.done) {
+            status = kc_query_fetch(&query);
+            for (size_t i = 0; status == KC_OK && i < query.row_count; i++) {
+                const struct kc_cell *cell = &query.cells[i * query.columns];
+                row++;
+                CHECK(cell[0].integer == row && cell[1].len > 5 &&
+                      cell[2].len == 8000 + (size_t)row);
+            }
+        }
+        CHECK(status == KC_OK || status == KC_NO_MEMORY);
+        kc_query_end(&query);
+    }
+    (void)sqlite3_close(db);
+    CHECK(row <= 200);
+    return row == 200;
+}
+
 /* The writer's thread allocates too: a refused allocation there costs a try, no record.
  */
 static bool
@@ -359,6 +391,7 @@ main(void)
     CHECK(rename(map_path, saved) == 0);
     refuse_each(store_round, "store");
     refuse_each(recover_round, "recover");
+    refuse_each(query_round, "query");
     rig_remove_folder(folder);
     rig_make_folder(folder, sizeof folder);
     refuse_each(writer_round, "writer");
