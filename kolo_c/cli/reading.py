@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kolo_c.errors import TraceNotFound
 from kolo_c.store.locate import find_store
+from kolo_c.store.marks import has_due
 from kolo_c.store.reader import Store
 from kolo_c.store.recovery import recover_dead
 
@@ -59,10 +60,16 @@ def open_store(start: Path | None = None, *, db: str | None = None) -> Store:
     With ``db`` the file that ``kolo-c export`` wrote, as a store of its own.
     """
     if db is not None:
-        return Store.of_file(Path(db))
+        from kolo_c.store.exported import open_exported  # noqa: PLC0415 - for --db
+
+        return open_exported(Path(db))
     path = find_store(start)
     for problem in recover_dead(path):
         print(f"kolo-c: {problem}", file=sys.stderr)
+    if has_due(path):
+        from kolo_c.store.deletions import sweep  # noqa: PLC0415 - seldom needed
+
+        sweep(path)
     return Store(path)
 
 

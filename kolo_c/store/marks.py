@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 
 from kolo_c.errors import KoloError, StoreError
+from kolo_c.store.locate import SEGMENTS_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,20 @@ def read_hidden(store: Path) -> set[Name]:
     """The traces that no reader shows: deleted, and not pinned since."""
     deleted = read_marks(store, DELETED)
     return deleted - read_marks(store, PINS) if deleted else deleted
+
+
+def has_due(store: Path) -> bool:
+    """Whether something is marked as deleted whose process has no mapping (any more),
+    so that its space may be freed."""
+    names = _list(store, DELETED)
+    processes = {
+        name.partition(_BETWEEN)[2] if _BETWEEN in name else name.rpartition("-")[0]
+        for name in names
+    }
+    return any(
+        not os.path.exists(os.path.join(store, SEGMENTS_NAME, f"{process}.map"))
+        for process in processes
+    )
 
 
 def read_segment_marks(store: Path, folder: str) -> set[str]:
