@@ -16,7 +16,7 @@ from typing import Any
 
 from kolo_c import _kolo
 from kolo_c._version import __version__
-from kolo_c.session import git_commit
+from kolo_c.process_info import git_commit
 
 ROOT = Path(__file__).resolve().parent.parent
 

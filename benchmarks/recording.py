@@ -37,12 +37,12 @@ class Recording:
         """With ``keep`` the workloads are the project, else nothing of them is."""
         config = config or Config()
         project = Project(
-            root=WORKLOADS if keep else store.parent,
+            root=str(WORKLOADS if keep else store.parent),
             reason="benchmark",
-            cwd=store.parent,
+            cwd=str(store.parent),
             sources=(),
             stdlib=standard_library(),
-            store=store,
+            store=str(store),
         )
         self.session = Session(
             config, project, Filter(config, project), name="benchmark", argv=()

@@ -12,23 +12,29 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
 from kolo_c import settings
 from kolo_c.errors import ConfigError
+from kolo_c.frozen import Frozen
 from kolo_c.function_rules import (
     LOCALS,
     REPR,
     RULES,
     SELF,
-    FunctionRule,
+    Settings,
     rule_as_dict,
     setting,
 )
 from kolo_c.settings import Kind, nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from kolo_c.function_rules import FunctionRule
+
+    AnyPath = str | os.PathLike[str]
 
 ENVIRONMENT_PREFIX = "KOLO_C_"
 # Variables with our prefix that are not settings: read by the build, by the start of
@@ -67,8 +73,7 @@ def _words_from_text(text: str) -> tuple[str, ...]:
 _WORDS = Kind("list of names", _parse_words, _words_from_text)
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Every setting with its default. docs/reference/config.md is made from this."""
 
     hook: str = setting(
@@ -195,19 +200,18 @@ class Config:
     def as_dict(self) -> dict[str, Any]:
         """The values as plain data, ready for JSON."""
         values: dict[str, Any] = {}
-        for row in fields(Config):
-            value = getattr(self, row.name)
-            if row.name == "rules":
+        for name in Config.settings:
+            value = getattr(self, name)
+            if name == "rules":
                 value = [rule_as_dict(rule) for rule in value]
-            values[row.name] = list(value) if isinstance(value, tuple) else value
+            values[name] = list(value) if isinstance(value, tuple) else value
         return values
 
 
-KINDS: dict[str, Kind] = {row.name: row.metadata["kind"] for row in fields(Config)}
+KINDS: dict[str, Kind] = {name: row.kind for name, row in Config.settings.items()}
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Frozen):
     """A setting that could not be used, and what is done instead."""
 
     where: str
@@ -219,8 +223,7 @@ class Problem:
         return f"{self.where}{key} {self.message}"
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Frozen):
     """The values in force, where each came from, and what was wrong."""
 
     config: Config
@@ -239,29 +242,44 @@ class Loaded:
         return self.config
 
 
-def config_folder(root: Path, environ: Mapping[str, str]) -> Path:
+def config_folder(root: AnyPath, environ: Mapping[str, str]) -> str:
     """The ``.kolo_c`` that belongs to ``root``, or where KOLO_C_PATH moves it."""
     moved = environ.get("KOLO_C_PATH", "")
-    folder = Path(moved).expanduser() if moved else root
-    folder = folder if folder.is_absolute() else Path.cwd() / folder
-    return folder if folder.name == ".kolo_c" else folder / ".kolo_c"
+    folder = os.path.expanduser(moved) if moved else os.fspath(root)
+    if not os.path.isabs(folder):
+        folder = os.path.join(os.getcwd(), folder)
+    folder = plain(folder)
+    if os.path.basename(folder) == ".kolo_c":
+        return folder
+    return os.path.join(folder, ".kolo_c")
+
+
+def plain(path: AnyPath) -> str:
+    """``path`` as pathlib has it, without what says nothing: ``a//./b/`` is ``a/b``.
+
+    Here because pathlib costs 2.5 ms of a start. ``..`` stays: the folder before it may
+    be a link.
+    """
+    text = os.fspath(path)
+    parts = [part for part in text.split("/") if part and part != "."]
+    return ("/" if text.startswith("/") else "") + "/".join(parts) or "."
 
 
 def load(
-    root: Path,
+    root: AnyPath,
     environ: Mapping[str, str] | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """Read all sources. ``arguments`` are texts, or values of the field's own type."""
     environ = os.environ if environ is None else environ
     loading = _Loading()
-    pyproject = root / "pyproject.toml"
-    tool = loading.read(pyproject).get("tool", {})
+    pyproject = os.path.join(root, "pyproject.toml")
+    tool = loading.read(pyproject, only_with="kolo").get("tool", {})
     if isinstance(tool, dict):
-        loading.check_table_name(tool, str(pyproject))
-        loading.take(tool.get("kolo_c", {}), str(pyproject))
-    own = config_folder(root, environ) / "config.toml"
-    loading.take(loading.read(own), str(own))
+        loading.check_table_name(tool, pyproject)
+        loading.take(tool.get("kolo_c", {}), pyproject)
+    own = os.path.join(config_folder(root, environ), "config.toml")
+    loading.take(loading.read(own), own)
     loading.take_environment(environ)
     loading.take_arguments(arguments or {})
     return Loaded(Config(**loading.values), loading.origins, loading.problems)
@@ -275,13 +293,20 @@ class _Loading:
         self.origins = dict.fromkeys(KINDS, "default")
         self.problems: list[Problem] = []
 
-    def read(self, path: Path) -> dict[str, Any]:
+    def read(self, path: str, only_with: str = "") -> dict[str, Any]:
+        """The file's table; empty where there is none, or ``only_with`` is not in it.
+
+        Most pyproject.toml say nothing of us, and parsing one costs 5 ms.
+        """
         try:
-            text = path.read_bytes().decode("utf-8")
+            with open(path, "rb") as file:
+                text = file.read().decode("utf-8")
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, UnicodeDecodeError) as error:
-            self.problems.append(Problem(str(path), "", f"cannot be read: {error}"))
+            self.problems.append(Problem(path, "", f"cannot be read: {error}"))
+            return {}
+        if only_with not in text:
             return {}
         if sys.version_info >= (3, 11):
             import tomllib  # noqa: PLC0415 - not needed where there is no file
@@ -291,7 +316,7 @@ class _Loading:
             table: dict[str, Any] = tomllib.loads(text)
             return table
         except tomllib.TOMLDecodeError as error:
-            self.problems.append(Problem(str(path), "", f"is not TOML: {error}"))
+            self.problems.append(Problem(path, "", f"is not TOML: {error}"))
             return {}
 
     def check_table_name(self, tool: dict[str, Any], where: str) -> None:

@@ -6,13 +6,14 @@ install; asking costs no exception.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import sys
-from dataclasses import dataclass
-from types import ModuleType
 
 from kolo_c.errors import TracerError
+from kolo_c.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
 
 _EXTENSION = "kolo_c._kolo"
 _BUILD_HINT = (
@@ -22,8 +23,7 @@ _BUILD_HINT = (
 )
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Frozen):
     """A core and, for ``kolo-c doctor``, the reason it was chosen."""
 
     name: str
@@ -31,11 +31,10 @@ class Choice:
     reason: str
 
 
-@functools.cache
 def c_import_error() -> str:
     """Why the C core cannot be imported; empty where it can, which imports it."""
     try:
-        importlib.import_module(_EXTENSION)
+        import kolo_c._kolo  # noqa: F401, PLC0415 - asking is what imports it
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == _EXTENSION:
             return "the extension kolo_c._kolo was not built"
@@ -73,7 +72,9 @@ def load_core(asked: str = "auto") -> ModuleType:
     """The core's module. Raises TracerError where the wish cannot be granted."""
     choice = choose_core(asked)
     if choice.name == "c":
-        return importlib.import_module(_EXTENSION)
+        from kolo_c import _kolo  # noqa: PLC0415 - it is there, as asking has shown
+
+        return _kolo
     implementation = sys.implementation.name
     if asked == "python":
         hint = 'Set core = "c" or "auto".'

@@ -8,8 +8,11 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+    from typing import ClassVar
 
 
 def harmless(text: str) -> str:
@@ -47,10 +50,22 @@ class StoreError(KoloError):
     slug = "store"
 
     def __init__(
-        self, path: Path | str, message: str, hint: str = "", *, slug: str = ""
+        self,
+        path: str | os.PathLike[str],
+        message: str,
+        hint: str = "",
+        *,
+        slug: str = "",
     ) -> None:
         super().__init__(f"{path}: {message}", hint, slug=slug)
-        self.path = Path(path)
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        from pathlib import Path  # noqa: PLC0415 - 2.5 ms, see kolo_c.config.plain
+
+        return Path(self._path)
 
 
 class StoreNotFound(KoloError):

@@ -13,34 +13,37 @@ and matches nothing. A KeyboardInterrupt passes.
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-from kolo_c.config import Config
 from kolo_c.errors import ConfigError
-from kolo_c.function_rules import FunctionRule
-from kolo_c.patterns import Matcher, PatternError, compile_pattern
-from kolo_c.project import SITE_NAMES, Project
+from kolo_c.frozen import Frozen
+from kolo_c.project import SITE_NAMES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from kolo_c.config import Config
+    from kolo_c.function_rules import FunctionRule
+    from kolo_c.patterns import Matcher
+    from kolo_c.project import Project
 
 _OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
 _EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Frozen):
     """One line of the filters."""
 
     text: str
     where: str
     """The setting and the place it came from."""
-    matcher: Matcher = field(compare=False, repr=False)
+    matcher: Matcher
+    _aside = ("matcher",)
 
 
-@dataclass(frozen=True)
-class FunctionOptions:
+class FunctionOptions(Frozen):
     """How the calls of one function are recorded, with the settings filled in."""
 
     locals: str
@@ -55,8 +58,7 @@ class FunctionOptions:
     """The rules that said so, in their order."""
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Frozen):
     """Keep or skip, with the reason in words."""
 
     keep: bool
@@ -68,12 +70,12 @@ class Decision:
     """None where the session's settings hold."""
 
 
-@dataclass
 class Skipped:
     """What was skipped for one reason: how often, and some of the files."""
 
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.count = 0
+        self.examples: list[str] = []
 
 
 class Filter:
@@ -102,9 +104,9 @@ class Filter:
         self._rules_need_code = any(
             _need_code(lines) for _, lines in self._function_rules
         )
-        self._root_forms = _forms(str(project.root))
+        self._root_forms = _forms(project.root)
         self._kept_folders = self._collect_kept_folders()
-        self._stdlib = tuple(str(folder) for folder in project.stdlib)
+        self._stdlib = project.stdlib
         self._own = _forms(_OWN_FOLDER)
         self._venv_cache: dict[str, bool] = {}
 
@@ -214,14 +216,14 @@ class Filter:
             (form, "root", f"it is under the root {root}") for form in self._root_forms
         ]
         for text in self.config.roots:
-            folder = os.path.normpath(root / os.path.expanduser(text))
+            folder = os.path.normpath(os.path.join(root, os.path.expanduser(text)))
             if not os.path.isdir(folder):
                 self.problems.append(f"roots names {folder}, which is not a folder")
             for form in _forms(folder):
                 folders.append((form, "roots", f"roots has {text!r}"))
         for source in self.project.sources:
             words = f"{source} is installed as editable"
-            folders.append((str(source), "editable", words))
+            folders.append((source, "editable", words))
         return folders
 
     def _absolute(self, path: str) -> str:
@@ -235,8 +237,13 @@ class Filter:
         return file.lstrip("/")
 
     def _compile(
-        self, key: str, texts: Iterable[str], where: str = ""
+        self, key: str, texts: tuple[str, ...], where: str = ""
     ) -> tuple[Rule, ...]:
+        if not texts:
+            return ()
+        # Without a pattern neither this nor re is needed: 3 ms.
+        from kolo_c.patterns import PatternError, compile_pattern  # noqa: PLC0415
+
         origin = self._origins.get(key, "")
         place = f"{where or key} of {origin}" if origin else where or key
         rules = []
@@ -269,6 +276,8 @@ class Filter:
             return False
 
     def _import_predicate(self, module: str, name: str) -> Callable[..., Any] | None:
+        import importlib  # noqa: PLC0415 - predicates only
+
         text = f"{module}:{name}"
         try:
             found: Any = importlib.import_module(module)

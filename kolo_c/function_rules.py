@@ -5,16 +5,40 @@ Threads: any. Owns: nothing. Fails: ``ValueError`` from the kinds, as in setting
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
-
 from kolo_c import settings
+from kolo_c.frozen import Frozen
 from kolo_c.settings import Kind, did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar
+
+
+class Setting(Frozen):
+    """What is declared of a field: its default, what it may be, its documentation."""
+
+    default: Any
+    kind: Kind
+    doc: str
+
+
+class Settings(Frozen):
+    """A table of settings: a class whose fields are declared with ``setting``."""
+
+    settings: ClassVar[dict[str, Setting]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.settings = {
+            name: value for name, value in vars(cls).items() if type(value) is Setting
+        }
+        for name, declared in cls.settings.items():
+            setattr(cls, name, declared.default)
 
 
 def setting(default: Any, kind: Kind, doc: str) -> Any:
-    """A dataclass field that carries its kind and its documentation."""
-    return field(default=default, metadata={"kind": kind, "doc": doc})
+    """A field of a ``Settings`` class, with its kind and its documentation."""
+    return Setting(default, kind, doc)
 
 
 def _parse_mask(value: Any) -> tuple[str, ...]:
@@ -39,8 +63,7 @@ _MASK = Kind("list of names, or true for every value", _parse_mask, _parse_mask)
 _MATCH = Kind("pattern, or list of patterns", _parse_match, _parse_match)
 
 
-@dataclass(frozen=True)
-class FunctionRule:
+class FunctionRule(Settings):
     """One table of ``[[tool.kolo_c.rules]]``: what is different for some functions.
 
     A rule says how calls are recorded, not whether: that is for ``include_frames``
@@ -75,17 +98,14 @@ class FunctionRule:
         settings.integer(0, 1_000_000),
         "How many levels of calls below this one are kept.",
     )
-    where: str = field(default="", compare=False)
+    where: str = ""
+    _aside = ("where",)
 
 
 def _parse_rules(value: Any) -> tuple[FunctionRule, ...]:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise ValueError("must be a list of tables: [[tool.kolo_c.rules]]")
-    kinds: dict[str, Kind] = {
-        row.name: row.metadata["kind"]
-        for row in fields(FunctionRule)
-        if "kind" in row.metadata
-    }
+    kinds = {name: row.kind for name, row in FunctionRule.settings.items()}
     rules = []
     for index, table in enumerate(value, 1):
         values = {}
@@ -121,8 +141,8 @@ RULES = Kind("list of tables", _parse_rules, _rules_from_text)
 def rule_as_dict(rule: FunctionRule) -> dict[str, Any]:
     """What the rule names, as plain data."""
     table = {}
-    for row in fields(FunctionRule):
-        value = getattr(rule, row.name)
-        if row.name != "where" and value not in (None, ()):
-            table[row.name] = list(value) if isinstance(value, tuple) else value
+    for name in FunctionRule.settings:
+        value = getattr(rule, name)
+        if value not in (None, ()):
+            table[name] = list(value) if isinstance(value, tuple) else value
     return table

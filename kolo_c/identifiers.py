@@ -10,13 +10,13 @@ Threads: any (a lock). Owns: the last identifier. Fails: never.
 from __future__ import annotations
 
 import os
-import threading
 import time
+from _thread import allocate_lock  # threading is 0.5 ms more
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _RANDOM_BITS = 80
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 _last = 0
 
 

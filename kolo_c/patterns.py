@@ -10,9 +10,15 @@ Threads: any; patterns do not change. Owns: nothing. Fails: ``PatternError``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+
+from kolo_c.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+else:
+    Protocol = object  # typing costs 4 ms
 
 _CALLABLE = re.compile(
     r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(?:\.\w+)*)"
@@ -39,8 +45,7 @@ class Matcher(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class PathPattern:
+class PathPattern(Frozen):
     """A path pattern; matches when one form of the path does."""
 
     regex: re.Pattern[str]
@@ -52,8 +57,7 @@ class PathPattern:
         return any(self.regex.match(form) is not None for form in paths)
 
 
-@dataclass(frozen=True)
-class NamePattern:
+class NamePattern(Frozen):
     """A module with everything below it, a function's name, or both."""
 
     module: re.Pattern[str] | None
@@ -68,8 +72,7 @@ class NamePattern:
         return self.qualname is None or self.qualname.match(qualname) is not None
 
 
-@dataclass(frozen=True)
-class CallablePattern:
+class CallablePattern(Frozen):
     """The program's own ``predicate(path, module, qualname) -> bool``.
 
     ``call`` imports it when it is first needed and answers False when it cannot.

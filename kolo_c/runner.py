@@ -16,13 +16,20 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import CodeType, ModuleType, TracebackType
-from typing import Any, Protocol
+from types import ModuleType
 
 from kolo_c.source import absolute, compile_source, read_source, text_without_file
-from kolo_c.target import Target, TargetKind
+from kolo_c.target import TargetKind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, TracebackType
+    from typing import Any, Protocol
+
+    from kolo_c.target import Target
+else:
+    Protocol = object  # typing costs 4 ms
 
 # Imported by every python before a script runs: a file of the same name beside the
 # script does not replace them.
@@ -69,12 +76,12 @@ def _run_module(target: Target, recorder: Recorder) -> int:
     import runpy  # noqa: PLC0415 - -m and folders only
 
     _enter(target)
-    name = target.what if target.kind is TargetKind.MODULE else "__main__"
+    name = target.what if target.kind == TargetKind.MODULE else "__main__"
     # What `python -m` calls, so that the traceback has the frames that it would have.
     run_as_main: Callable[..., Any] = runpy._run_module_as_main  # type: ignore[attr-defined]
 
     def execute() -> None:
-        run_as_main(name, alter_argv=target.kind is TargetKind.MODULE)
+        run_as_main(name, alter_argv=target.kind == TargetKind.MODULE)
 
     recorder.begin(None, None)
     return _finish(execute, recorder)
@@ -96,13 +103,13 @@ def _run_code(target: Target, recorder: Recorder) -> int:
         recorder.did_not_compile()
         return 1
     names: dict[str, Any] = main.__dict__
-    if target.kind is not TargetKind.CODE:
+    if target.kind != TargetKind.CODE:
         names["__file__"] = filename
         if sys.version_info < (3, 15):
             names["__cached__"] = None
 
     def forget_file() -> None:
-        if target.kind is not TargetKind.CODE:
+        if target.kind != TargetKind.CODE:
             names.pop("__file__", None)
             names.pop("__cached__", None)
 
@@ -127,9 +134,9 @@ def _finish(execute: Callable[[], None], recorder: Recorder) -> int:
     except KeyboardInterrupt as error:
         _show(error)
         recorder.failed(error)
-        with _once_silent():
-            # Only the interpreter can end by SIGINT after its exit handlers have run.
-            raise
+        _be_silent_once()
+        # Only the interpreter can end by SIGINT after its exit handlers have run.
+        raise
     except BaseException as error:
         _show(error)
         recorder.failed(error)
@@ -174,8 +181,7 @@ def _program_part(traceback: TracebackType | None) -> TracebackType | None:
     return traceback
 
 
-@contextmanager
-def _once_silent() -> Iterator[None]:
+def _be_silent_once() -> None:
     """The next unhandled exception is not shown: it has been."""
     original = sys.excepthook
 
@@ -183,7 +189,6 @@ def _once_silent() -> Iterator[None]:
         sys.excepthook = original
 
     sys.excepthook = silent
-    yield
 
 
 def _enter(target: Target) -> ModuleType:
@@ -191,7 +196,7 @@ def _enter(target: Target) -> ModuleType:
     # A list of its own, as programs change it.
     sys.argv = list(target.argv)
     first = _first_path(target)
-    always = target.kind is TargetKind.FOLDER
+    always = target.kind == TargetKind.FOLDER
     if always or not _has_safe_path():
         if _has_safe_path():
             sys.path.insert(0, first)
@@ -215,23 +220,24 @@ def _has_safe_path() -> bool:
 
 
 def _first_path(target: Target) -> str:
-    if target.kind is TargetKind.MODULE:
+    if target.kind == TargetKind.MODULE:
         return os.getcwd()
     if target.kind in (TargetKind.CODE, TargetKind.STDIN):
         return ""
-    if target.kind is TargetKind.FOLDER:
+    if target.kind == TargetKind.FOLDER:
         return absolute(target.what)
     return os.path.dirname(os.path.realpath(target.what))
 
 
 def _loader(target: Target) -> Any:
-    from importlib.machinery import (  # noqa: PLC0415 - in sys.modules anyway
-        BuiltinImporter,
+    # What importlib.machinery has, from where it has it: python did not import that.
+    from _frozen_importlib import BuiltinImporter  # noqa: PLC0415
+    from _frozen_importlib_external import (  # noqa: PLC0415
         SourceFileLoader,
         SourcelessFileLoader,
     )
 
-    if target.kind is not TargetKind.SCRIPT:
+    if target.kind != TargetKind.SCRIPT:
         return BuiltinImporter
     if target.what.endswith(".pyc"):
         return SourcelessFileLoader("__main__", absolute(target.what))

@@ -11,72 +11,48 @@ Fails: ``start`` raises KoloError; nothing else raises into the program.
 
 from __future__ import annotations
 
-import contextvars
-import json
 import os
-import platform
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from types import CodeType
-from typing import Any
 
 from kolo_c import masking
-from kolo_c._version import __version__
-from kolo_c.config import Config
 from kolo_c.core import load_core
 from kolo_c.errors import TracerError
-from kolo_c.filter import Decision, Filter
+from kolo_c.facts import OpenTraces, TraceFacts
+from kolo_c.frozen import Frozen
 from kolo_c.identifiers import trace_id, ulid
-from kolo_c.project import Project, create_store
-from kolo_c.store.retention import apply_retention
-from kolo_c.wire import SCHEMA_VERSION
+from kolo_c.process_info import process_info, read_counters, to_json
+from kolo_c.project import create_store
+from kolo_c.scope import PAUSED, SCOPE, SKIPPED, VARIABLE
+from kolo_c.store import SCHEMA_VERSION
 
-_SCOPE: contextvars.ContextVar[int] = contextvars.ContextVar("kolo_c.scope")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from kolo_c.config import Config
+    from kolo_c.filter import Decision, Filter
+    from kolo_c.project import Project
 
 _LOCALS = {"none": 0, "raise": 1, "all": 2}
 _CLOSE_SECONDS = 30.0
 _LOG_MOST_BYTES = 1 << 20
+_RETENTION_SECONDS = 300
+_RETENTION_STAMP = "retention"
 
 _active: Session | None = None
 _forks_followed = False
 
 
-class Scope:
-    """The number of the trace that a context belongs to; without one the process's.
-
-    Used as the context variable that it wraps. The core looks that one up when a thread
-    goes to another context, so it must be told what changes within one.
-    """
-
-    def set(self, number: int) -> contextvars.Token[int]:
-        token = _SCOPE.set(number)
-        _tell_scope()
-        return token
-
-    def reset(self, token: contextvars.Token[int]) -> None:
-        _SCOPE.reset(token)
-        _tell_scope()
-
-
-SCOPE = Scope()
-
-
-def _tell_scope() -> None:
-    session = _active
-    if session is not None:
-        session._native.scope_changed()
-
-
-@dataclass(frozen=True)
-class Summary:
+class Summary(Frozen):
     """What a session recorded, for the closing line."""
 
     trace_id: str
-    path: Path
+    store: str
     calls: int
     records: int
     bytes: int
@@ -88,6 +64,13 @@ class Summary:
     errors: int
     duration_ns: int
     problems: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The store."""
+        from pathlib import Path  # noqa: PLC0415 - 2.5 ms
+
+        return Path(self.store)
 
 
 class Session:
@@ -116,12 +99,10 @@ class Session:
         self.config = config
         self.project = project
         self.filter = filter
-        self.name = name
         self.kind = kind
         self.argv = tuple(argv)
-        self.trace_id = trace_id()
+        self.traces = OpenTraces(TraceFacts(trace_id(), name))
         self.process_id = ulid()
-        self.attributes: dict[str, Any] = {}
         self._problems = list(problems)
         self._parent = parent
         self._parent_process = parent_process
@@ -130,10 +111,19 @@ class Session:
         self._core: Any = None
         self._native: Any = None
         self._number = 0
-        self._boundaries: dict[int, str] = {}
         self._started_ns = 0
         self._thread_hook: Any = None
         self._summary: Summary | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """The id of the process's trace."""
+        return self.traces.process.id
+
+    @property
+    def name(self) -> str:
+        """The name of the process's trace."""
+        return self.traces.process.name
 
     # ---- life ----
 
@@ -148,11 +138,7 @@ class Session:
         self._core = load_core(self.config.core)
         try:
             create_store(self.project.store)
-            apply_retention(
-                self.project.store,
-                max_bytes=self.config.max_bytes,
-                keep_days=self.config.keep_days,
-            )
+            _keep_within_bounds(self.project.store, self.config)
             self._native = self._open()
         except OSError as error:
             raise TracerError(
@@ -168,10 +154,11 @@ class Session:
                 self.kind,
                 self.name,
                 self._parent,
-                json.dumps(self.attributes),
+                self.traces.process.text(),
                 of_process=True,
                 always=self._always,
             )
+            self.traces.start(self._number, self._core, self._native)
             self._attach()
             _active = self
             _follow_forks()
@@ -230,7 +217,7 @@ class Session:
         self._write_log()
         self._summary = Summary(
             trace_id=self.trace_id,
-            path=self.project.store,
+            store=self.project.store,
             calls=int(counters.get("calls", 0)),
             records=int(counters.get("records", 0)),
             bytes=int(counters.get("bytes", 0)),
@@ -253,18 +240,18 @@ class Session:
         self._core.unregister_profiler(native)
         counters: dict[str, Any] = {}
         try:
-            _, text = native.end_trace(
-                self._number, cause, self.name, json.dumps(self._final_attributes())
-            )
-            counters = json.loads(text)
+            attributes = self.traces.process.text_with(self.problems())
+            self.traces.stop()
+            _, text = native.end_trace(self._number, cause, self.name, attributes)
+            counters = read_counters(text)
             native.close(cause, _CLOSE_SECONDS)
+            if counters["bytes"] > self.config.max_bytes // 100:
+                os.unlink(os.path.join(self.project.store, _RETENTION_STAMP))
+        except FileNotFoundError:
+            pass  # another session took it away
         except OSError as error:
             self._problems.append(f"not everything could be saved: {error}")
         return counters
-
-    def _final_attributes(self) -> dict[str, Any]:
-        problems = self.problems()
-        return {**self.attributes, **({"problems": problems} if problems else {})}
 
     # ---- what the program says ----
 
@@ -291,18 +278,30 @@ class Session:
         """Leave a note with values; False outside every trace."""
         return bool(self._native.note(text, dict(values or {})))
 
+    def scope_changed(self) -> None:
+        """``SCOPE`` was set in this thread's context."""
+        self._native.scope_changed()
+
+    def skip_code(self, code: CodeType) -> None:
+        """``code`` has come to ``SKIPPED``."""
+        self._native.skip_code(code)
+
     def begin_boundary(self, name: str, kind: str) -> tuple[int, str]:
         """Start a trace of its own, child of the process's: its number and id.
 
         The caller sets ``SCOPE`` to the number in the context that belongs to it.
         """
-        identifier = trace_id()
-        number = self._native.begin_trace(identifier, kind, name, self.trace_id, "{}")
-        return int(number), identifier
+        facts = TraceFacts(trace_id(), name)
+        number = int(
+            self._native.begin_trace(facts.id, kind, name, self.trace_id, facts.text())
+        )
+        self.traces.begin(number, facts)
+        return number, facts.id
 
-    def end_boundary(self, number: int, cause: str, name: str) -> None:
+    def end_boundary(self, number: int, cause: str) -> None:
         """End a trace that ``begin_boundary`` started."""
-        self._native.end_trace(number, cause, name, "{}")
+        facts = self.traces.end(number)
+        self._native.end_trace(number, cause, facts.name, facts.text())
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Save everything recorded so far; False when ``timeout`` seconds passed."""
@@ -331,11 +330,11 @@ class Session:
         config = self.config
         words, exceptions = self._mask_lists()
         return self._core.Session(
-            directory=str(self.project.store / "segments"),
+            directory=os.path.join(self.project.store, "segments"),
             process_id=self.process_id,
             schema=_schema(),
             schema_version=SCHEMA_VERSION,
-            info=json.dumps(self._process_info()),
+            info=to_json(self._process_info()),
             compress=config.compress,
             segment_bytes=config.segment_max_bytes,
             free_disk_bytes=config.free_disk_min_bytes,
@@ -347,9 +346,10 @@ class Session:
             rules=self._default_rules(),
             mask_words=words,
             mask_exceptions=exceptions,
-            scope_variable=_SCOPE,
+            scope_variable=VARIABLE,
             open_boundary=self._open_boundary,
             close_boundary=self._close_boundary,
+            skipped=SKIPPED,
         )
 
     def _default_rules(self) -> dict[str, Any]:
@@ -380,10 +380,6 @@ class Session:
             return None
         return decision.keep
 
-    def _masked_options(self) -> list[str]:
-        words, exceptions = self._mask_lists()
-        return masking.mask_options(self.argv, words, exceptions)
-
     def _mask_lists(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         config = self.config
         return (
@@ -394,44 +390,32 @@ class Session:
     def _open_boundary(self, code: CodeType) -> int:
         """Asked by the core for a call that a rule made a boundary."""
         name = getattr(code, "co_qualname", code.co_name)
-        number, _ = self.begin_boundary(name, "boundary")
-        self._boundaries[number] = name
-        return number
+        return self.begin_boundary(name, "boundary")[0]
 
     def _close_boundary(self, number: int) -> None:
-        self.end_boundary(number, "exit", self._boundaries.pop(number, ""))
+        self.end_boundary(number, "exit")
 
     def _process_info(self) -> dict[str, Any]:
-        implementation = sys.implementation.name
-        return {
-            "host": platform.node(),
-            "argv": [self._core.mask_text(text) for text in self._masked_options()],
-            "cwd": str(self.project.cwd),
-            "python": platform.python_version(),
-            "implementation": implementation,
-            "build": " ".join(sys.version.split()),
-            "platform": sys.platform,
-            "executable": sys.executable,
-            "kolo_c": __version__,
-            "core": "c",
-            "hook": "setprofile",
-            "git_commit": git_commit(self.project.root),
-            "parent_process": self._parent_process,
-            "config": {**_plain(asdict(self.config)), "root": str(self.project.root)},
-            "problems": list(self._problems),
-        }
+        return process_info(
+            self.config,
+            self.project,
+            self.argv,
+            self._problems,
+            self._parent_process,
+            self._core.mask_text,
+        )
 
     def _write_log(self) -> None:
         """What went wrong inside goes to one file beside the segments, bounded."""
         problems = self.problems()
         if not problems:
             return
-        path = self.project.store / "kolo_c.log"
+        path = os.path.join(self.project.store, "kolo_c.log")
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         lines = [f"{stamp} {self.process_id} {problem}\n" for problem in problems]
         try:
-            if path.exists() and path.stat().st_size > _LOG_MOST_BYTES:
-                path.replace(path.with_suffix(".log.1"))
+            if os.path.exists(path) and os.stat(path).st_size > _LOG_MOST_BYTES:
+                os.replace(path, f"{path}.1")
             with open(path, "a", encoding="utf-8") as log:
                 log.writelines(lines)
         except OSError:
@@ -445,7 +429,7 @@ class Session:
         _active = None
         child = Session(
             self.config,
-            replace(self.project, notes=()),
+            self.project.with_(notes=()),
             self.filter,
             name=f"{self.name} (forked)",
             argv=self.argv,
@@ -465,15 +449,46 @@ class Session:
 
     def _adopt(self, child: Session) -> None:
         """In the child, whoever holds the parent's session stops the child's."""
-        self.trace_id = child.trace_id
+        self.traces = child.traces
         self.process_id = child.process_id
-        self.name = child.name
         self._number = child._number
         self._started_ns = child._started_ns
         self._thread_hook = child._thread_hook
         global _active
         if _active is child:
             _active = self
+
+
+def _keep_within_bounds(store: str, config: Config) -> None:
+    """Apply the bounds of the store, unless that was done a moment ago.
+
+    It looks at every file of the store: 10 ms for a few, more for many, which a program
+    should not wait for each time. A file has the bounds and, as its time, when they
+    were applied last; a session that wrote much takes it away.
+    """
+    bounds = f"{config.max_bytes} {config.keep_days}\n"
+    stamp = os.path.join(store, _RETENTION_STAMP)
+    if _is_fresh(stamp, bounds):
+        return
+    if os.listdir(os.path.join(store, "segments")):
+        from pathlib import Path  # noqa: PLC0415 - see above
+
+        from kolo_c.store.retention import apply_retention  # noqa: PLC0415
+
+        apply_retention(
+            Path(store), max_bytes=config.max_bytes, keep_days=config.keep_days
+        )
+    with open(stamp, "w", encoding="ascii") as file:
+        file.write(bounds)
+
+
+def _is_fresh(stamp: str, bounds: str) -> bool:
+    try:
+        with open(stamp, encoding="ascii") as file:
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+            return 0 <= age < _RETENTION_SECONDS and file.read() == bounds
+    except (OSError, ValueError):
+        return False
 
 
 def active_session() -> Session | None:
@@ -491,6 +506,8 @@ def _follow_forks() -> None:
 
 def _after_fork_in_child() -> None:
     if _active is not None:
+        if SCOPE.get() != PAUSED:
+            VARIABLE.set(0)  # the parent's boundaries are not the child's
         _active._continue_in_child()
 
 
@@ -512,43 +529,6 @@ def _rules_of(decision: Decision) -> dict[str, Any]:
 
 
 def _schema() -> str:
-    path = Path(__file__).with_name("store") / "schema.sql"
-    return path.read_text(encoding="utf-8")
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings as JSON can hold them."""
-    return {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in values.items()
-    }
-
-
-def git_commit(root: Path) -> str | None:
-    """The commit checked out at ``root`` or above, read from ``.git``; or None."""
-    for folder in (root, *root.parents):
-        git = folder / ".git"
-        if git.exists():
-            try:
-                return _commit_of(git)
-            except (OSError, ValueError):
-                return None
-    return None
-
-
-def _commit_of(git: Path) -> str | None:
-    if git.is_file():  # a worktree or a submodule
-        git = git.parent / git.read_text(encoding="utf-8").split(":", 1)[1].strip()
-    head = (git / "HEAD").read_text(encoding="utf-8").strip()
-    if not head.startswith("ref: "):
-        return head
-    reference = head[5:]
-    common = git / "commondir"
-    if common.exists():
-        git = git / common.read_text(encoding="utf-8").strip()
-    if (git / reference).exists():
-        return (git / reference).read_text(encoding="utf-8").strip()
-    for line in (git / "packed-refs").read_text(encoding="utf-8").splitlines():
-        if line.endswith(f" {reference}"):
-            return line.split(" ", 1)[0]
-    return None
+    path = os.path.join(os.path.dirname(__file__), "store", "schema.sql")
+    with open(path, encoding="utf-8") as file:
+        return file.read()

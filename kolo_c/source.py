@@ -10,9 +10,14 @@ import io
 import os
 import sys
 from types import CodeType
-from typing import Any
 
-from kolo_c.target import CannotOpen, Target, TargetKind
+from kolo_c.target import CannotOpen, TargetKind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kolo_c.target import Target
 
 # 3.10 says it as compile() does.
 _NAMES_THE_BYTE = sys.version_info >= (3, 11)
@@ -21,9 +26,9 @@ _PLACES_THE_BYTE = sys.version_info >= (3, 14)
 
 def read_source(target: Target) -> tuple[str, bytes | str | CodeType]:
     """The ``co_filename`` and what to compile. Raises CannotOpen."""
-    if target.kind is TargetKind.CODE:
+    if target.kind == TargetKind.CODE:
         return "<string>", target.what + "\n"
-    if target.kind is TargetKind.STDIN:
+    if target.kind == TargetKind.STDIN:
         return "<stdin>", sys.stdin.buffer.read() if sys.stdin else b""
     filename = absolute(target.what)
     try:
@@ -41,7 +46,9 @@ def read_source(target: Target) -> tuple[str, bytes | str | CodeType]:
 
 def _unmarshalled(filename: str, data: bytes) -> CodeType | None:
     """The code of a compiled file (.pyc), which python runs as well."""
-    import importlib.util  # noqa: PLC0415 - in sys.modules anyway
+    if data[2:4] != b"\r\n":  # as every magic number ends
+        return None
+    import importlib.util  # noqa: PLC0415 - .pyc files only
 
     if data[:4] != importlib.util.MAGIC_NUMBER:
         return None
@@ -82,7 +89,7 @@ def compile_source(
     """The program's code, with nothing inherited from this module."""
     if isinstance(source, CodeType):
         return source
-    if target.kind is TargetKind.CODE and sys.version_info >= (3, 14):
+    if target.kind == TargetKind.CODE and sys.version_info >= (3, 14):
         import textwrap  # noqa: PLC0415 - python 3.14 began to do it
 
         source = textwrap.dedent(str(source))
@@ -95,7 +102,7 @@ def compile_source(
             raise
         message = error.msg.replace("unknown encoding", "encoding problem")
         raise SyntaxError(message) from None
-    if target.kind is TargetKind.CODE and sys.version_info >= (3, 13):
+    if target.kind == TargetKind.CODE and sys.version_info >= (3, 13):
         import linecache  # noqa: PLC0415 - -c only
 
         # From 3.13 on tracebacks show the lines of -c.
@@ -107,7 +114,7 @@ def compile_source(
 
 def text_without_file(target: Target, source: bytes | str | CodeType) -> str | None:
     """The text of a program that is in no file; None where a file has it."""
-    if isinstance(source, bytes) and target.kind is TargetKind.STDIN:
+    if isinstance(source, bytes) and target.kind == TargetKind.STDIN:
         return source.decode("utf-8", "replace")
     return source if isinstance(source, str) else None
 

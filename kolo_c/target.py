@@ -9,22 +9,20 @@ Threads: any. Owns: nothing. Fails: RunError, which names the file and the next 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
 
 from kolo_c.errors import RunError
+from kolo_c.frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXIT_USAGE = 2
-_PYTHON = re.compile(r"python(\d+(\.\d+)?)?t?")
 
 
-class TargetKind(Enum):
-    """The ways to name a program."""
+class TargetKind:
+    """The ways to name a program; words, as enum is 1 ms of a start."""
 
     SCRIPT = "script"
     FOLDER = "folder"
@@ -34,16 +32,15 @@ class TargetKind(Enum):
     STDIN = "stdin"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Frozen):
     """A program, and what its ``sys.argv`` will be."""
 
-    kind: TargetKind
+    kind: str
     what: str
     argv: tuple[str, ...]
     name: str
     """For the trace, and for messages."""
-    start: Path | None
+    start: str | None
     """Where the search for the project begins; None is the working directory."""
 
 
@@ -82,7 +79,7 @@ def _file_target(name: str, rest: tuple[str, ...]) -> Target:
         if command:
             return Target(TargetKind.SCRIPT, command, (command, *rest), name, None)
     kind = TargetKind.FOLDER if _has_importer(name) else TargetKind.SCRIPT
-    start = Path(name) if os.path.isdir(name) else Path(name).parent
+    start = name if os.path.isdir(name) else os.path.dirname(name)
     return Target(kind, name, (name, *rest), os.path.basename(name) or name, start)
 
 
@@ -90,13 +87,17 @@ def _has_importer(name: str) -> bool:
     """Whether python would import ``__main__`` from it: a folder or a zip file."""
     if os.path.isdir(name):
         return True
+    if name.endswith((".py", ".pyc")):
+        return False
     import zipfile  # noqa: PLC0415 - only for a file that does not look like a script
 
-    return not name.endswith((".py", ".pyc")) and zipfile.is_zipfile(name)
+    return zipfile.is_zipfile(name)
 
 
 def _python_command(name: str) -> str:
     """The Python program of this name on PATH, or beside this interpreter."""
+    import shutil  # noqa: PLC0415 - commands only, and 1.5 ms
+
     found = shutil.which(name)
     beside = shutil.which(name, path=os.path.dirname(sys.executable))
     for path in (found, beside):
@@ -127,7 +128,11 @@ def _is_python_program(path: str) -> bool:
 def _names_python(word: str) -> bool:
     """Whether a word is a python; one that is not ours is refused."""
     name = os.path.basename(word)
-    if not _PYTHON.fullmatch(name) or (os.sep not in word and os.path.isfile(word)):
+    if not name.startswith("python") or (os.sep not in word and os.path.isfile(word)):
+        return False
+    import re  # noqa: PLC0415 - 2 ms that other programs do without
+
+    if not re.fullmatch(r"python(\d+(\.\d+)?)?t?", name):
         return False
     version = name.removeprefix("python").rstrip("t")
     running = f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from kolo_c.store import SCHEMA_VERSION as SCHEMA_VERSION
+
 WIRE_VERSION = 1
-SCHEMA_VERSION = 1
 TAG_EXTENSION = 1
 BLOCK_BYTES = 65536
 BLOCK_HEADER_BYTES = 96

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from kolo_c.cli.config import toml_value  # noqa: E402 - the path comes first
 from kolo_c.config import Config  # noqa: E402 - the path comes first
-from kolo_c.function_rules import FunctionRule  # noqa: E402
+from kolo_c.function_rules import FunctionRule, Settings  # noqa: E402
 from kolo_c.settings import Kind, format_size  # noqa: E402
 
 _CONFIG_HEAD = """\
@@ -75,19 +74,16 @@ def config_page() -> str:
     )
 
 
-def _sections(table: type[Any]) -> list[str]:
+def _sections(table: type[Settings]) -> list[str]:
     level = "##" if table is Config else "###"
     prefix = "" if table is Config else "rules: "
     sections = []
-    for row in fields(table):
-        if "kind" not in row.metadata:
-            continue
-        kind: Kind = row.metadata["kind"]
-        lines = [f"{level} {prefix}{row.name}", "", row.metadata["doc"], ""]
-        lines.append(f"- Value: {kind.words}.")
+    for name, row in table.settings.items():
+        lines = [f"{level} {prefix}{name}", "", row.doc, ""]
+        lines.append(f"- Value: {row.kind.words}.")
         if table is Config:
-            lines.append(f"- Default: {_default(row.default, kind)}.")
-            lines.append(f"- Environment: `KOLO_C_{row.name.upper()}`.")
+            lines.append(f"- Default: {_default(row.default, row.kind)}.")
+            lines.append(f"- Environment: `KOLO_C_{name.upper()}`.")
         sections.append("\n".join([*lines, ""]))
     return sections
 

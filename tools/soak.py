@@ -98,7 +98,7 @@ def record(folder: Path) -> tuple[int, int]:
     summary = session.stop()
     if summary.lost:
         raise SystemExit(f"soak: {summary.lost} records were lost")
-    with Store(project.store) as store:
+    with Store(Path(project.store)) as store:
         stored = store.trace(summary.trace_id)
         blocks = [block for stream in stored.streams for block in stream.blocks]
         read = sum(block.nodes for block in blocks)

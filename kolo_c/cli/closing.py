@@ -5,12 +5,10 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from kolo_c.filter import Filter
-from kolo_c.project import Project
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kolo_c.filter import Filter
+    from kolo_c.project import Project
     from kolo_c.session import Summary
 
 # The end of a trace's name: enough to be the only one, and `show` takes any ending.
@@ -49,7 +47,7 @@ def closing_lines(
     if summary.errors:
         lines.append(
             f"{summary.errors:,} errors while recording; "
-            f"{project.store / 'kolo_c.log'} has the first of each"
+            f"{project.store}/kolo_c.log has the first of each"
         )
     if summary.waited_ns >= _WAITED_NS:
         waited = _seconds(summary.waited_ns)

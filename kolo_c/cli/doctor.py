@@ -16,11 +16,20 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from kolo_c._version import __version__
+from kolo_c.cli.findings import (
+    INFO,
+    OK,
+    PROBLEM,
+    WARNING,
+    Finding,
+    print_findings,
+)
 from kolo_c.cli.options import add_config_options, load_config
+from kolo_c.cli.reading import add_store_option, open_store
 from kolo_c.config import Loaded
 from kolo_c.core import choose_core, is_free_threaded
 from kolo_c.errors import KoloError
@@ -28,7 +37,6 @@ from kolo_c.filter import Filter
 from kolo_c.project import Project, why_not_writable
 from kolo_c.settings import format_size
 
-OK, INFO, WARNING, PROBLEM = "ok", "info", "warning", "problem"
 # sqlite.org/wal.html: a checkpoint of one connection beside a write of another could
 # corrupt the file. One writer per segment keeps out of its way.
 _WAL_RESET_FIRST = (3, 7, 0)
@@ -45,42 +53,40 @@ _TOOLS = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: str
-    topic: str
-    text: str
-    hint: str = ""
-
-
 class Doctor:
     """Say what is installed, and what would stop tracing here.
 
     Ends with 1 where something would stop it. Looks at this process alone: a program
-    may bring a profiler of its own, and its trace then says so.
+    may bring a profiler of its own, and its trace then says so. With --trace it says
+    what that trace lacks, why, and what it cost.
     """
 
     name = "doctor"
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
+        parser.add_argument(
+            "--trace",
+            nargs="?",
+            const="",
+            metavar="TRACE",
+            help="Look at this trace instead (without TRACE: at the newest).",
+        )
+        add_store_option(parser)
         parser.add_argument("--json", action="store_true", help="Print JSON.")
         add_config_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Look, and tell."""
+        if args.trace is not None or args.db is not None:
+            return _look_at_trace(args)
         project, loaded = load_config(args, None)
         findings = [*_versions(loaded), *_project(project, loaded), *_others()]
         stopped = any(finding.level == PROBLEM for finding in findings)
         if args.json:
             print(json.dumps(_as_json(findings, project, stopped), indent=2))
             return int(stopped)
-        for finding in findings:
-            print(f"{finding.level:<8} {finding.topic}: {finding.text}")
-            if finding.hint:
-                print(f"{'':<8}   {finding.hint}")
+        print_findings(findings)
         print()
         if stopped:
             print(
@@ -89,6 +95,22 @@ class Doctor:
         else:
             print("Nothing stops tracing here.")
         return int(stopped)
+
+
+def _look_at_trace(args: argparse.Namespace) -> int:
+    from kolo_c.cli.doctor_trace import (  # noqa: PLC0415 - reads traces: heavier
+        trace_findings,
+    )
+
+    with open_store(db=args.db) as store:
+        trace = store.trace(args.trace or None)
+        findings = list(trace_findings(trace))
+    if args.json:
+        rows = [finding._asdict() for finding in findings]
+        print(json.dumps({"id": trace.id, "findings": rows}, indent=2))
+    else:
+        print_findings(findings)
+    return int(any(finding.level == PROBLEM for finding in findings))
 
 
 def _as_json(
@@ -100,7 +122,7 @@ def _as_json(
         "python": platform.python_version(),
         "root": str(project.root),
         "store": str(project.store),
-        "findings": [asdict(finding) for finding in findings],
+        "findings": [finding._asdict() for finding in findings],
     }
 
 
@@ -176,11 +198,11 @@ def _store(project: Project, loaded: Loaded) -> Iterator[Finding]:
             "Make it writable, or set KOLO_C_PATH to a folder that is.",
         )
     else:
-        exists = "" if project.store.exists() else " (made when first needed)"
+        exists = "" if os.path.exists(project.store) else " (made when first needed)"
         yield Finding(OK, "store", f"{project.store}, writable{exists}")
     for note in project.notes:
         yield Finding(WARNING, "store", note)
-    folder = project.store
+    folder = Path(project.store)
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +145,7 @@ def _answer(
 
 
 def _options(decision: Decision) -> dict[str, Any] | None:
-    return asdict(decision.options) if decision.options else None
+    return decision.options.as_dict() if decision.options else None
 
 
 def explain_mask(name: str, config: Config) -> dict[str, Any]:

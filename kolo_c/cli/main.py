@@ -9,34 +9,49 @@ Threads: the main one. Owns: nothing. Fails: KoloError becomes a message and exi
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
 import sys
-from collections.abc import Sequence
 
 from kolo_c._version import __version__
-from kolo_c.cli.command import Command, Splitting
-from kolo_c.errors import KoloError
-from kolo_c.settings import nearest
+from kolo_c.cli import quick
+from kolo_c.cli.command import splits
+from kolo_c.errors import KoloError, StoreNotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from kolo_c.cli.command import Command
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+_NEWEST = 5
 # The help of `kolo-c` alone imports no command; a test compares these with them.
 COMMANDS = {
     "run": "Run a Python program and record what it does.",
     "list": "List the traces that are stored, the last one first.",
     "show": "Show a trace as a tree of calls.",
     "dump": "Print every record of a trace as JSON lines.",
+    "delete": "Delete traces by name, age or number, and free their space.",
+    "pin": "Keep traces, whatever their age.",
+    "unpin": "Take the pins off traces.",
+    "export": "Write a trace to one file, for kolo-c or for speedscope.",
+    "import": "Bring an exported trace into the store.",
     "config": "Print the settings in force and where each comes from.",
     "explain": "Say which rule keeps or skips a function, or masks a name.",
     "doctor": "Say what is installed, and what would stop tracing here.",
+    "completion": "Print the script that completes the commands in a shell.",
 }
+_MODULES = {"import": "import_"}  # names that Python does not take
 
 
 def load_command(name: str) -> Command:
     """The command of this name."""
-    module = importlib.import_module(f"kolo_c.cli.{name}")
+    # As importlib.import_module, which is a module more.
+    module = __import__(
+        f"kolo_c.cli.{_MODULES.get(name, name)}", fromlist=["COMMAND"]
+    )
     command: Command = module.COMMAND
     return command
 
@@ -61,11 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words:
+        return _welcome()
+    if words[0] in ("-h", "--help", "help"):
         if len(words) > 1 and words[0] == "help":
             return _dispatch([words[1], "--help"])
         print(_help())
-        return 0 if words else EXIT_USAGE
+        return 0
     if words[0] in ("-V", "--version"):
         print(f"kolo-c {__version__}")
         return 0
@@ -73,32 +90,30 @@ def _dispatch(words: list[str]) -> int:
     if name not in COMMANDS:
         raise _unknown(name)
     command = load_command(name)
-    parser = build_parser(command)
     program: list[str] = []
-    if isinstance(command, Splitting):
+    if splits(command):
         rest, program = command.split(rest)
-    args = parser.parse_args(rest)
-    if isinstance(command, Splitting):
+    args: argparse.Namespace = quick.parse(  # type: ignore[assignment]
+        command.configure, rest
+    ) or build_parser(command).parse_args(rest)
+    if splits(command):
         args.program = program
     return command.run(args)
 
 
 def build_parser(command: Command) -> argparse.ArgumentParser:
     """The parser of one command; its docstring is the help."""
+    import argparse  # noqa: PLC0415 - 3 ms, see quick.py
+    import inspect  # noqa: PLC0415 - for help and mistakes, as argparse
+
     parser = argparse.ArgumentParser(
         prog=f"kolo-c {command.name}",
-        description=_text_of(command),
+        description=inspect.cleandoc(type(command).__doc__ or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     command.configure(parser)
     return parser
-
-
-def _text_of(command: Command) -> str:
-    import inspect  # noqa: PLC0415 - dataclasses has imported it already
-
-    return inspect.cleandoc(type(command).__doc__ or "")
 
 
 def _help() -> str:
@@ -115,6 +130,19 @@ def _help() -> str:
     return "\n".join(lines)
 
 
+def _welcome() -> int:
+    """Bare ``kolo-c``: the help, and the newest traces, if there are any."""
+    from kolo_c.store.locate import find_store  # noqa: PLC0415 - the others do without
+
+    print(_help(), end="\n\n")
+    try:
+        print(f"The newest traces, in {find_store()}:")
+    except StoreNotFound:
+        print("Nothing has been recorded here yet: kolo-c run script.py")
+        return 0
+    return _dispatch(["list", "-n", str(_NEWEST)])
+
+
 def _unknown(name: str) -> KoloError:
     if name.startswith("-"):
         message = f"unknown option {name}"
@@ -123,6 +151,8 @@ def _unknown(name: str) -> KoloError:
         message = f"{name} is not a command"
         hint = f"To record it: kolo-c run {name}"
     else:
+        from kolo_c.settings import nearest  # noqa: PLC0415 - mistakes only
+
         message = f"unknown command {name!r}"
         found = nearest(name, COMMANDS)
         hint = f"Did you mean kolo-c {found}? " if found else ""

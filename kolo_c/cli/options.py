@@ -5,16 +5,20 @@ Threads: the main one. Owns: nothing. Fails: ConfigError for ``--set`` without `
 
 from __future__ import annotations
 
-import argparse
 import os
-from collections.abc import Mapping
-from dataclasses import fields
-from pathlib import Path
-from typing import Any
 
-from kolo_c.config import KINDS, Config, Loaded, load
+from kolo_c.config import KINDS, Config, load
 from kolo_c.errors import ConfigError
-from kolo_c.project import Project, find_project
+from kolo_c.project import find_project
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+    from typing import Any
+
+    from kolo_c.config import AnyPath, Loaded
+    from kolo_c.project import Project
 
 # Settings with an option of their own; --set has the rest.
 _DIRECT = ("hook", "core", "locals", "split")
@@ -22,14 +26,13 @@ _DIRECT = ("hook", "core", "locals", "split")
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """The options that change settings for this one run."""
-    docs = {row.name: row.metadata["doc"] for row in fields(Config)}
     group = parser.add_argument_group("settings")
     for key in _DIRECT:
         group.add_argument(
             f"--{key}",
             dest=f"config_{key}",
             metavar="|".join(KINDS[key].choices),
-            help=docs[key].replace("`", "").replace("%", "%%"),
+            help=Config.settings[key].doc.replace("`", "").replace("%", "%%"),
         )
     group.add_argument(
         "--include",
@@ -56,7 +59,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def load_config(
     args: argparse.Namespace,
-    start: Path | None,
+    start: AnyPath | None,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[Project, Loaded]:
     """Project and settings for a command; nothing is raised for wrong settings yet."""

@@ -9,21 +9,26 @@ Fails: RunError, ConfigError, TracerError, before the program begins.
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import os
 import sys
-from collections.abc import Sequence
-from types import CodeType
 
-from kolo_c.cli.closing import closing_lines
 from kolo_c.cli.options import add_config_options, load_config
-from kolo_c.config import Config
 from kolo_c.filter import Filter
-from kolo_c.project import Project
 from kolo_c.runner import run
-from kolo_c.session import Session, Summary
-from kolo_c.target import Target, parse_target
+from kolo_c.session import Session
+from kolo_c.target import parse_target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from types import CodeType
+
+    from kolo_c.config import Config
+    from kolo_c.project import Project
+    from kolo_c.session import Summary
+    from kolo_c.target import Target
 
 # Options with a value of their own, for finding where the program's words begin.
 _VALUED = frozenset(
@@ -146,6 +151,8 @@ class _Recorder:
         except Exception:
             pass  # the interpreter says so in a moment
         if not self._config.quiet:
+            from kolo_c.cli.closing import closing_lines  # noqa: PLC0415 - not with -q
+
             _say(closing_lines(summary, self._target.name, self._project, self._filter))
         if self._show and summary.calls:
             _show_tree(summary, self._project)

@@ -2,3 +2,5 @@
 
 Nothing is imported here, so that a command pays for what it uses alone.
 """
+
+SCHEMA_VERSION = 1

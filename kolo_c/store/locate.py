@@ -6,10 +6,13 @@ Threads: any. Owns: nothing. Fails: StoreNotFound.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
 
 from kolo_c.errors import StoreNotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 STORE_NAME = ".kolo_c"
 SEGMENTS_NAME = "segments"
@@ -24,6 +27,8 @@ def find_store(
     it the parents of ``start`` are searched, and then the place that a session falls
     back to where a project is not writable.
     """
+    from pathlib import Path  # noqa: PLC0415 - a session needs state_store alone
+
     moved = environ.get("KOLO_C_PATH")
     if moved:
         return _required(Path(moved).expanduser())
@@ -32,7 +37,7 @@ def find_store(
         if _is_store(directory / STORE_NAME):
             return directory / STORE_NAME
     for directory in (where, *where.parents):
-        fallback = state_store(directory, environ)
+        fallback = Path(state_store(directory, environ))
         if _is_store(fallback):
             return fallback
     raise StoreNotFound(
@@ -42,13 +47,16 @@ def find_store(
     )
 
 
-def state_store(root: Path, environ: Mapping[str, str] = os.environ) -> Path:
+def state_store(
+    root: str | os.PathLike[str], environ: Mapping[str, str] = os.environ
+) -> str:
     """Where the traces of ``root`` go when ``root`` itself is not writable."""
     base = environ.get("XDG_STATE_HOME") or os.path.join(
         environ.get("HOME", os.path.expanduser("~")), ".local", "state"
     )
-    name = str(root.absolute()).strip(os.sep).replace(os.sep, "-") or "root"
-    return Path(base) / "kolo_c" / name / STORE_NAME
+    root = os.path.join(os.getcwd(), root)
+    name = root.strip(os.sep).replace(os.sep, "-") or "root"
+    return os.path.join(base, "kolo_c", name, STORE_NAME)
 
 
 def _required(directory: Path) -> Path:

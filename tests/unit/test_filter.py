@@ -32,7 +32,11 @@ def make_project(root: Path, **values) -> Project:
         "stdlib": standard_library(),
         "store": root / ".kolo_c",
     }
-    return Project(**{**known, **values})
+    values = {**known, **values}
+    for name in ("root", "cwd", "store"):
+        values[name] = str(values[name])
+    values["sources"] = tuple(map(str, values["sources"]))
+    return Project(**values)
 
 
 @pytest.fixture

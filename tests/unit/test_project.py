@@ -39,7 +39,7 @@ def test_a_marker_makes_a_root(tmp_path, environ, marker):
     root = make(tmp_path / "project", marker)
     start = make(root / "a" / "b")
     assert find_root(start, cwd=tmp_path, environ=environ) == (
-        root,
+        str(root),
         f"{marker} is in it",
     )
 
@@ -48,36 +48,36 @@ def test_the_nearest_marker_counts(tmp_path, environ):
     make(tmp_path / "outer", "pyproject.toml")
     inner = make(tmp_path / "outer" / "inner", "setup.py")
     start = make(inner / "pkg")
-    assert find_root(start, cwd=tmp_path, environ=environ)[0] == inner
+    assert find_root(start, cwd=tmp_path, environ=environ)[0] == str(inner)
 
 
 def test_without_a_marker_it_is_the_working_directory(tmp_path, environ):
     start = make(tmp_path / "scripts")
     cwd = make(tmp_path / "cwd")
     root, reason = find_root(start, cwd=cwd, environ=environ)
-    assert root == cwd
+    assert root == str(cwd)
     assert "working directory" in reason
 
 
 def test_without_a_script_the_search_begins_in_the_working_directory(tmp_path, environ):
     root = make(tmp_path / "project", "setup.cfg")
     cwd = make(root / "sub")
-    assert find_root(None, cwd=cwd, environ=environ)[0] == root
+    assert find_root(None, cwd=cwd, environ=environ)[0] == str(root)
 
 
 def test_the_home_directory_is_never_the_root(tmp_path, environ):
     home = make(tmp_path / "home", ".git")
     scripts = make(home / "scripts")
-    assert find_root(scripts, cwd=scripts, environ=environ)[0] == scripts
+    assert find_root(scripts, cwd=scripts, environ=environ)[0] == str(scripts)
     project = make(home / "project", ".git")
-    assert find_root(project, cwd=scripts, environ=environ)[0] == project
+    assert find_root(project, cwd=scripts, environ=environ)[0] == str(project)
 
 
 def test_nothing_under_the_prefix_is_a_root(tmp_path, environ, monkeypatch):
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
     inside = make(tmp_path / "env" / "lib" / "pkg", "setup.py")
     cwd = make(tmp_path / "cwd")
-    assert find_root(inside, cwd=cwd, environ=environ)[0] == cwd
+    assert find_root(inside, cwd=cwd, environ=environ)[0] == str(cwd)
 
 
 def test_a_linked_script_is_searched_from_the_link_then_from_its_target(
@@ -87,19 +87,19 @@ def test_a_linked_script_is_searched_from_the_link_then_from_its_target(
     make(real / "tools")
     (tmp_path / "link").symlink_to(real / "tools")
     found = find_root(tmp_path / "link", cwd=tmp_path, environ=environ)[0]
-    assert found == real
+    assert found == str(real)
     make(tmp_path, "setup.py")
     found = find_root(tmp_path / "link", cwd=tmp_path, environ=environ)[0]
-    assert found == tmp_path
+    assert found == str(tmp_path)
 
 
 def test_a_project_knows_its_place(tmp_path, environ):
     root = make(tmp_path / "p", "setup.py")
     found = find_project(Path("."), cwd=root, environ=environ, path=[])
-    assert (found.root, found.cwd, found.sources) == (root, root, ())
-    assert found.store == root / ".kolo_c"
+    assert (found.root, found.cwd, found.sources) == (str(root), str(root), ())
+    assert found.store == str(root / ".kolo_c")
     assert found.notes == ()
-    assert not found.store.exists()
+    assert not os.path.exists(found.store)
 
 
 def test_the_standard_library_is_where_its_modules_are():
@@ -131,7 +131,9 @@ def test_editable_installs_are_read_from_what_pip_left(tmp_path, monkeypatch):
     (broken / "direct_url.json").write_text("{")
     (site / "__editable__.x.pth").write_text("import __editable___x_finder")
     (site / "__editable___x_finder.py").write_text("MAPPING = (")
-    found = {each.name for each in editable_sources([str(site), "/absent"])}
+    found = {
+        os.path.basename(each) for each in editable_sources([str(site), "/absent"])
+    }
     assert found == {
         "by_path",
         "by_url",
@@ -145,7 +147,7 @@ def test_editable_installs_are_read_from_what_pip_left(tmp_path, monkeypatch):
 def test_KOLO_C_PATH_names_the_folder_with_the_store(tmp_path, environ):
     environ["KOLO_C_PATH"] = str(tmp_path / "elsewhere")
     root = make(tmp_path / "p")
-    assert choose_store(root, environ) == (tmp_path / "elsewhere" / ".kolo_c", ())
+    assert choose_store(root, environ) == (str(tmp_path / "elsewhere" / ".kolo_c"), ())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
@@ -168,11 +170,11 @@ def test_an_unwritable_store_moves_to_the_state_folder_and_says_so(
     environ["XDG_STATE_HOME"] = str(tmp_path / "state")
     monkeypatch.setattr(project_module, "why_not_writable", lambda _: "is not writable")
     store, notes = choose_store(root, environ)
-    assert store.is_relative_to(tmp_path / "state" / "kolo_c")
-    assert store.name == ".kolo_c"
+    assert store.startswith(str(tmp_path / "state" / "kolo_c"))
+    assert os.path.basename(store) == ".kolo_c"
     other, _ = choose_store(make(tmp_path / "q"), environ)
     assert other != store
-    assert str(store) in notes[0]
+    assert store in notes[0]
     assert f"{root / '.kolo_c'} is not writable" in notes[0]
 
 
