@@ -14,6 +14,7 @@ from kolo_c import __version__
 from kolo_c.cli.main import COMMANDS, build_parser, load_command, main
 from kolo_c.core import c_import_error, choose_core, load_core
 from kolo_c.errors import TracerError
+from tests.unit.store_builder import ProcessBuilder
 
 needs_core = pytest.mark.skipif(bool(c_import_error()), reason="no C core")
 
@@ -101,9 +102,30 @@ def test_what_is_mistyped_gets_a_message_and_the_nearest(
     assert expected in captured.err
 
 
-def test_nothing_at_all_prints_the_help(capsys):
-    assert main([]) == 2
-    assert "usage: kolo-c COMMAND" in capsys.readouterr().out
+def test_nothing_at_all_prints_the_help_and_the_newest_traces(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert "usage: kolo-c COMMAND" in printed
+    assert "kolo-c run script.py" in printed.splitlines()[-1]
+    (tmp_path / "program.py").write_text("def f(): pass\nf()\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for number in range(6):
+        words = ["run", "-q", "--name", f"number {number}", "program.py"]
+        command = [sys.executable, "-m", "kolo_c", *words]
+        subprocess.run(command, env=environment, check=True, timeout=60)
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    assert str(tmp_path / ".kolo_c") in printed
+    assert [number for number in range(6) if f"number {number}" in printed] == [
+        1, 2, 3, 4, 5,
+    ]  # fmt: skip
+
+
+def test_the_version_is_printed(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"kolo-c {__version__}\n"
 
@@ -259,6 +281,28 @@ def test_doctor_knows_the_range_of_the_wal_reset_bug(version, level):
     from kolo_c.cli.doctor import _sqlite
 
     assert _sqlite("SQLite", version).level == level
+
+
+def test_doctor_says_what_a_trace_lacks_and_what_it_cost(tmp_path, capsys, monkeypatch):
+    process = ProcessBuilder()
+    trace = process.trace("shop.py")
+    stream = trace.stream(process.thread("MainThread"))
+    stream.call(process.code(process.file("/app/shop.py"), "main", ("n",)), 3)
+    stream.ret(None)
+    trace.counters.update(lost=3, own_ns=10, masked=2, waited_ns=7_000)
+    trace.end()
+    process.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--trace"]) == 1
+    printed = capsys.readouterr().out
+    assert "problem  lost: 3 records" in printed
+    assert 'overflow = "wait"' in printed
+    assert "held for 7.00 µs" in printed
+    assert main(["doctor", "--trace", trace.id[-5:], "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["id"] == trace.id
+    topics = {row["topic"] for row in found["findings"]}
+    assert topics >= {"lost", "cost", "masked", "waited", "process"}
 
 
 def test_an_explicit_core_is_obeyed_or_refused():
