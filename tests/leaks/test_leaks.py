@@ -1,4 +1,6 @@
-"""Many sessions in one process: references, memory and files stay what they were."""
+"""Many sessions, and many connections, in one process: references, memory and files
+stay what they were.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,17 @@ import pytest
 from kolo_c.core import choose_core
 from tests.spec.tracing import environment
 
-SCRIPT = Path(__file__).with_name("steady.py")
+HERE = Path(__file__).parent
 WARM_UP = 8
 
 
-@pytest.fixture(scope="module")
-def rounds() -> list[tuple[int, ...]]:
+@pytest.fixture(scope="module", params=["steady", "queries"])
+def rounds(request: pytest.FixtureRequest) -> list[tuple[int, ...]]:
     if not choose_core("c").name:
         pytest.skip("no C core")
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "40"],
+        [sys.executable, "-m", f"tests.leaks.{request.param}", "40"],
+        cwd=HERE.parent.parent,
         env=environment(), capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     lines = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
