@@ -79,6 +79,10 @@ class TraceInfo:
         """The process that recorded it; its files are opened when asked for."""
         return self._open()
 
+    def reopen(self, open: Callable[[], Process]) -> None:
+        """From here on ``open`` gives its process: the one that read it is closed."""
+        self._open = open
+
     @property
     def counters(self) -> dict[str, Any]:
         """What the recorder counted."""
@@ -112,11 +116,6 @@ class TraceInfo:
         """The counter ``name``; 0 where there is none."""
         value = self.counters.get(name, 0)
         return value if isinstance(value, int) else 0
-
-
-def newest_first(trace: TraceInfo) -> tuple[int, str]:
-    """The order of lists."""
-    return (-trace.row.started_utc_ns, trace.id)
 
 
 def read_json(text: str) -> dict[str, Any]:
