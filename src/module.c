@@ -14,6 +14,7 @@
 #include "plain/clock.h"
 #include "plain/mask.h"
 #include "plain/recover.h"
+#include "scan_object.h"
 #include "session/session.h"
 #include "state.h"
 #include "trace/code.h"
@@ -235,9 +236,11 @@ module_exec(PyObject *module)
     state->session_type = module_add_type(module, &kc_session_type_spec, "Session");
     state->connection_type =
         module_add_type(module, &kc_connection_type_spec, "Connection");
+    Py_XDECREF(module_add_type(module, &kc_scan_type_spec, "Scan"));
     state->database_error = kc_connection_new_error();
     if (state->thread_type == NULL || state->session_type == NULL ||
         state->connection_type == NULL || state->database_error == NULL ||
+        PyErr_Occurred() != NULL ||
         PyModule_AddObjectRef(module, "DatabaseError", state->database_error) < 0)
     {
         return -1;
