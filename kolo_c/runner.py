@@ -60,6 +60,10 @@ class Recorder(Protocol):
         """It is not Python: nothing of it has run."""
         ...
 
+    def exited(self, error: SystemExit) -> None:
+        """The program asked to end; it is not to be kept alive."""
+        ...
+
     def failed(self, error: BaseException) -> None:
         """An exception left the program, and has been shown."""
         ...
@@ -129,7 +133,8 @@ def _run_code(target: Target, recorder: Recorder) -> int:
 def _finish(execute: Callable[[], None], recorder: Recorder) -> int:
     try:
         execute()
-    except SystemExit:
+    except SystemExit as error:
+        recorder.exited(error)
         raise
     except KeyboardInterrupt as error:
         _show(error)

@@ -129,8 +129,13 @@ class _Recorder:
                 ]
             )
 
+    def exited(self, error: SystemExit) -> None:
+        self._session.ended_by(error)
+
     def failed(self, error: BaseException) -> None:
         self._error = error
+        # Now, as what exit handlers call has nothing to do with it any more.
+        self._session.ended_by(error)
 
     def _finish(self) -> None:
         """The last exit handler. What fails here must not reach the program's end."""

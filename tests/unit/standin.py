@@ -61,6 +61,9 @@ class Session:
     def keep_code(self, code: types.CodeType, source: str | None = None) -> None:
         _log("keep_code", code.co_filename, repr(source))
 
+    def ended_by(self, error: BaseException) -> None:
+        _log("ended_by", type(error).__name__)
+
     def stop(self, cause: str = "exit", exception: BaseException | None = None):
         _log("stop", cause, type(exception).__name__)
         return Summary(calls=int(os.environ.get("STANDIN_CALLS", "3")))

@@ -1,0 +1,129 @@
+"""What a program ended with, in the words that its trace keeps beside its records.
+
+The records say which calls an exception left; how several of them hang together
+(``raise … from``, an exception group) and what it was in code that is not recorded is
+known only while the exception lives. No code of the program runs to find out: no
+property, ``__str__`` or ``__getattr__`` of an exception's class.
+
+Threads: any, under the GIL. Owns: nothing. Fails: never on any exception's shape.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+ATTRIBUTE = "failure"
+"""The attribute of the trace that has it, as JSON."""
+_MOST = 8
+_LONGEST = 200
+_DEEPEST_TRACEBACK = 100_000
+CAUSE, CONTEXT, MEMBER = "cause", "context", "member"
+
+
+def describe(error: BaseException) -> dict[str, Any] | None:
+    """What ``error`` was and what led to it; None for a SystemExit that means success.
+
+    ``chain`` has the exception itself, and after it those that it came from: each with
+    its type, its address, ``of`` (the index of the one that it led to, or is a member
+    of), ``relation``, and where it was raised, be that recorded code or not.
+    """
+    found: dict[str, Any] = {}
+    if isinstance(error, SystemExit):
+        code = exit_code(error)
+        if code == 0:
+            return None
+        found["exit_code"] = code
+    found["chain"] = _chain(error)
+    return found
+
+
+def exit_code(error: SystemExit) -> int:
+    """What the process ends with, as the interpreter makes it of ``error``."""
+    code = SystemExit.__dict__["code"].__get__(error)
+    if code is None:
+        return 0
+    if type(code) is int or type(code) is bool:
+        return code & 0xFF
+    return 1
+
+
+def _chain(error: BaseException) -> list[dict[str, Any]]:
+    chain: list[dict[str, Any]] = []
+    waiting: list[tuple[BaseException, int | None, str]] = [(error, None, "")]
+    seen: set[int] = set()
+    while waiting and len(chain) < _MOST:
+        at, of, relation = waiting.pop(0)
+        if id(at) in seen:
+            continue
+        seen.add(id(at))
+        here = len(chain)
+        chain.append(_link(at, of, relation))
+        before, how = _before(at)
+        if before is not None:
+            waiting.append((before, here, how))
+        waiting.extend((member, here, MEMBER) for member in _members(at))
+    return chain
+
+
+def _link(error: BaseException, of: int | None, relation: str) -> dict[str, Any]:
+    link: dict[str, Any] = {"type": type_name(type(error)), "address": id(error)}
+    if of is not None:
+        link.update(of=of, relation=relation)
+    place = _innermost(BaseException.__dict__["__traceback__"].__get__(error))
+    if place is not None:
+        link.update(zip(("file", "line", "function"), place, strict=True))
+    return link
+
+
+def _before(error: BaseException) -> tuple[BaseException | None, str]:
+    """As the traceback module has it: a cause hides the context."""
+    fields = BaseException.__dict__
+    cause = fields["__cause__"].__get__(error)
+    if cause is not None:
+        return cause, CAUSE
+    if fields["__suppress_context__"].__get__(error):
+        return None, ""
+    return fields["__context__"].__get__(error), CONTEXT
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    group = getattr(__builtins__, "BaseExceptionGroup", None)
+    if isinstance(__builtins__, dict):
+        group = __builtins__.get("BaseExceptionGroup")
+    if group is None or not isinstance(error, group):
+        return ()
+    members = group.__dict__["exceptions"].__get__(error)
+    return members if type(members) is tuple else ()
+
+
+def type_name(kind: type) -> str:
+    """A class's name with its module, without that for builtins and the script."""
+    qualname = type.__dict__["__qualname__"].__get__(kind)
+    module = type.__dict__["__dict__"].__get__(kind).get("__module__")
+    if not isinstance(module, str) or module in ("builtins", "__main__"):
+        return str(qualname)[:_LONGEST]
+    return f"{module}.{qualname}"[:_LONGEST]
+
+
+def _innermost(traceback: TracebackType | None) -> tuple[str, int, str] | None:
+    """Where the exception was raised, whether that code is recorded or not."""
+    if traceback is None:
+        return None
+    for _ in range(_DEEPEST_TRACEBACK):  # it may be a circle
+        if traceback.tb_next is None:
+            break
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code
+    name = getattr(code, "co_qualname", code.co_name)
+    return _file(code.co_filename), traceback.tb_lineno, name[:_LONGEST]
+
+
+def _file(path: str) -> str:
+    if len(path) <= _LONGEST:
+        return path
+    return "…" + os.sep + os.path.basename(path)[-_LONGEST:]
