@@ -30,14 +30,22 @@ class ProcessFiles:
     Paths are kept as text: a store may have thousands, of which few are looked at.
     """
 
-    __slots__ = ("_found", "_mapping", "_segments", "id")
+    __slots__ = ("_found", "_mapping", "_names", "_segments", "id")
 
     def __init__(
-        self, id: str, segments: Iterable[AnyPath], mapping: AnyPath | None
+        self,
+        id: str,
+        segments: Iterable[AnyPath],
+        mapping: AnyPath | None,
+        wals: Iterable[str] | None = None,
     ) -> None:
-        """The process ``id``; its segments in the order they were written."""
+        """The process ``id``; its segments in the order they were written, and the
+        files that SQLite has beside them (None: they are looked for)."""
         self.id = id
         self._segments = tuple(os.fspath(path) for path in segments)
+        if wals is None:
+            wals = [path + _WAL for path in self._segments]
+        self._names = (*self._segments, *wals)
         self._mapping = None if mapping is None else os.fspath(mapping)
         self._found: list[tuple[str, os.stat_result]] | None = None
 
@@ -85,33 +93,34 @@ class ProcessFiles:
     def _status(self) -> list[tuple[str, os.stat_result]]:
         """Of each segment, and of what SQLite has beside it."""
         if self._found is None:
-            names = (path + end for path in self._segments for end in ("", _WAL))
-            found = ((os.path.basename(name), _stat(name)) for name in names)
-            self._found = [(name, status) for name, status in found if status]
+            self._found = []
+            for path in self._names:
+                status = _stat(path)
+                if status is not None:
+                    self._found.append((os.path.basename(path), status))
         return self._found
 
 
 def list_processes(store: AnyPath) -> list[ProcessFiles]:
     """The files in the store, by the process that wrote them."""
-    directory = os.path.join(store, SEGMENTS_NAME)
+    directory = os.path.join(store, SEGMENTS_NAME, "")
     segments: dict[str, list[tuple[int, str]]] = {}
     mappings: dict[str, str] = {}
-    for name in list_names(directory):
-        path = os.path.join(directory, name)
+    names = list_names(directory)
+    for name in names:
         if name.endswith(_SEGMENT):
             process, _, number = name[: -len(_SEGMENT)].rpartition("-")
             if process and number.isascii() and number.isdigit():
-                segments.setdefault(process, []).append((int(number), path))
+                segments.setdefault(process, []).append((int(number), directory + name))
         elif name.endswith(_MAPPING):
-            mappings[name[: -len(_MAPPING)]] = path
-    return [
-        ProcessFiles(
-            process,
-            [path for _, path in sorted(segments.get(process, ()))],
-            mappings.get(process),
-        )
-        for process in sorted(segments.keys() | mappings.keys())
-    ]
+            mappings[name[: -len(_MAPPING)]] = directory + name
+    wals = {directory + name for name in names if name.endswith(_WAL)}
+    found = []
+    for process in sorted(segments.keys() | mappings.keys()):
+        paths = [path for _, path in sorted(segments.get(process, ()))]
+        beside = [path + _WAL for path in paths if path + _WAL in wals]
+        found.append(ProcessFiles(process, paths, mappings.get(process), beside))
+    return found
 
 
 def list_names(directory: str) -> list[str]:
