@@ -5,11 +5,7 @@ Threads: one at a time. Owns: nothing. Fails: KoloError.
 
 from __future__ import annotations
 
-import argparse
-import re
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 from kolo_c.errors import TraceNotFound
 from kolo_c.store.locate import find_store
@@ -17,16 +13,25 @@ from kolo_c.store.marks import has_due
 from kolo_c.store.reader import Store
 from kolo_c.store.recovery import recover_dead
 
-_ADDRESS = re.compile(r"(?:(?P<thread>\d{1,9})\.)?(?P<node>\d{1,18})\Z")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+_LONGEST_THREAD, _LONGEST_NODE = 9, 18
 
 
-@dataclass(frozen=True)
 class Address:
     """What was asked for: a trace (None: the latest), and perhaps a node in it."""
 
-    trace: str | None
-    thread: int = 1
-    node: int | None = None
+    __slots__ = ("node", "thread", "trace")
+
+    def __init__(
+        self, trace: str | None, thread: int = 1, node: int | None = None
+    ) -> None:
+        self.trace = trace
+        self.thread = thread
+        self.node = node
 
 
 def read_address(text: str | None) -> Address:
@@ -36,13 +41,19 @@ def read_address(text: str | None) -> Address:
     trace, slash, rest = text.partition("/")
     if not slash:
         return Address(trace)
-    match = _ADDRESS.match(rest)
-    if match is None:
+    thread, dot, node = rest.rpartition(".")
+    if not _is_number(node, _LONGEST_NODE) or (
+        dot and not _is_number(thread, _LONGEST_THREAD)
+    ):
         raise TraceNotFound(
             f"'{text}' is not the address of a node",
             "Write TRACE/153, or TRACE/2.153 for a node of the second thread.",
         )
-    return Address(trace or None, int(match["thread"] or 1), int(match["node"]))
+    return Address(trace or None, int(thread or 1), int(node))
+
+
+def _is_number(text: str, longest: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= longest
 
 
 def add_store_option(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +71,9 @@ def open_store(start: Path | None = None, *, db: str | None = None) -> Store:
     With ``db`` the file that ``kolo-c export`` wrote, as a store of its own.
     """
     if db is not None:
-        from kolo_c.store.exported import open_exported  # noqa: PLC0415 - for --db
+        from pathlib import Path  # noqa: PLC0415 - the next two: few need them
+
+        from kolo_c.store.exported import open_exported  # noqa: PLC0415
 
         return open_exported(Path(db))
     path = find_store(start)
@@ -97,5 +110,7 @@ def _number(text: str, least: int) -> int:
     except ValueError:
         number = least - 1
     if number < least:
+        import argparse  # noqa: PLC0415 - imported by now, see quick.py
+
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from {least} up")
     return number

@@ -1,0 +1,173 @@
+"""One trace: its streams, the blocks of each, decoded when they are asked for.
+
+Threads: one at a time. Owns: the blocks it decoded last. Fails: StoreError,
+TraceNotFound.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+
+from kolo_c.errors import StoreError, TraceNotFound
+from kolo_c.store.records import Decoded, decode_records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kolo_c.store.blocks import Block, Close
+    from kolo_c.store.definitions import Definitions, Thread
+    from kolo_c.store.records import Record
+    from kolo_c.store.trace_info import TraceInfo
+
+_KEPT_BLOCKS = 8
+
+
+class Trace:
+    """One trace: its streams, and what its records refer to."""
+
+    def __init__(self, info: TraceInfo) -> None:
+        self.info = info
+        self.process = info.process
+        self.decoded_blocks = 0
+        self.damage: list[str] = []
+        self.threads = info.process.threads()
+        self.streams = self._streams()
+
+    @property
+    def id(self) -> str:
+        """The identifier, with its ``trc_``."""
+        return self.info.id
+
+    @property
+    def definitions(self) -> Definitions:
+        """What numbers in its records stand for."""
+        return self.process.definitions()
+
+    def stream(self, ordinal: int) -> Stream:
+        """The stream of the trace's ``ordinal``-th thread, from 1."""
+        if 1 <= ordinal <= len(self.streams):
+            return self.streams[ordinal - 1]
+        raise TraceNotFound(
+            f"{self.id} has no thread {ordinal}, it has {len(self.streams)}",
+            "kolo-c show lists them.",
+        )
+
+    def utc_ns(self, ns: int) -> int:
+        """The wall clock at ``ns``, as of the trace's start."""
+        return self.info.row.started_utc_ns + ns - self.info.row.started_ns
+
+    def _streams(self) -> list[Stream]:
+        grouped: dict[int, list[Block]] = {}
+        for block in self.process.blocks(self.info.row.number):
+            grouped.setdefault(block.thread, []).append(block)
+        # A thread that joins a trace later comes after those that were there, whatever
+        # its number, so that a node's address stays what it was.
+        ordered = sorted(
+            grouped.items(), key=lambda item: (item[1][0].base_ns, item[0])
+        )
+        return [
+            Stream(self, ordinal, self.threads.get(number), number, blocks)
+            for ordinal, (number, blocks) in enumerate(ordered, 1)
+        ]
+
+
+class Stream:
+    """The records of one thread in one trace."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        ordinal: int,
+        thread: Thread | None,
+        number: int,
+        blocks: list[Block],
+    ) -> None:
+        self.trace = trace
+        self.ordinal = ordinal
+        self.thread = thread
+        self.number = number
+        self.blocks = blocks
+        self._decoded: OrderedDict[int, Decoded] = OrderedDict()
+        self._opens: list[list[int]] = [_fit([], blocks[0])] if blocks else [[]]
+        self._first_nodes = [block.first_node for block in blocks]
+
+    @property
+    def name(self) -> str:
+        """The thread's name."""
+        name = self.thread.name if self.thread is not None else None
+        return name or f"thread {self.number}"
+
+    @property
+    def last_node(self) -> int:
+        """The highest number of a node in it."""
+        if not self.blocks:
+            return 0
+        return self.blocks[-1].first_node + self.blocks[-1].nodes - 1
+
+    def records(self, start: int = 0) -> Iterator[Record]:
+        """All records from block ``start`` on."""
+        for index in range(start, len(self.blocks)):
+            yield from self.decode(index).records
+
+    def decode(self, index: int) -> Decoded:
+        """The records of one block; the last few blocks are kept."""
+        if index in self._decoded:
+            self._decoded.move_to_end(index)
+            return self._decoded[index]
+        block = self.blocks[index]
+        self.trace.decoded_blocks += 1
+        try:
+            decoded = decode_records(
+                block.fetch_data(), block.base_ns, block.first_node
+            )
+        except StoreError as error:
+            decoded = Decoded(damage=error.message)
+        if decoded.damage:
+            where = f"block {block.sequence} of thread {self.ordinal}"
+            message = f"{where} is damaged: {decoded.damage}"
+            if message not in self.trace.damage:
+                self.trace.damage.append(message)
+        self._decoded[index] = decoded
+        while len(self._decoded) > _KEPT_BLOCKS:
+            self._decoded.popitem(last=False)
+        return decoded
+
+    def find_block(self, node: int) -> int | None:
+        """The index of the block that has ``node``'s first record."""
+        index = bisect_right(self._first_nodes, node) - 1
+        if index < 0 or node < 1:
+            return None
+        block = self.blocks[index]
+        last = index == len(self.blocks) - 1
+        inside = node < block.first_node + block.nodes or (last and not block.full)
+        return index if inside else None
+
+    def begins_after_gap(self, index: int) -> bool:
+        """Whether blocks are missing before this one."""
+        before = self.blocks[index - 1].sequence if index else -1
+        return self.blocks[index].sequence != before + 1
+
+    def opens_at(self, index: int) -> list[int]:
+        """The calls that are open where a block starts, outermost first; from headers.
+
+        0 stands for a call that is not known, because blocks are missing.
+        """
+        while len(self._opens) <= index:
+            at = len(self._opens) - 1
+            block = self.blocks[at]
+            base = self._opens[at][: block.least_depth]
+            self._opens.append(_fit([*base, *block.opens()], self.blocks[at + 1]))
+        return list(self._opens[index])
+
+    def closes_from(self, index: int) -> Iterator[Close]:
+        """The closes in the headers from block ``index`` on, in order."""
+        for block in self.blocks[index:]:
+            yield from block.closes()
+
+
+def _fit(opens: list[int], block: Block) -> list[int]:
+    """``opens`` as deep as the header says, which rules where blocks are missing."""
+    depth = min(block.start_depth, 1 << 20)
+    return [*opens[:depth], *([0] * (depth - len(opens)))]
