@@ -121,7 +121,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _name(info: TraceInfo) -> Name:
-    return info.id, info.process.files.id
+    return info.id, info.files.id
 
 
 def _choose(

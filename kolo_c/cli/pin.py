@@ -75,8 +75,8 @@ def change(
 
 def remove_pin(store: Path, info: TraceInfo) -> bool:
     """Unpin a trace; False where it was not pinned."""
-    return unpin(store, (info.id, info.process.files.id))
+    return unpin(store, (info.id, info.files.id))
 
 
 def _pin(store: Path, info: TraceInfo) -> bool:
-    return pin(store, (info.id, info.process.files.id), info.bytes)
+    return pin(store, (info.id, info.files.id), info.bytes)

@@ -15,16 +15,20 @@ is said in ``problems``.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import socket
 import time
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows: two commands at once are not kept apart there
+    fcntl = None  # type: ignore[assignment]
+
 from kolo_c.errors import StoreError
 from kolo_c.store.connection import DatabaseError, connect
 from kolo_c.store.files import list_processes
+from kolo_c.store.liveness import pid_lives
 from kolo_c.store.locate import SEGMENTS_NAME
 from kolo_c.store.marks import (
     DELETED,
@@ -34,7 +38,9 @@ from kolo_c.store.marks import (
     read_segment_marks,
     remove_mark,
 )
-from kolo_c.store.rewrite import NewSegment, database_error, reading_mode, sync_folder
+from kolo_c.store.placing import sync_folder
+from kolo_c.store.rewrite import NewSegment, database_error, reading_mode
+from kolo_c.store.trace_info import read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +83,7 @@ def sweep(store: Path, *, patience_seconds: float = 0.0) -> Swept:
     swept = Swept()
     if not (read_marks(store, DELETED) or read_segment_marks(store, DELETED)):
         return swept
-    fd = _lock(store / SEGMENTS_NAME, patience_seconds)
+    fd = lock_store(store, patience_seconds)
     if fd is None:
         swept.waiting = read_marks(store, DELETED)
         return swept
@@ -88,14 +94,16 @@ def sweep(store: Path, *, patience_seconds: float = 0.0) -> Swept:
     return swept
 
 
-def _lock(folder: Path, patience_seconds: float) -> int | None:
-    """The folder's descriptor with the lock; None where another has it."""
+def lock_store(store: Path, patience_seconds: float) -> int | None:
+    """A descriptor to close, which keeps other commands from adding, removing and
+    rewriting segments; None where another command has it."""
+    folder = store / SEGMENTS_NAME
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     deadline = time.monotonic() + patience_seconds
-    while True:
+    while fcntl is not None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -104,7 +112,8 @@ def _lock(folder: Path, patience_seconds: float) -> int | None:
                 return None
             time.sleep(_TRY_SECONDS)
         else:
-            return fd
+            break
+    return fd
 
 
 def _sweep_locked(store: Path, swept: Swept) -> None:
@@ -175,21 +184,10 @@ def _is_released(files: ProcessFiles) -> bool:
 
 
 def _may_live(pid: object, info: object) -> bool:
-    try:
-        host = json.loads(str(info)).get("host")
-    except (ValueError, AttributeError):
-        host = None
+    host = read_json(str(info)).get("host")
     if host is not None and host != socket.gethostname():
         return True  # on another machine: there is no telling
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
+    return isinstance(pid, int) and pid_lives(pid, None)
 
 
 def _free_process(store: Path, todo: _Work, pins: set[Name], swept: Swept) -> None:

@@ -20,7 +20,9 @@ from kolo_c.wire import SCHEMA_VERSION
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
-_TABLES = {"process", "trace", "thread", "definition", "block", "block_data"}
+_TABLES = {
+    "process", "trace", "thread", "definition", "block", "block_data", "file", "source",
+}  # fmt: skip
 _MAKE = "kolo-c export TRACE FILE makes such a file."
 _AGAIN = "It was copied in part, or damaged on the way: get it again."
 

@@ -188,7 +188,7 @@ def _is_used(files: ProcessFiles) -> bool:
     A dead process's mapping is the newest part of its trace: the next command that
     reads brings it in, and only then may the segments go.
     """
-    return files.mapping is not None
+    return files.has_mapping
 
 
 def _remove(path: Path) -> bool:

@@ -18,7 +18,6 @@ from pathlib import Path
 import msgpack
 
 from kolo_c.errors import StoreError
-from kolo_c.identifiers import ulid
 from kolo_c.store.connection import (
     BUSY,
     CANTOPEN,
@@ -32,6 +31,7 @@ from kolo_c.store.connection import (
     connect,
     uri_of,
 )
+from kolo_c.store.placing import file_error, put_in_place, unfinished_name
 from kolo_c.wire import SCHEMA_VERSION, Definition
 
 TYPE_CHECKING = False
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from kolo_c.store.connection import Value
 
-UNFINISHED = ".new"
 _TRACE_KINDS = (Definition.TRACE, Definition.TRACE_END)
 _TABLES = ("process", "trace", "thread", "file", "source")
 _HINTS = {
@@ -62,12 +61,12 @@ class NewSegment:
     def __init__(self, path: Path) -> None:
         """For ``path``, which stays as it is before ``finish``."""
         self.path = path
-        self._unfinished = f"{path}.{ulid()}{UNFINISHED}"
+        self._unfinished = unfinished_name(path)
         self._open = False
         try:
             os.close(os.open(self._unfinished, os.O_CREAT | os.O_EXCL, 0o666))
         except OSError as error:
-            raise _os_error(path, error) from error
+            raise file_error(path, error) from error
         self._open = True
         try:
             self._db = connect(self._unfinished, "rw")
@@ -163,14 +162,9 @@ class NewSegment:
                 os.fsync(file.fileno())
             if like is not None:
                 _take_after(self._unfinished, like)
-            _put_in_place(self._unfinished, self.path, overwrite=overwrite)
-        except FileExistsError as error:
-            raise StoreError(
-                self.path, "is there already", "To overwrite it: --force",
-                slug="file-exists",
-            ) from error  # fmt: skip
+            put_in_place(self._unfinished, self.path, overwrite=overwrite)
         except OSError as error:
-            raise _os_error(self.path, error) from error
+            raise file_error(self.path, error) from error
         self._open = False
 
     def _prepare(self) -> None:
@@ -178,7 +172,8 @@ class NewSegment:
         # brought to the disk once, at the end.
         for pragma in (
             "page_size = 4096", "journal_mode = OFF", "synchronous = OFF",
-            "temp_store = MEMORY", f"user_version = {SCHEMA_VERSION}",
+            "temp_store = MEMORY", "secure_delete = ON",
+            f"user_version = {SCHEMA_VERSION}",
         ):  # fmt: skip
             self._db.execute(f"PRAGMA {pragma}")
         schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
@@ -245,20 +240,6 @@ def reading_mode(path: Path) -> Literal["ro", "immutable"]:
     return "ro" if os.path.exists(f"{path}-wal") else "immutable"
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk, where the system can."""
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.fsync(fd)
-    except OSError:
-        pass
-    finally:
-        os.close(fd)
-
-
 def database_error(path: Path, error: DatabaseError) -> StoreError:
     """What SQLite said, for a person."""
     said, hint = _HINTS.get(error.code, (f"cannot be used: {error}", ""))
@@ -300,35 +281,9 @@ def _take_after(path: str, like: os.stat_result) -> None:
     os.utime(path, ns=(like.st_atime_ns, like.st_mtime_ns))
 
 
-def _put_in_place(unfinished: str, path: Path, *, overwrite: bool) -> None:
-    if not overwrite:
-        try:
-            os.link(unfinished, path)  # unlike rename, it never replaces
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            if path.exists():
-                raise FileExistsError from None
-            os.replace(unfinished, path)
-        else:
-            os.unlink(unfinished)
-    else:
-        os.replace(unfinished, path)
-    sync_folder(path.parent)
-
-
 def _about(source: Path, error: StoreError) -> StoreError:
     """What failed while reading is the fault of what was read, not of the new file."""
     if error.name in {f"sqlite-{code}" for code in (FULL, IOERR, READONLY)}:
         return error
     _, _, said = error.message.partition(": ")
     return StoreError(source, said, error.hint, slug=error.name)
-
-
-def _os_error(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        path,
-        f"cannot be written: {error.strerror}",
-        "Check that its folder is there, its permissions, and the free space.",
-        slug="file-unwritable",
-    )

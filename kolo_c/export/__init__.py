@@ -1,0 +1,1 @@
+"""Traces in files that leave the store: for kolo-c elsewhere, and for other viewers."""

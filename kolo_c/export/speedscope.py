@@ -1,0 +1,209 @@
+"""Calls and times as speedscope reads them: one evented profile for each thread.
+
+In such a profile what opens last closes first, and time never goes back. A generator or
+coroutine that is suspended therefore closes where it yields and opens again where it is
+resumed, under whoever resumed it; what is open at the end closes there. Values are left
+out. The format: https://www.speedscope.app/file-format-schema.json
+
+Written as it is read, block by block: no trace is too big. Profiles come first in the
+file, the frames that they number after them.
+
+Threads: one at a time. Owns: the unfinished file while it writes. Fails: StoreError;
+FILE is then as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from kolo_c._version import __version__
+from kolo_c.errors import KoloError
+from kolo_c.store.placing import file_error, put_in_place, unfinished_name
+from kolo_c.store.reader import Trace
+from kolo_c.wire import END_KINDS, Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any, TextIO
+
+    from kolo_c.store.reader import Stream
+    from kolo_c.store.trace_info import TraceInfo
+
+_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
+_LOST = "(not recorded)"
+_OPEN, _CLOSE = "O", "C"
+
+
+def export_speedscope(infos: list[TraceInfo], target: Path, *, overwrite: bool) -> None:
+    """Write these traces to ``target``."""
+    unfinished = unfinished_name(target)
+    try:
+        with open(unfinished, "x", encoding="utf-8", errors="backslashreplace") as file:
+            traces = [Trace(info) for info in infos]
+            if not _write(file, traces):
+                raise KoloError(
+                    f"{infos[0].id} has no calls to export",
+                    "kolo-c show says why.",
+                    slug="no-calls",
+                )
+            file.flush()
+            os.fsync(file.fileno())
+        put_in_place(unfinished, target, overwrite=overwrite)
+    except OSError as error:
+        raise file_error(target, error) from error
+    finally:
+        try:
+            os.unlink(unfinished)
+        except OSError:
+            pass  # it is in its place
+
+
+def _write(file: TextIO, traces: list[Trace]) -> int:
+    """The whole file; how many profiles it has."""
+    head = {
+        "$schema": _SCHEMA,
+        "exporter": f"kolo_c {__version__}",
+        "name": traces[0].info.row.name or traces[0].id,
+        "activeProfileIndex": 0,
+    }
+    file.write(json.dumps(head)[:-1])
+    file.write(', "profiles": [')
+    profiles = 0
+    start_ns = min(trace.info.row.started_utc_ns for trace in traces)
+    every: list[dict[str, Any]] = []
+    for trace in traces:
+        frames = _Frames(trace, every)
+        shift_ns = trace.utc_ns(0) - start_ns
+        for stream in trace.streams:
+            if not stream.blocks:
+                continue
+            file.write(",\n" if profiles else "\n")
+            profile = _Profile(file, frames, shift_ns)
+            profile.write(stream, _name(stream, alone=len(traces) == 1))
+            profiles += 1
+    file.write('\n], "shared": {"frames": [\n')
+    for number, frame in enumerate(every):
+        file.write(f"{',' if number else ''}{json.dumps(frame)}\n")
+    file.write("]}}\n")
+    return profiles
+
+
+def _name(stream: Stream, *, alone: bool) -> str:
+    return stream.name if alone else f"{stream.trace.info.row.name}: {stream.name}"
+
+
+class _Frames:
+    """The frames of one trace, numbered in ``every`` as they are met."""
+
+    def __init__(self, trace: Trace, every: list[dict[str, Any]]) -> None:
+        self._definitions = trace.definitions
+        self._every = every
+        self._numbers: dict[object, int] = {}
+
+    def code(self, number: int) -> int:
+        """The frame of a code object."""
+        found = self._numbers.get(number)
+        if found is None:
+            code = self._definitions.code(number)
+            module = f"{code.module}." if code.module not in (None, "__main__") else ""
+            frame: dict[str, Any] = {"name": f"{module}{code.qualname}"}
+            path = self._definitions.path(code.file)
+            if path:
+                frame["file"] = path
+                frame["line"] = max(code.first_line, 1)
+            found = self._add(number, frame)
+        return found
+
+    def named(self, name: str) -> int:
+        """The frame of what is no code: a region, a plugin's record."""
+        found = self._numbers.get(name)
+        return self._add(name, {"name": name}) if found is None else found
+
+    def plugin(self, number: int) -> int:
+        """The frame of a plugin's records of one kind."""
+        kind = self._definitions.plugin(number)
+        return self.named(kind.label or kind.name)
+
+    def _add(self, key: object, frame: dict[str, Any]) -> int:
+        self._every.append(frame)
+        self._numbers[key] = len(self._every) - 1
+        return self._numbers[key]
+
+
+class _Profile:
+    """Writes one thread's events."""
+
+    def __init__(self, file: TextIO, frames: _Frames, shift_ns: int) -> None:
+        self._file = file
+        self._frames = frames
+        self._shift_ns = shift_ns
+        self._stack: list[tuple[int, int]] = []  # node, frame
+        self._codes: dict[int, int] = {}  # of calls that are open or suspended
+        self._last = 0
+        self._events = 0
+
+    def write(self, stream: Stream, name: str) -> None:
+        """The whole profile."""
+        self._last = start = max(stream.blocks[0].base_ns + self._shift_ns, 0)
+        head = {"type": "evented", "name": name, "unit": "nanoseconds"}
+        self._file.write(json.dumps(head)[:-1])
+        self._file.write(f', "startValue": {start}, "events": [')
+        for index in range(len(stream.blocks)):
+            if index == 0 or stream.begins_after_gap(index):
+                self._start_at(stream.opens_at(index), stream.blocks[index].base_ns)
+            for record in stream.decode(index).records:
+                self._apply(record)
+        self._close_to(0, stream.blocks[-1].last_ns)
+        self._file.write(f'], "endValue": {self._last}}}')
+
+    def _event(self, kind: str, frame: int, ns: int) -> None:
+        at = max(ns + self._shift_ns, self._last)
+        self._last = at
+        comma = "," if self._events else ""
+        self._events += 1
+        self._file.write(f'{comma}\n{{"type":"{kind}","frame":{frame},"at":{at}}}')
+
+    def _open(self, node: int, frame: int, ns: int) -> None:
+        self._stack.append((node, frame))
+        self._event(_OPEN, frame, ns)
+
+    def _close_to(self, depth: int, ns: int) -> None:
+        while len(self._stack) > depth:
+            self._event(_CLOSE, self._stack.pop()[1], ns)
+
+    def _start_at(self, opens: list[int], ns: int) -> None:
+        """Let the stack be what a block's header says, where blocks are missing."""
+        same = 0
+        for (node, _), wanted in zip(self._stack, opens, strict=False):
+            if node != wanted:
+                break
+            same += 1
+        self._close_to(same, ns)
+        for node in opens[same:]:
+            frame = self._codes.get(node)
+            self._open(node, self._frames.named(_LOST) if frame is None else frame, ns)
+
+    def _apply(self, record: Any) -> None:
+        kind = record.kind
+        if kind in (Kind.CALL, Kind.ENTERED):
+            self._begin(record, self._frames.code(record.code))
+        elif kind == Kind.YIELD:
+            self._close_to(max(len(self._stack) - 1, 0), record.ns)
+        elif kind in END_KINDS:
+            if self._stack:
+                self._codes.pop(self._stack[-1][0], None)
+            self._close_to(max(len(self._stack) - 1, 0), record.ns)
+        elif kind in (Kind.RESUME, Kind.THROW):
+            self._open(record.resumed, self._frames.code(record.code), record.ns)
+        elif kind == Kind.REGION:
+            self._begin(record, self._frames.named(record.name))
+        elif kind == Kind.PLUGIN:
+            self._begin(record, self._frames.plugin(record.plugin))
+        elif kind == Kind.MARK and record.depth is not None:
+            self._close_to(record.depth, record.ns)
+
+    def _begin(self, record: Any, frame: int) -> None:
+        self._codes[record.node] = frame
+        self._open(record.node, frame, record.ns)
