@@ -16,12 +16,30 @@ if TYPE_CHECKING:
 
     from kolo_c.api import Trace, trace
     from kolo_c.errors import KoloError
+    from kolo_c.within import CurrentTrace, Pause, current, note, pause, skip
 
-__all__ = ["KoloError", "Trace", "__version__", "trace"]
+__all__ = [
+    "CurrentTrace",
+    "KoloError",
+    "Pause",
+    "Trace",
+    "__version__",
+    "current",
+    "note",
+    "pause",
+    "skip",
+    "trace",
+]
 
 _HOMES = {
     "KoloError": "kolo_c.errors",
+    "CurrentTrace": "kolo_c.within",
+    "Pause": "kolo_c.within",
     "Trace": "kolo_c.api",
+    "current": "kolo_c.within",
+    "note": "kolo_c.within",
+    "pause": "kolo_c.within",
+    "skip": "kolo_c.within",
     "trace": "kolo_c.api",
 }
 

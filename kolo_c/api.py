@@ -23,35 +23,40 @@ unrecorded instead, and a RuntimeWarning says why.
 from __future__ import annotations
 
 import atexit
-import functools
-import inspect
 import os
 import sys
-import warnings
-from collections.abc import Callable, Generator
-from dataclasses import replace
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from kolo_c.config import Config, Loaded, load
 from kolo_c.errors import ConfigError, KoloError
-from kolo_c.filter import Filter
-from kolo_c.project import Project, find_project
+from kolo_c.scope import PAUSED, SCOPE
 
+# What starts a session is imported when one starts: a program that only imports us, or
+# marks what it may record one day, pays nothing for it.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, TypeVar, overload
+
+    from kolo_c.config import Loaded
+    from kolo_c.filter import Filter
+    from kolo_c.project import Project
     from kolo_c.session import Session, Summary
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
+else:
+
+    def overload(function: object) -> object:
+        """Nothing, at run time; typing costs 4 ms."""
+        return function
 
 
 @overload
 def trace(name: _Function) -> _Function: ...
 @overload
-def trace(
+def trace(  # noqa: F811 - an overload
     name: str | None = None, *, boundary: bool = False, **config: Any
 ) -> Trace: ...
-def trace(
+def trace(  # noqa: F811
     name: str | Callable[..., Any] | None = None,
     *,
     boundary: bool = False,
@@ -59,8 +64,9 @@ def trace(
 ) -> Any:
     """Record what runs in a block, in a function, or between ``start`` and ``stop``.
 
-    ``config`` are settings for this session (``locals="all"``); within a session that
-    runs already its own settings hold.
+    ``name`` is what lists call it. With ``boundary`` it is a trace of its own within a
+    session too. ``config`` are settings for this session (``locals="all"``); within a
+    session that runs already its own settings hold.
     """
     if callable(name):
         return Trace(None, boundary, {})(name)
@@ -129,9 +135,12 @@ class Trace:
 
     def __call__(self, function: _Function) -> _Function:
         """Record every call of ``function``."""
+        from kolo_c.decorate import decorate  # noqa: PLC0415 - inspect costs 8 ms
+
         name = self.name or getattr(function, "__qualname__", "") or repr(function)
-        part = functools.partial(_Part, name, self.boundary, self.config)
-        return _decorate(function, part)  # type: ignore[no-any-return]
+        return decorate(  # type: ignore[no-any-return]
+            function, lambda: _QuietPart(name, self.boundary, self.config)
+        )
 
     def _name(self) -> str:
         return (
@@ -167,11 +176,12 @@ class _Part:
         self.leave(exception)
         return self.close(exception)
 
-    def open(self) -> None:
-        """Find the session to join, or start one."""
-        # Late: a program that only imports kolo_c.api pays nothing for a session.
-        from kolo_c.session import active_session  # noqa: PLC0415
+    def open(self) -> bool:
+        """Find the session to join, or start one; True. Within a pause neither."""
+        from kolo_c.session import active_session  # noqa: PLC0415 - late, see above
 
+        if SCOPE.get() == PAUSED:
+            return True
         self._joined = active_session()
         if self._joined is None:
             self._own = _start_session(self._name, self._config)
@@ -180,10 +190,11 @@ class _Part:
             self._number, self._child_id = self._joined.begin_boundary(
                 self._name, "region"
             )
+        return True
 
     def enter(self) -> None:
         """A step of it begins: a region, or the scope of the boundary."""
-        from kolo_c.session import SCOPE, active_session  # noqa: PLC0415 - as above
+        from kolo_c.session import active_session  # noqa: PLC0415 - late, see above
 
         if self._joined is None or active_session() is not self._joined:
             return  # our own session needs no region; one that has ended has none
@@ -194,7 +205,7 @@ class _Part:
 
     def leave(self, exception: BaseException | None) -> None:
         """A step of it ends."""
-        from kolo_c.session import SCOPE, active_session  # noqa: PLC0415 - as above
+        from kolo_c.session import active_session  # noqa: PLC0415 - late, see above
 
         if self._token is not None:
             token, self._token = self._token, None
@@ -209,7 +220,7 @@ class _Part:
 
     def close(self, exception: BaseException | None) -> Summary | None:
         """End the session or the boundary that ``open`` began."""
-        from kolo_c.session import active_session  # noqa: PLC0415 - as above
+        from kolo_c.session import active_session  # noqa: PLC0415 - late, see above
 
         own, self._own = self._own, None
         if own is not None:
@@ -218,15 +229,30 @@ class _Part:
         joined, self._joined = self._joined, None
         if joined is not None and self._number and active_session() is joined:
             cause = "exit" if exception is None else "exception"
-            joined.end_boundary(self._number, cause, self._name)
+            joined.end_boundary(self._number, cause)
         return None
 
     def _end_with_the_process(self) -> None:
         self.end(None)
 
 
+class _QuietPart(_Part):
+    """A part of a function's that was decorated: it runs unrecorded if it must."""
+
+    def open(self) -> bool:
+        try:
+            return super().open()
+        except KoloError as error:
+            _warn(error, stacklevel=4)
+            return False
+
+
 def _start_session(name: str, config: dict[str, Any]) -> Session:
-    from kolo_c.session import Session  # noqa: PLC0415 - late, as in _Part.open
+    from pathlib import Path  # noqa: PLC0415 - late, see above
+
+    from kolo_c.config import load  # noqa: PLC0415
+    from kolo_c.project import find_project  # noqa: PLC0415
+    from kolo_c.session import Session  # noqa: PLC0415
 
     main_file = getattr(sys.modules.get("__main__"), "__file__", None)
     project = find_project(Path(main_file).parent if main_file else None)
@@ -242,6 +268,9 @@ def _start_session(name: str, config: dict[str, Any]) -> Session:
 
 def _lenient_filter(loaded: Loaded, project: Project, problems: list[str]) -> Filter:
     """The filter; a setting with a pattern that is none is left out and said."""
+    from kolo_c.config import Config  # noqa: PLC0415 - late, see above
+    from kolo_c.filter import Filter  # noqa: PLC0415
+
     config = loaded.config
     keys = ("include_frames", "ignore_frames", "rules")
     # Each on its own, so that a mistake in one does not cost the others.
@@ -253,147 +282,12 @@ def _lenient_filter(loaded: Loaded, project: Project, problems: list[str]) -> Fi
         except ConfigError as error:
             problems.append(f"{error.message}; it is left out")
             good[key] = ()
-    return Filter(replace(config, **good), project, loaded.origins)
+    return Filter(config.with_(**good), project, loaded.origins)
 
 
 def _warn(error: KoloError, stacklevel: int) -> None:
+    import warnings  # noqa: PLC0415 - rarely needed
+
     warnings.warn(
         f"kolo_c records nothing here: {error}", RuntimeWarning, stacklevel + 1
     )
-
-
-def _decorate(function: Callable[..., Any], part: Callable[[], _Part]) -> Any:
-    """The function with its calls recorded, of the same kind as it was."""
-    if inspect.isasyncgenfunction(function):
-        return _decorate_async_generator(function, part)
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def run_coroutine(*args: Any, **kwargs: Any) -> Any:
-            piece = _Piece(part())
-            try:
-                return await _Steps(piece, function(*args, **kwargs))
-            finally:
-                piece.close(sys.exc_info()[1])
-
-        return run_coroutine
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def run_generator(*args: Any, **kwargs: Any) -> Any:
-            piece = _Piece(part())
-            try:
-                return (yield from _Steps(piece, function(*args, **kwargs)))
-            finally:
-                piece.close(sys.exc_info()[1])
-
-        return run_generator
-
-    @functools.wraps(function)
-    def run_function(*args: Any, **kwargs: Any) -> Any:
-        piece = _Piece(part())
-        piece.enter()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            error = sys.exc_info()[1]
-            piece.leave(error)
-            piece.close(error)
-
-    return run_function
-
-
-def _decorate_async_generator(
-    function: Callable[..., Any], part: Callable[[], _Part]
-) -> Any:
-    @functools.wraps(function)
-    async def run_async_generator(*args: Any, **kwargs: Any) -> Any:
-        piece = _Piece(part())
-        inner = function(*args, **kwargs)
-        step = inner.__anext__()
-        try:
-            while True:
-                try:
-                    item = await _Steps(piece, step)
-                except StopAsyncIteration:
-                    return
-                try:
-                    sent = yield item
-                except GeneratorExit:
-                    await _Steps(piece, inner.aclose())
-                    raise
-                except BaseException as error:
-                    step = inner.athrow(error)
-                else:
-                    step = inner.asend(sent)
-        finally:
-            piece.close(sys.exc_info()[1])
-
-    return run_async_generator
-
-
-class _Piece:
-    """A part that opens with its first step, and never fails."""
-
-    def __init__(self, part: _Part) -> None:
-        self._part: _Part | None = part
-        self._opened = False
-
-    def enter(self) -> None:
-        if self._part is None:
-            return
-        if not self._opened:
-            try:
-                self._part.open()
-            except KoloError as error:
-                self._part = None
-                _warn(error, stacklevel=3)
-                return
-            self._opened = True
-        self._part.enter()
-
-    def leave(self, exception: BaseException | None) -> None:
-        if self._part is not None:
-            self._part.leave(exception)
-
-    def close(self, exception: BaseException | None) -> None:
-        part, self._part = self._part, None
-        if part is not None and self._opened:
-            part.close(None if isinstance(exception, GeneratorExit) else exception)
-
-
-class _Steps(Generator[Any, Any, Any]):
-    """A generator or coroutine that is within its part while it runs, and only then.
-
-    Between two steps other code runs in the thread, which does not belong to it.
-    """
-
-    def __init__(self, piece: _Piece, inner: Any) -> None:
-        self._piece = piece
-        self._inner = inner
-
-    def __await__(self) -> _Steps:
-        return self
-
-    def send(self, value: Any) -> Any:
-        return self._step(self._inner.send, value)
-
-    def throw(self, *error: Any) -> Any:
-        return self._step(self._inner.throw, *error)
-
-    def close(self) -> None:
-        self._step(self._inner.close)
-
-    def _step(self, advance: Callable[..., Any], *values: Any) -> Any:
-        self._piece.enter()
-        failure: BaseException | None = None
-        try:
-            return advance(*values)
-        except (StopIteration, StopAsyncIteration):
-            raise
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            self._piece.leave(failure)
-            failure = None

@@ -235,7 +235,7 @@ class Session:
     def _finish(self, cause: str, exception: BaseException | None) -> dict[str, Any]:
         native = self._native
         if exception is not None:
-            native.resolve(exception)
+            self.ended_by(exception)
         self._put_back_threading()
         self._core.unregister_profiler(native)
         counters: dict[str, Any] = {}
@@ -252,6 +252,20 @@ class Session:
         except OSError as error:
             self._problems.append(f"not everything could be saved: {error}")
         return counters
+
+    def ended_by(self, error: BaseException) -> None:
+        """``error`` left the program: its trace names it, and what led to it."""
+        if self._native is None:
+            return
+        self._native.resolve(error)
+        try:
+            from kolo_c.failure import ATTRIBUTE, describe  # noqa: PLC0415 - failed
+
+            found = describe(error)
+            if found is not None:
+                self.traces.process.update({ATTRIBUTE: to_json(found)})
+        except Exception as problem:  # imports are what the program made of them
+            self._problems.append(f"how the program failed is not kept: {problem!r}")
 
     # ---- what the program says ----
 
@@ -301,6 +315,8 @@ class Session:
     def end_boundary(self, number: int, cause: str) -> None:
         """End a trace that ``begin_boundary`` started."""
         facts = self.traces.end(number)
+        if facts is None:
+            return  # with its session
         self._native.end_trace(number, cause, facts.name, facts.text())
 
     def flush(self, timeout: float = 2.0) -> bool:
@@ -478,13 +494,13 @@ def _keep_within_bounds(store: str, config: Config) -> None:
         apply_retention(
             Path(store), max_bytes=config.max_bytes, keep_days=config.keep_days
         )
-    with open(stamp, "w", encoding="ascii") as file:
+    with open(stamp, "w", encoding="utf-8") as file:
         file.write(bounds)
 
 
 def _is_fresh(stamp: str, bounds: str) -> bool:
     try:
-        with open(stamp, encoding="ascii") as file:
+        with open(stamp, encoding="utf-8") as file:
             age = time.time() - os.fstat(file.fileno()).st_mtime
             return 0 <= age < _RETENTION_SECONDS and file.read() == bounds
     except (OSError, ValueError):

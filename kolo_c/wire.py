@@ -102,6 +102,7 @@ class Definition(IntEnum):
     TRACE = 7
     TRACE_END = 8
     PLUGIN_KIND = 9
+    TRACE_SET = 10
 
 
 NODE_KINDS = frozenset(

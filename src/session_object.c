@@ -128,6 +128,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
                             "scope_variable",
                             "open_boundary",
                             "close_boundary",
+                            "skipped",
                             NULL};
     unsigned long long segment_bytes = 0;
     unsigned long long free_disk_bytes = 0;
@@ -142,17 +143,18 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *variable = NULL;
     PyObject *open_boundary = NULL;
     PyObject *close_boundary = NULL;
+    PyObject *skipped = NULL;
     if (self->session.tracer != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOO", names, &options.directory,
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!", names, &options.directory,
             &options.process_id, &options.schema, &options.schema_version,
             &options.info, &options.compress, &segment_bytes, &free_disk_bytes,
             &max_trace_bytes, &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type,
             &rules, &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
-            &open_boundary, &close_boundary))
+            &open_boundary, &close_boundary, &PyDict_Type, &skipped))
     {
         return -1;
     }
@@ -179,6 +181,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->tracer.decide_file = Py_NewRef(decide_file);
     self->tracer.open_boundary = Py_NewRef(open_boundary);
     self->tracer.close_boundary = Py_NewRef(close_boundary);
+    self->tracer.skipped_codes = Py_NewRef(skipped);
     if (session_open_mask(self, words, exceptions) < 0 ||
         kc_session_open(&self->session, &options) < 0 ||
         session_open_tracer(self, rules) < 0)
@@ -215,6 +218,7 @@ session_dealloc(PyObject *op)
     Py_CLEAR(tracer->close_boundary);
     Py_CLEAR(tracer->files);
     Py_CLEAR(tracer->kept_codes);
+    Py_CLEAR(tracer->skipped_codes);
     Py_CLEAR(tracer->default_rules.secret_names);
     Py_CLEAR(self->session.thread_type);
     type->tp_free(op);
@@ -222,133 +226,6 @@ session_dealloc(PyObject *op)
 }
 
 /* ---- methods ---- */
-
-static PyObject *
-session_begin_trace(PyObject *op, PyObject *args, PyObject *kwargs)
-{
-    SessionObject *self = (SessionObject *)op;
-    static char *names[] = {"id",         "kind",       "name",   "parent",
-                            "attributes", "of_process", "always", NULL};
-    const char *id = NULL;
-    const char *kind = NULL;
-    PyObject *name = NULL;
-    PyObject *parent = NULL;
-    PyObject *attributes = NULL;
-    int of_process = 0;
-    int always = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$pp", names, &id, &kind,
-                                     &name, &parent, &attributes, &of_process, &always))
-    {
-        return NULL;
-    }
-    if (self->session.dead || !self->session.open) {
-        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
-        return NULL;
-    }
-    struct kc_trace *trace = kc_session_begin_trace(
-        &self->session, id, kind, name, parent == Py_None ? NULL : parent, attributes);
-    if (trace == NULL) {
-        return NULL;
-    }
-    if (of_process) {
-        self->session.process_trace = trace;
-    }
-    if (always && !kc_session_announce(&self->session, trace)) {
-        kc_session_error(&self->session, "a trace could not be announced");
-    }
-    return PyLong_FromUnsignedLong(trace->number);
-}
-
-static struct kc_trace *
-session_find_trace(SessionObject *self, unsigned long number)
-{
-    for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
-        if (self->session.traces[i].number == number) {
-            return &self->session.traces[i];
-        }
-    }
-    PyErr_Format(PyExc_LookupError, "no trace has number %lu", number);
-    return NULL;
-}
-
-/* The counters of `trace` as JSON text. */
-static int
-session_format_counters(SessionObject *self, const struct kc_trace *trace, char *text,
-                        size_t size)
-{
-    const struct kc_session *session = &self->session;
-    const struct kc_value_counters *values =
-        kc_values_borrow_counters(self->tracer.values);
-    uint64_t calls = trace->call_count;
-    return snprintf(
-        text, size,
-        "{\"calls\": %llu, \"records\": %llu, \"bytes\": %llu, \"skipped\": %llu, "
-        "\"kept\": %llu, \"masked\": %llu, \"truncated\": %llu, \"lost\": %llu, "
-        "\"waited_ns\": %llu, \"errors\": %llu, \"own_ns\": %llu, \"writer_ns\": %llu, "
-        "\"blind\": %llu, \"values_off\": %s}",
-        (unsigned long long)calls, (unsigned long long)trace->record_count,
-        (unsigned long long)trace->byte_count,
-        (unsigned long long)self->tracer.skipped_count,
-        (unsigned long long)self->tracer.kept_count,
-        (unsigned long long)values->masked_count,
-        (unsigned long long)values->truncated_count,
-        (unsigned long long)trace->lost_count, (unsigned long long)session->waited_ns,
-        (unsigned long long)(session->error_count + values->error_count),
-        (unsigned long long)session->own_ns,
-        (unsigned long long)atomic_load(&session->writer.cpu_ns),
-        (unsigned long long)session->blind_count, trace->limited ? "true" : "false");
-}
-
-/* What was counted instead of recorded goes to the trace's first stream. */
-static void
-session_tell_counts(SessionObject *self, const struct kc_trace *trace)
-{
-    for (struct kc_thread *thread = self->session.threads; thread != NULL;
-         thread = thread->next)
-    {
-        for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-             stream = stream->next)
-        {
-            if (stream->trace == trace && !kc_thread_is_busy(thread)) {
-                uint8_t guard = thread->guard;
-                thread->guard = KC_GUARD_FLUSH;
-                kc_tracer_tell_counts(thread, stream);
-                thread->guard = guard;
-                return;
-            }
-        }
-    }
-}
-
-static PyObject *
-session_end_trace(PyObject *op, PyObject *args)
-{
-    SessionObject *self = (SessionObject *)op;
-    unsigned long number = 0;
-    const char *cause = NULL;
-    PyObject *name = NULL;
-    PyObject *attributes = NULL;
-    char counters[1024];
-    if (!PyArg_ParseTuple(args, "ksUU", &number, &cause, &name, &attributes)) {
-        return NULL;
-    }
-    struct kc_trace *trace = session_find_trace(self, number);
-    if (trace == NULL) {
-        return NULL;
-    }
-    if (self->session.dead || !self->session.open) {
-        Py_RETURN_NONE; /* it ended with the session */
-    }
-    Py_SETREF(trace->name, Py_NewRef(name));
-    Py_SETREF(trace->attributes, Py_NewRef(attributes));
-    session_tell_counts(self, trace);
-    kc_session_flush_threads(&self->session);
-    (void)session_format_counters(self, trace, counters, sizeof counters);
-    PyObject *result =
-        Py_BuildValue("(Os)", trace->announced ? Py_True : Py_False, counters);
-    kc_session_end_trace(&self->session, trace, cause, counters);
-    return result;
-}
 
 static PyObject *
 session_keep_code(PyObject *op, PyObject *args)
@@ -365,6 +242,20 @@ session_keep_code(PyObject *op, PyObject *args)
         return NULL;
     }
     Py_DECREF(key);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+session_skip_code(PyObject *op, PyObject *code)
+{
+    SessionObject *self = (SessionObject *)op;
+    if (!PyCode_Check(code)) {
+        PyErr_SetString(PyExc_TypeError, "a code object was expected");
+        return NULL;
+    }
+    if (self->session.open && !self->session.dead) {
+        kc_verdict_skip(&self->tracer, (PyCodeObject *)code);
+    }
     Py_RETURN_NONE;
 }
 
@@ -455,13 +346,20 @@ static PyMethodDef session_methods[] = {
      "attach_thread(frame, event, arg)\n\nFor threading.setprofile(): attach the "
      "thread "
      "that calls it."},
-    {"begin_trace", (PyCFunction)(void (*)(void))session_begin_trace,
+    {"begin_trace", (PyCFunction)(void (*)(void))kc_session_begin,
      METH_VARARGS | METH_KEYWORDS,
      "begin_trace(id, kind, name, parent, attributes, *, of_process=False, "
      "always=False)\n\nStart a trace; its number. `attributes` is JSON text."},
-    {"end_trace", session_end_trace, METH_VARARGS,
+    {"end_trace", kc_session_end, METH_VARARGS,
      "end_trace(number, cause, name, attributes)\n\nEnd it; (stored, counters as "
      "JSON)."},
+    {"set_trace", kc_session_set, METH_VARARGS,
+     "set_trace(number, name, attributes)\n\nFrom now on the trace has this name, and "
+     "these attributes (JSON text); False where that cannot be written."},
+    {"hides", kc_session_hides, METH_VARARGS,
+     "hides(name, value)\n\nWhether the value, under this name, is a secret."},
+    {"skip_code", session_skip_code, METH_O,
+     "skip_code(code)\n\nIt has come to `skipped`: record no further call of it."},
     {"keep_code", session_keep_code, METH_VARARGS,
      "keep_code(code, source)\n\nKeep this code object by identity."},
     {"region_begin", kc_session_region_begin, METH_VARARGS,

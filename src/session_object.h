@@ -1,7 +1,8 @@
 /* session_object.h -- kolo_c._kolo.Session, as its files share it.
  *
  * session_object.c makes, opens and closes it, session_register.c attaches its tracer,
- * session_says.c has what the program itself tells: regions, notes, an exception.
+ * session_traces.c begins, names and ends its traces, session_says.c has what the
+ * program itself tells: regions, notes, an exception.
  *
  * Threads: GIL.
  * Owns:    struct kc_session and struct kc_tracer.
@@ -27,6 +28,10 @@ typedef struct {
 /* Methods of the type. */
 PyObject *kc_session_attach_thread(PyObject *op, PyObject *const *args,
                                    Py_ssize_t count);
+PyObject *kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *kc_session_end(PyObject *op, PyObject *args);
+PyObject *kc_session_set(PyObject *op, PyObject *args);
+PyObject *kc_session_hides(PyObject *op, PyObject *args);
 PyObject *kc_session_region_begin(PyObject *op, PyObject *args);
 PyObject *kc_session_region_end(PyObject *op, PyObject *args);
 PyObject *kc_session_scope_changed(PyObject *op, PyObject *none);

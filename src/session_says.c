@@ -9,9 +9,9 @@
 #include "trace/capture.h"
 #include "trace/hook_setprofile.h"
 
-/* This thread's state and its stream, if it is traced and inside a trace. */
+/* This thread's state, borrowed, if it is traced. */
 static struct kc_thread *
-session_own_thread(SessionObject *self)
+session_borrow_thread(const SessionObject *self)
 {
     PyThreadState *tstate = PyThreadState_Get();
     if (!self->registered || self->session.dead ||
@@ -19,14 +19,24 @@ session_own_thread(SessionObject *self)
     {
         return NULL;
     }
-    struct kc_thread *thread = ((ThreadObject *)tstate->c_profileobj)->thread;
+    return ((ThreadObject *)tstate->c_profileobj)->thread;
+}
+
+/* This thread's state and its stream, if it is traced and inside a trace. */
+static struct kc_thread *
+session_own_thread(SessionObject *self)
+{
+    struct kc_thread *thread = session_borrow_thread(self);
     if (thread == NULL || thread->guard != KC_GUARD_FREE) {
         return NULL;
     }
     thread->guard = KC_GUARD_RECORD;
-    kc_scope_check(thread);
     if (thread->pending != KC_PENDING_NONE) {
-        kc_tracer_settle(thread);
+        kc_tracer_settle(thread); /* it belongs to the scope as it was */
+    }
+    kc_scope_check(thread);
+    if (thread->stream != NULL) {
+        kc_tracer_prepare(thread, thread->stream, kc_clock_ns());
     }
     thread->guard = KC_GUARD_FREE;
     return thread->stream != NULL ? thread : NULL;
@@ -38,8 +48,8 @@ kc_session_scope_changed(PyObject *op, PyObject *none)
 {
     SessionObject *self = (SessionObject *)op;
     (void)none;
-    struct kc_thread *thread = session_own_thread(self);
-    if (thread != NULL) {
+    struct kc_thread *thread = session_borrow_thread(self);
+    if (thread != NULL) { /* whatever its guard: it is looked up with the next call */
         thread->scope_generation = self->session.scope_generation - 1;
     }
     Py_RETURN_NONE;
@@ -130,11 +140,12 @@ kc_session_note(PyObject *op, PyObject *args)
         Py_RETURN_FALSE;
     }
     thread->guard = KC_GUARD_RECORD;
-    if (!kc_capture_note(thread, thread->stream, text, values, kc_clock_ns())) {
+    bool written = kc_capture_note(thread, thread->stream, text, values, kc_clock_ns());
+    if (!written) {
         kc_thread_lose(thread, thread->stream);
     }
     thread->guard = KC_GUARD_FREE;
-    Py_RETURN_TRUE;
+    return PyBool_FromLong(written);
 }
 
 /* An exception that reached the runner: tell the calls that it left. */

@@ -14,6 +14,7 @@ from kolo_c.store.definitions import (
     Thread,
     TraceBegin,
     TraceFinish,
+    TraceSet,
     TypeName,
 )
 from kolo_c.store.records import DAMAGE, unpacker_for
@@ -129,6 +130,9 @@ _READERS: dict[int, Callable[[list[Value]], Any]] = {
     Definition.TASK: lambda f: Task(_str(f[2]), _maybe_str(f[3])),
     Definition.TRACE: _trace_begin,
     Definition.TRACE_END: _trace_finish,
+    Definition.TRACE_SET: lambda f: TraceSet(
+        _int(f[2]), _maybe_str(f[3]), _maybe_str(f[4])
+    ),
     Definition.PLUGIN_KIND: lambda f: PluginKind(
         _str(f[2]), _str(f[3]), _maybe_str(f[4]) or "", _maybe_str(f[5]) or ""
     ),

@@ -161,6 +161,17 @@ class TraceBegin(Slotted):
         self.attributes = attributes
 
 
+class TraceSet(Slotted):
+    """What the program said of a trace while it ran."""
+
+    __slots__ = ("trace", "name", "attributes")
+
+    def __init__(self, trace: int, name: str | None, attributes: str | None) -> None:
+        self.trace = trace
+        self.name = name
+        self.attributes = attributes
+
+
 class TraceFinish(Slotted):
     """A trace has ended."""
 
@@ -260,6 +271,14 @@ class Definitions(Slotted):
         if isinstance(found, PluginKind):
             return found
         return PluginKind(f"<plugin {number}>", f"<plugin {number}>", "", "")
+
+    def all(self, kind: type[Any]) -> list[tuple[int, Any]]:
+        """Every definition of one class, by number; each piece is decoded for it."""
+        for piece in self.pieces:
+            if not piece.read:
+                self._read(piece)
+        found = self._found.items()
+        return sorted((n, item) for n, item in found if item.__class__ is kind)
 
     def line(self, code: int, offset: int | None) -> int | None:
         """The line of the instruction at ``offset`` of a code object."""

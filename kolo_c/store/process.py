@@ -252,7 +252,11 @@ def unsaved_definitions(copy: MappingCopy) -> list[Any]:
 
 
 def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
-    from kolo_c.store.definitions import TraceBegin, TraceFinish  # noqa: PLC0415
+    from kolo_c.store.definitions import (  # noqa: PLC0415
+        TraceBegin,
+        TraceFinish,
+        TraceSet,
+    )
     from kolo_c.store.rows import TraceRow  # noqa: PLC0415
 
     for definition in unsaved_definitions(copy):
@@ -262,6 +266,11 @@ def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
                 definition.parent, definition.start_ns, definition.start_utc_ns,
                 None, RUNNING, None, definition.attributes, "{}",
             )  # fmt: skip
+        elif isinstance(definition, TraceSet) and definition.trace in rows:
+            row = rows[definition.trace]
+            if row.status == RUNNING:
+                row.name = definition.name or row.name
+                row.attributes = definition.attributes or row.attributes
         elif isinstance(definition, TraceFinish) and definition.trace in rows:
             row = rows[definition.trace]
             rows[definition.trace] = row.ended(

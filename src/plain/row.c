@@ -29,6 +29,9 @@ static const char *const row_sql[KC_STATEMENT_COUNT] = {
         "UPDATE OR IGNORE trace SET ended_ns = ?2, cause = ?3, "
         "counters = coalesce(?4, '{}'), name = coalesce(?5, name), "
         "attributes = coalesce(?6, attributes), status = 'complete' WHERE number = ?1",
+    [KC_STATEMENT_TRACE_SET] =
+        "UPDATE OR IGNORE trace SET name = coalesce(?2, name), "
+        "attributes = coalesce(?3, attributes) WHERE number = ?1",
     [KC_STATEMENT_THREAD] =
         "INSERT OR REPLACE INTO thread (number, name, ident, native_id) "
         "VALUES (?, ?, ?, ?)",

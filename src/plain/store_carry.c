@@ -36,7 +36,8 @@ carry_judge(struct kc_walk *walk, bool *keep)
     }
     /* Traces are rows. */
     *keep = status != KC_OK || kind.type != KC_TOKEN_UINT ||
-            (kind.uint != KC_DEF_TRACE && kind.uint != KC_DEF_TRACE_END);
+            (kind.uint != KC_DEF_TRACE && kind.uint != KC_DEF_TRACE_END &&
+             kind.uint != KC_DEF_TRACE_SET);
     return status;
 }
 

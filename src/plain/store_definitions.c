@@ -99,6 +99,18 @@ definition_save_trace_end(struct kc_store *store, const struct definition *defin
     return kc_row_run(&row, NULL);
 }
 
+/* number, trace number, name, attributes */
+static enum kc_status
+definition_save_trace_set(struct kc_store *store, const struct definition *definition)
+{
+    const struct kc_token *fields = definition->fields;
+    struct kc_row row = kc_row_begin(store, KC_STATEMENT_TRACE_SET);
+    kc_row_uint_token(&row, &fields[2]);
+    kc_row_text_token(&row, &fields[3]);
+    kc_row_text_token(&row, &fields[4]);
+    return kc_row_run(&row, NULL);
+}
+
 /* number, thread number, name, ident, native id */
 static enum kc_status
 definition_save_thread(struct kc_store *store, const struct definition *definition)
@@ -209,6 +221,8 @@ definition_save(struct kc_store *store, const struct definition *definition)
         return definition_save_trace(store, definition);
     case KC_DEF_TRACE_END:
         return definition_save_trace_end(store, definition);
+    case KC_DEF_TRACE_SET:
+        return definition_save_trace_set(store, definition);
     case KC_DEF_THREAD:
         return definition_save_thread(store, definition);
     case KC_DEF_FILE:

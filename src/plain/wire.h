@@ -93,7 +93,8 @@ enum kc_definition {
     KC_DEF_TASK = 6,
     KC_DEF_TRACE = 7,
     KC_DEF_TRACE_END = 8,
-    KC_DEF_PLUGIN_KIND = 9
+    KC_DEF_PLUGIN_KIND = 9,
+    KC_DEF_TRACE_SET = 10
 };
 
 #define KC_WIRE_TAG_EXTENSION 1

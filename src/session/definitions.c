@@ -15,7 +15,8 @@
 
 #define NAME_MAX_BYTES 1024u
 #define PATH_MAX_BYTES 4096u
-#define SOURCE_MAX_BYTES 24576u /* in the log itself; longer text is left out */
+#define ATTRIBUTES_MAX_BYTES 16384u /* half a record; Python sees to it (within.py) */
+#define SOURCE_MAX_BYTES 24576u     /* in the log itself; longer text is left out */
 #define LINE_TABLE_MAX_BYTES 16384u
 #define NAMES_MAX 255
 #define TYPES_INITIAL 1024u
@@ -495,7 +496,7 @@ write_trace(struct kc_cursor *cursor, const void *facts)
     write_name_or_nil(cursor, trace->parent, NAME_MAX_BYTES);
     kc_wire_uint(cursor, trace->started_ns);
     kc_wire_uint(cursor, trace->started_utc_ns);
-    write_name_or_nil(cursor, trace->attributes, PATH_MAX_BYTES);
+    write_name_or_nil(cursor, trace->attributes, ATTRIBUTES_MAX_BYTES);
 }
 
 uint64_t
@@ -503,6 +504,22 @@ kc_definitions_trace(struct kc_definitions *definitions,
                      const struct kc_trace_facts *facts)
 {
     return definitions_write(definitions, KC_DEF_TRACE, 8, write_trace, facts);
+}
+
+static void
+write_trace_set(struct kc_cursor *cursor, const void *facts)
+{
+    const struct kc_trace_facts *trace = facts;
+    kc_wire_uint(cursor, trace->number);
+    write_name_or_nil(cursor, trace->name, NAME_MAX_BYTES);
+    write_name_or_nil(cursor, trace->attributes, ATTRIBUTES_MAX_BYTES);
+}
+
+uint64_t
+kc_definitions_trace_set(struct kc_definitions *definitions,
+                         const struct kc_trace_facts *facts)
+{
+    return definitions_write(definitions, KC_DEF_TRACE_SET, 3, write_trace_set, facts);
 }
 
 struct trace_end_facts {
@@ -521,7 +538,7 @@ write_trace_end(struct kc_cursor *cursor, const void *facts)
     kc_wire_text(cursor, end->cause);
     kc_wire_text(cursor, end->counters);
     write_name_or_nil(cursor, end->trace->name, NAME_MAX_BYTES);
-    write_name_or_nil(cursor, end->trace->attributes, PATH_MAX_BYTES);
+    write_name_or_nil(cursor, end->trace->attributes, ATTRIBUTES_MAX_BYTES);
 }
 
 uint64_t

@@ -80,6 +80,10 @@ struct kc_trace_facts {
 uint64_t kc_definitions_trace(struct kc_definitions *definitions,
                               const struct kc_trace_facts *facts);
 
+/* What the program says of the trace while it runs: name and attributes. */
+uint64_t kc_definitions_trace_set(struct kc_definitions *definitions,
+                                  const struct kc_trace_facts *facts);
+
 uint64_t kc_definitions_trace_end(struct kc_definitions *definitions,
                                   const struct kc_trace_facts *facts, uint64_t ended_ns,
                                   const char *cause, const char *counters);

@@ -157,9 +157,10 @@ done:
     return number;
 }
 
-/* The trace that the context variable names, else the process's. */
+/* The trace that the context variable names, else the process's; NULL where the context
+ * is paused, or there is none. */
 static struct kc_trace *
-scope_current_trace(struct kc_session *session)
+scope_current_trace(struct kc_session *session, bool *paused)
 {
     struct kc_trace *trace = session->process_trace;
     PyObject *value = NULL;
@@ -172,6 +173,10 @@ scope_current_trace(struct kc_session *session)
     unsigned long number = PyLong_AsUnsignedLong(value);
     Py_DECREF(value);
     PyErr_Clear();
+    if (number == KC_SCOPE_PAUSED) {
+        *paused = true;
+        return NULL;
+    }
     for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
         if (session->traces[i].number == number && session->traces[i].open) {
             return &session->traces[i];
@@ -207,6 +212,19 @@ scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
     Py_XDECREF(name);
 }
 
+static void
+scope_find_task(struct kc_session *session, struct kc_thread *thread)
+{
+    if (!scope_has_asyncio(session)) {
+        return;
+    }
+    PyObject *task = scope_current_task(session);
+    if (task != NULL) {
+        thread->task = scope_task_number(session, task);
+        Py_DECREF(task);
+    }
+}
+
 void
 kc_scope_refresh(struct kc_thread *thread)
 {
@@ -216,11 +234,15 @@ kc_scope_refresh(struct kc_thread *thread)
     thread->stream = NULL;
     thread->keep_bits = 0;
     thread->task = 0;
+    thread->paused = false;
     if (session->dead || !session->open) {
         return;
     }
-    struct kc_trace *trace = scope_current_trace(session);
+    struct kc_trace *trace = scope_current_trace(session, &thread->paused);
     if (trace == NULL) {
+        if (thread->paused) { /* coroutines that were recorded before are followed */
+            scope_find_task(session, thread);
+        }
         return;
     }
     scope_announce_thread(session, thread);
@@ -235,11 +257,5 @@ kc_scope_refresh(struct kc_thread *thread)
         return;
     }
     thread->keep_bits = thread->stream != NULL ? trace->keep_bit : 0;
-    if (scope_has_asyncio(session)) {
-        PyObject *task = scope_current_task(session);
-        if (task != NULL) {
-            thread->task = scope_task_number(session, task);
-            Py_DECREF(task);
-        }
-    }
+    scope_find_task(session, thread);
 }

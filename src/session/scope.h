@@ -14,6 +14,9 @@
 #include "session/session.h"
 #include "session/thread.h"
 
+/* What the scope variable has where nothing is recorded (kolo_c/scope.py). */
+#define KC_SCOPE_PAUSED UINT32_MAX
+
 /* Look the scope up again. */
 KC_COLD void kc_scope_refresh(struct kc_thread *thread);
 

@@ -127,6 +127,11 @@ struct kc_trace *kc_session_begin_trace(struct kc_session *session, const char *
 /* Write the trace's definition, if that has not been done. False when it cannot be. */
 bool kc_session_announce(struct kc_session *session, struct kc_trace *trace);
 
+/* From now on `trace` has this name and these attributes, after a death too. False
+ * where no block is to be had for it. */
+bool kc_session_set_trace(struct kc_session *session, struct kc_trace *trace,
+                          PyObject *name, PyObject *attributes);
+
 /* End `trace`: flush its streams, write its TRACE_END. `counters` is JSON. */
 void kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
                           const char *cause, const char *counters);

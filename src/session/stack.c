@@ -123,3 +123,14 @@ kc_waiting_take(struct kc_waiting_table *table, PyFrameObject *frame,
     /* Another code object: the frame's address was used again for something else. */
     return waiting->code == code;
 }
+
+const struct kc_waiting *
+kc_waiting_borrow(const struct kc_waiting_table *table, const PyFrameObject *frame,
+                  const PyCodeObject *code)
+{
+    if (table->count == 0) {
+        return NULL;
+    }
+    const struct kc_waiting *slot = waiting_find(table, frame);
+    return slot->frame != NULL && slot->code == code ? slot : NULL;
+}

@@ -81,6 +81,7 @@ struct kc_waiting {
     uint32_t boundary;
     uint32_t outer;
     bool unwritten;
+    bool paused; /* a boundary that was suspended within a pause */
 };
 
 struct kc_waiting_table {
@@ -98,6 +99,12 @@ bool kc_waiting_add(struct kc_waiting_table *table, const struct kc_waiting *wai
 /* Take the generator of `frame` out into *waiting; false where there is none. */
 bool kc_waiting_take(struct kc_waiting_table *table, PyFrameObject *frame,
                      PyCodeObject *code, struct kc_waiting *waiting);
+
+/* The generator of `frame`, borrowed until the table changes; NULL where there is none.
+ */
+const struct kc_waiting *kc_waiting_borrow(const struct kc_waiting_table *table,
+                                           const PyFrameObject *frame,
+                                           const PyCodeObject *code);
 
 #define KC_WAITING_MOST (1u << 20)
 

@@ -81,6 +81,7 @@ struct kc_thread {
     uint64_t context_ver; /* of the thread state, when scope was last looked up */
     uint64_t scope_generation;
     struct kc_thread_stream *stream; /* of the current trace; NULL outside */
+    bool paused;                     /* outside, because the program said so */
     uint64_t task;
 
     struct kc_stack stack;

@@ -70,6 +70,19 @@ kc_session_announce(struct kc_session *session, struct kc_trace *trace)
     return trace->announced;
 }
 
+bool
+kc_session_set_trace(struct kc_session *session, struct kc_trace *trace, PyObject *name,
+                     PyObject *attributes)
+{
+    Py_SETREF(trace->name, Py_NewRef(name));
+    Py_SETREF(trace->attributes, Py_NewRef(attributes));
+    if (!trace->announced) {
+        return true; /* its definition will have them */
+    }
+    struct kc_trace_facts facts = trace_facts(trace);
+    return kc_definitions_trace_set(session->definitions, &facts) != 0;
+}
+
 /* From this many calls on a function is a hot one, when the limit is reached; half of
  * it for each 64th that the trace grows beyond. */
 #define HOT_CALLS 1024u

@@ -52,7 +52,8 @@ struct kc_code {
     uint8_t locals;
     bool shallow;  /* nothing below it is recorded */
     bool boundary; /* each call is a trace of its own */
-    bool special;  /* suspends, or is a boundary */
+    bool skipped;  /* the program asked for it while calls of it were running */
+    bool special;  /* suspends, is a boundary, or skipped */
     uint32_t max_depth;
     int argument_count;
     int slot_count;
@@ -101,9 +102,6 @@ int kc_code_argument_count(const PyCodeObject *code);
 /* 0: no self; 1: self; 2: cls. By the first argument's name and the function's place.
  */
 int kc_code_self_kind(const PyCodeObject *code, PyObject *qualname);
-
-/* Read the opcode numbers of this Python; -1 with an exception set. */
-int kc_code_init(void);
 
 /* The bits of enum kc_exit for the instruction at `lasti`. */
 static inline unsigned

@@ -178,12 +178,30 @@ filter_is_ours(struct kc_tracer *tracer, PyCodeObject *code,
     return true;
 }
 
+/* The program itself wants no call of it recorded (kolo_c.skip). */
+static bool
+filter_is_skipped(struct kc_tracer *tracer, PyCodeObject *code)
+{
+    if (PyDict_GET_SIZE(tracer->skipped_codes) == 0) {
+        return false;
+    }
+    PyObject *key = PyLong_FromVoidPtr(code);
+    bool found =
+        key != NULL && PyDict_GetItemWithError(tracer->skipped_codes, key) != NULL;
+    Py_XDECREF(key);
+    PyErr_Clear();
+    return found;
+}
+
 void
 kc_filter_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *code,
                  struct kc_decision *decision)
 {
     *decision = (struct kc_decision){.rules = tracer->default_rules};
     Py_XINCREF(decision->rules.secret_names);
+    if (filter_is_skipped(tracer, code)) {
+        return;
+    }
     kc_code_names(code, frame, &decision->module, &decision->qualname);
     if (filter_is_ours(tracer, code, decision)) {
         return;

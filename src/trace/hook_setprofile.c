@@ -9,6 +9,7 @@
 
 #include "plain/clock.h"
 #include "session/scope.h"
+#include "trace/pause.h"
 #include "trace/verdict.h"
 
 #define TOOL_NAME "kolo_c"
@@ -70,6 +71,9 @@ hook_keep(struct kc_thread *thread, PyFrameObject *frame, int what, PyObject *ar
     thread->guard = KC_GUARD_FREE;
     if ((word & thread->keep_bits) != 0) {
         kc_tracer_enter(thread, frame, about);
+    }
+    else if (KC_UNLIKELY(thread->paused) && about->suspends) {
+        kc_pause_go_on(thread, frame, about);
     }
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "trace/boundary.h"
 #include "trace/capture.h"
 #include "trace/capture_fast.h"
+#include "trace/pause.h"
 
 #define COST_SAMPLE 16u /* one event in so many is timed itself */
 
@@ -112,6 +113,13 @@ tracer_prepare(struct kc_thread *thread, struct kc_thread_stream *stream,
     }
 }
 
+void
+kc_tracer_prepare(struct kc_thread *thread, struct kc_thread_stream *stream,
+                  uint64_t now_ns)
+{
+    tracer_prepare(thread, stream, now_ns);
+}
+
 /* The record of the top's beginning is written, or the top is unknown to readers. */
 static inline void
 tracer_entered(struct kc_thread *thread, struct kc_entry *entry, bool written)
@@ -201,6 +209,8 @@ counted_leave(struct kc_thread *thread, struct kc_entry *entry, uint64_t now_ns)
 
 /* ---- exceptions that CPython tells late ---- */
 
+#define CHAIN_MOST 16 /* of an exception's causes and contexts are looked at */
+
 /* The call left by an exception of unknown type; it may be seen later. */
 static void
 unknown_add(struct kc_thread *thread, const struct kc_entry *entry)
@@ -226,8 +236,9 @@ unknown_tell(struct kc_thread *thread, PyObject *exception, const PyFrameObject 
     }
 }
 
-void
-kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
+/* Name the calls that `exception` left, as far as its traceback goes. */
+static void
+unknown_tell_all(struct kc_thread *thread, PyObject *exception)
 {
     PyObject *traceback = PyException_GetTraceback(exception);
     while (traceback != NULL && thread->unknown_count != 0) {
@@ -239,7 +250,24 @@ kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
         traceback = next;
     }
     Py_XDECREF(traceback);
-    thread->unknown_count = 0; /* what it does not name was never seen again */
+}
+
+void
+kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
+{
+    /* Those that led to it were handled without a call being made: nothing but the
+     * chain has them any more. It may be a circle. */
+    PyObject *at = Py_NewRef(exception);
+    for (int i = 0; i < CHAIN_MOST && at != NULL && thread->unknown_count != 0; i++) {
+        unknown_tell_all(thread, at);
+        PyObject *before = PyException_GetCause(at);
+        if (before == NULL) {
+            before = PyException_GetContext(at);
+        }
+        Py_SETREF(at, before);
+    }
+    Py_XDECREF(at);
+    thread->unknown_count = 0; /* what they do not name was never seen again */
 }
 
 /* A kept call begins while exceptions are unknown: is one of them being handled? If
@@ -328,9 +356,9 @@ tracer_begin_boundary(struct kc_thread *thread, PyFrameObject *frame,
 
 /* A generator that yielded before goes on; `throws` by an exception. */
 KC_COLD static void
-tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
-             const struct kc_waiting *waiting, PyObject *exception, bool throws,
-             uint64_t now_ns)
+tracer_go_on_in_trace(struct kc_thread *thread, PyFrameObject *frame,
+                      struct kc_code *code, const struct kc_waiting *waiting,
+                      PyObject *exception, bool throws, uint64_t now_ns)
 {
     if (waiting != NULL && waiting->boundary != 0) {
         kc_boundary_scope(thread, waiting->boundary);
@@ -356,6 +384,28 @@ tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
     }
     tracer_entered(thread, entry, written);
     stack_limit(thread, code);
+    if (waiting != NULL && waiting->paused) {
+        kc_boundary_scope(thread, KC_SCOPE_PAUSED);
+    }
+}
+
+/* The same where the program may have paused: a coroutine of a trace is followed. */
+KC_COLD static void
+tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
+             const struct kc_waiting *waiting, PyObject *exception, bool throws,
+             uint64_t now_ns)
+{
+    struct kc_thread_stream *scope = thread->stream;
+    if (KC_LIKELY(scope != NULL)) {
+        tracer_go_on_in_trace(thread, frame, code, waiting, exception, throws, now_ns);
+        return;
+    }
+    thread->stream =
+        waiting != NULL ? kc_pause_stream(thread, waiting->trace_number) : NULL;
+    if (thread->stream != NULL) {
+        tracer_go_on_in_trace(thread, frame, code, waiting, exception, throws, now_ns);
+        kc_pause_leave(thread);
+    }
 }
 
 static void
@@ -379,6 +429,9 @@ tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
         kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
     if (KC_REPORTS_UNSTARTED && !known && !fresh && lasti < code->start_at) {
         return;
+    }
+    if (KC_UNLIKELY(code->skipped) && (fresh || !known)) {
+        return; /* only what was running goes on */
     }
     if (fresh) {
         tracer_begin_boundary(thread, frame, code, now_ns);
@@ -418,7 +471,7 @@ kc_tracer_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
     else if (code->suspends) {
         tracer_enter_suspending(thread, frame, code, now_ns);
     }
-    else {
+    else if (!code->skipped) {
         tracer_begin_boundary(thread, frame, code, now_ns);
     }
     tracer_count_cost(thread, now_ns);
@@ -431,6 +484,9 @@ static void
 tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
                uint64_t now_ns)
 {
+    if (entry->boundary != 0) {
+        kc_scope_check(thread);
+    }
     struct kc_waiting waiting = {
         .frame = entry->frame,
         .code = entry->code->code,
@@ -441,6 +497,7 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
         .boundary = entry->boundary,
         .outer = entry->outer,
         .unwritten = entry->unwritten,
+        .paused = entry->boundary != 0 && thread->paused,
     };
     if (entry->foreign) {
         waiting.thread_number = entry->foreign_thread;

@@ -39,6 +39,7 @@ struct kc_tracer {
     PyObject *close_boundary; /* (number) */
     PyObject *files;          /* dict: path -> what decide_file said */
     PyObject *kept_codes;     /* dict: code object -> source text or None */
+    PyObject *skipped_codes;  /* dict, Python's: address of a code object -> … */
     uint64_t skipped_count;
     uint64_t kept_count;
     uint64_t filter_error_count;
@@ -58,6 +59,10 @@ void kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame,
 
 /* The exception of the entry or exit that waits for it. */
 void kc_tracer_exception(struct kc_thread *thread, PyObject *exception);
+
+/* Write what stands before the next record of `stream`: marks, the task. */
+void kc_tracer_prepare(struct kc_thread *thread, struct kc_thread_stream *stream,
+                       uint64_t now_ns);
 
 /* The exit or entry that waits for its exception will not get it. */
 KC_COLD void kc_tracer_settle(struct kc_thread *thread);

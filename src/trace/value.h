@@ -121,6 +121,10 @@ void kc_value_write_ref(struct kc_values *values, struct kc_cursor *cursor,
 void kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
                            PyObject *value);
 
+/* Whether `value`, under `name`, is a secret (and, if it is a string, is one from now
+ * on): what is written elsewhere than in a record is to be masked then. */
+bool kc_values_hide(struct kc_values *values, PyObject *name, PyObject *value);
+
 /* Write `exc` as EXCEPTION. */
 void kc_value_write_exception(struct kc_values *values, struct kc_cursor *cursor,
                               PyObject *exc);

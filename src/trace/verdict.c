@@ -150,3 +150,50 @@ kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *
     kc_exc_restore(pending);
     return word;
 }
+
+/* Whether a call of `about` may be running, or waiting as a generator. */
+static bool
+verdict_is_running(const struct kc_session *session, const struct kc_code *about)
+{
+    for (const struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next)
+    {
+        if (kc_thread_is_busy(thread) || thread->pending_code == about) {
+            return true;
+        }
+        for (uint32_t i = 0; i < thread->stack.depth; i++) {
+            if (thread->stack.entries[i].code == about) {
+                return true;
+            }
+        }
+    }
+    const struct kc_waiting_table *waiting = &session->waiting;
+    for (uint32_t i = 0; i < waiting->capacity; i++) {
+        if (waiting->slots[i].frame != NULL && waiting->slots[i].code == about->code) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+kc_verdict_skip(struct kc_tracer *tracer, PyCodeObject *code)
+{
+    uint64_t word = kc_verdict_probe(code);
+    if (!kc_verdict_is_current(tracer, word) || (word & KC_VERDICT_KEEP_MASK) == 0) {
+        return; /* not decided yet: the filter will say so */
+    }
+    struct kc_code *about = kc_verdict_code(tracer, word);
+    if (about == NULL) {
+        return;
+    }
+    /* Ends must still be seen where a call is running; else the hook need not look. */
+    about->skipped = true;
+    about->special = true;
+    word &= ~KC_VERDICT_KEEP_MASK;
+    if (!verdict_is_running(tracer->session, about) &&
+        kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word) < 0)
+    {
+        PyErr_Clear();
+    }
+}

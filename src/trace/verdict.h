@@ -61,6 +61,10 @@ kc_verdict_code(const struct kc_tracer *tracer, uint64_t word)
 KC_COLD uint64_t kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame,
                                    PyCodeObject *code);
 
+/* The program wants no further call of `code` recorded. Calls that run end as they
+ * would have. */
+void kc_verdict_skip(struct kc_tracer *tracer, PyCodeObject *code);
+
 /* The index of the code's extra word, one for the interpreter; -1 with an exception. */
 Py_ssize_t kc_verdict_request_index(void);
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import os
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 import kolo_c
 from kolo_c.core import c_import_error
 from kolo_c.errors import KoloError, TracerError
+from kolo_c.scope import SCOPE
 
 
 class FakeSession:
@@ -38,6 +38,9 @@ class FakeSession:
         self.world.active = None
         return types.SimpleNamespace(trace_id=self.trace_id, calls=1)
 
+    def scope_changed(self):
+        pass
+
     def region_begin(self, name, values=None):
         self.world.log.append(f"begin {name}")
         return int(self.world.recording)
@@ -49,7 +52,7 @@ class FakeSession:
         self.world.log.append(f"boundary {name} {kind}")
         return 7, "trc_boundary"
 
-    def end_boundary(self, number, cause, name):
+    def end_boundary(self, number, cause):
         self.world.log.append(f"boundary end {number} {cause}")
 
 
@@ -58,12 +61,11 @@ def world(monkeypatch, tmp_path):
     """The session module, replaced; ``world.log`` is what happened."""
     world = types.SimpleNamespace(log=[], active=None, refuse=False, recording=True)
     module = types.ModuleType("kolo_c.session")
-    module.SCOPE = contextvars.ContextVar("scope", default=1)
     module.active_session = lambda: world.active
     module.Session = lambda config, project, chosen, **values: FakeSession(
         world, config=config, **values
     )
-    world.scope = module.SCOPE
+    world.scope = SCOPE
     world.join = lambda: setattr(world, "active", FakeSession(world, "running"))
     monkeypatch.setitem(sys.modules, "kolo_c.session", module)
     monkeypatch.chdir(tmp_path)
@@ -119,7 +121,7 @@ def test_a_boundary_within_a_session_is_a_trace_of_its_own(world):
     world.join()
     with kolo_c.trace("job", boundary=True) as trace:
         assert world.scope.get() == 7
-    assert world.scope.get() == 1
+    assert world.scope.get() == 0
     assert trace.trace_id == "trc_boundary"
     assert world.log == ["boundary job region", "boundary end 7 exit"]
 
@@ -281,7 +283,7 @@ def test_a_coroutine_with_a_boundary_has_its_scope(world):
         seen.append(world.scope.get())
 
     asyncio.run(main())
-    assert seen == [7, 7, 1]
+    assert seen == [7, 7, 0]
     assert world.log == ["boundary c region", "boundary end 7 exception"]
 
 

@@ -57,7 +57,7 @@ def test_a_boundary_may_end_after_its_session(trace):
         f()
         kolo_c.session.SCOPE.reset(token)
         recording.stop()
-        session.end_boundary(number, 'exit', 'inner')
+        session.end_boundary(number, 'exit')
         print('alive')
         """,
         under=(),
@@ -253,7 +253,7 @@ def test_many_boundaries_in_one_thread_share_the_pool(trace):
             for turn in range(2):
                 for number in numbers:
                     contextvars.copy_context().run(inside, number, turn)
-            for number in numbers: session.end_boundary(number, 'exit', 'b')
+            for number in numbers: session.end_boundary(number, 'exit')
         """,
         under=(),
     )

@@ -1,0 +1,170 @@
+/* session_traces.c -- the traces of a session, for Python: begin, name, end.
+ * See session_object.h. */
+
+#include "compat.h"
+
+#include <stdio.h>
+
+#include "session_object.h"
+#include "trace/value.h"
+
+PyObject *
+kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    SessionObject *self = (SessionObject *)op;
+    static char *names[] = {"id",         "kind",       "name",   "parent",
+                            "attributes", "of_process", "always", NULL};
+    const char *id = NULL;
+    const char *kind = NULL;
+    PyObject *name = NULL;
+    PyObject *parent = NULL;
+    PyObject *attributes = NULL;
+    int of_process = 0;
+    int always = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$pp", names, &id, &kind,
+                                     &name, &parent, &attributes, &of_process, &always))
+    {
+        return NULL;
+    }
+    if (self->session.dead || !self->session.open) {
+        PyErr_SetString(PyExc_RuntimeError, "the session is not active");
+        return NULL;
+    }
+    struct kc_trace *trace = kc_session_begin_trace(
+        &self->session, id, kind, name, parent == Py_None ? NULL : parent, attributes);
+    if (trace == NULL) {
+        return NULL;
+    }
+    if (of_process) {
+        self->session.process_trace = trace;
+    }
+    if (always && !kc_session_announce(&self->session, trace)) {
+        kc_session_error(&self->session, "a trace could not be announced");
+    }
+    return PyLong_FromUnsignedLong(trace->number);
+}
+
+static struct kc_trace *
+session_find_trace(SessionObject *self, unsigned long number)
+{
+    for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
+        if (self->session.traces[i].number == number) {
+            return &self->session.traces[i];
+        }
+    }
+    PyErr_Format(PyExc_LookupError, "no trace has number %lu", number);
+    return NULL;
+}
+
+/* The counters of `trace` as JSON text. */
+static int
+session_format_counters(SessionObject *self, const struct kc_trace *trace, char *text,
+                        size_t size)
+{
+    const struct kc_session *session = &self->session;
+    const struct kc_value_counters *values =
+        kc_values_borrow_counters(self->tracer.values);
+    uint64_t calls = trace->call_count;
+    return snprintf(
+        text, size,
+        "{\"calls\": %llu, \"records\": %llu, \"bytes\": %llu, \"skipped\": %llu, "
+        "\"kept\": %llu, \"masked\": %llu, \"truncated\": %llu, \"lost\": %llu, "
+        "\"waited_ns\": %llu, \"errors\": %llu, \"own_ns\": %llu, \"writer_ns\": %llu, "
+        "\"blind\": %llu, \"values_off\": %s}",
+        (unsigned long long)calls, (unsigned long long)trace->record_count,
+        (unsigned long long)trace->byte_count,
+        (unsigned long long)self->tracer.skipped_count,
+        (unsigned long long)self->tracer.kept_count,
+        (unsigned long long)values->masked_count,
+        (unsigned long long)values->truncated_count,
+        (unsigned long long)trace->lost_count, (unsigned long long)session->waited_ns,
+        (unsigned long long)(session->error_count + values->error_count),
+        (unsigned long long)session->own_ns,
+        (unsigned long long)atomic_load(&session->writer.cpu_ns),
+        (unsigned long long)session->blind_count, trace->limited ? "true" : "false");
+}
+
+/* What was counted instead of recorded goes to the trace's first stream. */
+static void
+session_tell_counts(SessionObject *self, const struct kc_trace *trace)
+{
+    for (struct kc_thread *thread = self->session.threads; thread != NULL;
+         thread = thread->next)
+    {
+        for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
+             stream = stream->next)
+        {
+            if (stream->trace == trace && !kc_thread_is_busy(thread)) {
+                uint8_t guard = thread->guard;
+                thread->guard = KC_GUARD_FLUSH;
+                kc_tracer_tell_counts(thread, stream);
+                thread->guard = guard;
+                return;
+            }
+        }
+    }
+}
+
+PyObject *
+kc_session_end(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    unsigned long number = 0;
+    const char *cause = NULL;
+    PyObject *name = NULL;
+    PyObject *attributes = NULL;
+    char counters[1024];
+    if (!PyArg_ParseTuple(args, "ksUU", &number, &cause, &name, &attributes)) {
+        return NULL;
+    }
+    struct kc_trace *trace = session_find_trace(self, number);
+    if (trace == NULL) {
+        return NULL;
+    }
+    if (self->session.dead || !self->session.open) {
+        Py_RETURN_NONE; /* it ended with the session */
+    }
+    Py_SETREF(trace->name, Py_NewRef(name));
+    Py_SETREF(trace->attributes, Py_NewRef(attributes));
+    session_tell_counts(self, trace);
+    kc_session_flush_threads(&self->session);
+    (void)session_format_counters(self, trace, counters, sizeof counters);
+    PyObject *result =
+        Py_BuildValue("(Os)", trace->announced ? Py_True : Py_False, counters);
+    kc_session_end_trace(&self->session, trace, cause, counters);
+    return result;
+}
+
+PyObject *
+kc_session_set(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    unsigned long number = 0;
+    PyObject *name = NULL;
+    PyObject *attributes = NULL;
+    if (!PyArg_ParseTuple(args, "kUU", &number, &name, &attributes)) {
+        return NULL;
+    }
+    struct kc_trace *trace = session_find_trace(self, number);
+    if (trace == NULL) {
+        return NULL;
+    }
+    if (self->session.dead || !self->session.open) {
+        Py_RETURN_FALSE;
+    }
+    return PyBool_FromLong(
+        kc_session_set_trace(&self->session, trace, name, attributes));
+}
+
+/* What the program says of a trace is masked as values are. */
+PyObject *
+kc_session_hides(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyObject *name = NULL;
+    PyObject *value = NULL;
+    if (!PyArg_ParseTuple(args, "UO", &name, &value)) {
+        return NULL;
+    }
+    return PyBool_FromLong(kc_values_hide(self->tracer.values, name, value));
+}

@@ -1,0 +1,45 @@
+/* pause.c -- see pause.h. */
+
+#include "compat.h"
+
+#include "trace/pause.h"
+
+#define COROUTINE_FLAGS (CO_COROUTINE | CO_ITERABLE_COROUTINE)
+
+struct kc_thread_stream *
+kc_pause_stream(struct kc_thread *thread, uint32_t number)
+{
+    struct kc_session *session = thread->session;
+    for (uint32_t i = 0; number != 0 && thread->announced && i < KC_TRACES_MOST; i++) {
+        struct kc_trace *trace = &session->traces[i];
+        if (trace->number == number && trace->open) {
+            return kc_thread_stream_of(thread, trace);
+        }
+    }
+    return NULL;
+}
+
+void
+kc_pause_leave(struct kc_thread *thread)
+{
+    thread->stream = NULL;
+    thread->scope_generation = thread->session->scope_generation - 1;
+}
+
+void
+kc_pause_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code)
+{
+    /* A generator's values are not for the record now, and it has no end of its own. */
+    if ((code->code->co_flags & COROUTINE_FLAGS) == 0) {
+        return;
+    }
+    const struct kc_waiting *waiting =
+        kc_waiting_borrow(&thread->session->waiting, frame, code->code);
+    struct kc_thread_stream *stream =
+        waiting != NULL ? kc_pause_stream(thread, waiting->trace_number) : NULL;
+    if (stream != NULL) {
+        thread->stream = stream;
+        kc_tracer_enter(thread, frame, code);
+        kc_pause_leave(thread);
+    }
+}

@@ -1,0 +1,30 @@
+/* pause.h -- where the program has paused its recording (kolo_c.pause).
+ *
+ * A pause is a value of the scope variable: the thread has no stream, and calls leave
+ * at the hook. Calls that were entered before are on the stack and end as always. A
+ * coroutine that was entered before and is suspended within the pause is followed from
+ * step to step all the same: what it calls after the pause has it as its caller, and
+ * its end is seen.
+ *
+ * Threads: the traced thread, with the GIL.
+ * Owns:    nothing.
+ * Fails:   by not recording.
+ */
+
+#ifndef KC_PAUSE_H
+#define KC_PAUSE_H
+
+#include "trace/tracer.h"
+
+/* A frame of `code` is entered within a pause. */
+KC_COLD void kc_pause_go_on(struct kc_thread *thread, PyFrameObject *frame,
+                            struct kc_code *code);
+
+/* The thread's stream of the open trace `number`, borrowed; NULL where there is none.
+ */
+struct kc_thread_stream *kc_pause_stream(struct kc_thread *thread, uint32_t number);
+
+/* Out of it again; the scope is looked up with the next call. */
+void kc_pause_leave(struct kc_thread *thread);
+
+#endif
