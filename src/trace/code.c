@@ -5,57 +5,23 @@
 
 #include "trace/code.h"
 
+#include <opcode.h>
 #include <string.h>
 
 #define SUSPENDING_FLAGS (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)
 
-/* The numbers of the opcodes that matter; -1 where this Python has no such opcode. */
-static struct {
-    int yield_value;
-    int yield_from;
-    int return_value;
-    int return_const;
-    int return_generator;
-    int resume;
-    int extended_arg;
-} opcodes;
-
-/* A dict, from 3.15 on a frozen one. */
-static int
-opcode_number(PyObject *opmap, const char *name)
-{
-    PyObject *number = PyMapping_GetItemString(opmap, name);
-    if (number == NULL) {
-        PyErr_Clear();
-        return -1;
-    }
-    int opcode = (int)PyLong_AsLong(number);
-    Py_DECREF(number);
-    return opcode;
-}
-
-int
-kc_code_init(void)
-{
-    PyObject *module = PyImport_ImportModule("opcode");
-    if (module == NULL) {
-        return -1;
-    }
-    PyObject *opmap = PyObject_GetAttrString(module, "opmap");
-    Py_DECREF(module);
-    if (opmap == NULL) {
-        return -1;
-    }
-    opcodes.yield_value = opcode_number(opmap, "YIELD_VALUE");
-    opcodes.yield_from = opcode_number(opmap, "YIELD_FROM");
-    opcodes.return_value = opcode_number(opmap, "RETURN_VALUE");
-    opcodes.return_const = opcode_number(opmap, "RETURN_CONST");
-    opcodes.return_generator = opcode_number(opmap, "RETURN_GENERATOR");
-    opcodes.resume = opcode_number(opmap, "RESUME");
-    opcodes.extended_arg = opcode_number(opmap, "EXTENDED_ARG");
-    Py_DECREF(opmap);
-    return PyErr_Occurred() ? -1 : 0;
-}
+/* An opcode that this Python does not have is no byte. From the header, as the module
+ * `opcode` takes up to 1.4 ms of the program's start. */
+#define OPCODE_NONE (-1)
+#ifndef YIELD_FROM
+#define YIELD_FROM OPCODE_NONE
+#endif
+#ifndef RETURN_CONST
+#define RETURN_CONST OPCODE_NONE
+#endif
+#ifndef RESUME
+#define RESUME OPCODE_NONE
+#endif
 
 /* Mark what each instruction of `bytes` is. Where an event finds the frame differs:
  * 3.10 shows the instruction before YIELD_FROM for an await, 3.13.0 the RESUME behind a
@@ -67,19 +33,19 @@ exits_mark(uint8_t *exits, const uint8_t *bytes, int count)
     for (int i = 0; i < count; i++) {
         int opcode = bytes[2 * i];
         int operand = bytes[2 * i + 1];
-        if (opcode == opcodes.yield_value) {
+        if (opcode == YIELD_VALUE) {
             exits[i] = KC_EXIT_YIELD;
         }
-        else if (opcode == opcodes.yield_from) {
+        else if (opcode == YIELD_FROM) {
             exits[i] = KC_EXIT_YIELD;
             if (i > 0 && exits[i - 1] == KC_EXIT_OTHER) {
                 exits[i - 1] = KC_EXIT_YIELD;
             }
         }
-        else if (opcode == opcodes.return_value || opcode == opcodes.return_const) {
+        else if (opcode == RETURN_VALUE || opcode == RETURN_CONST) {
             exits[i] = KC_EXIT_RETURN;
         }
-        else if (opcode == opcodes.resume) {
+        else if (opcode == RESUME) {
             exits[i] =
                 (operand & 3) == 0 ? KC_EXIT_START : KC_EXIT_RESUME | KC_EXIT_YIELD;
         }
