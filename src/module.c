@@ -229,9 +229,6 @@ module_exec(PyObject *module)
 {
     struct kc_module_state *state = PyModule_GetState(module);
     kc_clock_init(0);
-    if (kc_code_init() < 0) {
-        return -1;
-    }
     state->thread_type = module_add_type(module, &kc_thread_type_spec, "Thread");
     state->session_type = module_add_type(module, &kc_session_type_spec, "Session");
     state->connection_type =
