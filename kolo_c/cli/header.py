@@ -5,16 +5,13 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kolo_c.cli.screen import Line
+from kolo_c.cli.trace_row import STATUS_STYLES, status_text, trace_json
 from kolo_c.cli.units import duration, moment, plural
 from kolo_c.errors import harmless
 from kolo_c.store.jsonable import Json
-from kolo_c.store.process import INTERRUPTED, RUNNING, TraceInfo
+from kolo_c.store.process import TraceInfo
 from kolo_c.store.reader import Trace
-
-STATUS_STYLES = {RUNNING: "yellow", INTERRUPTED: "red"}
 
 
 def header_lines(trace: Trace, raised: str) -> list[Line]:
@@ -34,13 +31,6 @@ def header_lines(trace: Trace, raised: str) -> list[Line]:
         lines.append([(missing, "yellow")])
     lines.extend([(f"· {harmless(text)}", "yellow")] for text in problems(trace))
     return lines
-
-
-def status_text(info: TraceInfo) -> str:
-    """The status, and why where that is not plain."""
-    cause = info.row.cause
-    known = (None, "", "exit", info.status)
-    return info.status if cause in known else f"{info.status} ({harmless(str(cause))})"
 
 
 def problems(trace: Trace) -> list[str]:
@@ -64,26 +54,6 @@ def header_json(trace: Trace) -> dict[str, Json]:
         ],
         "problems": problems(trace),
         "process_info": trace.process.info,
-    }
-
-
-def trace_json(info: TraceInfo) -> dict[str, Any]:
-    """A trace's row for programs."""
-    return {
-        "id": info.id,
-        "name": info.row.name,
-        "kind": info.row.kind,
-        "status": info.status,
-        "cause": info.row.cause,
-        "started_utc_ns": info.row.started_utc_ns,
-        "duration_ns": info.duration_ns,
-        "calls": info.calls,
-        "size_bytes": info.bytes,
-        "parent": info.row.parent,
-        "attributes": info.attributes,
-        "counters": info.counters,
-        "process": info.process.files.id,
-        "pid": info.process.pid,
     }
 
 

@@ -5,35 +5,38 @@ Threads: one at a time. Owns: nothing after run(). Fails: KoloError.
 
 from __future__ import annotations
 
-import argparse
-import json
+import os
 import sys
 import time
-from typing import Any, TextIO
 
-from kolo_c.cli.header import STATUS_STYLES, status_text, trace_json
-from kolo_c.cli.reading import (
-    add_store_option,
-    open_store,
-    positive,
-    warn_of_errors,
-)
-from kolo_c.cli.screen import Screen, console
-from kolo_c.cli.units import age, duration, size
-from kolo_c.errors import harmless
-from kolo_c.store.catalogue import shortest_endings
-from kolo_c.store.process import TraceInfo
-from kolo_c.store.reader import Store
-from kolo_c.store.text import shorten
+from kolo_c.cli.reading import add_store_option, natural, open_store, warn_of_errors
+from kolo_c.errors import KoloError, harmless
 
-_NAME_WIDTH = 48
-_WIDEST = 200
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import TextIO
+
+    from kolo_c.store.catalogue import Wanted
+    from kolo_c.store.marks import Name
+    from kolo_c.store.reader import Store
+    from kolo_c.store.trace_info import TraceInfo
+
+_SCREENFUL = 20
+# What a list takes at most for files that nobody has read yet and that it does not
+# need: the catalogue has them the next time.
+_PATIENCE_SECONDS = 0.03
 
 
 class ListCommand:
     """List the traces that are stored, the last one first.
 
-    The marked end of an id is enough to name the trace in other commands.
+    The marked end of an id is enough to name the trace in other commands. On a terminal
+    the newest 20 are listed, elsewhere all; -n 0 lists all.
+
+    --where finds traces by what kolo_c.current().set(KEY=VALUE) said of them; given
+    more than once, all must hold. A KEY alone finds those that have it, whatever its
+    value. --name takes a part of the name, or a pattern such as 'GET /cart*'.
     """
 
     name = "list"
@@ -41,33 +44,135 @@ class ListCommand:
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
         parser.add_argument(
-            "-n", "--count", type=positive, metavar="N", help="the last N only"
+            "-n", "--count", type=natural, metavar="N", help="the newest N, 0 for all"
+        )
+        parser.add_argument(
+            "--where",
+            action="append",
+            metavar="KEY=VALUE",
+            help="traces with this attribute",
+        )
+        parser.add_argument("--name", metavar="PATTERN", help="traces called so")
+        parser.add_argument(
+            "--failed",
+            action="store_true",
+            help="traces that an exception ended, or that were interrupted",
+        )
+        parser.add_argument(
+            "--since",
+            metavar="AGE|DATE",
+            help="traces that began since: 90min, 12h, 7d, 2026-11-21",
         )
         add_store_option(parser)
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def run(self, args: argparse.Namespace) -> int:
         """List them."""
+        wanted = _wanted(args)
+        since_utc_ns = _since(args.since)
+        filtered = wanted is not None or since_utc_ns > 0
+        count = args.count
+        if count is None and not args.json and _is_terminal(sys.stdout):
+            count = _SCREENFUL
         with open_store(db=args.db) as store:
-            everything = store.traces()  # the shortest endings depend on all of them
+            traces = store.catalogue.latest(
+                count or None,
+                wanted=wanted,
+                since_utc_ns=since_utc_ns,
+                patience_seconds=0.0 if filtered else _PATIENCE_SECONDS,
+            )
             warn_of_errors(store)
-            traces = everything[: args.count] if args.count else everything
-            endings = shortest_endings([trace.id for trace in everything])
+            endings = store.catalogue.endings(traces)
+            pins = _pins(store)
             if args.json:
-                _write_json(sys.stdout, traces, endings)
+                _write_json(sys.stdout, traces, endings, pins)
             elif traces:
-                _write_table(sys.stdout, traces, endings)
+                _write_table(store, traces, endings, pins, filtered=filtered)
             else:
-                print(_nothing(store))
+                print(_nothing(store, filtered=filtered))
         return 0
 
 
 COMMAND = ListCommand()
 
 
-def _write_json(file: TextIO, traces: list[TraceInfo], endings: dict[str, int]) -> None:
+def _wanted(args: argparse.Namespace) -> Wanted | None:
+    """What a trace has to be; None where any will do."""
+    tests: list[Wanted] = []
+    if args.name:
+        tests.append(_named(args.name))
+    if args.failed:
+        from kolo_c.cli.trace_row import has_failed  # noqa: PLC0415 - asked for
+
+        tests.append(has_failed)
+    tests.extend(_with_attribute(text) for text in args.where or ())
+    if not tests:
+        return None
+    return lambda trace: all(test(trace) for test in tests)
+
+
+def _named(pattern: str) -> Wanted:
+    from fnmatch import fnmatchcase  # noqa: PLC0415 - asked for
+
+    if not any(char in pattern for char in "*?["):
+        pattern = f"*{pattern}*"
+    return lambda trace: fnmatchcase(trace.row.name, pattern)
+
+
+def _with_attribute(text: str) -> Wanted:
+    key, equals, value = text.partition("=")
+    if not key:
+        raise KoloError(
+            f"'{text}' names no attribute",
+            "Write --where KEY=VALUE, or --where KEY for any value.",
+            slug="usage",
+        )
+
+    def has_it(trace: TraceInfo) -> bool:
+        # Most traces have none: their JSON is not read for it.
+        if trace.row.attributes == "{}" or key not in trace.attributes:
+            return False
+        return not equals or _is_written(trace.attributes[key], value)
+
+    return has_it
+
+
+def _is_written(found: object, text: str) -> bool:
+    """Whether ``text`` is how one writes ``found``, in Python or in JSON."""
+    if isinstance(found, str):
+        return found == text
+    import json  # noqa: PLC0415 - imported by now: it read the attribute
+
+    return text in (str(found), json.dumps(found))
+
+
+def _since(text: str | None) -> int:
+    if text is None:
+        return 0
+    from kolo_c.cli.delete import read_moment  # noqa: PLC0415 - asked for
+
+    return read_moment(text, time.time_ns())
+
+
+def _pins(store: Store) -> set[Name]:
+    from kolo_c.store.pins import read_pins  # noqa: PLC0415
+
+    return read_pins(store.catalogue.store)
+
+
+def _write_json(
+    file: TextIO, traces: list[TraceInfo], endings: dict[str, int], pins: set[Name]
+) -> None:
+    import json  # noqa: PLC0415 - a table does without
+
+    from kolo_c.cli.trace_row import trace_json  # noqa: PLC0415
+
     rows = [
-        {**trace_json(trace), "short_id": trace.id[-endings[trace.id] :]}
+        {
+            **trace_json(trace),
+            "pinned": (trace.id, trace.files.id) in pins,
+            "short_id": trace.id[-endings[trace.id] :],
+        }
         for trace in traces
     ]
     json.dump(rows, file, indent=2)
@@ -75,51 +180,37 @@ def _write_json(file: TextIO, traces: list[TraceInfo], endings: dict[str, int]) 
 
 
 def _write_table(
-    file: TextIO, traces: list[TraceInfo], endings: dict[str, int]
+    store: Store,
+    traces: list[TraceInfo],
+    endings: dict[str, int],
+    pins: set[Name],
+    *,
+    filtered: bool,
 ) -> None:
-    from rich import box  # noqa: PLC0415 - --json does without
-    from rich.table import Table  # noqa: PLC0415
+    from kolo_c.cli.screen import Screen  # noqa: PLC0415 - --json does without
+    from kolo_c.cli.trace_table import write_table  # noqa: PLC0415
 
-    screen = Screen(file)
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.box = box.SIMPLE_HEAD if screen.terminal and not screen.plain else None
-    for name in ("age", "name"):
-        table.add_column(name, no_wrap=True)
-    for name in ("duration", "calls", "size"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("id", no_wrap=True, min_width=30)
-    if not screen.coloured:  # what a colour would mark stands by itself
-        table.add_column("short", no_wrap=True)
-    now_ns = time.time_ns()
-    for trace in traces:
-        table.add_row(*_row(trace, endings[trace.id], now_ns, screen))
-    width = screen.width if screen.width is not None else _WIDEST
-    target = console(file, max(width, 80) if screen.terminal else width)
-    target.print(table)
+    screen = Screen(sys.stdout)
+    write_table(screen, traces, endings, pins)
+    if not screen.terminal or len(traces) < _SCREENFUL:
+        return
+    unread = not store.catalogue.complete
+    total = store.catalogue.count()
+    if unread or filtered:
+        screen.text(f"the newest {len(traces):,}; -n 0 lists all", "dim")
+    elif total > len(traces):
+        screen.text(f"{len(traces):,} of {total:,} traces; -n 0 lists all", "dim")
 
 
-def _row(trace: TraceInfo, ending: int, now_ns: int, screen: Screen) -> list[Any]:
-    from rich.text import Text  # noqa: PLC0415
-
-    name = shorten(harmless(trace.row.name) or trace.row.kind, _NAME_WIDTH)
-    identifier = harmless(trace.id)
-    marked = Text(identifier[:-ending], style="dim")
-    marked.append(identifier[-ending:], style="bold cyan")
-    status = STATUS_STYLES.get(trace.status, "green")
-    return [
-        age(trace.row.started_utc_ns, now_ns),
-        Text(screen.encodable(name)),
-        Text(screen.encodable(duration(trace.duration_ns)), style="green"),
-        f"{trace.calls:,}",
-        size(trace.bytes),
-        Text(screen.encodable(status_text(trace)), style=status),
-        marked,
-        *([] if screen.coloured else [identifier[-ending:]]),
-    ]
+def _nothing(store: Store, *, filtered: bool) -> str:
+    where = harmless(os.fspath(store.catalogue.store))
+    if filtered and store.catalogue.count():
+        return f"No such trace in {where}.\nkolo-c list shows what is there."
+    return f"No traces in {where}.\nRecord one: kolo-c run script.py"
 
 
-def _nothing(store: Store) -> str:
-    return (
-        f"No traces in {harmless(str(store.path))}.\nRecord one: kolo-c run script.py"
-    )
+def _is_terminal(file: TextIO) -> bool:
+    try:
+        return file.isatty()
+    except (AttributeError, ValueError):
+        return False

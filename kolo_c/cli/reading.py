@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from kolo_c.errors import TraceNotFound
-from kolo_c.store.locate import find_store
+from kolo_c.store.locate import locate_store
 from kolo_c.store.marks import has_due
 from kolo_c.store.reader import Store
 from kolo_c.store.recovery import recover_dead
@@ -76,13 +76,15 @@ def open_store(start: Path | None = None, *, db: str | None = None) -> Store:
         from kolo_c.store.exported import open_exported  # noqa: PLC0415
 
         return open_exported(Path(db))
-    path = find_store(start)
+    path = locate_store(start)
     for problem in recover_dead(path):
         print(f"kolo-c: {problem}", file=sys.stderr)
     if has_due(path):
-        from kolo_c.store.deletions import sweep  # noqa: PLC0415 - seldom needed
+        from pathlib import Path  # noqa: PLC0415 - the next two: seldom needed
 
-        sweep(path)
+        from kolo_c.store.deletions import sweep  # noqa: PLC0415
+
+        sweep(Path(path))
     return Store(path)
 
 

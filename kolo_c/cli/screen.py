@@ -6,8 +6,10 @@ Threads: one at a time. Owns: nothing; the file stays open. Fails: what writing 
 from __future__ import annotations
 
 import os
-import shutil
-from typing import Any, TextIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 Line = list[tuple[str, str]]
 """Parts of a line: (text, style); the texts are harmless already."""
@@ -23,6 +25,8 @@ class Screen:
         self.terminal = _is_terminal(file)
         self.width = width
         if width is None and self.terminal:
+            import shutil  # noqa: PLC0415 - 2 ms, which a pipe does without
+
             self.width = max(shutil.get_terminal_size((100, 40)).columns, 40)
         self.plain = not _can_encode(file)
         unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"

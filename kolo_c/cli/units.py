@@ -5,8 +5,6 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-import datetime
-
 _TIMES = ((1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"))
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 _SECOND_NS = 1_000_000_000
@@ -52,6 +50,8 @@ def age(started_utc_ns: int, now_ns: int) -> str:
 
 def moment(utc_ns: int) -> str:
     """Date and time of day, as the clock on this machine's wall had them."""
+    import datetime  # noqa: PLC0415 - a list says ages
+
     try:
         when = datetime.datetime.fromtimestamp(utc_ns / _SECOND_NS)
     except (OverflowError, ValueError, OSError):

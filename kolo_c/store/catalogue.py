@@ -25,10 +25,9 @@ from kolo_c.store.trace_info import TraceInfo
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from kolo_c.store.catalogue_file import CachedTrace, Known
-    from kolo_c.store.files import ProcessFiles
+    from kolo_c.store.files import AnyPath, ProcessFiles
     from kolo_c.store.process import Process
 
     Wanted = Callable[[TraceInfo], bool]
@@ -50,7 +49,7 @@ _ALWAYS_NS = 1 << 63
 class Catalogue:
     """The traces of one store; each process is opened once, when it is needed."""
 
-    def __init__(self, store: Path, files: list[ProcessFiles] | None = None) -> None:
+    def __init__(self, store: AnyPath, files: list[ProcessFiles] | None = None) -> None:
         """The traces of ``store``, or of ``files`` alone."""
         self.store = store
         self.errors: list[StoreError] = []
@@ -147,16 +146,17 @@ class Catalogue:
     def endings(self, traces: Iterable[TraceInfo]) -> dict[str, int]:
         """For each of these, how many of its last characters tell it from all others;
         a few more than that as long as there are files that nobody has read."""
-        wanted = [trace.id for trace in traces]
+        # No two differ in capitals alone: whoever types one need not mind them.
+        wanted = {trace.id: trace.id.upper() for trace in traces}
         try:
-            cached = self._like(wanted)
+            cached = self._like(list(wanted))
         except CatalogueUnusable:
             self._do_without_file()
             cached = []
-        read = [trace.id for trace in self._read]
-        lengths = shortest_endings([*wanted, *read, *cached])
+        read = [trace.id.upper() for trace in self._read]
+        lengths = shortest_endings([*wanted.values(), *read, *cached])
         least = SHORTEST_ENDING if self.complete else _SAFE_ENDING
-        return {id: max(lengths[id], least) for id in wanted}
+        return {id: max(lengths[upper], least) for id, upper in wanted.items()}
 
     # ---- the catalogue file ----
 
@@ -354,7 +354,7 @@ def _is_settled(
     return full and found[-1].row.started_utc_ns > changed_ns
 
 
-def _not_one(ending: str, matches: list[TraceInfo], store: Path) -> TraceNotFound:
+def _not_one(ending: str, matches: list[TraceInfo], store: AnyPath) -> TraceNotFound:
     if not matches:
         return TraceNotFound(
             f"no trace ends in '{ending}' in {store}",

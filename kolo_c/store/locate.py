@@ -11,7 +11,7 @@ from kolo_c.errors import StoreNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 STORE_NAME = ".kolo_c"
@@ -27,17 +27,26 @@ def find_store(
     it the parents of ``start`` are searched, and then the place that a session falls
     back to where a project is not writable.
     """
-    from pathlib import Path  # noqa: PLC0415 - a session needs state_store alone
+    from pathlib import Path  # noqa: PLC0415 - 5 ms, which a list does without
 
+    return Path(locate_store(start, environ))
+
+
+def locate_store(
+    start: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> str:
+    """``find_store`` as a text."""
     moved = environ.get("KOLO_C_PATH")
     if moved:
-        return _required(Path(moved).expanduser())
-    where = Path.cwd() if start is None else start.absolute()
-    for directory in (where, *where.parents):
-        if _is_store(directory / STORE_NAME):
-            return directory / STORE_NAME
-    for directory in (where, *where.parents):
-        fallback = Path(state_store(directory, environ))
+        return _required(os.path.expanduser(moved))
+    where = os.path.abspath(os.getcwd() if start is None else start)
+    parents = list(_with_parents(where))
+    for directory in parents:
+        if _is_store(os.path.join(directory, STORE_NAME)):
+            return os.path.join(directory, STORE_NAME)
+    for directory in parents:
+        fallback = state_store(directory, environ)
         if _is_store(fallback):
             return fallback
     raise StoreNotFound(
@@ -45,6 +54,13 @@ def find_store(
         "Record something first (kolo-c run script.py), or go to the project's "
         "directory, or set KOLO_C_PATH.",
     )
+
+
+def _with_parents(directory: str) -> Iterator[str]:
+    yield directory
+    while (above := os.path.dirname(directory)) != directory:
+        directory = above
+        yield directory
 
 
 def state_store(
@@ -59,8 +75,10 @@ def state_store(
     return os.path.join(base, "kolo_c", name, STORE_NAME)
 
 
-def _required(directory: Path) -> Path:
-    store = directory if directory.name == STORE_NAME else directory / STORE_NAME
+def _required(directory: str) -> str:
+    store = directory.rstrip(os.sep)
+    if os.path.basename(store) != STORE_NAME:
+        store = os.path.join(directory, STORE_NAME)
     if _is_store(store):
         return store
     raise StoreNotFound(
@@ -69,8 +87,5 @@ def _required(directory: Path) -> Path:
     )
 
 
-def _is_store(path: Path) -> bool:
-    try:
-        return (path / SEGMENTS_NAME).is_dir()
-    except OSError:
-        return False
+def _is_store(path: str) -> bool:
+    return os.path.isdir(os.path.join(path, SEGMENTS_NAME))

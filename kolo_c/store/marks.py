@@ -21,8 +21,7 @@ from kolo_c.store.locate import SEGMENTS_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    AnyPath = str | os.PathLike[str]
     Name = tuple[str, str]
     """A trace's id, and the process in whose segments it is."""
 
@@ -32,19 +31,19 @@ _BETWEEN = "@"
 _LONGEST = 200
 
 
-def read_marks(store: Path, folder: str) -> set[Name]:
+def read_marks(store: AnyPath, folder: str) -> set[Name]:
     """The traces that have a mark there."""
     names = (name.partition(_BETWEEN) for name in _list(store, folder))
     return {(trace, process) for trace, between, process in names if between}
 
 
-def read_hidden(store: Path) -> set[Name]:
+def read_hidden(store: AnyPath) -> set[Name]:
     """The traces that no reader shows: deleted, and not pinned since."""
     deleted = read_marks(store, DELETED)
     return deleted - read_marks(store, PINS) if deleted else deleted
 
 
-def has_due(store: Path) -> bool:
+def has_due(store: AnyPath) -> bool:
     """Whether something is marked as deleted whose process has no mapping (any more),
     so that its space may be freed."""
     names = _list(store, DELETED)
@@ -58,12 +57,12 @@ def has_due(store: Path) -> bool:
     )
 
 
-def read_segment_marks(store: Path, folder: str) -> set[str]:
+def read_segment_marks(store: AnyPath, folder: str) -> set[str]:
     """The names of the segments that have a mark there."""
     return {name for name in _list(store, folder) if _BETWEEN not in name}
 
 
-def put_mark(store: Path, folder: str, name: Name | str, text: str = "") -> bool:
+def put_mark(store: AnyPath, folder: str, name: Name | str, text: str = "") -> bool:
     """Make a mark; False where it is there already. ``text`` is told to people and to
     nobody else: on a full disk it may be missing."""
     path = os.path.join(store, folder, _file_name(name))
@@ -88,7 +87,7 @@ def put_mark(store: Path, folder: str, name: Name | str, text: str = "") -> bool
     return True
 
 
-def remove_mark(store: Path, folder: str, name: Name | str) -> bool:
+def remove_mark(store: AnyPath, folder: str, name: Name | str) -> bool:
     """Take a mark away; False where there was none."""
     path = os.path.join(store, folder, _file_name(name))
     try:
@@ -105,7 +104,7 @@ def remove_mark(store: Path, folder: str, name: Name | str) -> bool:
     return True
 
 
-def mark_text(store: Path, folder: str, name: Name) -> str:
+def mark_text(store: AnyPath, folder: str, name: Name) -> str:
     """What a mark says; empty where it says nothing."""
     try:
         with open(os.path.join(store, folder, _file_name(name)), "rb") as file:
@@ -114,7 +113,7 @@ def mark_text(store: Path, folder: str, name: Name) -> str:
         return ""
 
 
-def _list(store: Path, folder: str) -> list[str]:
+def _list(store: AnyPath, folder: str) -> list[str]:
     try:
         return os.listdir(os.path.join(store, folder))
     except OSError:

@@ -16,22 +16,20 @@ from kolo_c.store.marks import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from kolo_c.store.marks import Name
+    from kolo_c.store.marks import AnyPath, Name
 
 
-def read_pins(store: Path) -> set[Name]:
+def read_pins(store: AnyPath) -> set[Name]:
     """The traces that are pinned."""
     return read_marks(store, PINS)
 
 
-def pin(store: Path, name: Name, size: int) -> bool:
+def pin(store: AnyPath, name: Name, size: int) -> bool:
     """Pin a trace of ``size`` bytes; False where it was pinned already."""
     return put_mark(store, PINS, name, str(max(size, 0)))
 
 
-def unpin(store: Path, name: Name) -> bool:
+def unpin(store: AnyPath, name: Name) -> bool:
     """Take the pin away; False where there was none."""
     removed = remove_mark(store, PINS, name)
     # Its segment holds a trace now that may go.

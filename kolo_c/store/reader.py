@@ -14,6 +14,8 @@ TraceNotFound.
 
 from __future__ import annotations
 
+import os
+
 from kolo_c.store.catalogue import Catalogue
 
 TYPE_CHECKING = False
@@ -31,9 +33,18 @@ __all__ = ["Store", "Stream", "Trace"]
 class Store:
     """A ``.kolo_c`` directory, opened for reading."""
 
-    def __init__(self, path: Path, catalogue: Catalogue | None = None) -> None:
-        self.path = path
-        self.catalogue = Catalogue(path) if catalogue is None else catalogue
+    def __init__(
+        self, path: str | os.PathLike[str], catalogue: Catalogue | None = None
+    ) -> None:
+        self._path = os.fspath(path)
+        self.catalogue = Catalogue(self._path) if catalogue is None else catalogue
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        from pathlib import Path  # noqa: PLC0415 - a list needs none
+
+        return Path(self._path)
 
     @classmethod
     def of_file(cls, path: Path) -> Store:
