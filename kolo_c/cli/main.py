@@ -32,6 +32,7 @@ COMMANDS = {
     "run": "Run a Python program and record what it does.",
     "list": "List the traces that are stored, the last one first.",
     "show": "Show a trace as a tree of calls.",
+    "why": "Tell how a program failed, or where it stands.",
     "dump": "Print every record of a trace as JSON lines.",
     "delete": "Delete traces by name, age or number, and free their space.",
     "pin": "Keep traces, whatever their age.",

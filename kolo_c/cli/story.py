@@ -1,0 +1,337 @@
+"""The story of a failure as lines for a person: for ``why``, and for the end of ``run``.
+
+Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
+"""
+
+from __future__ import annotations
+
+import time
+
+from kolo_c.cli.labels import Labels
+from kolo_c.cli.units import duration, plural
+from kolo_c.errors import harmless
+from kolo_c.model import story as s
+from kolo_c.model.ends import fetch_begin
+from kolo_c.model.exceptions import flight
+from kolo_c.store import records as r
+from kolo_c.store.values import Class, Function, Module, Raised, Unbound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.cli.screen import Line
+    from kolo_c.model.node import Node
+    from kolo_c.model.stacks import Stack
+    from kolo_c.model.story import Path, Story
+
+SHORT_ID = 5
+"""The end of a trace's name: enough to be the only one; commands take any ending."""
+_DIM, _NAME, _ERROR, _HEAD, _WARN = "dim", "cyan", "red", "bold", "yellow"
+_OUTER_FRAMES = 3
+_VALUES = 12
+_WIDEST_PLACE = 36
+_RELATIONS = {
+    "cause": "because of ",
+    "context": "raised while handling ",
+    "member": "one of the group: ",
+}
+
+
+class StoryText:
+    """Writes one story; the numbers say how much of it."""
+
+    def __init__(
+        self,
+        story: Story,
+        *,
+        frames: int = 12,
+        calls: int = 4,
+        swallowed: int = 3,
+        stacks: int = 20,
+        value_width: int = 40,
+    ) -> None:
+        self.story = story
+        self.trace = story.trace
+        self.labels = Labels(story.trace, value_width)
+        self._frames = max(frames, _OUTER_FRAMES + 2)
+        self._calls = calls
+        self._swallowed = swallowed
+        self._stacks = stacks
+
+    def lines(self) -> list[Line]:
+        """All of it, the most important first."""
+        return [
+            self.headline(),
+            *self._paths(),
+            *self._stack_lines(),
+            *self._section("last calls before it", self.story.before[-self._calls :]),
+            *self._handled(),
+            *self._limits(),
+        ]
+
+    # ---- what happened ----
+
+    def headline(self) -> Line:
+        """What became of the program."""
+        story = self.story
+        name = harmless(self.trace.info.row.name) or "the program"
+        if story.how == s.RAISED:
+            return [(f"✗ {self._exception(story.paths, 0)}", _ERROR), (f" ended {name}", _HEAD)]
+        if story.how == s.STOPPED:
+            return [(f"{name} was stopped by Ctrl-C (KeyboardInterrupt)", _HEAD)]
+        if story.how == s.EXITED:
+            return [(f"{name} ended with exit code {story.exit_code}", _HEAD)]
+        if story.how == s.KILLED:
+            pid = self.trace.process.pid
+            return [
+                (f"✗ {name} (process {pid}) ended without a word", _ERROR),
+                (": killed, crashed, out of memory, or os._exit", ""),
+            ]
+        if story.how == s.RUNNING:
+            silent = max(time.time_ns() - self.trace.utc_ns(story.last_ns), 0)
+            return [
+                (f"{name} is running (process {self.trace.process.pid})", _HEAD),
+                (f"; nothing was recorded for the last {duration(silent)}", _WARN),
+            ]
+        if story.paths:
+            return [(f"{name} ended, but not all of its threads did well", _HEAD)]
+        return [(f"{name} ended well", _HEAD), (": no exception left it", "")]
+
+    def _exception(self, paths: list[Path], index: int) -> str:
+        if index < len(paths):
+            value = paths[index].exception
+            if isinstance(value, Raised):
+                return self.labels.value(value)
+            link = paths[index].link
+        else:
+            chain = self.story.failure["chain"]
+            link = chain[0] if chain else {}
+        return harmless(str(link.get("type", "an exception, type unknown")))
+
+    # ---- exceptions ----
+
+    def _paths(self) -> list[Line]:
+        if self.story.how == s.EXITED:
+            return self._exit_place()
+        if self.story.how == s.RAISED and not self.story.paths:
+            chain = self.story.failure["chain"]
+            return [*self._raised_in(chain[0], None)] if chain else []
+        lines: list[Line] = []
+        for index, path in enumerate(self.story.paths):
+            if index or self.story.how != s.RAISED:
+                lines.append(self._path_head(path, index))
+            lines.extend(self._frame_lines(path))
+        return lines
+
+    def _path_head(self, path: Path, index: int) -> Line:
+        text = self._exception(self.story.paths, index)
+        if path.thread:
+            return [
+                (f"  ✗ {text}", _ERROR),
+                (f" ended thread {harmless(path.thread)}", ""),
+            ]
+        relation = _RELATIONS.get(path.relation, "")
+        return [("  " + relation, _HEAD), (text, _ERROR)]
+
+    def _exit_place(self) -> list[Line]:
+        if not self.story.paths:
+            return []
+        return [self._frame_line(self.story.paths[0].frames[-1], 0)]
+
+    def _frame_lines(self, path: Path) -> list[Line]:
+        frames = path.frames
+        hidden = len(frames) - self._frames
+        shown: list[Node | None] = list(frames)
+        if hidden > 0:
+            keep = self._frames - _OUTER_FRAMES
+            shown = [*frames[:_OUTER_FRAMES], None, *frames[-keep:]]
+        width = self._place_width([node for node in shown if node is not None])
+        lines: list[Line] = []
+        for node in shown:
+            if node is None:
+                lines.append([(f"       … {hidden:,} more frames", _DIM)])
+            else:
+                lines.append(self._frame_line(node, width))
+        return [*lines, *self._raised_in(path.link, frames[-1] if frames else None)]
+
+    def _raised_in(self, link: dict[str, object], source: Node | None) -> list[Line]:
+        """Where it came from, where that is code that is not recorded."""
+        path, line = link.get("file"), link.get("line")
+        if not isinstance(path, str) or not isinstance(line, int):
+            return []
+        place = f"{self.labels.path(path)}:{line}"
+        if source is not None and place == self._place(source):
+            return []
+        function = harmless(str(link.get("function", "")))
+        return [[(f"       raised in {function}, {place}, which is not recorded", _DIM)]]
+
+    def _handled(self) -> list[Line]:
+        story = self.story
+        found = story.swallowed[-self._swallowed :]
+        if not found:
+            return []
+        title = "exceptions handled on the way"
+        if not story.paths:
+            title = "the last exceptions that were handled"
+        lines = self._section(title, found)
+        more = len(story.swallowed) - len(found)
+        if more > 0:
+            lines[0].append((f" (of {more + len(found)} or more)", _DIM))
+        return lines
+
+    def _limits(self) -> list[Line]:
+        lines: list[Line] = []
+        parent = self.trace.info.row.parent
+        if parent:
+            lines.append([(f"  started by the program of {harmless(parent)}", _DIM)])
+        if not self.story.whole and self.story.how in (s.KILLED, s.RUNNING):
+            lines.append(
+                [("  what began long ago and waits may be missing: --all", _DIM)]
+            )
+        return lines
+
+    # ---- stacks ----
+
+    def _stack_lines(self) -> list[Line]:
+        lines: list[Line] = []
+        running = self.story.how == s.RUNNING
+        for stack in self.story.stacks[: self._stacks]:
+            lines.append(self._stack_head(stack))
+            width = self._place_width(stack.frames)
+            for node, line in self._stack_frames(stack):
+                lines.append(self._frame_line(node, width, line, is_open=running))
+            if stack.last:
+                lines.extend(self._section("  last calls that ended", stack.last))
+        more = len(self.story.stacks) - self._stacks
+        if more > 0:
+            lines.append([(f"  … {more:,} more threads and tasks", _DIM)])
+        if not self.story.stacks and self.story.how in (s.KILLED, s.RUNNING):
+            lines.append([("  no recorded call was open", "")])
+        return lines
+
+    def _stack_head(self, stack: Stack) -> Line:
+        thread = f"thread {stack.stream.ordinal} {harmless(stack.stream.name)}"
+        task = self.trace.definitions.task(stack.task)
+        if not stack.suspended:
+            text = thread if task is None else f"{thread}, task {harmless(task.name)}"
+            return [(f"  {text}", _HEAD), (self._stood(" runs", " stood in"), "")]
+        name = "a coroutine" if task is None else f"task {harmless(task.name)}"
+        return [(f"  {name}", _HEAD), (self._stood(" waits", " waited"), ""), (f" ({thread})", _DIM)]
+
+    def _stood(self, now: str, then: str) -> str:
+        return f"{now if self.story.how == s.RUNNING else then}:"
+
+    def _stack_frames(self, stack: Stack) -> list[tuple[Node, int | None]]:
+        """Each call with the line it stood at: where it made the next call."""
+        frames = stack.frames
+        found: list[tuple[Node, int | None]] = []
+        for node, inner in zip(frames, [*frames[1:], None], strict=True):
+            line = self.labels.raise_line(node)
+            if line is None and inner is not None:
+                line = self._site(node, inner)
+            found.append((node, line))
+        hidden = len(found) - self._frames
+        if hidden > 0:
+            keep = self._frames - _OUTER_FRAMES
+            found = [*found[:_OUTER_FRAMES], *found[-keep:]]
+        return found
+
+    def _site(self, node: Node, inner: Node) -> int | None:
+        self._complete(inner)
+        if node.code is None or inner.site is None:
+            return None
+        return self.trace.definitions.line(node.code, inner.site)
+
+    # ---- one line ----
+
+    def _section(self, title: str, nodes: list[Node]) -> list[Line]:
+        if not nodes:
+            return []
+        width = self._place_width(nodes)
+        lines: list[Line] = [[(f"  {title}", _HEAD)]]
+        for node in nodes:
+            self._complete(node)
+            lines.append([*self._margin(node, width), *self.labels.line(node)])
+        return lines
+
+    def _frame_line(
+        self, node: Node, width: int, line: int | None = None, *, is_open: bool = False
+    ) -> Line:
+        self._complete(node)
+        parts = self._margin(node, width, line)
+        parts.append((self.labels.name(node), _NAME))
+        parts.append((self._arguments(node), ""))
+        values = self._locals(node)
+        if values:
+            parts.append((f"  {values}", _DIM))
+        if is_open and node.start_ns is not None:
+            open_ns = max(time.time_ns() - self.trace.utc_ns(node.start_ns), 0)
+            parts.append((f"  open for {duration(open_ns)}", _WARN))
+        return parts
+
+    def _complete(self, node: Node) -> None:
+        """Get what stands before the blocks that were read."""
+        if node.begin is None and node.number:
+            fetch_begin(self.trace.stream(node.continues or node.thread), node)
+        if node.site is None and isinstance(node.begin, r.Call):
+            node.site = node.begin.site
+
+    def _margin(self, node: Node, width: int, line: int | None = None) -> Line:
+        number = f"{node.number}" if node.number else ""
+        if node.thread != 1:
+            number = f"{node.thread}.{number}"
+        place = self._place(node, line)
+        if len(place) > _WIDEST_PLACE:
+            place = "…" + place[-(_WIDEST_PLACE - 1) :]
+        return [(f"{number:>6}  ", _DIM), (f"{place:<{width}}  ", _DIM)]
+
+    def _place_width(self, nodes: list[Node]) -> int:
+        for node in nodes:
+            self._complete(node)
+        longest = max((len(self._place(node)) for node in nodes), default=0)
+        return min(longest, _WIDEST_PLACE)
+
+    def _place(self, node: Node, line: int | None = None) -> str:
+        """Where in ``node`` it went on or was left; else where it is defined."""
+        line = self.labels.raise_line(node) if line is None else line
+        if line is None or node.code is None:
+            return self.labels.place(node)
+        code = self.trace.definitions.code(node.code)
+        return f"{self.labels.path(self.trace.definitions.path(code.file))}:{line}"
+
+    def _arguments(self, node: Node) -> str:
+        if not isinstance(node.begin, r.Call) or node.code is None:
+            return "" if self.labels.name(node) == "<module>" else "(…)"
+        code = self.trace.definitions.code(node.code)
+        if code.name == "<module>":
+            return ""
+        names = code.arguments[bool(code.self_kind) :]
+        values = node.begin.arguments[bool(code.self_kind) :]
+        return f"({self._named(names, values)})"
+
+    def _locals(self, node: Node) -> str:
+        if not isinstance(node.end, r.Raise) or node.code is None:
+            return ""
+        code = self.trace.definitions.code(node.code)
+        return self._named(code.raise_names, node.end.locals)
+
+    def _named(self, names: tuple[str, ...], values: list[object]) -> str:
+        shown = [
+            f"{harmless(name)}={self.labels.value(value)}"
+            for name, value in zip(names, values, strict=False)
+            if not isinstance(value, (Unbound, Function, Class, Module))
+        ]
+        more = len(shown) - _VALUES
+        return ", ".join([*shown[:_VALUES], *([f"… {more} more"] * (more > 0))])
+
+
+def address(trace_id: str, node: Node) -> str:
+    """How a command names ``node``."""
+    thread = "" if node.thread == 1 else f"{node.thread}."
+    return f"{harmless(trace_id)[-SHORT_ID:]}/{thread}{node.number}"
+
+
+def source_of(story: Story) -> Node | None:
+    """The call that the program's exception came from."""
+    if not story.paths or not story.paths[0].frames:
+        return None
+    return flight(story.paths[0].frames[-1]).raised_in

@@ -1,0 +1,299 @@
+"""How a trace ended, and what led there: from the last blocks of its streams.
+
+    story = tell(trace)
+    story.how       # RAISED, EXITED, STOPPED, KILLED, RUNNING, ENDED
+    story.paths     # exceptions on their way, the one that ended the program first
+    story.stacks    # calls that were open, or are
+
+Threads: one at a time. Owns: the nodes. Fails: StoreError from the reader.
+"""
+
+from __future__ import annotations
+
+from kolo_c.failure import ATTRIBUTE
+from kolo_c.model.exceptions import flight, is_source
+from kolo_c.model.stacks import Stack, open_stacks, stopped_tasks
+from kolo_c.model.tail import Tail, find_failure, read_tail, same_exception
+from kolo_c.store.process import INTERRUPTED, RUNNING as IS_RUNNING, read_json
+from kolo_c.store.values import Raised
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kolo_c.model.node import Node
+    from kolo_c.store.reader import Stream, Trace
+
+RAISED, EXITED, STOPPED = "raised", "exited", "stopped"
+KILLED, RUNNING, ENDED = "killed", "running", "ended"
+
+MOST_BLOCKS = 64
+"""Of each stream, unless told otherwise."""
+_MOST_STREAMS = 64
+_BEFORE = 5
+_SWALLOWED = 10
+# They end loops and close generators: nothing went wrong.
+_ORDINARY = frozenset({"StopIteration", "StopAsyncIteration", "GeneratorExit"})
+_STOPS = frozenset({"KeyboardInterrupt", "asyncio.exceptions.CancelledError"})
+
+
+class Path:
+    """The way of one exception through recorded calls."""
+
+    __slots__ = ("frames", "link", "relation", "thread")
+
+    def __init__(
+        self,
+        frames: list[Node],
+        link: dict[str, Any],
+        relation: str = "",
+        thread: str = "",
+    ) -> None:
+        self.frames = frames
+        """The outermost first, as in a traceback."""
+        self.link = link
+        """What the program said of it (failure.py); empty where it said nothing."""
+        self.relation = relation
+        """What it is to the exception before it: cause, context, member; empty: it is
+        the first, or has nothing to do with it."""
+        self.thread = thread
+        """The thread that it ended; empty: not one of its own."""
+
+    @property
+    def exception(self) -> Any:
+        """The exception as it was recorded; None where its type is not known."""
+        seen = (node.exception() for node in reversed(self.frames))
+        return next((value for value in seen if value is not None), None)
+
+
+class Story:
+    """How a trace ended."""
+
+    def __init__(self, trace: Trace, how: str, failure: dict[str, Any]) -> None:
+        self.trace = trace
+        self.how = how
+        self.failure = failure
+        self.paths: list[Path] = []
+        self.before: list[Node] = []
+        """The last calls that ended before it, in order."""
+        self.swallowed: list[Node] = []
+        """Where exceptions came from that were handled on the way, in order."""
+        self.stacks: list[Stack] = []
+        self.whole = True
+        """Whether the streams were read from their beginning."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """What the program asked to end with; None where it did not ask."""
+        code = self.failure.get("exit_code")
+        return code if isinstance(code, int) else None
+
+    @property
+    def last_ns(self) -> int:
+        """When something was recorded last."""
+        times = [s.blocks[-1].last_ns for s in self.trace.streams if s.blocks]
+        return max(times, default=self.trace.info.row.started_ns)
+
+
+def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
+    """Read the ends of the trace's streams, ``most`` blocks of each at most."""
+    failure = _failure(trace)
+    story = Story(trace, _how(trace, failure), failure)
+    if story.how in (KILLED, RUNNING):
+        for stream in trace.streams[:_MOST_STREAMS]:
+            tail = read_tail(stream, most, lambda _: False)
+            story.whole = story.whole and tail.whole
+            story.stacks.extend(open_stacks(tail))
+        return story
+    _follow_exceptions(story, most)
+    if story.how == STOPPED:
+        _add_where_others_stood(story, most)
+    if not story.paths:
+        _add_swallowed_of_all(story, most)
+    return story
+
+
+def _failure(trace: Trace) -> dict[str, Any]:
+    text = trace.info.attributes.get(ATTRIBUTE)
+    found = read_json(text) if isinstance(text, str) else {}
+    chain = found.get("chain")
+    links = chain if isinstance(chain, list) else []
+    found["chain"] = [
+        link
+        for link in links
+        if isinstance(link, dict) and isinstance(link.get("address"), int)
+    ]
+    return found
+
+
+def _how(trace: Trace, failure: dict[str, Any]) -> str:
+    if trace.info.status == IS_RUNNING:
+        return RUNNING
+    if trace.info.status == INTERRUPTED:
+        return KILLED
+    if isinstance(failure.get("exit_code"), int):
+        return EXITED
+    if not failure["chain"]:
+        return ENDED
+    stopped = failure["chain"][0].get("type") == "KeyboardInterrupt"
+    return STOPPED if stopped else RAISED
+
+
+def _follow_exceptions(story: Story, most: int) -> None:
+    """The exception that ended the program with those that led to it; or else those
+    that ended threads."""
+    chain = story.failure["chain"]
+    for stream in _main_first(story.trace)[:_MOST_STREAMS]:
+        if chain:
+            address = chain[0]["address"]
+            found = find_failure(
+                stream, lambda n, a=address: same_exception(n, None, a), most
+            )  # fmt: skip
+        else:
+            found = find_failure(stream, lambda node: _is_news(story.trace, node), most)
+        if found is None:
+            continue
+        tail, node = found
+        story.whole = story.whole and tail.whole
+        if chain:
+            story.paths.append(Path(_frames(node), chain[0]))
+            _add_segments(story, tail)
+            _add_chain(story, tail)
+            _add_surroundings(story, tail)
+            return
+        thread = "" if story.trace.info.row.kind != "process" else stream.name
+        story.paths.append(Path(_frames(node), {}, thread=thread))
+        _add_surroundings(story, tail)
+    if not chain and story.paths and story.how == ENDED and not story.paths[0].thread:
+        story.how = RAISED
+
+
+def _main_first(trace: Trace) -> list[Stream]:
+    return sorted(trace.streams, key=lambda stream: stream.name != "MainThread")
+
+
+def _is_news(trace: Trace, node: Node) -> bool:
+    return _type_of(trace, node) not in (*_ORDINARY, *_STOPS, "SystemExit")
+
+
+def _type_of(trace: Trace, node: Node) -> str:
+    found = node.exception()
+    if not isinstance(found, Raised):
+        return ""
+    return trace.definitions.type_name(found.type).full
+
+
+def _frames(node: Node) -> list[Node]:
+    """The calls that its exception left, the outermost first."""
+    return list(reversed(flight(node).through))
+
+
+def _add_segments(story: Story, tail: Tail) -> None:
+    """Where the exception came from a task that another waited for: that task's calls.
+
+    An address may be used again, so that they count only where the place is right.
+    """
+    path = story.paths[0]
+    if _is_raised_at(story.trace, path.frames[-1], path.link):
+        return
+    known = {id(node) for node in path.frames}
+    for node in reversed(tail.calls()):
+        if id(node) in known or not is_source(node) or node.exception() is None:
+            continue
+        if same_exception(node, None, path.link["address"]) and _is_raised_at(
+            story.trace, node, path.link
+        ):
+            top = _top_of(node)
+            path.frames.extend(_frames(top))
+            return
+
+
+def _top_of(source: Node) -> Node:
+    return flight(source).through[-1]
+
+
+def _is_raised_at(trace: Trace, node: Node, link: dict[str, Any]) -> bool:
+    offset = getattr(node.end, "offset", None)
+    if node.code is None or offset is None:
+        return False
+    code = trace.definitions.code(node.code)
+    here = (trace.definitions.path(code.file), trace.definitions.line(node.code, offset))
+    return here == (link.get("file"), link.get("line"))
+
+
+def _add_chain(story: Story, tail: Tail) -> None:
+    """The exceptions that the first one came from, as far as they are in the tail."""
+    sources = [node for node in tail.calls() if is_source(node)]
+    for link in story.failure["chain"][1:]:
+        node = next(
+            (
+                node
+                for node in reversed(sources)
+                if node.exception() is not None
+                and same_exception(node, None, link["address"])
+                and _type_of(story.trace, node).endswith(str(link.get("type")))
+            ),
+            None,
+        )
+        frames = [] if node is None else _frames(_top_of(node))
+        story.paths.append(Path(frames, link, str(link.get("relation", ""))))
+
+
+def _add_surroundings(story: Story, tail: Tail) -> None:
+    """What was called before the exception, and what was handled on the way."""
+    frames = [node for path in story.paths for node in path.frames]
+    known = {id(node) for node in frames}
+    source = story.paths[0].frames[-1]
+    until = source.end_ns or 0
+    below = {id(child) for node in frames for child in node.children}
+    ended = [
+        node
+        for node in tail.calls()
+        if (node.end_ns or 0) <= until and id(node) not in known
+    ]
+    story.before = [node for node in ended if id(node) in below][-_BEFORE:]
+    story.swallowed = _swallowed(story.trace, ended, known)
+
+
+def _swallowed(trace: Trace, calls: list[Node], known: set[int]) -> list[Node]:
+    found = [
+        node
+        for node in calls
+        if is_source(node)
+        and _type_of(trace, node) not in _ORDINARY
+        and flight(node).handled_by is not None
+        and not any(id(seen) in known for seen in flight(node).through)
+    ]
+    return found[-_SWALLOWED:]
+
+
+def _add_swallowed_of_all(story: Story, most: int) -> None:
+    found: list[Node] = []
+    for stream in story.trace.streams[:_MOST_STREAMS]:
+        tail = read_tail(
+            stream, most, lambda tail: any(map(is_source, tail.nodes()))
+        )  # fmt: skip
+        story.whole = story.whole and tail.whole
+        found.extend(_swallowed(story.trace, tail.calls(), set()))
+    found.sort(key=lambda node: node.end_ns or 0)
+    story.swallowed = found[-_SWALLOWED:]
+
+
+def _add_where_others_stood(story: Story, most: int) -> None:
+    """The other threads and the tasks, as they were when Ctrl-C came."""
+    frames = [node for path in story.paths for node in path.frames]
+    known = {id(node) for node in frames}
+    since = min((node.end_ns for node in frames if node.end_ns), default=0)
+    for stream in story.trace.streams[:_MOST_STREAMS]:
+        tail = read_tail(stream, most, lambda _: False)
+        tasks = stopped_tasks(
+            tail, since, lambda node: _type_of(story.trace, node) in ("", *_STOPS)
+        )  # fmt: skip
+        story.stacks.extend(tasks)
+        story.stacks.extend(open_stacks(tail))
+    ends = {(node.thread, node.number) for node in frames if id(node) in known}
+    story.stacks = [
+        stack
+        for stack in story.stacks
+        if {(node.thread, node.number) for node in stack.frames} - ends
+    ]
