@@ -48,6 +48,8 @@ class Node:
     resumed: int = 0
     suspended_ns: int = 0
     suspended_since: int | None = None
+    waits_at: int | None = None
+    """Where in its code it was suspended last."""
     raised_child: Node | None = None
     """The call below that an exception left last."""
     went_on: bool = False

@@ -239,6 +239,7 @@ class TreeBuilder:
         node = self._pop(record)
         if node is not None:
             node.suspended_since = record.ns
+            node.waits_at = record.offset
             node.went_on = True
             self._suspended[id(node)] = node
 
