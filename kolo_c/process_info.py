@@ -67,8 +67,8 @@ def to_json(value: Any) -> str:
         return "null"
     elif isinstance(value, bool):
         return "true" if value else "false"
-    elif type(value) is int:
-        return str(value)
+    elif type(value) is int or (type(value) is float and value - value == 0):
+        return repr(value)
     elif isinstance(value, (list, tuple)):
         return f"[{', '.join([to_json(item) for item in value])}]"
     elif isinstance(value, dict) and all(type(key) is str for key in value):

@@ -14,6 +14,7 @@ import os
 import sys
 
 from kolo_c.cli.options import add_config_options, load_config
+from kolo_c.core import choose_core
 from kolo_c.filter import Filter
 from kolo_c.runner import run
 from kolo_c.session import Session
@@ -76,6 +77,8 @@ class Run:
         return list(words[:at]), list(words[at:])
 
     def run(self, args: argparse.Namespace) -> int:
+        # The core first: the session's start waits until its clock has run for 1 ms.
+        choose_core()
         target = parse_target(args.program)
         project, loaded = load_config(args, target.start)
         config = loaded.require()
