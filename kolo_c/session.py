@@ -62,6 +62,7 @@ class Summary(Frozen):
     lost: int
     waited_ns: int
     errors: int
+    own_ns: int
     duration_ns: int
     problems: tuple[str, ...]
 
@@ -227,6 +228,7 @@ class Session:
             lost=int(counters.get("lost", 0)),
             waited_ns=int(counters.get("waited_ns", 0)),
             errors=int(counters.get("errors", 0)),
+            own_ns=int(counters.get("own_ns", 0)),
             duration_ns=time.monotonic_ns() - self._started_ns,
             problems=tuple(self.problems()),
         )

@@ -35,6 +35,7 @@ class Summary:
     lost: int = 0
     waited_ns: int = 0
     errors: int = 0
+    own_ns: int = 0
     duration_ns: int = 1_500_000_000
     problems: tuple[str, ...] = ()
 
