@@ -228,13 +228,13 @@ def _report(
     elif swept is None:
         print(_nothing(spared))
     else:
-        waiting = sum(_name(info) in swept.waiting for info in chosen)
         text = (
             f"Deleted {plural(len(chosen), 'trace')}, freed {size(swept.freed_bytes)}"
         )
-        if waiting:
-            whose = "of it is" if len(chosen) == 1 else f"of {waiting:,} is"
-            text += f"; the space {whose} freed when the program has ended"
+        waiting = sum(_name(info) in swept.waiting for info in chosen)
+        if waiting and not swept.problems:
+            which = "" if waiting == len(chosen) else f" of {waiting:,} of them"
+            text += f"; the space{which} is freed when the program has ended"
         print(f"{text}.")
 
 

@@ -44,7 +44,7 @@ from kolo_c.store.trace_info import read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from kolo_c.store.connection import Connection
     from kolo_c.store.files import ProcessFiles
@@ -63,7 +63,8 @@ class Swept:
     def __init__(self) -> None:
         self.freed_bytes = 0
         self.waiting: set[Name] = set()
-        """Deleted traces whose process lives, or is not recovered."""
+        """Deleted traces whose space is not free yet: their process lives, or is not
+        recovered, or there was a problem."""
         self.problems: list[str] = []
 
 
@@ -71,24 +72,39 @@ def delete(
     store: Path, names: Iterable[Name], *, patience_seconds: float = 10.0
 ) -> Swept:
     """Hide these traces and free what can be freed; pins on them go."""
-    names = list(names)
+    unmarked: set[Name] = set()
+    full: StoreError | None = None
     for name in names:
-        put_mark(store, DELETED, name)
+        try:
+            put_mark(store, DELETED, name)
+        except StoreError as error:
+            if error.name != "store-full":
+                raise
+            # No room for a mark: all the more reason to make some.
+            full = error
+            unmarked.add(name)
         remove_mark(store, PINS, name)
-    return sweep(store, patience_seconds=patience_seconds)
+    swept = sweep(store, also=unmarked, patience_seconds=patience_seconds)
+    if full is not None and unmarked & swept.waiting:
+        raise full
+    return swept
 
 
-def sweep(store: Path, *, patience_seconds: float = 0.0) -> Swept:
-    """Free the space of what is marked as deleted, as far as its owners are dead."""
+def sweep(
+    store: Path, *, also: Collection[Name] = (), patience_seconds: float = 0.0
+) -> Swept:
+    """Free the space of what is marked as deleted, and of ``also``, as far as its
+    owners are dead."""
     swept = Swept()
-    if not (read_marks(store, DELETED) or read_segment_marks(store, DELETED)):
+    marks = read_marks(store, DELETED)
+    if not (marks or also or read_segment_marks(store, DELETED)):
         return swept
     fd = lock_store(store, patience_seconds)
     if fd is None:
-        swept.waiting = read_marks(store, DELETED)
+        swept.waiting = marks.union(also)
         return swept
     try:
-        _sweep_locked(store, swept)
+        _sweep_locked(store, also, swept)
     finally:
         os.close(fd)
     return swept
@@ -116,11 +132,11 @@ def lock_store(store: Path, patience_seconds: float) -> int | None:
     return fd
 
 
-def _sweep_locked(store: Path, swept: Swept) -> None:
+def _sweep_locked(store: Path, also: Collection[Name], swept: Swept) -> None:
     work: dict[str, _Work] = {}
     processes = {files.id: files for files in list_processes(store)}
     pins = read_marks(store, PINS)
-    for name in read_marks(store, DELETED):
+    for name in read_marks(store, DELETED).union(also):
         if name in pins:
             remove_mark(store, DELETED, name)  # pinned while it was being deleted
         elif name[1] not in processes:
@@ -139,13 +155,17 @@ def _sweep_locked(store: Path, swept: Swept) -> None:
                 _free_process(store, todo, pins, swept)
             else:
                 swept.waiting |= todo.deleted
-        except DatabaseError as error:
-            path = todo.files.segments[0]
-            swept.problems.append(database_error(path, error).message)
-        except StoreError as error:
-            swept.problems.append(error.message)
-        except OSError as error:
-            swept.problems.append(f"{todo.files.segments[0]}: {error.strerror}")
+        except (DatabaseError, OSError, StoreError) as error:
+            swept.waiting |= todo.deleted
+            swept.problems.append(_problem(todo.files, error))
+
+
+def _problem(files: ProcessFiles, error: Exception) -> str:
+    if isinstance(error, StoreError):
+        return error.message
+    if isinstance(error, DatabaseError):
+        return database_error(files.segments[0], error).message
+    return f"{files.segments[0]}: {getattr(error, 'strerror', None) or error}"
 
 
 class _Work:

@@ -14,6 +14,7 @@ written; a folder of marks that cannot be read holds none.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from kolo_c.errors import KoloError, StoreError
@@ -29,6 +30,7 @@ PINS = "pins"
 DELETED = "deleted"
 _BETWEEN = "@"
 _LONGEST = 200
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_marks(store: AnyPath, folder: str) -> set[Name]:
@@ -68,16 +70,14 @@ def put_mark(store: AnyPath, folder: str, name: Name | str, text: str = "") -> b
     path = os.path.join(store, folder, _file_name(name))
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:
         return False
     except OSError as error:
-        raise StoreError(
-            os.path.dirname(path),
-            f"cannot be written: {error.strerror}",
-            "Check its permissions, those of the folder above, and the free space.",
-            slug="store-unwritable",
-        ) from error
+        raise _unwritable(path, error) from error
     try:
         os.write(fd, text.encode())
     except OSError:
@@ -102,6 +102,15 @@ def remove_mark(store: AnyPath, folder: str, name: Name | str) -> bool:
             slug="store-unwritable",
         ) from error
     return True
+
+
+def _unwritable(path: str, error: OSError) -> StoreError:
+    return StoreError(
+        os.path.dirname(path),
+        f"cannot be written: {error.strerror}",
+        "Check its permissions, those of the folder above, and the free space.",
+        slug="store-full" if error.errno in _FULL else "store-unwritable",
+    )
 
 
 def mark_text(store: AnyPath, folder: str, name: Name) -> str:
