@@ -73,6 +73,21 @@ def _words_from_text(text: str) -> tuple[str, ...]:
 _WORDS = Kind("list of names", _parse_words, _words_from_text)
 
 
+def _parse_folders(value: Any) -> tuple[str, ...]:
+    for text in settings.strings.parse(value):
+        recorded, equals, here = text.partition("=")
+        if not equals or not here.strip() or not os.path.isabs(recorded.strip()):
+            raise ValueError(f"must have entries like /app=~/shop, but has {text!r}")
+    return tuple(value)
+
+
+def _folders_from_text(text: str) -> tuple[str, ...]:
+    return _parse_folders(settings.strings.from_text(text))
+
+
+_FOLDERS = Kind("list of FOLDER=FOLDER", _parse_folders, _folders_from_text)
+
+
 class Config(Settings):
     """Every setting with its default. docs/reference/config.md is made from this."""
 
@@ -100,6 +115,13 @@ class Config(Settings):
         (),
         settings.strings,
         "Further folders whose code is kept, relative to the project's root.",
+    )
+    path_map: tuple[str, ...] = setting(
+        (),
+        _FOLDERS,
+        "Folders of another machine, such as a container's, and where they are on this "
+        'one: `path_map = ["/app=~/shop"]`. What reads a trace then shows the paths of '
+        "this machine.",
     )
     rules: tuple[FunctionRule, ...] = setting(
         (), RULES, "What is different for some functions; see below."

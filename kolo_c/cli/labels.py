@@ -42,9 +42,7 @@ class Labels:
     value_width: int = 60
 
     def __post_init__(self) -> None:
-        root = self.trace.process.info.get("config")
-        found = root.get("root") if isinstance(root, dict) else None
-        self._root = found if isinstance(found, str) else None
+        self._root = self.trace.process.root
 
     def line(self, node: Node) -> Line:
         """What happened in ``node``, without number, time and place."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from kolo_c.store.catalogue_file import CachedTrace, Known
     from kolo_c.store.files import AnyPath, ProcessFiles
+    from kolo_c.store.path_map import PathMap
     from kolo_c.store.process import Process
 
     Wanted = Callable[[TraceInfo], bool]
@@ -53,6 +54,7 @@ class Catalogue:
         """The traces of ``store``, or of ``files`` alone."""
         self.store = store
         self.errors: list[StoreError] = []
+        self.path_map: PathMap | None = None
         # Before any file is looked at: see deletions.py.
         self._hidden = read_hidden(store) if files is None else set()
         self._file = CatalogueFile(store) if files is None else None
@@ -308,6 +310,7 @@ class Catalogue:
             from kolo_c.store.process import open_process  # noqa: PLC0415
 
             process = self._opened[files.id] = open_process(files)
+            process.path_map = self.path_map
         return process
 
 

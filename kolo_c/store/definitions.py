@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.store.lines import LineTable
+    from kolo_c.store.path_map import PathMap
 
 
 class Code(Slotted):
@@ -220,13 +221,22 @@ class Piece(Slotted):
 class Definitions(Slotted):
     """Everything that one process defined."""
 
-    __slots__ = ("python", "pieces", "decoded_pieces", "damage", "_found", "_lines")
+    __slots__ = (
+        "python",
+        "pieces",
+        "decoded_pieces",
+        "damage",
+        "path_map",
+        "_found",
+        "_lines",
+    )
 
     def __init__(self, python: str = "") -> None:
         self.python = python
         self.pieces: list[Piece] = []
         self.decoded_pieces = 0
         self.damage: list[str] = []
+        self.path_map: PathMap | None = None
         self._found: dict[int, Any] = {}
         self._lines: dict[int, LineTable] = {}
 
@@ -256,7 +266,12 @@ class Definitions(Slotted):
         )
 
     def path(self, number: int) -> str:
-        """The path of the file ``number``; empty where that is not known."""
+        """Where the file ``number`` is on this machine; empty where it is not known."""
+        path = self.recorded_path(number)
+        return path if self.path_map is None else self.path_map.local(path)
+
+    def recorded_path(self, number: int) -> str:
+        """The path of the file ``number`` as it was recorded; empty: not known."""
         found = self.get(number)
         return found.path if isinstance(found, SourceFile) else ""
 

@@ -34,11 +34,10 @@ class Leaves:
 
     __slots__ = ("_definitions", "_root")
 
-    def __init__(self, definitions: Definitions, info: dict[str, Any]) -> None:
+    def __init__(self, definitions: Definitions, root: str | None) -> None:
+        """``root`` is the project's."""
         self._definitions = definitions
-        config = info.get("config")
-        root = config.get("root") if isinstance(config, dict) else None
-        self._root = root.rstrip(os.sep) + os.sep if isinstance(root, str) else ""
+        self._root = root.rstrip(os.sep) + os.sep if root else ""
 
     def path(self, code: Code) -> str:
         """The file of ``code``, from the project's root where it lies in it."""

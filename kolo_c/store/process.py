@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kolo_c.store.definitions import Definitions, Thread
     from kolo_c.store.files import ProcessFiles
     from kolo_c.store.mapping import DefinitionsBlock, MappingCopy
+    from kolo_c.store.path_map import PathMap
     from kolo_c.store.rows import ProcessRow, TraceRow
 
 __all__ = [
@@ -60,6 +61,7 @@ class Process:
         self.segments: list[Segment] = []
         self.problems: list[str] = []
         self.row: ProcessRow | None = None
+        self.path_map: PathMap | None = None
         self._info: dict[str, Any] | None = None
         self._definitions: Definitions | None = None
 
@@ -69,6 +71,15 @@ class Process:
         if self._info is None:
             self._info = read_json(self.row.info) if self.row is not None else {}
         return self._info
+
+    @property
+    def root(self) -> str | None:
+        """The project's root, as this machine has it."""
+        config = self.info.get("config")
+        root = config.get("root") if isinstance(config, dict) else None
+        if not isinstance(root, str):
+            return None
+        return root if self.path_map is None else self.path_map.local(root)
 
     @property
     def python(self) -> str:
@@ -135,6 +146,7 @@ class Process:
 
         if self._definitions is None:
             self._definitions = Definitions(self.python)
+            self._definitions.path_map = self.path_map
             for segment in self.segments:
                 self._add_pieces(self._definitions, segment)
             for block in self.copy.definitions if self.copy is not None else ():
