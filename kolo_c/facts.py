@@ -1,7 +1,8 @@
 """What the program says of its traces: names, and attributes to find them by.
 
-Kept within bounds, because each change goes to a log that forgets nothing: a thousand
-changes of one trace are written at once, those after them ten times a second.
+Kept within bounds, because each change goes to a log that forgets nothing, in memory
+that the program's records need: a burst of changes is written at once, and then so many
+bytes a second; the others with a later change, or at the trace's end.
 
 Threads: any, under the GIL. Owns: names and attributes of the open traces.
 Fails: never, but by False; runs no code of the program, whatever it is given.
@@ -28,22 +29,23 @@ ATTRIBUTES_BYTES = 12_000
 """As JSON; what is set beyond it is refused."""
 TOTAL_BYTES = 16_000
 """With what kolo_c itself has to say; the core writes no more (definitions.c)."""
-WRITES_AT_ONCE = 1000
-WRITE_AGAIN_NS = 100_000_000
+BURST_BYTES = 256 << 10
+"""Of changes, in all traces of a process, that are written at once …"""
+BYTES_PER_SECOND = 128 << 10
+"""… and so many after them; a change takes its trace's attributes as a whole."""
+_CHANGE_BYTES = 64  # what it takes beside them
 
 
 class TraceFacts:
     """Of one trace, while it is open."""
 
-    __slots__ = ("_json", "_next_ns", "_writes", "attributes", "id", "name")
+    __slots__ = ("_json", "attributes", "id", "name")
 
     def __init__(self, id: str, name: str) -> None:
         self.id = id
         self.name = name
         self.attributes: dict[str, Scalar] = {}
         self._json = "{}"
-        self._writes = 0
-        self._next_ns = 0
 
     def update(self, values: Mapping[str, Scalar]) -> bool:
         """Add ``values``; False, with nothing changed, where they are too many."""
@@ -68,17 +70,6 @@ class TraceFacts:
             problems = problems[:-1]
         return self._json
 
-    def is_due(self) -> bool:
-        """Whether the change that was just made is to be written at once."""
-        self._writes += 1
-        if self._writes <= WRITES_AT_ONCE:
-            return True
-        now_ns = monotonic_ns()
-        if now_ns < self._next_ns:
-            return False
-        self._next_ns = now_ns + WRITE_AGAIN_NS
-        return True
-
 
 class OpenTraces:
     """The traces of a session that have not ended, and what is said of them."""
@@ -89,6 +80,8 @@ class OpenTraces:
         self._process_number = 0
         self._core: Any = None
         self._native: Any = None
+        self._credit_bytes: float = BURST_BYTES
+        self._credited_ns = 0
 
     def start(self, number: int, core: Any, native: Any) -> None:
         """The process's trace has begun as ``number``."""
@@ -143,6 +136,17 @@ class OpenTraces:
         return value
 
     def _tell(self, number: int, facts: TraceFacts) -> bool:
-        if not facts.is_due():
+        text = facts.text()
+        if not self._may_write(len(text) + len(facts.name) + _CHANGE_BYTES):
             return True  # with a later change, or at the end
-        return bool(self._native.set_trace(number, facts.name, facts.text()))
+        return bool(self._native.set_trace(number, facts.name, text))
+
+    def _may_write(self, size: int) -> bool:
+        now_ns = monotonic_ns()
+        earned = (now_ns - self._credited_ns) * BYTES_PER_SECOND / 1e9
+        self._credited_ns = now_ns
+        self._credit_bytes = min(self._credit_bytes + earned, BURST_BYTES)
+        if self._credit_bytes < size:
+            return False
+        self._credit_bytes -= size
+        return True

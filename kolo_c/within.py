@@ -98,10 +98,10 @@ class CurrentTrace:
         no ``__str__`` or ``__repr__`` of the program runs. A text is cut at 1,000
         characters. Values under secret names are masked, as everywhere.
 
-        True where they are kept, which outlasts a kill of the program from then on (of
-        more than 1,000 changes of one trace those of the last 0.1 s may not). False
-        outside every trace, after its end, and where all attributes together would
-        take more than 12,000 bytes: then none is added.
+        True where they are kept, which outlasts a kill of the program from then on
+        (after 256 KiB of changes at once, the last second's may not). False outside
+        every trace, after its end, and where all attributes together would take more
+        than 12,000 bytes: then none is added.
         """
         if self._session is None or self._facts is None:
             return False
