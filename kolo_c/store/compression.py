@@ -7,15 +7,18 @@ bytes are not what they should be.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from functools import lru_cache
 
 from kolo_c.errors import KoloError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Decompress = Callable[[bytes, int], bytes]
+
 RAW = 0
 ZSTD = 1
-
-Decompress = Callable[[bytes, int], bytes]
 
 
 def expand(encoding: int, data: bytes, size: int) -> bytes:

@@ -8,19 +8,22 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-import base64
-import datetime
-import decimal
 import math
-import uuid
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
 
 from kolo_c.store import values as v
-from kolo_c.store.definitions import Definitions
 from kolo_c.wire import Tag
 
-Json: TypeAlias = Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeAlias
+
+    from kolo_c.store.definitions import Definitions
+
+    Json: TypeAlias = Any
+    _Convert = Callable[["_Converter", Any, int], Json]
+else:
+    Json = object
 
 _DEEPEST = 100
 _CONTAINERS = {
@@ -57,6 +60,8 @@ class _Converter:
         if depth > _DEEPEST:
             return _marked("cut")
         convert = _CONVERTERS.get(kind)
+        if convert is None and kind.__module__ in _LIBRARY_MODULES:
+            convert = _LIBRARY.get(kind.__name__)
         if convert is None:
             return _marked("damaged")
         return convert(self, value, depth + 1)
@@ -156,14 +161,16 @@ def _marked(kind: str, **fields: Json) -> Json:
 
 
 def _base64(data: bytes) -> str:
+    import base64  # noqa: PLC0415 - few values need it
+
     return base64.b64encode(data).decode("ascii")
 
 
-def _iso(kind: str) -> Callable[[_Converter, Any, int], Json]:
+def _iso(kind: str) -> _Convert:
     return lambda c, value, depth: _marked(kind, value=value.isoformat())
 
 
-_CONVERTERS: dict[type, Callable[[_Converter, Any, int], Json]] = {
+_CONVERTERS: dict[type, _Convert] = {
     list: _Converter.list,
     bytes: lambda c, value, depth: _marked("bytes", base64=_base64(value)),
     bytearray: lambda c, value, depth: _marked("bytearray", base64=_base64(value)),
@@ -171,17 +178,6 @@ _CONVERTERS: dict[type, Callable[[_Converter, Any, int], Json]] = {
     range: lambda c, value, depth: _marked(
         "range", start=value.start, stop=value.stop, step=value.step
     ),
-    datetime.datetime: _iso("datetime"),
-    datetime.date: _iso("date"),
-    datetime.time: _iso("time"),
-    datetime.timedelta: lambda c, value, depth: _marked(
-        "timedelta",
-        days=value.days,
-        seconds=value.seconds,
-        microseconds=value.microseconds,
-    ),
-    decimal.Decimal: lambda c, value, depth: _marked("decimal", value=str(value)),
-    uuid.UUID: lambda c, value, depth: _marked("uuid", value=str(value)),
     v.Dict: _Converter.dict,
     v.Items: _Converter.container,
     v.CutText: lambda c, value, depth: _marked(
@@ -216,4 +212,19 @@ _CONVERTERS: dict[type, Callable[[_Converter, Any, int], Json]] = {
     v.View: lambda c, value, depth: c.typed("view", value, length=value.length),
     v.Failed: lambda c, value, depth: _marked("failed", reason=value.reason),
     v.Broken: lambda c, value, depth: _marked("damaged", tag=value.tag),
+}
+# By name: where none of these is met, their modules are not imported.
+_LIBRARY_MODULES = {"datetime", "decimal", "uuid"}
+_LIBRARY: dict[str, _Convert] = {
+    "datetime": _iso("datetime"),
+    "date": _iso("date"),
+    "time": _iso("time"),
+    "timedelta": lambda c, value, depth: _marked(
+        "timedelta",
+        days=value.days,
+        seconds=value.seconds,
+        microseconds=value.microseconds,
+    ),
+    "Decimal": lambda c, value, depth: _marked("decimal", value=str(value)),
+    "UUID": lambda c, value, depth: _marked("uuid", value=str(value)),
 }

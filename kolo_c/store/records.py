@@ -292,23 +292,57 @@ class Decoded(Slotted):
 
 def decode_records(data: bytes, base_ns: int, first_node: int) -> Decoded:
     """Decode a block's bytes."""
+    try:
+        records = _decode(data, base_ns, first_node)
+    except DAMAGE:
+        return _decode_until_damage(data, base_ns, first_node)
     decoded = Decoded()
-    records = decoded.records
+    decoded.records = records
+    return decoded
+
+
+def _decode(data: bytes, base_ns: int, first_node: int) -> list[Record]:
+    """Decode all; raises where something is wrong, and does not know where."""
+    records: list[Record] = []
+    append = records.append
+    ns = base_ns
+    node = first_node
+    unpacker = unpacker_for(data)
+    # Slices keep the lists that records are: read_list sees no mark in them.
+    for fields in unpacker:
+        kind = fields[0]
+        ns += _int(fields[1])
+        # Nine of ten records are these two.
+        if kind == 0:
+            append(Call(ns, node, _int(fields[2]), _offset(fields[3]), fields[4:]))
+            node += 1
+        elif kind == 1:
+            append(Return(ns, 0, fields[2], fields[3:]))
+        elif kind in NODE_KINDS:
+            append(_READERS[kind](ns, node, fields))
+            node += 1
+        else:
+            append(_READERS[kind](ns, 0, fields))
+    if unpacker.tell() != len(data):
+        raise ValueError("a record is cut")
+    return records
+
+
+def _decode_until_damage(data: bytes, base_ns: int, first_node: int) -> Decoded:
+    """Decode what comes before the damage, and say where that is."""
+    decoded = Decoded()
     ns = base_ns
     node = first_node
     at = 0
     try:
         unpacker = unpacker_for(data)
         while at < len(data):
-            # Slices keep the lists that records are: read_list sees no mark in them.
             fields = unpacker.unpack()
             kind = fields[0]
             ns += _int(fields[1])
-            if kind in NODE_KINDS:
-                records.append(_READERS[kind](ns, node, fields))
-                node += 1
-            else:
-                records.append(_READERS[kind](ns, 0, fields))
+            is_node = kind in NODE_KINDS
+            decoded.records.append(_READERS[kind](ns, node if is_node else 0, fields))
+            node += is_node
             at = unpacker.tell()
     except DAMAGE as error:
         what = str(error) or type(error).__name__
