@@ -34,6 +34,7 @@ COMMANDS = {
     "list": "List the traces that are stored, the last one first.",
     "show": "Show a trace as a tree of calls.",
     "why": "Tell how a program failed, or where it stands.",
+    "grep": "Search what was recorded for a pattern.",
     "dump": "Print every record of a trace as JSON lines.",
     "delete": "Delete traces by name, age or number, and free their space.",
     "pin": "Keep traces, whatever their age.",

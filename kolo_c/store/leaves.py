@@ -35,7 +35,7 @@ class Leaves:
     __slots__ = ("_definitions", "_root")
 
     def __init__(self, definitions: Definitions, root: str | None) -> None:
-        """``root`` is the project's."""
+        """``root`` of the project: paths of files in it begin there."""
         self._definitions = definitions
         self._root = root.rstrip(os.sep) + os.sep if root else ""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from itertools import compress
 
 from kolo_c.errors import KoloError
 
@@ -30,6 +31,7 @@ except ImportError:  # 3.10
 # 2j, range(0, 3), 1 day, 0:00:01, …
 _NUMBER_CHARS = frozenset("0123456789+-.:,() abcdefginjrsyE")
 _NEWLINE = 10
+_MANY = 64
 _WITH_NEWLINE = frozenset(
     {_c.CATEGORY_SPACE, _c.CATEGORY_NOT_DIGIT, _c.CATEGORY_NOT_WORD}
 )
@@ -43,12 +45,12 @@ class Matcher:
     ``^`` and ``$`` stand for the beginning and the end of each line of a text.
     """
 
-    __slots__ = ("_at_once", "_literal", "_lower", "_regex", "numbers", "pattern")
+    __slots__ = ("_at_once", "_exact", "_fold", "_needles", "_regex", "numbers", "text")
 
     def __init__(
         self, pattern: str, *, fixed: bool = False, ignore_case: bool = False
     ) -> None:
-        self.pattern = pattern
+        self.text = pattern
         source = re.escape(pattern) if fixed else pattern
         flags = re.MULTILINE | (re.IGNORECASE if ignore_case else 0)
         try:
@@ -60,20 +62,20 @@ class Matcher:
                 "To search for it as it stands: -F. The syntax is that of Python's re.",
                 slug="usage",
             ) from error
-        case = bool(parsed.state.flags & re.IGNORECASE)
-        odd = parsed.state.flags & (re.DOTALL | re.LOCALE)
-        literal = _literal_of(parsed)
-        self._at_once = not odd and _stays_in_line(parsed)
-        self._literal = literal if literal and self._at_once and not case else ""
-        # Beyond ASCII a character may have several others for company.
-        fold = case and self._at_once and literal and literal.isascii()
-        self._lower = literal.lower() if fold else ""
-        self.numbers = _fits(parsed, case)
+        given = parsed.state.flags
+        self._fold = bool(given & re.IGNORECASE)
+        self._at_once = not given & re.DOTALL and _stays_in_line(parsed)
+        needles = _needles(parsed)
+        literal = all(op is _c.LITERAL and value != _NEWLINE for op, value in parsed)
+        self._exact = bool(needles) and literal
+        if self._fold and not all(needle.isascii() for needle in needles):
+            # Beyond ASCII a letter has company: K and the sign of kelvin.
+            needles = ()
+        if self._at_once and not self._exact and min(map(len, needles), default=0) < 2:
+            needles = ()  # a single character is everywhere
+        self._needles = [one.lower() if self._fold else one for one in needles]
+        self.numbers = _fits(parsed, self._fold)
         """Whether it can be found in the text of a number or a date."""
-
-    def matches(self, text: str) -> bool:
-        """Whether it is found in ``text``."""
-        return self._regex.search(text) is not None
 
     def span(self, text: str) -> tuple[int, int] | None:
         """Where it is found first in ``text``."""
@@ -84,56 +86,98 @@ class Matcher:
         """Whether it is found in one of ``texts``."""
         return any(map(self._regex.search, texts))
 
-    def which(self, text: str, starts: Sequence[int]) -> list[int]:
+    def which(self, text: str, packed: bytes) -> list[int]:
         """Of the texts that ``text`` is made of, those in which it is found.
 
-        ``starts`` has the place of each, and the end of all.
+        ``packed`` has the place of each, and the end of all, as 32 bits each.
         """
-        if len(starts) < 2:
+        if self._needles and not (self._fold and not text.isascii()):
+            hay = text.lower() if self._fold else text
+            if not any(needle in hay for needle in self._needles):
+                return []
+            starts = memoryview(packed).cast("I").tolist()
+            found = self._find(hay, starts)
+            return found if self._exact else self._check(text, starts, found)
+        if self._at_once and self._regex.search(text) is None:
             return []
-        if not self._at_once:
-            search = self._regex.search
-            return [
-                index
-                for index in range(len(starts) - 1)
-                if search(text[starts[index] : starts[index + 1] - 1])
-            ]
-        if self._literal:
-            return _find(text, starts, self._literal)
-        if self._lower and text.isascii():
-            return _find(text.lower(), starts, self._lower)
-        return self._search(text, starts)
+        starts = memoryview(packed).cast("I").tolist()
+        if self._at_once:
+            return self._search(text, starts)
+        return self._check(text, starts, range(len(starts) - 1))
+
+    def _find(self, text: str, starts: Sequence[int]) -> list[int]:
+        """The texts with one of the needles in them."""
+        found: list[int] = []
+        find = text.find
+        for needle in self._needles:
+            at = find(needle)
+            while at >= 0:
+                index = bisect_right(starts, at) - 1
+                found.append(index)
+                at = find(needle, starts[index + 1])
+        return found if len(self._needles) == 1 else sorted(set(found))
+
+    def _check(
+        self, text: str, starts: Sequence[int], indexes: Iterable[int]
+    ) -> list[int]:
+        """Those of the texts at ``indexes`` in which it is found."""
+        search = self._regex.search
+        return [
+            index
+            for index in indexes
+            if search(text[starts[index] : starts[index + 1] - 1])
+        ]
 
     def _search(self, text: str, starts: Sequence[int]) -> list[int]:
         found: list[int] = []
         search = self._regex.search
+        count = len(starts) - 1
         end = starts[-1]
         at = 0
         while at < end and (match := search(text, at)) is not None:
             index = bisect_right(starts, match.start()) - 1
-            if index >= len(starts) - 1:  # an empty match behind the last newline
+            if index >= count:  # an empty match behind the last newline
                 break
             found.append(index)
             at = starts[index + 1]
+            if len(found) == _MANY and index < _MANY * 4:
+                return found + self._search_each(text, starts, index + 1)
         return found
 
-
-def _find(text: str, starts: Sequence[int], literal: str) -> list[int]:
-    found: list[int] = []
-    find = text.find
-    at = find(literal)
-    while at >= 0:
-        index = bisect_right(starts, at) - 1
-        found.append(index)
-        at = find(literal, starts[index + 1])
-    return found
+    def _search_each(self, text: str, starts: Sequence[int], begin: int) -> list[int]:
+        """Where most texts match, to step from one to the next takes least."""
+        count = len(starts) - 1
+        lines = text[starts[begin] : -1].split("\n")
+        if len(lines) != count - begin:  # some are of several lines
+            return self._check(text, starts, range(begin, count))
+        return list(compress(range(begin, count), map(self._regex.search, lines)))
 
 
-def _literal_of(parsed: Any) -> str:
-    """The text that is all the pattern matches; empty where there is more to it."""
-    if all(op is _c.LITERAL for op, _ in parsed):
-        return "".join(chr(value) for _, value in parsed)
-    return ""
+def _needles(parsed: Any) -> tuple[str, ...]:
+    """Texts of which every match has at least one in it; none where there are none."""
+    found: list[tuple[str, ...]] = []
+    run = ""
+    for op, value in [*parsed, (None, None)]:
+        if op is _c.LITERAL and value != _NEWLINE:
+            run += chr(value)
+            continue
+        if run:
+            found.append((run,))
+            run = ""
+        if op is _c.SUBPATTERN and not value[1] and not value[2]:
+            found.append(_needles(value[3]))
+        elif op is _c.BRANCH:
+            branches = [_needles(branch) for branch in value[1]]
+            if all(branches):
+                found.append(tuple(one for needles in branches for one in needles))
+        elif str(op) in _REPEATS and value[0] > 0:
+            found.append(_needles(value[2]))
+    # The longest is the rarest, and one is found sooner than several.
+    return max(
+        filter(None, found),
+        key=lambda needles: (min(map(len, needles)), -len(needles)),
+        default=(),
+    )
 
 
 def _stays_in_line(parsed: Any) -> bool:
