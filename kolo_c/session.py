@@ -18,6 +18,7 @@ import time
 from types import CodeType
 
 from kolo_c import masking
+from kolo_c._version import SCHEMA_VERSION
 from kolo_c.core import load_core
 from kolo_c.errors import TracerError
 from kolo_c.facts import OpenTraces, TraceFacts
@@ -26,7 +27,6 @@ from kolo_c.identifiers import trace_id, ulid
 from kolo_c.process_info import process_info, read_counters, to_json
 from kolo_c.project import create_store
 from kolo_c.scope import PAUSED, SCOPE, SKIPPED, VARIABLE
-from kolo_c.store import SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -255,10 +255,13 @@ class Session:
             self._problems.append(f"not everything could be saved: {error}")
         return counters
 
-    def ended_by(self, error: BaseException) -> None:
-        """``error`` left the program: its trace names it, and what led to it."""
+    def ended_by(self, error: BaseException) -> dict[str, Any] | None:
+        """``error`` left the program: its trace names it, and what led to it.
+
+        What is said of it; None where it is no failure, or cannot be told.
+        """
         if self._native is None:
-            return
+            return None
         self._native.resolve(error)
         try:
             from kolo_c.failure import ATTRIBUTE, describe  # noqa: PLC0415 - failed
@@ -266,8 +269,10 @@ class Session:
             found = describe(error)
             if found is not None:
                 self.traces.process.update({ATTRIBUTE: to_json(found)})
+            return found
         except Exception as problem:  # imports are what the program made of them
             self._problems.append(f"how the program failed is not kept: {problem!r}")
+            return None
 
     # ---- what the program says ----
 

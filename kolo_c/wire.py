@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from kolo_c.store import SCHEMA_VERSION as SCHEMA_VERSION
+from kolo_c._version import SCHEMA_VERSION as SCHEMA_VERSION
 
 WIRE_VERSION = 1
 TAG_EXTENSION = 1

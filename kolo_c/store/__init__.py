@@ -2,5 +2,3 @@
 
 Nothing is imported here, so that a command pays for what it uses alone.
 """
-
-SCHEMA_VERSION = 1

@@ -1,0 +1,159 @@
+"""Start: the whole process of a command against that of ``python -c ''``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.machine import ROOT
+from benchmarks.results import Figure, Row, median, percentile
+from kolo_c.store.reader import Store
+
+NAME = "start"
+TITLE = "What a command's whole process takes, over python's own start"
+METHOD = """\
+Processes in turn, round after round: python -c '', the command kolo-c as pip installs \
+it, python -m kolo_c. The CPU time of each, user and system, the writer's thread \
+included, as the kernel counts it (wait4), over that of python -c '' of the same round; \
+the median of the rounds. All run in a project's folder, with compiled modules in the \
+page cache, kolo-c list over a store of its own. The time of import kolo_c is that of \
+python -c 'import kolo_c' without that of python -c ''. Wall times stand beside. \
+Afterwards every trace of kolo-c run is looked for in the store."""
+RUN_MOST = 3.5
+LIST_MOST = 6.0
+IMPORT_MOST_MS = 15.0
+TRACES = 20
+
+_SCRIPT = """\
+import sys
+from kolo_c.cli.main import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+# They would make every process compile our modules, or write a line at a time.
+_UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPROFILEIMPORTTIME")
+
+
+class _Place:
+    """A project with an empty script, a store to list, and the installed command."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self.listed = folder / "listed"
+        for each in (self.project, self.listed):
+            each.mkdir()
+            (each / "setup.py").touch()
+            (each / "empty.py").touch()
+        self.script = folder / "kolo-c"
+        self.script.write_text(_SCRIPT, encoding="utf-8")
+        self.environ = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _UNUSUAL and not name.startswith("KOLO_C_")
+        }
+        self.environ["PYTHONPATH"] = str(ROOT)
+
+    def fill(self) -> None:
+        """Traces for kolo-c list, and modules compiled."""
+        for _ in range(TRACES):
+            self.spend(self.listed, [str(self.script), "run", "-q", "empty.py"])
+
+    def spend(self, folder: Path, words: list[str]) -> tuple[float, float]:
+        """Run python with these words: its CPU and its wall time in milliseconds."""
+        began = time.perf_counter_ns()
+        child = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=folder,
+            env=self.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        wall_ns = time.perf_counter_ns() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise subprocess.CalledProcessError(child.returncode, words)
+        return (used.ru_utime + used.ru_stime) * 1e3, wall_ns / 1e6
+
+
+def run(quick: bool) -> Figure:
+    """Every command once in every round."""
+    rounds = 5 if quick else 41
+    with tempfile.TemporaryDirectory() as folder:
+        place = _Place(Path(folder))
+        place.fill()
+        kolo = str(place.script)
+        commands = {
+            "python": (place.project, ["-c", ""]),
+            "import": (place.project, ["-c", "import kolo_c"]),
+            "run": (place.project, [kolo, "run", "empty.py"]),
+            "module": (place.project, ["-m", "kolo_c", "run", "empty.py"]),
+            "list": (place.listed, [kolo, "list"]),
+            "help": (place.project, [kolo, "--help"]),
+        }
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        names = list(commands)
+        for number in range(rounds + 1):
+            shift = number % len(names)
+            for name in (*names[shift:], *names[:shift]):
+                spent = place.spend(*commands[name])
+                if number:  # the first round warms up
+                    times[name].append(spent)
+        with Store(place.project / ".kolo_c") as store:
+            traces = store.traces()
+        complete = sum(trace.status == "complete" for trace in traces)
+    void = ""
+    if complete != 2 * (rounds + 1):
+        void = f"{complete} of {2 * (rounds + 1)} traces are complete in the store"
+    rows = [
+        _ratio("kolo-c run of an empty script", "run", times, RUN_MOST, void),
+        _ratio("python -m kolo_c run of it", "module", times, RUN_MOST, void),
+        _ratio(f"kolo-c list, {TRACES} traces", "list", times, LIST_MOST),
+        _ratio("kolo-c --help", "help", times, None),
+        _import(times),
+    ]
+    return Figure(NAME, TITLE, METHOD, rows)
+
+
+def _ratio(
+    text: str,
+    name: str,
+    times: Mapping[str, list[tuple[float, float]]],
+    most: float | None,
+    void: str = "",
+) -> Row:
+    pairs = list(zip(times[name], times["python"], strict=True))
+    ratios = [own[0] / python[0] for own, python in pairs]
+    return Row(
+        text,
+        "x",
+        median(ratios),
+        percentile(ratios, 0.99),
+        len(ratios),
+        most=most,
+        void=void,
+        values={
+            "cpu_ms": median(own[0] for own, _ in pairs),
+            "wall_ms": median(own[1] for own, _ in pairs),
+            "wall_ratio": median(own[1] / python[1] for own, python in pairs),
+            "python_cpu_ms": median(python[0] for _, python in pairs),
+        },
+    )
+
+
+def _import(times: Mapping[str, list[tuple[float, float]]]) -> Row:
+    pairs = zip(times["import"], times["python"], strict=True)
+    series = [own[0] - python[0] for own, python in pairs]
+    return Row(
+        "import kolo_c",
+        "ms",
+        median(series),
+        percentile(series, 0.99),
+        len(series),
+        most=IMPORT_MOST_MS,
+    )
