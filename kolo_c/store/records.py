@@ -311,10 +311,19 @@ def _decode(data: bytes, base_ns: int, first_node: int) -> list[Record]:
     # Slices keep the lists that records are: read_list sees no mark in them.
     for fields in unpacker:
         kind = fields[0]
-        ns += _int(fields[1])
-        # Nine of ten records are these two.
+        passed = fields[1]
+        if passed.__class__ is not int or passed < 0:
+            raise ValueError("a number was expected")
+        ns += passed
+        # Nine of ten records are these two: no call of ours is made for them.
         if kind == 0:
-            append(Call(ns, node, _int(fields[2]), _offset(fields[3]), fields[4:]))
+            code = fields[2]
+            site = fields[3]
+            if code.__class__ is not int or code < 0:
+                raise ValueError("a number was expected")
+            if site is not None and (site.__class__ is not int or site < 0):
+                raise ValueError("an offset was expected")
+            append(Call(ns, node, code, site, fields[4:]))
             node += 1
         elif kind == 1:
             append(Return(ns, 0, fields[2], fields[3:]))
