@@ -38,7 +38,6 @@ from kolo_c.store.marks import (
     read_segment_marks,
     remove_mark,
 )
-from kolo_c.store.placing import sync_folder
 from kolo_c.store.rewrite import NewSegment, database_error, reading_mode
 from kolo_c.store.trace_info import read_json
 
@@ -300,7 +299,6 @@ def remove_segment(path: Path) -> int:
     freed = sum(_size(name) for name in (path, Path(f"{path}-wal")))
     path.unlink(missing_ok=True)
     _remove_beside(path)
-    sync_folder(path.parent)
     return freed
 
 
