@@ -17,11 +17,11 @@ from kolo_c.store.reader import Store
 NAME = "start"
 TITLE = "What a command's whole process takes, over python's own start"
 METHOD = """\
-Processes in turn, round after round: python -c '', the command kolo-c as pip installs \
-it, python -m kolo_c. The CPU time of each, user and system, the writer's thread \
-included, as the kernel counts it (wait4), over that of python -c '' of the same round; \
-the median of the rounds. All run in a project's folder, with compiled modules in the \
-page cache, kolo-c list over a store of its own. The time of import kolo_c is that of \
+Processes in turn, round after round: python -c '', the command kolo-c as pip makes it, \
+python -m kolo_c. The CPU time of each, user and system, the writer's thread included, \
+as the kernel counts it (wait4), over that of python -c '' of the same round; the median \
+of the rounds. All run in a project's folder, with compiled modules in the page cache, \
+kolo-c list over a store of its own. The time of import kolo_c is that of \
 python -c 'import kolo_c' without that of python -c ''. Wall times stand beside. \
 Afterwards every trace of kolo-c run is looked for in the store."""
 RUN_MOST = 3.5
