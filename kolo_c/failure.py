@@ -10,6 +10,7 @@ Threads: any, under the GIL. Owns: nothing. Fails: never on any exception's shap
 
 from __future__ import annotations
 
+import builtins
 import os
 
 TYPE_CHECKING = False
@@ -92,9 +93,7 @@ def _before(error: BaseException) -> tuple[BaseException | None, str]:
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
-    group = getattr(__builtins__, "BaseExceptionGroup", None)
-    if isinstance(__builtins__, dict):
-        group = __builtins__.get("BaseExceptionGroup")
+    group = getattr(builtins, "BaseExceptionGroup", None)  # 3.11+
     if group is None or not isinstance(error, group):
         return ()
     members = group.__dict__["exceptions"].__get__(error)

@@ -210,3 +210,13 @@ def _compiled(regex: str, text: str) -> re.Pattern[str]:
         return re.compile(rf"(?s:{regex})\Z")
     except re.error as error:
         raise PatternError(f"{text!r} is not a pattern: {error}") from None
+
+
+def rule_for(module: str | None, qualname: str) -> str | None:
+    """The pattern of one function; None where its name cannot stand in a pattern."""
+    text = f"module:{module}:{qualname}" if module else f"qualname:{qualname}"
+    try:
+        compile_pattern(text, lambda *_: False)
+    except PatternError:
+        return None
+    return text

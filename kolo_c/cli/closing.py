@@ -5,25 +5,32 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+import os
+import sys
+
+from kolo_c.cli.empty import why_nothing_recorded
+from kolo_c.cli.units import duration, plural, size
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kolo_c.filter import Filter
     from kolo_c.project import Project
     from kolo_c.session import Summary
+    from kolo_c.store.reader import Trace
 
 # The end of a trace's name: enough to be the only one, and `show` takes any ending.
 _SHORT_ID = 5
 # Time that the program was held is worth a line from here on.
 _WAITED_NS = 100_000_000
-_WORDS = {
-    "stdlib": "the standard library",
-    "site": "installed libraries",
-    "venv": "a virtual environment",
-    "frozen": "the interpreter's own modules",
-    "generated": "generated code",
-    "outside": "outside the project's root",
-    "ignore": "ignored by the settings",
-}
+# What tracing cost is worth a word from here on.
+_OWN_NS = 1_000_000
+_BUSY_CALLS = 10_000
+_BUSY_SHARE = 0.5
+_STORY_LINES = 30
+_STORY_BLOCKS = 16
+_WIDTH_OF_A_FILE = 160
+_NARROW = 60
+_LEAST_WIDTH = 40
 
 
 def closing_lines(
@@ -31,26 +38,21 @@ def closing_lines(
 ) -> list[str]:
     """What to tell after a program has ended, most important first."""
     if summary.calls == 0:
-        lines = why_empty(name, project, chosen)
+        lines = why_nothing_recorded(name, project, chosen)
     else:
-        calls = "1 call" if summary.calls == 1 else f"{summary.calls:,} calls"
-        lines = [
-            f"recorded {calls} of {name} in {_seconds(summary.duration_ns)}, "
-            f"{_bytes(summary.bytes)} in {project.store}; "
-            f"see it with: kolo-c show {summary.trace_id[-_SHORT_ID:]}"
-        ]
+        lines = [_recorded(summary, name, project)]
     if summary.lost:
         lines.append(
-            f"{summary.lost:,} records were lost; the trace marks where. "
+            f"{plural(summary.lost, 'record')} lost; the trace marks where. "
             'overflow = "wait" and a larger wait_max lose less'
         )
     if summary.errors:
         lines.append(
-            f"{summary.errors:,} errors while recording; "
+            f"{plural(summary.errors, 'error')} while recording; "
             f"{project.store}/kolo_c.log has the first of each"
         )
     if summary.waited_ns >= _WAITED_NS:
-        waited = _seconds(summary.waited_ns)
+        waited = duration(summary.waited_ns)
         lines.append(f"the program was held for {waited} because the disk was slower")
     # A reason may be known to several of them.
     lines.extend(
@@ -59,43 +61,120 @@ def closing_lines(
     return lines
 
 
-def why_empty(name: str, project: Project, chosen: Filter) -> list[str]:
-    """The most likely reasons for a trace without a call, and what to change."""
-    root = f"the project's root is {project.root} ({project.reason})"
-    skipped = {
-        kind: found
-        for kind, found in chosen.skipped.items()
-        if kind in ("outside", "ignore", "site", "venv") and found.count
-    }
-    if not skipped:
-        return [
-            f"nothing was recorded: {name} called no function of its own; {root}",
-            "if it should have: kolo-c doctor says what stops tracing here",
-        ]
-    lines = [f"nothing was recorded: all code of {name} was skipped; {root}"]
-    for kind, found in skipped.items():
-        lines.append(f"skipped, {_WORDS[kind]}: {', '.join(found.examples)}")
-    example = next(iter(skipped.values())).examples[0]
-    lines.append(
-        f"kolo-c explain {example} says why; kolo-c run --include PATTERN, or roots "
-        "and include_frames in the settings, keep more"
+def _recorded(summary: Summary, name: str, project: Project) -> str:
+    took = duration(summary.duration_ns)
+    if summary.own_ns >= _OWN_NS:
+        took += f" (own cost {duration(summary.own_ns)})"
+    changed = ""
+    if summary.masked:
+        changed += f", {plural(summary.masked, 'value')} masked"
+    if summary.truncated:
+        changed += f", {plural(summary.truncated, 'value')} cut short"
+    return (
+        f"recorded {plural(summary.calls, 'call')} of {name} in {took}, "
+        f"{size(summary.bytes)} in {project.store}{changed}; "
+        f"see it with: kolo-c show {summary.trace_id[-_SHORT_ID:]}"
     )
-    return lines
 
 
-def _seconds(duration_ns: int) -> str:
-    seconds = duration_ns / 1e9
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    return f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+def exit_line(found: dict[str, object], root: str) -> str:
+    """One line for a program that asked to end with something else than 0."""
+    text = f"it ended with exit code {found.get('exit_code')}"
+    chain = found.get("chain")
+    link = chain[0] if isinstance(chain, list) and chain else {}
+    path = str(link.get("file", ""))
+    if path.startswith(root.rstrip(os.sep) + os.sep):
+        place = path[len(root.rstrip(os.sep)) + 1 :]
+        text += f", from {link.get('function')} ({place}:{link.get('line')})"
+    return text
 
 
-def _bytes(count: int) -> str:
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"
+def read_back(
+    summary: Summary, process_id: str, *, failed: bool
+) -> tuple[list[str], list[str]]:
+    """What takes a look at the trace: the story of a failure, and closing lines more.
+
+    Its own session is closed. Whatever the program has made of the modules that are
+    imported for it, or of this process, the worst that comes of it are no lines.
+    """
+    story: list[str] = []
+    more: list[str] = []
+    busy = summary.calls > _BUSY_CALLS
+    if not summary.calls or not (failed or busy):
+        return story, more
+    try:
+        from kolo_c.store.catalogue import Catalogue  # noqa: PLC0415 - see above
+        from kolo_c.store.files import list_processes  # noqa: PLC0415
+        from kolo_c.store.reader import Store  # noqa: PLC0415
+
+        files = [f for f in list_processes(summary.store) if f.id == process_id]
+        with Store(summary.store, Catalogue(summary.store, files)) as store:
+            trace = store.trace(summary.trace_id)
+            if failed:
+                story = _story_lines(trace)
+            if busy:
+                more = _busy_line(trace)
+    except Exception:
+        pass  # `kolo-c why` will say what it was
+    return story, more
+
+
+def _story_lines(trace: Trace) -> list[str]:
+    import io  # noqa: PLC0415 - the next ones: for failures alone
+
+    from kolo_c.cli.screen import Screen  # noqa: PLC0415
+    from kolo_c.cli.story import StoryText  # noqa: PLC0415
+    from kolo_c.model.story import tell  # noqa: PLC0415
+
+    class Text(io.StringIO):
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+
+    width = _width() or _WIDTH_OF_A_FILE
+    story = StoryText(
+        tell(trace, most=_STORY_BLOCKS),
+        frames=8,
+        stacks=8,
+        value_width=24 if width < _NARROW else 40,
+    )
+    file = Text()
+    # No terminal, and so no colours: rich is not to be imported here.
+    screen = Screen(file, width)
+    for line in story.lines():
+        screen.line(line)
+    lines = file.getvalue().splitlines()
+    if len(lines) > _STORY_LINES - 1:
+        lines = [*lines[: _STORY_LINES - 2], "  …"]
+    return [*lines, f"  more of it: kolo-c why {trace.id[-_SHORT_ID:]}"]
+
+
+def _width() -> int | None:
+    """Of the terminal that stderr is; None where it is none."""
+    try:
+        if not sys.stderr.isatty():
+            return None
+        columns = os.environ.get("COLUMNS", "")
+        if columns.isdigit() and int(columns):
+            return max(int(columns), _LEAST_WIDTH)
+        return max(os.get_terminal_size(sys.stderr.fileno()).columns, _LEAST_WIDTH)
+    except Exception:
+        return None  # the program has put something else in its place
+
+
+def _busy_line(trace: Trace) -> list[str]:
+    import shlex  # noqa: PLC0415 - the next ones: for a busy function alone
+
+    from kolo_c.errors import harmless  # noqa: PLC0415
+    from kolo_c.model.busiest import busiest  # noqa: PLC0415
+    from kolo_c.patterns import rule_for  # noqa: PLC0415
+
+    found = busiest(trace)
+    if found is None or found[1] <= _BUSY_SHARE:
+        return []
+    code = trace.definitions.code(found[0])
+    rule = rule_for(code.module, code.qualname)
+    if rule is None or code.name == "<module>":
+        return []
+    return [
+        f"{harmless(code.qualname)} made about {found[1]:.0%} of the calls; "
+        f"to leave it out: kolo-c ignore {shlex.quote(rule)}"
+    ]

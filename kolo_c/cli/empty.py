@@ -5,15 +5,53 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from kolo_c.cli.header import problems
 from kolo_c.cli.units import plural
 from kolo_c.errors import harmless
-from kolo_c.store.process import RUNNING
-from kolo_c.store.reader import Trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.filter import Filter
+    from kolo_c.project import Project
+    from kolo_c.store.reader import Trace
+
+_SKIPPED = {
+    "outside": "outside the project's root",
+    "ignore": "ignored by the settings",
+    "site": "installed libraries",
+    "venv": "a virtual environment",
+}
+
+
+def why_nothing_recorded(name: str, project: Project, chosen: Filter) -> list[str]:
+    """The reasons that are known when the program has ended, and what to change."""
+    root = f"the project's root is {project.root} ({project.reason})"
+    skipped = {
+        words: chosen.skipped[kind]
+        for kind, words in _SKIPPED.items()
+        if kind in chosen.skipped and chosen.skipped[kind].count
+    }
+    if not skipped:
+        return [
+            f"nothing was recorded: {name} called no function of its own; {root}",
+            "if it should have: kolo-c doctor says what stops tracing here",
+        ]
+    lines = [f"nothing was recorded: all code of {name} was skipped; {root}"]
+    for words, found in skipped.items():
+        lines.append(f"skipped, {words}: {', '.join(found.examples)}")
+    example = next(iter(skipped.values())).examples[0]
+    lines.append(
+        f"kolo-c explain {example} says why; kolo-c run --include PATTERN, or roots "
+        "and include_frames in the settings, keep more"
+    )
+    return lines
 
 
 def why_empty(trace: Trace) -> list[str]:
     """The reasons that the trace itself gives, the likeliest first."""
+    # Here, as the end of a program passes by above, and imports no reader.
+    from kolo_c.cli.header import problems  # noqa: PLC0415
+    from kolo_c.store.trace_info import RUNNING  # noqa: PLC0415
+
     info = trace.info
     reasons: list[str] = []
     other = [text for text in problems(trace) if "profiler" in text.lower()]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from types import CodeType
+    from typing import Any
 
     from kolo_c.config import Config
     from kolo_c.project import Project
@@ -115,6 +116,8 @@ class _Recorder:
         self._filter = chosen
         self._show = show
         self._error: BaseException | None = None
+        self._failure: dict[str, Any] | None = None
+        self._hints: list[str] = []
         self._pid = os.getpid()
 
     def begin(self, code: CodeType | None, source: str | None) -> None:
@@ -133,12 +136,16 @@ class _Recorder:
             )
 
     def exited(self, error: SystemExit) -> None:
-        self._session.ended_by(error)
+        self._failure = self._session.ended_by(error)
+        if isinstance(error.code, str):
+            self._hints = _why_missing(error)
 
     def failed(self, error: BaseException) -> None:
         self._error = error
         # Now, as what exit handlers call has nothing to do with it any more.
-        self._session.ended_by(error)
+        self._failure = self._session.ended_by(error)
+        if isinstance(error, ModuleNotFoundError):
+            self._hints = _why_missing(error)
 
     def _finish(self) -> None:
         """The last exit handler. What fails here must not reach the program's end."""
@@ -159,11 +166,36 @@ class _Recorder:
         except Exception:
             pass  # the interpreter says so in a moment
         if not self._config.quiet:
-            from kolo_c.cli.closing import closing_lines  # noqa: PLC0415 - not with -q
-
-            _say(closing_lines(summary, self._target.name, self._project, self._filter))
+            self._close(summary)
         if self._show and summary.calls:
             _show_tree(summary, self._project)
+
+    def _close(self, summary: Summary) -> None:
+        # After the program has ended, and not with -q.
+        from kolo_c.cli import closing  # noqa: PLC0415
+
+        lines = closing.closing_lines(
+            summary, self._target.name, self._project, self._filter
+        )
+        exited = self._failure is not None and "exit_code" in self._failure
+        if self._failure is not None and exited:
+            lines.append(closing.exit_line(self._failure, self._project.root))
+        story, more = closing.read_back(
+            summary,
+            self._session.process_id,
+            failed=self._failure is not None and not exited,
+        )
+        if story:
+            _say(story[:1])
+            _write(story[1:])
+        _say([*lines, *more, *self._hints])
+
+
+def _why_missing(error: BaseException) -> list[str]:
+    # It failed already; -q says nothing of it, and so nothing of this.
+    from kolo_c.tool_environment import why_module_is_missing  # noqa: PLC0415
+
+    return why_module_is_missing(error)
 
 
 def _show_tree(summary: Summary, project: Project) -> None:
@@ -175,10 +207,14 @@ def _show_tree(summary: Summary, project: Project) -> None:
 
 
 def _say(lines: Sequence[str]) -> None:
+    _write([f"kolo-c: {line}" for line in lines])
+
+
+def _write(lines: Sequence[str]) -> None:
     stream = sys.stderr if sys.stderr is not None else sys.__stderr__
     try:
         for line in lines:
-            print(f"kolo-c: {line}", file=stream)
+            print(line, file=stream)
         if stream is not None:
             stream.flush()
     except Exception:

@@ -1,4 +1,4 @@
-"""The story of a failure as lines for a person: for ``why``, and for the end of ``run``.
+"""The story of a failure as lines for a person, for ``why`` and the end of ``run``.
 
 Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 
 from kolo_c.cli.labels import Labels
-from kolo_c.cli.units import duration, plural
+from kolo_c.cli.units import duration
 from kolo_c.errors import harmless
 from kolo_c.model import story as s
 from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight
 from kolo_c.store import records as r
+from kolo_c.store.text import value_text
 from kolo_c.store.values import Class, Function, Module, Raised, Unbound
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ _DIM, _NAME, _ERROR, _HEAD, _WARN = "dim", "cyan", "red", "bold", "yellow"
 _OUTER_FRAMES = 3
 _VALUES = 12
 _WIDEST_PLACE = 36
+_EXCEPTION_WIDTH = 120
 _RELATIONS = {
     "cause": "because of ",
     "context": "raised while handling ",
@@ -75,7 +77,8 @@ class StoryText:
         story = self.story
         name = harmless(self.trace.info.row.name) or "the program"
         if story.how == s.RAISED:
-            return [(f"✗ {self._exception(story.paths, 0)}", _ERROR), (f" ended {name}", _HEAD)]
+            text = self._exception(story.paths, 0)
+            return [(f"✗ {text}", _ERROR), (f" ended {name}", _HEAD)]
         if story.how == s.STOPPED:
             return [(f"{name} was stopped by Ctrl-C (KeyboardInterrupt)", _HEAD)]
         if story.how == s.EXITED:
@@ -100,7 +103,8 @@ class StoryText:
         if index < len(paths):
             value = paths[index].exception
             if isinstance(value, Raised):
-                return self.labels.value(value)
+                width = max(self.labels.value_width, _EXCEPTION_WIDTH)
+                return value_text(value, self.trace.definitions, width)
             link = paths[index].link
         else:
             chain = self.story.failure["chain"]
@@ -162,7 +166,8 @@ class StoryText:
         if source is not None and place == self._place(source):
             return []
         function = harmless(str(link.get("function", "")))
-        return [[(f"       raised in {function}, {place}, which is not recorded", _DIM)]]
+        text = f"raised in {function}, {place}, which is not recorded"
+        return [[(f"        {text}", _DIM)]]
 
     def _handled(self) -> list[Line]:
         story = self.story
@@ -196,9 +201,13 @@ class StoryText:
         running = self.story.how == s.RUNNING
         for stack in self.story.stacks[: self._stacks]:
             lines.append(self._stack_head(stack))
-            width = self._place_width(stack.frames)
-            for node, line in self._stack_frames(stack):
+            frames = self._stack_frames(stack)
+            places = (len(self._place(node, line)) for node, line in frames)
+            width = min(max(places, default=0), _WIDEST_PLACE)
+            for node, line in frames:
                 lines.append(self._frame_line(node, width, line, is_open=running))
+            if not stack.suspended:
+                lines[-1].extend(self._last_seen(stack.frames[-1]))
             if stack.last:
                 lines.extend(self._section("  last calls that ended", stack.last))
         more = len(self.story.stacks) - self._stacks
@@ -213,27 +222,42 @@ class StoryText:
         task = self.trace.definitions.task(stack.task)
         if not stack.suspended:
             text = thread if task is None else f"{thread}, task {harmless(task.name)}"
-            return [(f"  {text}", _HEAD), (self._stood(" runs", " stood in"), "")]
+            return [(f"  {text}", _HEAD), (self._stood(" is in", " stood in"), "")]
         name = "a coroutine" if task is None else f"task {harmless(task.name)}"
-        return [(f"  {name}", _HEAD), (self._stood(" waits", " waited"), ""), (f" ({thread})", _DIM)]
+        return [
+            (f"  {name}", _HEAD),
+            (self._stood(" waits in", " waited in"), ""),
+            (f" ({thread})", _DIM),
+        ]
 
     def _stood(self, now: str, then: str) -> str:
-        return f"{now if self.story.how == s.RUNNING else then}:"
+        return now if self.story.how == s.RUNNING else then
 
     def _stack_frames(self, stack: Stack) -> list[tuple[Node, int | None]]:
         """Each call with the line it stood at: where it made the next call."""
         frames = stack.frames
+        for node in frames[:_OUTER_FRAMES] + frames[-self._frames :]:
+            self._complete(node)
         found: list[tuple[Node, int | None]] = []
         for node, inner in zip(frames, [*frames[1:], None], strict=True):
             line = self.labels.raise_line(node)
             if line is None and inner is not None:
                 line = self._site(node, inner)
+            if line is None and stack.suspended and node.code is not None:
+                line = self.trace.definitions.line(node.code, node.waits_at)
             found.append((node, line))
         hidden = len(found) - self._frames
         if hidden > 0:
             keep = self._frames - _OUTER_FRAMES
             found = [*found[:_OUTER_FRAMES], *found[-keep:]]
         return found
+
+    def _last_seen(self, node: Node) -> Line:
+        """The line from which the innermost call made its last one."""
+        if not node.children or node.left_by_exception:
+            return []
+        line = self._site(node, node.children[-1])
+        return [] if line is None else [(f"  after the call in line {line}", _DIM)]
 
     def _site(self, node: Node, inner: Node) -> int | None:
         self._complete(inner)

@@ -5,9 +5,9 @@ Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
 
 from __future__ import annotations
 
-from kolo_c.cli.header import trace_json
 from kolo_c.cli.labels import Labels
 from kolo_c.cli.nodes_json import node_json
+from kolo_c.cli.trace_row import trace_json
 from kolo_c.model.ends import fetch_begin
 from kolo_c.store.jsonable import value_json
 
@@ -43,16 +43,14 @@ class _Writer:
 
     def path(self, path: Path) -> dict[str, Any]:
         exception = path.exception
-        link = {
-            key: path.link.get(key) for key in ("type", "of", "file", "line", "function")
-        }
+        names = ("type", "of", "file", "line", "function")
         return {
             "exception": None
             if exception is None
             else value_json(exception, self._trace.definitions),
             "relation": path.relation or None,
             "thread": path.thread or None,
-            "raised": link,
+            "raised": {name: path.link.get(name) for name in names},
             "frames": self.nodes(path.frames),
         }
 

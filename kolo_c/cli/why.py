@@ -75,7 +75,8 @@ def _write(story: Story, parent: str, screen: Screen) -> None:
     short = harmless(story.trace.id)[-5:]
     source = source_of(story)
     if source is not None and source.number:
-        screen.text(f"  kolo-c show {address(story.trace.id, source)} has all of it", "dim")
+        place = address(story.trace.id, source)
+        screen.text(f"  kolo-c show {place} has all of it", "dim")
     elif story.how == ENDED or story.stacks:
         screen.text(f"  kolo-c show {short} has all calls", "dim")
 

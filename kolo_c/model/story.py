@@ -14,7 +14,7 @@ from kolo_c.failure import ATTRIBUTE
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.stacks import Stack, open_stacks, stopped_tasks
 from kolo_c.model.tail import Tail, find_failure, read_tail, same_exception
-from kolo_c.store.process import INTERRUPTED, RUNNING as IS_RUNNING, read_json
+from kolo_c.store import trace_info
 from kolo_c.store.values import Raised
 
 TYPE_CHECKING = False
@@ -34,6 +34,7 @@ _BEFORE = 5
 _SWALLOWED = 10
 # They end loops and close generators: nothing went wrong.
 _ORDINARY = frozenset({"StopIteration", "StopAsyncIteration", "GeneratorExit"})
+_CO_LOCALS = 0x2  # CO_NEWLOCALS: a function's
 _STOPS = frozenset({"KeyboardInterrupt", "asyncio.exceptions.CancelledError"})
 
 
@@ -115,7 +116,7 @@ def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
 
 def _failure(trace: Trace) -> dict[str, Any]:
     text = trace.info.attributes.get(ATTRIBUTE)
-    found = read_json(text) if isinstance(text, str) else {}
+    found = trace_info.read_json(text) if isinstance(text, str) else {}
     chain = found.get("chain")
     links = chain if isinstance(chain, list) else []
     found["chain"] = [
@@ -127,9 +128,9 @@ def _failure(trace: Trace) -> dict[str, Any]:
 
 
 def _how(trace: Trace, failure: dict[str, Any]) -> str:
-    if trace.info.status == IS_RUNNING:
+    if trace.info.status == trace_info.RUNNING:
         return RUNNING
-    if trace.info.status == INTERRUPTED:
+    if trace.info.status == trace_info.INTERRUPTED:
         return KILLED
     if isinstance(failure.get("exit_code"), int):
         return EXITED
@@ -143,14 +144,14 @@ def _follow_exceptions(story: Story, most: int) -> None:
     """The exception that ended the program with those that led to it; or else those
     that ended threads."""
     chain = story.failure["chain"]
-    for stream in _main_first(story.trace)[:_MOST_STREAMS]:
+
+    def wanted(node: Node) -> bool:
         if chain:
-            address = chain[0]["address"]
-            found = find_failure(
-                stream, lambda n, a=address: same_exception(n, None, a), most
-            )  # fmt: skip
-        else:
-            found = find_failure(stream, lambda node: _is_news(story.trace, node), most)
+            return same_exception(node, None, chain[0]["address"])
+        return _is_news(story.trace, node)
+
+    for stream in _main_first(story.trace)[:_MOST_STREAMS]:
+        found = find_failure(stream, wanted, most)
         if found is None:
             continue
         tail, node = found
@@ -217,8 +218,9 @@ def _is_raised_at(trace: Trace, node: Node, link: dict[str, Any]) -> bool:
     if node.code is None or offset is None:
         return False
     code = trace.definitions.code(node.code)
-    here = (trace.definitions.path(code.file), trace.definitions.line(node.code, offset))
-    return here == (link.get("file"), link.get("line"))
+    line = trace.definitions.line(node.code, offset)
+    path = trace.definitions.path(code.file)
+    return (path, line) == (link.get("file"), link.get("line"))
 
 
 def _add_chain(story: Story, tail: Tail) -> None:
@@ -251,8 +253,22 @@ def _add_surroundings(story: Story, tail: Tail) -> None:
         for node in tail.calls()
         if (node.end_ns or 0) <= until and id(node) not in known
     ]
-    story.before = [node for node in ended if id(node) in below][-_BEFORE:]
+    if story.how == STOPPED:  # what it cancelled stands with the tasks
+        ended = [node for node in ended if not _is_stopped(story.trace, node)]
+    before = [node for node in ended if id(node) in below]
+    story.before = [node for node in before if not _is_body(story.trace, node)]
+    del story.before[:-_BEFORE]
     story.swallowed = _swallowed(story.trace, ended, known)
+
+
+def _is_stopped(trace: Trace, node: Node) -> bool:
+    return node.left_by_exception and _type_of(trace, node) in ("", *_STOPS)
+
+
+def _is_body(trace: Trace, node: Node) -> bool:
+    """Whether it is the body of a class, which says little."""
+    code = None if node.code is None else trace.definitions.code(node.code)
+    return code is not None and code.name != "<module>" and not code.flags & _CO_LOCALS
 
 
 def _swallowed(trace: Trace, calls: list[Node], known: set[int]) -> list[Node]:
@@ -286,9 +302,7 @@ def _add_where_others_stood(story: Story, most: int) -> None:
     since = min((node.end_ns for node in frames if node.end_ns), default=0)
     for stream in story.trace.streams[:_MOST_STREAMS]:
         tail = read_tail(stream, most, lambda _: False)
-        tasks = stopped_tasks(
-            tail, since, lambda node: _type_of(story.trace, node) in ("", *_STOPS)
-        )  # fmt: skip
+        tasks = stopped_tasks(tail, since, lambda n: _is_stopped(story.trace, n))
         story.stacks.extend(tasks)
         story.stacks.extend(open_stacks(tail))
     ends = {(node.thread, node.number) for node in frames if id(node) in known}

@@ -55,6 +55,7 @@ class Session:
     ) -> None:
         _log("session", name, kind, *argv)
         self.regions: list[str] = []
+        self.process_id = "01JD0000000000000000000001"
 
     def start(self) -> None:
         _log("start")
