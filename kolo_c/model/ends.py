@@ -26,7 +26,7 @@ def fill_ends(stream: Stream, nodes: Iterable[Node], index: int) -> None:
     }
     if not pending:
         return
-    for close in stream.closes_from(index):
+    for close in stream.closes_of(pending.keys(), index):
         node = pending.get(close.node)
         if node is None or (node.start_ns is not None and close.end_ns < node.start_ns):
             continue

@@ -111,18 +111,7 @@ class Segment:
         rows = self._query(
             f"SELECT {_BLOCK_COLUMNS} FROM block WHERE trace = ?", (trace,)
         )
-        tails = _Tails(self, trace)
-        return [self._block(trace, tails, self._typed(row, "i" * 12)) for row in rows]
-
-    def tails(self, trace: int) -> dict[int, tuple[bytes, bytes]]:
-        """Closes and opens of all blocks of a trace, by the block's key."""
-        rows = self._query(
-            "SELECT id, closes, opens FROM block WHERE trace = ? "
-            "AND (length(closes) > 0 OR length(opens) > 0)",
-            (trace,),
-        )
-        typed = (self._typed(row, "iBB") for row in rows)
-        return {key: (closes or b"", opens or b"") for key, closes, opens in typed}
+        return [self._block(trace, self._typed(row, "i" * 12)) for row in rows]
 
     def definition_pieces(self) -> list[tuple[int, int, int]]:
         """(first number, sequence, start) of each piece of the log."""
@@ -153,11 +142,19 @@ class Segment:
             return self._expand(encoding, data, size)
         return None
 
-    def _block(self, trace: int, tails: _Tails, row: tuple[Any, ...]) -> Block:
+    def _block(self, trace: int, row: tuple[Any, ...]) -> Block:
         key, *columns, size = row
         fetch_data = partial(self._data, key, size)
-        fetch_tail = partial(tails.get, key)
+        fetch_tail = partial(self._tail, key)
         return Block(*(trace, *columns, size, True, fetch_data, fetch_tail))
+
+    def _tail(self, key: int) -> tuple[bytes, bytes]:
+        """A block's closes and opens; few of a trace's blocks are asked for theirs."""
+        rows = self._query("SELECT closes, opens FROM block WHERE id = ?", (key,))
+        for row in rows:
+            closes, opens = self._typed(row, "BB")
+            return closes or b"", opens or b""
+        return b"", b""
 
     def _data(self, key: int, size: int) -> bytes:
         rows = self._query("SELECT encoding, data FROM block_data WHERE id = ?", (key,))
@@ -272,20 +269,6 @@ class Segment:
         return StoreError(
             self.path, f"is damaged: {error}", _DAMAGED, slug="store-corrupt"
         )
-
-
-class _Tails:
-    """Closes and opens of a trace's blocks here, fetched all at once when one is."""
-
-    def __init__(self, segment: Segment, trace: int) -> None:
-        self._segment = segment
-        self._trace = trace
-        self._tails: dict[int, tuple[bytes, bytes]] | None = None
-
-    def get(self, key: int) -> tuple[bytes, bytes]:
-        if self._tails is None:
-            self._tails = self._segment.tails(self._trace)
-        return self._tails.get(key, (b"", b""))
 
 
 _COLUMN_TYPES: dict[str, type] = {"i": int, "s": str, "b": bytes}

@@ -14,7 +14,7 @@ from kolo_c.store.records import Decoded, decode_records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from kolo_c.store.blocks import Block, Close
     from kolo_c.store.definitions import Definitions, Thread
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kolo_c.store.trace_info import TraceInfo
 
 _KEPT_BLOCKS = 8
+_KEPT_OPENS = 16
+_DEEPEST = 1 << 20  # deeper than any recursion: a damaged header
 
 
 class Trace:
@@ -90,7 +92,7 @@ class Stream:
         self.number = number
         self.blocks = blocks
         self._decoded: OrderedDict[int, Decoded] = OrderedDict()
-        self._opens: list[list[int]] = [_fit([], blocks[0])] if blocks else [[]]
+        self._opens: OrderedDict[int, list[int]] = OrderedDict()
         self._first_nodes = [block.first_node for block in blocks]
 
     @property
@@ -154,20 +156,66 @@ class Stream:
 
         0 stands for a call that is not known, because blocks are missing.
         """
-        while len(self._opens) <= index:
-            at = len(self._opens) - 1
-            block = self.blocks[at]
-            base = self._opens[at][: block.least_depth]
-            self._opens.append(_fit([*base, *block.opens()], self.blocks[at + 1]))
+        if index not in self._opens:
+            self._opens[index] = self._find_opens(index)
+        self._opens.move_to_end(index)
+        while len(self._opens) > _KEPT_OPENS:
+            self._opens.popitem(last=False)
         return list(self._opens[index])
+
+    def _find_opens(self, index: int) -> list[int]:
+        """Backwards from ``index``: each block before it says which calls it left open,
+        above those that it left as they were. Only of blocks that left one that is
+        still open at ``index`` more is read than the numbers in their header."""
+        found = [0] * _depth(self.blocks[index])
+        limit = len(found)  # what is below it is not known yet
+        for at in range(index - 1, -1, -1):
+            if at + 1 in self._opens:
+                found[:limit] = _fit(self._opens[at + 1], limit)
+                return found
+            if not limit:
+                break
+            block = self.blocks[at]
+            base = min(block.least_depth, _depth(block))
+            if base < limit:
+                found[base:limit] = _fit(block.opens(), limit - base)
+                limit = base
+        return found
 
     def closes_from(self, index: int) -> Iterator[Close]:
         """The closes in the headers from block ``index`` on, in order."""
         for block in self.blocks[index:]:
             yield from block.closes()
 
+    def closes_of(self, numbers: Collection[int], index: int) -> Iterator[Close]:
+        """The closes of these calls in the headers from block ``index`` on, in order.
 
-def _fit(opens: list[int], block: Block) -> list[int]:
+        Whoever asks takes what is found out of ``numbers``; those that are on the stack
+        at ``index`` are looked for only where the stack became less deep than that.
+        """
+        opens = self.opens_at(index) if index < len(self.blocks) else []
+        stacked = [
+            (depth, node) for depth, node in enumerate(opens, 1) if node in numbers
+        ]
+        # Off the stack, they may end in any block.
+        loose = set(numbers).difference(node for _, node in stacked)
+        for block in self.blocks[index:]:
+            while stacked and stacked[-1][0] > block.least_depth:
+                loose.add(stacked.pop()[1])
+            if not loose:
+                continue
+            for close in block.closes():
+                if close.node in loose:
+                    yield close
+            loose.intersection_update(numbers)
+            if not loose and not stacked:
+                return
+
+
+def _depth(block: Block) -> int:
+    return min(block.start_depth, _DEEPEST)
+
+
+def _fit(opens: list[int], depth: int) -> list[int]:
     """``opens`` as deep as the header says, which rules where blocks are missing."""
-    depth = min(block.start_depth, 1 << 20)
     return [*opens[:depth], *([0] * (depth - len(opens)))]
