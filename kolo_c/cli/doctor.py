@@ -36,6 +36,7 @@ from kolo_c.errors import KoloError
 from kolo_c.filter import Filter
 from kolo_c.project import Project, why_not_writable
 from kolo_c.settings import format_size
+from kolo_c.tool_environment import how_to_leave, owner_of_environment
 
 # sqlite.org/wal.html: a checkpoint of one connection beside a write of another could
 # corrupt the file. One writer per segment keeps out of its way.
@@ -135,6 +136,15 @@ def _versions(loaded: Loaded) -> Iterator[Finding]:
         yield Finding(OK, "Python", f"{text}, {sys.executable}")
     else:
         yield Finding(WARNING, "Python", f"{text} is not a version that was tested")
+    tool = owner_of_environment()
+    if tool:
+        yield Finding(
+            WARNING,
+            "environment",
+            f"{sys.prefix}, which {tool} made for kolo-c alone: a program that it runs "
+            "finds its own packages missing",
+            how_to_leave(tool),
+        )
     choice = choose_core(loaded.config.core)
     if choice.name:
         yield Finding(OK, "core", f"{choice.name}: {choice.reason}")
