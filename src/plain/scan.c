@@ -333,7 +333,8 @@ void
 kc_scan_match(struct kc_scan *scan, enum kc_scan_list list, size_t index)
 {
     struct kc_texts *texts = &scan->texts;
-    const struct kc_scan_reference *reference = &scan->references[index];
+    const struct kc_scan_reference *reference =
+        &scan->references[index < scan->reference_count ? index : 0];
     switch (list) {
     case KC_SCAN_TEXTS:
         if (index < texts->text_count) {
@@ -381,7 +382,7 @@ scan_answer(struct kc_scan *scan)
     for (size_t i = 0; i < scan->reference_count; i++) {
         unsigned shift = DEFINITION_SHIFT(scan->references[i].locals);
         uint8_t *known = &scan->definitions[scan->references[i].number];
-        if ((*known >> shift & 3u) == KC_TEXTS_ASKED) {
+        if (((unsigned)*known >> shift & 3u) == KC_TEXTS_ASKED) {
             *known =
                 (uint8_t)((*known & ~(3u << shift)) | (unsigned)KC_TEXTS_NO << shift);
         }
@@ -394,8 +395,8 @@ scan_leaf_matches(const struct kc_scan *scan, uint32_t leaf)
     if ((leaf & LEAF_DEFINITION) == 0) {
         return scan->texts.slots[leaf].verdict == KC_TEXTS_YES;
     }
-    unsigned shift = DEFINITION_SHIFT(leaf & LEAF_LOCALS);
-    return (scan->definitions[leaf & KC_SCAN_MAX_NUMBER] >> shift & 3u) == KC_TEXTS_YES;
+    unsigned known = scan->definitions[leaf & KC_SCAN_MAX_NUMBER];
+    return (known >> DEFINITION_SHIFT(leaf & LEAF_LOCALS) & 3u) == KC_TEXTS_YES;
 }
 
 /* Whether the record belongs to a call that was asked for, or to one that is not known:

@@ -59,7 +59,7 @@ kc_scan_definition(struct kc_scan *scan, uint64_t number, bool locals)
     }
     uint8_t *known = &scan->definitions[number];
     unsigned shift = DEFINITION_SHIFT(locals);
-    unsigned verdict = *known >> shift & 3u;
+    unsigned verdict = (unsigned)*known >> shift & 3u;
     if (verdict == KC_TEXTS_UNKNOWN) {
         if (scan->reference_count >= LEAVES_MAX) {
             scan->failed = true;

@@ -19,6 +19,7 @@
 #include "plain/clock.h"
 #include "plain/query.h"
 #include "plain/recover.h"
+#include "plain/scan.h"
 #include "rig.h"
 
 /* Under a sanitizer a round takes longer: every seventh refusal must do there. */
@@ -376,6 +377,35 @@ writer_round(void)
     return complete;
 }
 
+static size_t
+write_no_double(double value, char *out, size_t room)
+{
+    (void)value;
+    (void)out;
+    (void)room;
+    return 0;
+}
+
+/* A block with a text, a definition and a stack: all that a scan allocates for. */
+static bool
+scan_round(void)
+{
+    static const uint8_t bytes[] = "\x95\x00\x00\xcd\x20\x00\xc0\xa1x";
+    struct kc_scan_options options = {1, true, false, write_no_double};
+    struct kc_scan *scan = NULL;
+    struct kc_scan_news news;
+    size_t count = 0;
+    if (kc_scan_new(&scan, &options) != KC_OK) {
+        return false;
+    }
+    bool complete = kc_scan_walk(scan, bytes, sizeof bytes - 1, 1, &news) == KC_OK;
+    CHECK(!complete || (news.text_count == 1 && news.reference_count == 1));
+    (void)kc_scan_settle(scan, &count);
+    CHECK_EQUAL(0, count);
+    kc_scan_free(scan);
+    return complete;
+}
+
 int
 main(void)
 {
@@ -392,6 +422,7 @@ main(void)
     refuse_each(store_round, "store");
     refuse_each(recover_round, "recover");
     refuse_each(query_round, "query");
+    refuse_each(scan_round, "scan");
     rig_remove_folder(folder);
     rig_make_folder(folder, sizeof folder);
     refuse_each(writer_round, "writer");
