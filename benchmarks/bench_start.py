@@ -17,9 +17,9 @@ from kolo_c.store.reader import Store
 NAME = "start"
 TITLE = "What a command's whole process takes, over python's own start"
 METHOD = """\
-Processes in turn, round after round: python -c '', the command kolo-c as pip makes it, \
+Processes in turn, round after round: python -c '', kolo-c as pip installs it, \
 python -m kolo_c. The CPU time of each, user and system, the writer's thread included, \
-as the kernel counts it (wait4), over that of python -c '' of the same round; the median \
+as the kernel counts it (wait4), over that of python -c '' of the same round; median \
 of the rounds. All run in a project's folder, with compiled modules in the page cache, \
 kolo-c list over a store of its own. The time of import kolo_c is that of \
 python -c 'import kolo_c' without that of python -c ''. Wall times stand beside. \

@@ -1,0 +1,279 @@
+"""What a start brings into the process: little, and nothing of others.
+
+The figures are ``python -m benchmarks start``; here is what they rest on.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kolo_c import session as session_module
+from kolo_c.cli import quick
+from kolo_c.cli.main import COMMANDS, build_parser, load_command
+from kolo_c.config import Config
+from kolo_c.core import c_import_error
+from kolo_c.project import create_store
+from kolo_c.session import _keep_within_bounds
+
+ROOT = Path(__file__).parents[2]
+needs_core = pytest.mark.skipif(bool(c_import_error()), reason="no C core")
+
+# 1 to 6 ms each with what they import: what a start does without is not to creep back.
+HEAVY = frozenset(
+    "argparse ast contextlib copy dataclasses datetime dis enum fnmatch gettext inspect "
+    "ipaddress json linecache locale logging opcode pathlib platform re runpy shutil "
+    "sqlite3 string struct subprocess tempfile textwrap tokenize tomllib traceback "
+    "typing urllib uuid zipfile".split()
+)
+COMMAND = """\
+import sys
+from kolo_c.cli.main import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+# Tells what is there when it begins, and each import from then to the process's end.
+PROGRAM = """\
+import os, sys
+file = os.open(os.environ["TOLD"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def tell(*names): os.write(file, "".join(f"{name}\\n" for name in names).encode())
+tell(*sys.modules)
+sys.addaudithook(lambda event, args: event == "import" and tell(args[0]))
+"""
+
+
+def modules(folder: Path, *words: str) -> set[str]:
+    """What a python with these words has imported when it ends."""
+    told = folder / "told"
+    told.unlink(missing_ok=True)
+    environ = {name: text for name, text in os.environ.items() if name[:6] != "KOLO_C"}
+    environ |= {"PYTHONPATH": str(ROOT), "TOLD": str(told)}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(told.read_text().split())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "setup.py").touch()
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "kolo-c").write_text(COMMAND)
+    return tmp_path
+
+
+def top(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def test_importing_kolo_c_brings_itself_alone(folder: Path) -> None:
+    bare = modules(folder, "program.py")
+    (folder / "program.py").write_text("import kolo_c\n" + PROGRAM)
+    assert modules(folder, "program.py") - bare == {
+        "__future__",
+        "kolo_c",
+        "kolo_c._version",
+    }
+
+
+@needs_core
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["-q"],
+        ["--name", "mine", "--locals=all", "--set", "depth=2"],
+    ],
+    ids=" ".join,
+)
+def test_run_brings_nothing_heavy_and_nothing_of_others(
+    folder: Path, words: list[str]
+) -> None:
+    bare = modules(folder, "program.py")
+    found = modules(folder, "kolo-c", "run", *words, "program.py") - bare
+    assert "kolo_c.session" in found
+    assert not top(found) & HEAVY
+    assert top(found) - sys.stdlib_module_names == {"kolo_c"}
+
+
+@needs_core
+def test_run_by_python_m_brings_runpy_and_no_more(folder: Path) -> None:
+    bare = modules(folder, "-m", "program")
+    found = modules(folder, "-m", "kolo_c", "run", "program.py") - bare
+    assert not top(found) & HEAVY
+    assert top(found) - sys.stdlib_module_names == {"kolo_c"}
+
+
+@needs_core
+def test_settings_in_a_file_bring_a_parser_and_nothing_of_others(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[tool.kolo_c]\ndepth = 2\n")
+    found = modules(folder, "kolo-c", "run", "program.py")
+    others = top(found - modules(folder, "program.py")) - sys.stdlib_module_names
+    assert others <= {"kolo_c", "tomli"}
+    assert "tomli" not in others or sys.version_info < (3, 11)
+
+
+@needs_core
+def test_a_pyproject_that_says_nothing_of_us_is_not_parsed(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[project]\nname = 'other'\n")
+    assert not top(modules(folder, "kolo-c", "run", "program.py")) & {
+        "tomllib",
+        "tomli",
+    }
+
+
+# ---- options without argparse ----
+
+WORDS = [
+    [],
+    ["-q"],
+    ["--quiet", "--show"],
+    ["-qx"],
+    ["--name", "a b"],
+    ["--name=a=b"],
+    ["--name="],
+    ["--name", "-x"],
+    ["--name"],
+    ["--include", "a", "--include=b", "--ignore", "c"],
+    ["--set", "depth=1", "--set=items=2"],
+    ["--json"],
+    ["--json=1"],
+    ["-n", "5"],
+    ["-n5"],
+    ["-n", "0"],
+    ["--count", "x"],
+    ["--count=7", "--json"],
+    ["abc"],
+    ["abc", "def"],
+    ["abc", "--json", "def"],
+    ["--", "abc"],
+    ["-"],
+    ["--depth", "3", "abc"],
+    ["abc", "--depth", "3"],
+    ["--dep", "3"],
+    ["--help"],
+    ["-h"],
+    ["--older-than", "3d"],
+    ["--keep", "3"],
+    ["--db", "file", "abc"],
+    ["bash"],
+    ["depth"],
+    ["--for", "x.py", "depth"],
+]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_mean_what_they_mean_to_argparse(name: str, capsys) -> None:
+    command = load_command(name)
+    taken = 0
+    for words in WORDS:
+        found = quick.parse(command.configure, words)
+        if found is None:
+            continue  # argparse is asked
+        taken += 1
+        try:
+            expected = vars(build_parser(command).parse_args(words))
+        except SystemExit:
+            pytest.fail(f"argparse refuses {words}: {capsys.readouterr().err}")
+        assert vars(found) == expected, words
+    assert taken or name not in ("run", "list", "show")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("run", []),
+        ("run", ["-q", "--name", "x", "--locals", "all"]),
+        ("list", []),
+        ("list", ["-n", "5"]),
+        ("show", []),
+        ("show", ["abc"]),
+    ],
+)
+def test_usual_options_need_no_argparse(name: str, words: list[str]) -> None:
+    assert quick.parse(load_command(name).configure, words) is not None
+
+
+# ---- the bounds of the store, not at every start ----
+
+
+@pytest.fixture
+def applied(monkeypatch) -> list[dict[str, object]]:
+    calls: list[dict[str, object]] = []
+    monkeypatch.setattr(
+        "kolo_c.store.retention.apply_retention",
+        lambda store, **bounds: calls.append(bounds),
+    )
+    return calls
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    path = tmp_path / ".kolo_c"
+    create_store(path)
+    (path / "segments" / "x-0.db").touch()
+    return str(path)
+
+
+def test_the_bounds_are_applied_once_in_five_minutes(store, applied) -> None:
+    config = Config()
+    for _ in range(3):
+        _keep_within_bounds(store, config)
+    assert len(applied) == 1
+    before = time.time() - 400
+    os.utime(Path(store) / "retention", (before, before))
+    _keep_within_bounds(store, config)
+    assert len(applied) == 2
+
+
+def test_other_bounds_are_applied_at_once(store, applied) -> None:
+    _keep_within_bounds(store, Config())
+    _keep_within_bounds(store, Config(keep_days=1.0))
+    assert [bounds["keep_days"] for bounds in applied] == [14.0, 1.0]
+
+
+def test_a_clock_that_was_set_back_does_not_stop_them(store, applied) -> None:
+    _keep_within_bounds(store, Config())
+    later = time.time() + 86_400
+    os.utime(Path(store) / "retention", (later, later))
+    _keep_within_bounds(store, Config())
+    assert len(applied) == 2
+
+
+def test_a_new_store_has_nothing_to_bound(tmp_path, applied) -> None:
+    create_store(tmp_path / ".kolo_c")
+    _keep_within_bounds(str(tmp_path / ".kolo_c"), Config())
+    assert applied == []
+
+
+@needs_core
+def test_a_session_that_wrote_much_lets_the_next_one_look(folder: Path) -> None:
+    (folder / "much.py").write_text(
+        "def work(text): return text\nfor n in range(400): work(str(n) * 200)\n"
+    )
+    stamp = folder / ".kolo_c" / session_module._RETENTION_STAMP
+    for name, stays in (("program.py", True), ("much.py", False)):
+        done = subprocess.run(
+            [sys.executable, "-m", "kolo_c", "run", "-q", name],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "TOLD": os.devnull,
+                "KOLO_C_MAX_BYTES": "1MiB",
+            },
+            check=False,
+        )
+        assert done.returncode == 0
+        assert stamp.exists() is stays
