@@ -33,6 +33,11 @@ function _kolo_c_traces
 end
 """,
 }
+_TRACE_COMPLETER = {
+    "bash": "_kolo_c_traces",
+    "zsh": "_kolo_c_traces",
+    "fish": "(_kolo_c_traces)",
+}
 
 
 class Completion:
@@ -80,8 +85,7 @@ def script(shell: str) -> str:
     parser = whole_parser()
     for action in _all_actions(parser):
         if action.metavar == "TRACE":
-            completer = dict.fromkeys(SHELLS, "_kolo_c_traces")
-            action.complete = completer  # type: ignore[attr-defined]
+            action.complete = _TRACE_COMPLETER  # type: ignore[attr-defined]
         elif action.metavar in ("FILE", "PROGRAM"):
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         elif action.metavar == "DIR":

@@ -129,7 +129,21 @@ class Catalogue:
             matches = self._find(ending)
         if len(matches) == 1:
             return matches[0]
-        raise _not_one(ending, matches, self.store)
+        guess = "" if matches else self._guess(ending)
+        raise _not_one(ending, matches, self.store, guess)
+
+    def _guess(self, ending: str) -> str:
+        """A sentence that names the trace that was probably meant, or nothing."""
+        from kolo_c.settings import nearest  # noqa: PLC0415 - for what was mistyped
+
+        newest = self.latest(_PAGE)
+        for trace in newest:
+            if ending.lower() in trace.row.name.lower():
+                short = trace.id[-SHORTEST_ENDING - 2 :]
+                return f"The newest trace of that name is {short}. "
+        endings = {trace.id[-len(ending) :]: trace for trace in newest}
+        found = nearest(ending.upper(), endings)
+        return f"Did you mean {found}, {endings[found].row.name}? " if found else ""
 
     def count(self) -> int:
         """How many traces there are, as far as files have been read."""
@@ -357,11 +371,13 @@ def _is_settled(
     return full and found[-1].row.started_utc_ns > changed_ns
 
 
-def _not_one(ending: str, matches: list[TraceInfo], store: AnyPath) -> TraceNotFound:
+def _not_one(
+    ending: str, matches: list[TraceInfo], store: AnyPath, guess: str
+) -> TraceNotFound:
     if not matches:
         return TraceNotFound(
             f"no trace ends in '{ending}' in {store}",
-            "kolo-c list shows what is there.",
+            f"{guess}kolo-c list shows what is there.",
         )
     names = ", ".join(trace.id for trace in matches[:5])
     more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""

@@ -345,6 +345,18 @@ class TestCatalogue:
                 store.trace("nope")
             assert "kolo-c list" in raised.value.hint
 
+    def test_a_mistyped_ending_gets_the_nearest_and_a_name_its_trace(
+        self, tmp_path: Path
+    ) -> None:
+        ids = ["trc_" + ulid("AAA7QK"), "trc_" + ulid("BBBXYZ")]
+        with Store(self.traces(tmp_path, ids)) as store:
+            with pytest.raises(TraceNotFound) as raised:
+                store.trace("a7wk")
+            assert "Did you mean A7QK, A7QK?" in raised.value.hint
+            with pytest.raises(TraceNotFound) as raised:
+                store.trace("bxy")  # a part of its name
+            assert "The newest trace of that name is BBXYZ" in raised.value.hint
+
     def test_the_shortest_endings_tell_all_apart(self) -> None:
         ids = ["trc_0AAA7QK", "trc_0BBB7QK", "trc_000XYZ", "trc_000XYY"]
         endings = shortest_endings(ids)
