@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -60,6 +60,30 @@ def only_extension() -> None:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "a.db"
+
+
+HOLD = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("CREATE TABLE t (a)")
+database.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The file, locked by another process: two copies in one do not see each other's
+    locks. Closing the process's input lets go.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield holder
 
 
 @pytest.fixture
@@ -224,28 +248,18 @@ def test_what_is_no_database_is_named_so(copy, path):
 
 
 def test_a_locked_file_is_waited_for_so_long_and_no_longer(copy, path):
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("CREATE TABLE t (a)")
-    holder.execute("BEGIN EXCLUSIVE")
-    try:
-        with connect(path, "rw", 0.3) as database:
-            began = time.monotonic()
-            assert code_of(database, "INSERT INTO t VALUES (1)") == BUSY
-            assert 0.25 < time.monotonic() - began < 2
-    finally:
-        holder.close()
+    with locked(path), connect(path, "rw", 0.3) as database:
+        began = time.monotonic()
+        assert code_of(database, "INSERT INTO t VALUES (1)") == BUSY
+        assert 0.25 < time.monotonic() - began < 2
 
 
 def test_a_lock_that_is_let_go_is_taken(only_extension, path):
-    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    holder.execute("CREATE TABLE t (a)")
-    holder.execute("BEGIN EXCLUSIVE")
-    timer = threading.Timer(0.2, holder.execute, ("ROLLBACK",))
-    timer.start()
-    with connect(path, "rw", 20) as database:
+    with locked(path) as holder, connect(path, "rw", 20) as database:
+        timer = threading.Timer(0.2, holder.stdin.close)
+        timer.start()
         database.execute("INSERT INTO t VALUES (1)")
-    timer.join()
-    holder.close()
+        timer.join()
 
 
 def test_other_threads_run_while_it_works(database):
@@ -327,18 +341,12 @@ def test_a_signal_ends_a_long_query(only_extension, alarm, path):
 
 
 def test_a_signal_ends_the_wait_for_a_lock(only_extension, alarm, path):
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("CREATE TABLE t (a)")
-    holder.execute("BEGIN EXCLUSIVE")
-    try:
-        with connect(path, "rw", 30) as database:
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            began = time.monotonic()
-            with pytest.raises(Struck):
-                database.execute("INSERT INTO t VALUES (1)")
-            assert time.monotonic() - began < 3
-    finally:
-        holder.close()
+    with locked(path), connect(path, "rw", 30) as database:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        began = time.monotonic()
+        with pytest.raises(Struck):
+            database.execute("INSERT INTO t VALUES (1)")
+        assert time.monotonic() - began < 3
 
 
 def test_a_handler_that_only_looks_ends_nothing(only_extension, path):
