@@ -17,6 +17,7 @@ from typing import Any
 from kolo_c.model.ends import fill_ends
 from kolo_c.model.exceptions import is_source
 from kolo_c.model.node import UNKNOWN, Node
+from kolo_c.model.simple import simple_ends
 from kolo_c.store import records as r
 from kolo_c.store.reader import Stream
 from kolo_c.wire import Kind, Mark
@@ -66,16 +67,49 @@ class TreeBuilder:
         """What has not ended yet: on the stack, or suspended."""
         return [*self.stack, *self._suspended.values()]
 
-    def step(self) -> None:
-        """Take the next block; leave it out where nothing in it would be kept."""
+    def step(self, max_nodes: int | None = None) -> None:
+        """Take the next block; leave it out where nothing in it would be kept. When
+        ``max_nodes`` are shown, take of the rest only what matters to them."""
         index = self.next_block
         self.next_block = index + 1
         if self._is_below(index):
             self._hide(index)
             return
         self._position(index)
-        for record in self.stream.decode(index).records:
+        records = self.stream.decode(index).records
+        for at, record in enumerate(records):
+            if max_nodes is not None and self.shown >= max_nodes:
+                self._skim(records, at, len(records))
+                return
             self.apply(record)
+
+    def step_to(self, number: int) -> None:
+        """Take of the next block what comes before node ``number``, but simple calls,
+        and then the rest."""
+        index = self.next_block
+        self.next_block = index + 1
+        self._position(index)
+        records = self.stream.decode(index).records
+        nodes = (at for at, record in enumerate(records) if record.node == number)
+        at = next(nodes, len(records))
+        self._skim(records, 0, at)
+        for record in records[at:]:
+            self.apply(record)
+
+    def _skim(self, records: list[r.Record], at: int, stop: int) -> None:
+        """Take these records, but not those of simple calls, which no node shows."""
+        # What is too deep to be shown is counted call by call.
+        ends = simple_ends(records, at, stop) if self._max_level is None else []
+        while at < stop:
+            end = ends[at] if ends else 0
+            if end:
+                if self.stack:
+                    self.stack[-1].went_on = True
+                self.read_nodes += (end - at + 1) // 2
+                at = end
+            else:
+                self.apply(records[at])
+            at += 1
 
     def start_at(self, index: int) -> None:
         """Let block ``index`` be the next."""
@@ -340,7 +374,7 @@ def build(
     """
     builder = TreeBuilder(stream, max_level=max_level, wanted=wanted)
     while not builder.finished and (max_nodes is None or builder.shown < max_nodes):
-        builder.step()
+        builder.step(max_nodes)
     builder.fill_ends()
     return builder
 
@@ -354,10 +388,11 @@ def build_below(
         return None
     builder = TreeBuilder(stream, wanted=lambda node: node.number == number)
     builder.start_at(index)
-    while not builder.finished and (max_nodes is None or builder.shown < max_nodes):
-        builder.step()
-        node = builder.roots[0] if builder.roots else None
-        if node is None or not node.is_open:
+    builder.step_to(number)
+    node = builder.roots[0] if builder.roots else None
+    while node is not None and node.is_open and not builder.finished:
+        if max_nodes is not None and builder.shown >= max_nodes:
             break
+        builder.step(max_nodes)
     builder.fill_ends()
     return builder if builder.roots else None
