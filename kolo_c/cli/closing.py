@@ -90,7 +90,7 @@ def exit_line(found: dict[str, object], root: str) -> str:
 
 
 def read_back(
-    summary: Summary, process_id: str, *, failed: bool
+    summary: Summary, process_id: str, project: Project, *, failed: bool
 ) -> tuple[list[str], list[str]]:
     """What takes a look at the trace: the story of a failure, and closing lines more.
 
@@ -113,7 +113,7 @@ def read_back(
             if failed:
                 story = _story_lines(trace)
             if busy:
-                more = _busy_line(trace)
+                more = _busy_line(trace, project)
     except Exception:
         pass  # `kolo-c why` will say what it was
     return story, more
@@ -160,21 +160,26 @@ def _width() -> int | None:
         return None  # the program has put something else in its place
 
 
-def _busy_line(trace: Trace) -> list[str]:
+def _busy_line(trace: Trace, project: Project) -> list[str]:
     import shlex  # noqa: PLC0415 - the next ones: for a busy function alone
 
     from kolo_c.errors import harmless  # noqa: PLC0415
-    from kolo_c.model.busiest import busiest  # noqa: PLC0415
+    from kolo_c.model.busiest import CallSample  # noqa: PLC0415
     from kolo_c.patterns import rule_for  # noqa: PLC0415
+    from kolo_c.project import find_root  # noqa: PLC0415
 
-    found = busiest(trace)
+    found = CallSample(trace).busiest()
     if found is None or found[1] <= _BUSY_SHARE:
         return []
     code = trace.definitions.code(found[0])
     rule = rule_for(code.module, code.qualname)
     if rule is None or code.name == "<module>":
         return []
+    words = ["kolo-c", "ignore", rule]
+    # The command is typed where the program was: it may find another project there.
+    if os.fspath(find_root(None, cwd=project.cwd)[0]) != os.fspath(project.root):
+        words += ["--project", os.fspath(project.root)]
     return [
         f"{harmless(code.qualname)} made about {found[1]:.0%} of the calls; "
-        f"to leave it out: kolo-c ignore {shlex.quote(rule)}"
+        f"to leave it out: {harmless(shlex.join(words))}"
     ]

@@ -42,6 +42,7 @@ COMMANDS = {
     "export": "Write a trace to one file, for kolo-c or for speedscope.",
     "import": "Bring an exported trace into the store.",
     "config": "Print the settings in force and where each comes from.",
+    "ignore": "Leave functions out of what is recorded, from the next run on.",
     "explain": "Say which rule keeps or skips a function, or masks a name.",
     "doctor": "Say what is installed, and what would stop tracing here.",
     "completion": "Print the script that completes the commands in a shell.",

@@ -183,6 +183,7 @@ class _Recorder:
         story, more = closing.read_back(
             summary,
             self._session.process_id,
+            self._project,
             failed=self._failure is not None and not exited,
         )
         if story:
