@@ -16,16 +16,21 @@ if TYPE_CHECKING:
 
     from kolo_c.api import Trace, trace
     from kolo_c.errors import KoloError
+    from kolo_c.reading import Instance, Masked, Truncated, open
     from kolo_c.within import CurrentTrace, Pause, current, note, pause, skip
 
 __all__ = [
     "CurrentTrace",
+    "Instance",
     "KoloError",
+    "Masked",
     "Pause",
     "Trace",
+    "Truncated",
     "__version__",
     "current",
     "note",
+    "open",
     "pause",
     "skip",
     "trace",
@@ -34,10 +39,14 @@ __all__ = [
 _HOMES = {
     "KoloError": "kolo_c.errors",
     "CurrentTrace": "kolo_c.within",
+    "Instance": "kolo_c.reading",
+    "Masked": "kolo_c.reading",
+    "Truncated": "kolo_c.reading",
     "Pause": "kolo_c.within",
     "Trace": "kolo_c.api",
     "current": "kolo_c.within",
     "note": "kolo_c.within",
+    "open": "kolo_c.reading",
     "pause": "kolo_c.within",
     "skip": "kolo_c.within",
     "trace": "kolo_c.api",
