@@ -1,8 +1,8 @@
 """Calls that can be passed over: begun and ended in a block, only calls between.
 
-Where no more is to be shown, nothing of such a call matters to what is: no exception, no
-suspension, no mark. Passing over them spares most of the work of a screen that shows a
-hundred of a block's thousands of calls.
+Where no more is to be shown, nothing of such a call matters to what is: no exception,
+no suspension, no mark. Passing over them spares most of the work of a screen that shows
+a hundred of a block's thousands of calls.
 
 Threads: any. Owns: nothing. Fails: never.
 """
