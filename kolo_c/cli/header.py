@@ -5,13 +5,16 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from kolo_c.cli.screen import Line
 from kolo_c.cli.trace_row import STATUS_STYLES, status_text, trace_json
 from kolo_c.cli.units import duration, moment, plural
 from kolo_c.errors import harmless
-from kolo_c.store.jsonable import Json
-from kolo_c.store.process import TraceInfo
-from kolo_c.store.reader import Trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.cli.screen import Line
+    from kolo_c.store.jsonable import Json
+    from kolo_c.store.process import TraceInfo
+    from kolo_c.store.reader import Trace
 
 
 def header_lines(trace: Trace, raised: str) -> list[Line]:

@@ -6,24 +6,31 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
-from kolo_c.cli.screen import Line
 from kolo_c.cli.units import duration, plural
 from kolo_c.errors import harmless
 from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight, is_source
-from kolo_c.model.node import Node
+from kolo_c.model.fold import is_comprehension, is_import, working_ns
 from kolo_c.store import records as r
-from kolo_c.store.definitions import Code
-from kolo_c.store.reader import Trace
-from kolo_c.store.text import shorten, value_text
-from kolo_c.store.values import Dict, Value
+from kolo_c.store.text import VALUE_WIDTH, shorten, value_text
+from kolo_c.store.values import Dict, Raised
 from kolo_c.wire import Kind, Mark
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kolo_c.cli.screen import Line
+    from kolo_c.model.node import Node
+    from kolo_c.store.definitions import Code
+    from kolo_c.store.reader import Trace
+    from kolo_c.store.values import Value
 
 DIM = "dim"
 NAME = "cyan"
 ERROR = "red"
+HANDLED = "yellow"
 VALUE = ""
 ARGUMENTS = "default"
 """Their parts of a line are the first to be shortened."""
@@ -34,15 +41,24 @@ _FEW_ARGUMENTS = 12
 _CO_OPTIMIZED = 1
 
 
-@dataclass
 class Labels:
     """Writes the nodes of one trace; ``value_width`` bounds each value."""
 
-    trace: Trace
-    value_width: int = 60
+    def __init__(self, trace: Trace, value_width: int = VALUE_WIDTH) -> None:
+        self.trace = trace
+        self.value_width = value_width
+        self.shortened = False
+        """Whether a value was too long for its place."""
+        self._root = trace.process.root
+        self._caught: dict[int, list[Node]] = {}
 
-    def __post_init__(self) -> None:
-        self._root = self.trace.process.root
+    def note_caught(self, sources: Iterable[Node]) -> None:
+        """Let the calls in which the exceptions raised in ``sources`` were handled say
+        so."""
+        for source in sources:
+            handler = flight(source).handled_by
+            if handler is not None:
+                self._caught.setdefault(id(handler), []).append(source)
 
     def line(self, node: Node) -> Line:
         """What happened in ``node``, without number, time and place."""
@@ -92,12 +108,17 @@ class Labels:
 
     def value(self, value: Value) -> str:
         """``value``, bounded."""
-        return value_text(value, self.trace.definitions, self.value_width)
+        text = value_text(value, self.trace.definitions, self.value_width)
+        if text.endswith("…"):
+            self.shortened = True
+        return text
 
     def time(self, node: Node) -> str:
         """How long it took; empty for what takes no time."""
         if node.kind in (Kind.NOTE, Kind.LOG, Kind.MARK):
             return ""
+        if is_comprehension(node, self.trace.definitions):
+            return duration(working_ns(node))
         return duration(node.duration_ns)
 
     def _head(self, node: Node) -> Line:
@@ -105,6 +126,9 @@ class Labels:
         if node.continues is not None:
             where = f"{node.continues or '?'}.{node.number}"
             return [("↻ ", DIM), *parts, (f" goes on (began as {where})", DIM)]
+        if is_import(node, self.trace.definitions) and node.code is not None:
+            module = self.trace.definitions.code(node.code).module
+            return [("import ", DIM), (harmless(module or "?"), NAME)]
         if isinstance(node.begin, r.Call):
             parts.append((self._arguments(node.begin), ARGUMENTS))
         elif isinstance(node.begin, r.Entered):
@@ -117,7 +141,7 @@ class Labels:
 
     def _arguments(self, call: r.Call) -> str:
         code = self.trace.definitions.code(call.code)
-        if code.name == "<module>" or _is_body(code):
+        if code.name == "<module>" or _is_body(code) or code.arguments == (".0",):
             return ""
         named = list(zip(code.arguments, call.arguments, strict=False))
         if code.self_kind:
@@ -158,6 +182,8 @@ class Labels:
         if isinstance(end, r.Return):
             if self._is_silent(node, end):
                 return []
+            if self._is_generated(node):
+                return [(" → ", DIM), (plural(node.resumed, "item"), VALUE)]
             return [(" → ", DIM), (self.value(end.value), VALUE)]
         if isinstance(end, r.PluginEnd):
             return self._map(end.values)
@@ -172,6 +198,12 @@ class Labels:
             len(node.begin.arguments) < len(code.arguments)
         )
         return left_out or code.name == "<module>" or _is_body(code)
+
+    def _is_generated(self, node: Node) -> bool:
+        """Whether it is a generator expression that ran to its end: what it gave are
+        its items, one for each time that it was asked for another."""
+        code = self.trace.definitions.code(node.code) if node.code is not None else None
+        return code is not None and code.name == "<genexpr>"
 
     def _unended(self, node: Node) -> Line:
         if node.suspended_since is not None:
@@ -216,15 +248,28 @@ class Labels:
 
     def _remarks(self, node: Node) -> Line:
         remarks = []
-        if node.resumed:
-            remarks.append(plural(node.resumed, "resume"))
-        if node.suspended_ns:
-            remarks.append(f"{duration(node.suspended_ns)} suspended")
+        if not self._is_generated(node):
+            if node.resumed:
+                remarks.append(plural(node.resumed, "resume"))
+            if node.suspended_ns:
+                remarks.append(f"{duration(node.suspended_ns)} suspended")
         task = self.trace.definitions.task(node.task)
         above = node.parent.task if node.parent is not None else 0
         if task is not None and node.task != above:
             remarks.append(f"task {shorten(harmless(task.name), 40)}")
-        return [(f" [{', '.join(remarks)}]", DIM)] if remarks else []
+        parts: Line = [(f" [{', '.join(remarks)}]", DIM)] if remarks else []
+        caught = self._caught.get(id(node))
+        return [*parts, *self._handled(caught)] if caught else parts
+
+    def _handled(self, sources: list[Node]) -> Line:
+        """Which exceptions ended here."""
+        first = flight(sources[0]).exception
+        name = "an exception"
+        if isinstance(first, Raised):
+            name = harmless(self.trace.definitions.type_name(first.type).qualname)
+        more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
+        text = f" ✓ handled {name} from {sources[0].number}{more}"
+        return [(text, HANDLED)]
 
     def _mark(self, mark: r.MarkRecord) -> str:
         value = mark.value

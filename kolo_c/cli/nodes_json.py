@@ -5,17 +5,42 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
-from kolo_c.cli.labels import Labels
+from kolo_c.cli.header import header_json
+from kolo_c.model.ends import fetch_end
 from kolo_c.model.exceptions import flight, is_source
-from kolo_c.model.node import Node
 from kolo_c.store import records as r
-from kolo_c.store.definitions import Code, Definitions
-from kolo_c.store.jsonable import Json, value_json
-from kolo_c.store.values import Value
+from kolo_c.store.jsonable import value_json
 
-Object = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, TextIO, TypeAlias
+
+    from kolo_c.cli.labels import Labels
+    from kolo_c.model.node import Node
+    from kolo_c.store.definitions import Code, Definitions
+    from kolo_c.store.jsonable import Json
+    from kolo_c.store.reader import Stream
+    from kolo_c.store.values import Value
+
+    Object: TypeAlias = dict[str, Any]
+
+
+def write_nodes(
+    file: TextIO, labels: Labels, nodes: Iterable[tuple[Stream, Node]]
+) -> None:
+    """Write a trace's header and nodes of it, node by node."""
+    header = json.dumps(header_json(labels.trace))
+    file.write(f'{{"trace": {header},\n"nodes": [')
+    separator = "\n"
+    for stream, node in nodes:
+        fetch_end(stream, node)
+        found = {"thread": stream.ordinal, **node_json(node, labels)}
+        file.write(separator + json.dumps(found))
+        separator = ",\n"
+    file.write("\n]}\n")
 
 
 def node_json(node: Node, labels: Labels) -> Object:

@@ -8,6 +8,10 @@ from __future__ import annotations
 _TIMES = ((1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"))
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 _SECOND_NS = 1_000_000_000
+_SCALES = {
+    "ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 1_000_000, "s": _SECOND_NS,
+    "m": 60 * _SECOND_NS, "min": 60 * _SECOND_NS, "h": 3600 * _SECOND_NS,
+}  # fmt: skip
 
 
 def duration(ns: int | None) -> str:
@@ -25,6 +29,16 @@ def duration(ns: int | None) -> str:
         return f"{minutes} min {seconds:02} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes:02} min"
+
+
+def spread(low: int, middle: int, high: int) -> str:
+    """``1.2–3.4–90 µs``: a unit that all share is written once."""
+    texts = [duration(ns) for ns in (low, middle, high)]
+    units = {text.rpartition(" ")[2] for text in texts}
+    if len(units) == 1 and all(text.count(" ") == 1 for text in texts):
+        unit = units.pop()
+        return "–".join(text.rpartition(" ")[0] for text in texts) + f" {unit}"
+    return " – ".join(texts)
 
 
 def size(count: int) -> str:
@@ -50,13 +64,26 @@ def age(started_utc_ns: int, now_ns: int) -> str:
 
 def moment(utc_ns: int) -> str:
     """Date and time of day, as the clock on this machine's wall had them."""
-    import datetime  # noqa: PLC0415 - a list says ages
+    import datetime  # noqa: PLC0415 - completion needs numbers, but no dates
 
     try:
         when = datetime.datetime.fromtimestamp(utc_ns / _SECOND_NS)
     except (OverflowError, ValueError, OSError):
         return "at an unknown time"
     return when.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def read_duration(text: str) -> int | None:
+    """``1ms``, ``0.5 s``, ``2min`` in nanoseconds; None where it is not one."""
+    text = text.strip()
+    unit = text.lstrip("0123456789._")
+    number = text[: len(text) - len(unit)]
+    scale = _SCALES.get(unit.strip().lower())
+    try:
+        amount = float(number)
+    except ValueError:
+        return None
+    return None if scale is None else round(amount * scale)
 
 
 def plural(count: int, noun: str) -> str:

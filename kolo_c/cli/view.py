@@ -1,307 +1,388 @@
 """A trace on its way to the screen: which nodes, how many lines, what was cut.
 
-Threads: one at a time. Owns: nothing; the trace stays open. Fails: TraceNotFound.
+Threads: one at a time. Owns: nothing; the trace stays open. Fails: TraceNotFound, and
+``usage`` for options that contradict each other.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import json
-from dataclasses import dataclass
 from itertools import islice
-from typing import TextIO
 
+from kolo_c.cli.choice import Options, Selection, choose_streams
 from kolo_c.cli.empty import why_empty
-from kolo_c.cli.header import header_json, header_lines
-from kolo_c.cli.labels import ARGUMENTS, DIM, TIME, Labels
-from kolo_c.cli.nodes_json import node_json
-from kolo_c.cli.screen import Line, Screen, cut
+from kolo_c.cli.fold_lines import FoldLines
+from kolo_c.cli.header import header_lines
+from kolo_c.cli.labels import DIM, Labels
+from kolo_c.cli.screen import Screen
+from kolo_c.cli.tree_lines import TreeLines, address, callers
 from kolo_c.cli.units import plural
 from kolo_c.errors import TraceNotFound, harmless
-from kolo_c.model.ends import fetch_end
-from kolo_c.model.node import Node, walk
-from kolo_c.model.tree import TreeBuilder, Wanted, build, build_below
-from kolo_c.store import records as r
-from kolo_c.store.reader import Stream, Trace
-from kolo_c.store.text import value_text
+from kolo_c.model import window
+from kolo_c.model.fold import Folding
+from kolo_c.model.node import UNKNOWN, Node, walk
+from kolo_c.model.tree import TreeBuilder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from kolo_c.cli.screen import Line
+    from kolo_c.model.fold import Row
+    from kolo_c.store.reader import Stream, Trace
+
+__all__ = ["FILE_LINES", "SCREEN_LINES", "Options", "View"]
 
 SCREEN_LINES = 100
 FILE_LINES = 10_000
-_DEEPEST_INDENT = 30
-_TIME_WIDTH = 10
-_WIDEST_PLACE = 32
 _THREADS_SHOWN = 8
 _LINES_PER_THREAD = 10
-_FEWEST_OF_ARGUMENTS = 12
+_LINES_AROUND = 40
+_BLOCKS = 2
+_NODES = 4_000
+"""To find what folds into one line so many blocks or nodes are read, though they have
+more than there is room for lines."""
+_MOST_IN_MEMORY = 200_000
+"""Nodes of a thread that is shown whole: more are read a piece at a time."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What to show."""
+class Part:
+    """What is shown of one thread; ``builder`` None: nothing, its turn never came."""
 
-    depth: int | None = None
-    function: str | None = None
-    thread: str | None = None
-    max_lines: int | None = None
-    """None: as many as fit the file; 0: all."""
-    width: int | None = None
+    def __init__(
+        self,
+        stream: Stream,
+        builder: TreeBuilder | None,
+        found: window.Window | None = None,
+    ) -> None:
+        self.stream = stream
+        self.builder = builder
+        self.window = found
 
 
 class View:
     """One trace on its way to a screen."""
 
     def __init__(self, trace: Trace, options: Options) -> None:
+        options.check()
         self.trace = trace
         self.options = options
         self.labels = Labels(trace)
-        self.builders: list[tuple[Stream, TreeBuilder | None]] = []
-        self._node: int | None = None
-        self._place_width = 0
-        self._streams = _choose(trace, options.thread)
-
-    def start_at(self, thread: int, node: int) -> None:
-        """Show node ``node`` and what is below it alone."""
-        self._streams = [self.trace.stream(thread)]
-        self._node = node
+        self.parts: list[Part] = []
+        self._streams = choose_streams(trace, options.thread)
+        self._selection = Selection(trace, options, self.labels)
+        self._folding = Folding(
+            trace.definitions,
+            repeats=options.folds,
+            # A path to what is looked for may go through them.
+            imports=options.folds and not options.imports and not options.searches,
+        )
 
     def write(self, file: TextIO) -> None:
         """Write header and trees."""
-        screen = Screen(file, self.options.width)
+        screen = Screen(file, self.options.width, self.options.colour)
         limit = self._limit(SCREEN_LINES if screen.terminal else FILE_LINES)
-        self._build(limit)
-        for line in header_lines(self.trace, self._raised()):
-            screen.line(line)
+        if any(stream.last_node for stream in self.trace.streams):
+            self._read(limit)
+        write_header(screen, header_lines(self.trace, self._raised()))
         if not any(stream.last_node for stream in self.trace.streams):
-            screen.text("")
-            for reason in why_empty(self.trace):
-                for text in _wrapped(reason, screen.width):
-                    screen.text(text)
+            self._write_why_empty(screen)
             return
-        for stream, builder in self.builders:
+        shortened = False
+        for part in self._parts_with_something():
             screen.text("")
-            screen.line(self._headline(stream))
-            if builder is None:
-                screen.text(f"… cut: --thread {stream.ordinal} shows it", DIM)
-            else:
-                self._write_tree(screen, builder, self._share(limit))
-                limit = self._left(limit, builder)
+            screen.line(self._headline(part.stream))
+            if part.builder is None and part.window is None:
+                screen.text(f"… cut: --thread {part.stream.ordinal} shows it", DIM)
+                continue
+            lines = self._lines(screen, part)
+            written = self._write_part(lines, screen, part, self._share(limit))
+            limit = None if limit is None else max(limit - written, 0)
+            shortened = shortened or lines.folded
+        if shortened or self.labels.shortened:
+            self._write_ways(screen, folded=shortened)
 
     def write_json(self, file: TextIO) -> None:
         """Write header and nodes, node by node."""
-        self._build(self._limit(0))
-        header = json.dumps(header_json(self.trace))
-        file.write(f'{{"trace": {header},\n"nodes": [')
-        separator = "\n"
-        for stream, builder in self.builders:
-            for node in walk(builder.roots) if builder is not None else ():
-                fetch_end(stream, node)
-                found = {"thread": stream.ordinal, **node_json(node, self.labels)}
-                file.write(separator + json.dumps(found))
-                separator = ",\n"
-        file.write("\n]}\n")
+        from kolo_c.cli.nodes_json import write_nodes  # noqa: PLC0415 - only here
+
+        limit = self._limit(0)
+        self._read(limit)
+        write_nodes(file, self.labels, self._nodes(limit))
+
+    # ---- reading ----
 
     def _limit(self, default: int) -> int | None:
-        lines = default if self.options.max_lines is None else self.options.max_lines
+        lines = self.options.tail or self.options.max_lines
+        if lines is None:
+            lines = _LINES_AROUND if self.options.around is not None else default
         return lines or None
 
-    def _build(self, limit: int | None) -> None:
+    def _read(self, limit: int | None) -> None:
+        if self.options.around is not None:
+            self._read_around(self.options.around, limit or _LINES_AROUND)
+            return
         for stream in self._streams:
             # The first threads get a few lines even where an earlier one took all.
-            if limit == 0 and len(self.builders) >= _THREADS_SHOWN:
-                self.builders.append((stream, None))
+            if limit == 0 and len(self.parts) >= _THREADS_SHOWN:
+                self.parts.append(Part(stream, None))
                 continue
-            builder = self._build_one(stream, self._share(limit))
-            self.builders.append((stream, builder))
-            limit = self._left(limit, builder)
-        _join_threads([builder for _, builder in self.builders if builder is not None])
+            part, taken = self._read_one(stream, self._share(limit))
+            self.parts.append(part)
+            limit = None if limit is None else max(limit - taken, 0)
+        builders = [part.builder for part in self.parts if part.builder is not None]
+        _join_threads(builders)
+        for builder in builders:
+            self.labels.note_caught(builder.sources)
+        if self._selection.chooses_roots and not any(b.shown for b in builders):
+            error = self._selection.nothing()
+            if error is not None:
+                raise error
+
+    def _read_one(self, stream: Stream, share: int | None) -> tuple[Part, int]:
+        """A thread's part, and how many of its lines may be shown."""
+        if self.options.tail is not None:
+            found = window.tail(stream, share or FILE_LINES, self._folding, _BLOCKS)
+            return Part(stream, found.builder, found), len(found.rows)
+        if self._is_huge(stream, share):
+            return Part(stream, TreeBuilder(stream)), 0
+        selection = self._selection
+        builder = TreeBuilder(
+            stream, max_level=self.options.depth, **selection.arguments(stream)
+        )
+        builder.has_root = (
+            selection.root_finder(builder) if selection.chooses_roots else None
+        )
+        taken = 0
+
+        def enough() -> bool:
+            nonlocal taken
+            if share is None or builder.shown < share:
+                return False
+            rows = islice(self._folding.rows(builder.roots), share + 1)
+            taken = sum(1 for _ in rows)
+            return taken > share or _has_looked_ahead(builder)
+
+        window.read_front(builder, enough)
+        if selection.chooses_worth:
+            window.settle_rest(builder, selection.worth)
+        return Part(stream, builder), taken or builder.shown
+
+    def _read_around(self, number: int, count: int) -> None:
+        if len(self._streams) != 1:
+            self._streams = self._streams[:1]
+        (stream,) = self._streams
+        found = window.around(stream, number, count)
+        if found is None:
+            raise no_such_node(stream, number)
+        self.parts.append(Part(stream, found.builder, found))
+        self.labels.note_caught(found.builder.sources)
+
+    def _is_huge(self, stream: Stream, share: int | None) -> bool:
+        return (
+            share is None
+            and stream.last_node > _MOST_IN_MEMORY
+            and self.options.depth is None
+            and not self.options.searches
+        )
 
     def _share(self, left: int | None) -> int | None:
         """The lines that a thread may take when ``left`` are left."""
-        if left is None or self.options.max_lines is not None or not self.builders:
-            return left if left != 0 else 1
+        if left is None:
+            return None
+        if self.options.tail:
+            return self.options.tail
+        if self.options.max_lines is not None or not self.parts:
+            return left or 1
         return max(left, _LINES_PER_THREAD)
 
-    def _left(self, left: int | None, builder: TreeBuilder) -> int | None:
-        return None if left is None else max(left - builder.shown, 0)
+    # ---- writing ----
 
-    def _build_one(self, stream: Stream, limit: int | None) -> TreeBuilder:
-        if self._node is not None:
-            below = build_below(stream, self._node, max_nodes=limit)
-            if below is None:
-                raise TraceNotFound(
-                    f"{self.trace.id} has no node {stream.ordinal}.{self._node}",
-                    f"The nodes of thread {stream.ordinal} go from 1 to "
-                    f"{stream.last_node}.",
-                )
-            return below
-        return build(
-            stream,
-            max_nodes=None if limit is None else limit + 1,
-            max_level=self.options.depth,
-            wanted=self._wanted(),
+    def _lines(self, screen: Screen, part: Part) -> TreeLines:
+        sources = part.builder.sources if part.builder is not None else []
+        folds = FoldLines(self.labels, self._folding, sources)
+        return TreeLines(screen, self.labels, folds, part.stream)
+
+    def _write_part(
+        self, lines: TreeLines, screen: Screen, part: Part, share: int | None
+    ) -> int:
+        """Write a thread; how many lines it took."""
+        builder = part.builder
+        assert builder is not None
+        if part.window is not None:
+            return self._write_window(lines, part.window)
+        if not builder.next_block and not builder.finished:
+            return self._write_pieces(lines, part.stream)
+        rows = self._folding.rows(builder.roots)
+        shown = list(islice(rows, share))
+        lines.measure(shown)
+        for row in shown:
+            lines.row(row)
+            if isinstance(row, Node):
+                lines.hidden(row)
+        rest = next(rows, None)
+        if rest is not None:
+            number = rest.number if isinstance(rest, Node) else rest.nodes[0].number
+            self._write_rest(lines, part.stream, number)
+        elif not shown:
+            lines.note(1, self._nothing())
+        elif not builder.finished:
+            first = part.stream.blocks[builder.next_block].first_node
+            self._write_rest(lines, part.stream, first)
+        return len(shown)
+
+    def _parts_with_something(self) -> list[Part]:
+        """What is looked for may be in one thread of many."""
+        if not self.options.searches:
+            return self.parts
+        found = [part for part in self.parts if part.builder and part.builder.shown]
+        return found or self.parts[:1]
+
+    def _write_window(self, lines: TreeLines, found: window.Window) -> int:
+        rows = found.rows
+        lines.measure([*found.callers, *rows])
+        first = _number(rows[0]) if rows else 0
+        above = found.callers
+        if above or first > 1:
+            callers(lines, above, rows[0] if rows else None)
+        lines.rows(rows, self.options.around)
+        stream = found.builder.stream
+        last = max((_last(row) for row in rows), default=0)
+        if last < stream.last_node and self.options.tail is None:
+            count = plural(stream.last_node - last, "node")
+            goes_on = address(stream, last + 1)
+            lines.note(
+                1, f"… {count} more: --around {goes_on} goes on, --tail 100 ends"
+            )
+        return len(rows)
+
+    def _write_pieces(self, lines: TreeLines, stream: Stream) -> int:
+        written = 0
+        for builder in window.pieces(stream):
+            self.labels.note_caught(builder.sources)
+            rows = [
+                row
+                for row in self._folding.rows(builder.roots)
+                if not isinstance(row, Node) or row.begin is not None or row.continues
+            ]
+            if not written:
+                lines.measure(rows)
+            lines.rows(rows)
+            written += len(rows)
+        return written
+
+    def _write_rest(self, lines: TreeLines, stream: Stream, number: int) -> None:
+        if self.options.searches:
+            lines.note(1, "… more may follow: --max-lines 0 shows all of it")
+            return
+        more = "more"
+        if number > 0:
+            count = stream.last_node - number + 1
+            more = f"{count:,} more of {stream.last_node:,} nodes"
+        lines.note(
+            1,
+            f"… {more}: --max-lines 0 shows all, --depth and --function less, "
+            f"--tail 100 the end, --around {address(stream, max(number, 1))} goes on",
         )
 
-    def _wanted(self) -> Wanted | None:
-        pattern = self.options.function
-        if pattern is None:
-            return None
-        names: dict[str, bool] = {}
+    def _write_ways(self, screen: Screen, *, folded: bool) -> None:
+        """How to see what was shortened."""
+        trace = harmless(self.trace.id)[-6:]
+        ways = [f"kolo-c show {trace}/N shows all of call N"]
+        if folded:
+            ways.append("--no-fold opens what is folded")
+        screen.text("")
+        screen.wrapped("; ".join(ways), DIM)
 
-        def wanted(node: Node) -> bool:
-            if node.continues is not None or node.begin is None:
-                return False
-            name = self.labels.name(node)
-            if name not in names:
-                short = name.rpartition(".")[2]
-                names[name] = pattern in (name, short) or (
-                    fnmatch.fnmatchcase(name, pattern)
-                )
-            return names[name]
-
-        return wanted
-
-    def _raised(self) -> str:
-        """How many exceptions there were, as far as the blocks were read."""
-        count = 0
-        whole = True
-        for _, builder in self.builders:
-            if builder is None:
-                whole = False
-                continue
-            whole = whole and builder.finished and not builder.hid_blocks
-            count += builder.exceptions
-        if not count and not whole:
-            return ""
-        more = "" if whole and len(self.builders) == len(self.trace.streams) else "+"
-        return f"{count:,}{more} exception{'' if count == 1 and not more else 's'}"
+    def _write_why_empty(self, screen: Screen) -> None:
+        screen.text("")
+        for reason in why_empty(self.trace):
+            screen.wrapped(reason)
 
     def _headline(self, stream: Stream) -> Line:
         nodes = plural(stream.last_node, "node")
         name = harmless(stream.name)
         return [(f"thread {stream.ordinal} ", DIM), (name, "bold"), (f"  {nodes}", DIM)]
 
-    def _write_tree(
-        self, screen: Screen, builder: TreeBuilder, left: int | None
-    ) -> None:
-        stream = builder.stream
-        digits = max(len(str(stream.last_node)), 3)
-        written = 0
-        shown = islice(walk(builder.roots), left)
-        places = (len(self.labels.place(node)) for node in shown)
-        self._place_width = max(places, default=0)
-        for node in walk(builder.roots):
-            if left is not None and written >= left:
-                self._write_rest(screen, stream, node.number, digits)
-                return
-            fetch_end(stream, node)
-            screen.line(self._node_line(node, digits, screen.width))
-            written += 1
-            if self._node == node.number and node.level == 1:
-                self._write_details(screen, node, digits)
-            if node.hidden and not node.children:
-                indent = " " * (digits + 2 + 2 * min(node.level, _DEEPEST_INDENT))
-                below = plural(node.hidden, "node")
-                address = self._address(stream, node.number)
-                screen.text(f"{indent}… {below} below: kolo-c show {address}", DIM)
-        if not written:
-            screen.text(f"{' ' * digits}  no call is called so", DIM)
-        elif not builder.finished and self._node is None:
-            first = stream.blocks[builder.next_block].first_node
-            self._write_rest(screen, stream, first, digits)
+    def _nothing(self) -> str:
+        if self.options.function is not None:
+            return "no call is called so"
+        if self.options.errors:
+            return "no exception was raised"
+        if self.options.min_ns is not None:
+            return "no call took so long"
+        return "no call of this task" if self.options.task is not None else "no call"
 
-    def _write_rest(
-        self, screen: Screen, stream: Stream, number: int, digits: int
-    ) -> None:
-        more = f"{stream.last_node - number + 1:,} more of {stream.last_node:,} nodes"
-        if number <= 0 or self.options.function or self._node is not None:
-            more = "more"
-        address = self._address(stream, max(number, 1))
-        screen.text(
-            f"{' ' * digits}  … {more}: --max-lines 0 shows all, --depth and "
-            f"--function less, kolo-c show {address} one",
-            DIM,
-        )
+    def _raised(self) -> str:
+        """How many exceptions there were, as far as the blocks were read."""
+        count = 0
+        whole = len(self.parts) == len(self.trace.streams)
+        for part in self.parts:
+            builder = part.builder
+            if builder is None:
+                whole = False
+                continue
+            in_full = builder.finished and part.window is None
+            whole = whole and in_full and not builder.hid_blocks
+            count += builder.exceptions
+        if not count and not whole:
+            return ""
+        more = "" if whole else "+"
+        return f"{count:,}{more} exception{'' if count == 1 and not more else 's'}"
 
-    def _address(self, stream: Stream, number: int) -> str:
-        node = f"{number}" if stream.ordinal == 1 else f"{stream.ordinal}.{number}"
-        return f"{harmless(self.trace.id)[-6:]}/{node}"
-
-    def _node_line(self, node: Node, digits: int, width: int | None) -> Line:
-        number = str(node.number) if node.number else ""
-        indent = "  " * min(node.level - 1, _DEEPEST_INDENT)
-        if node.level - 1 > _DEEPEST_INDENT:
-            indent += f"[{node.level}] "
-        left: Line = [
-            (f"{number:>{digits}}  ", DIM),
-            (indent, ""),
-            *self.labels.line(node),
-        ]
-        time = self.labels.time(node)
-        place = self.labels.place(node)
-        if width is None:
-            return [*left, (f"  {time}" if time else "", TIME), (f"  {place}", DIM)]
-        place_width = min(self._place_width, _WIDEST_PLACE, width // 4)
-        if len(place) > place_width:
-            place = "…" + place[-(place_width - 1) :]
-        room = width - _TIME_WIDTH - place_width - 4
-        left = cut(_spare_outcome(left, room), max(room, 20), "…")
-        gap = " " * max(room - sum(len(text) for text, _ in left), 0)
-        right = f"{time:>{_TIME_WIDTH}}"
-        return [*left, (gap + "  ", ""), (right, TIME), (f"  {place}", DIM)]
-
-    def _write_details(self, screen: Screen, node: Node, digits: int) -> None:
-        """Arguments and locals, one a line, where a single node was asked for."""
-        if node.code is None:
-            return
-        code = self.trace.definitions.code(node.code)
-        rows: list[tuple[str, str, object]] = []
-        if isinstance(node.begin, r.Call):
-            pairs = zip(code.arguments, node.begin.arguments, strict=False)
-            rows.extend(("argument", name, value) for name, value in pairs)
-        if isinstance(node.end, (r.Return, r.Raise)):
-            raised = isinstance(node.end, r.Raise)
-            names = code.raise_names if raised else code.locals
-            pairs = zip(names, node.end.locals, strict=False)
-            rows.extend(("local", name, value) for name, value in pairs)
-        site = self.labels.site_line(node)
-        if site is not None:
-            rows.append(("called in", f"line {site}", None))
-        margin = " " * (digits + 6)
-        for what, name, value in rows:
-            text = "" if what == "called in" else f" = {self._long(value)}"
-            screen.line([(f"{margin}{what} ", DIM), (harmless(name) + text, "")])
-
-    def _long(self, value: object) -> str:
-        return value_text(value, self.trace.definitions, 400)
+    def _nodes(self, limit: int | None) -> Iterator[tuple[Stream, Node]]:
+        """The nodes for programs: nothing is folded there."""
+        for part in self.parts:
+            builder = part.builder
+            if builder is None:
+                continue
+            nodes: Iterator[Node]
+            if part.window is not None:
+                nodes = iter(part.window.nodes())
+            elif not builder.next_block and not builder.finished:
+                nodes = _nodes_in_pieces(part.stream)
+            else:
+                nodes = walk(builder.roots)
+            for node in islice(nodes, limit):
+                yield part.stream, node
 
 
-def _spare_outcome(parts: Line, room: int) -> Line:
-    """``parts``, the arguments shortened so that what came of the call has room."""
-    over = sum(len(text) for text, _ in parts) - room
-    if over <= 0:
-        return parts
-    spared: Line = []
-    for text, style in parts:
-        if style == ARGUMENTS and over > 0:
-            keep = max(len(text) - over - 2, _FEWEST_OF_ARGUMENTS)
-            if keep < len(text):
-                text = text[:keep] + "…)"
-        spared.append((text, style))
-    return spared
+def write_header(screen: Screen, lines: list[Line]) -> None:
+    """Write what stands above a tree; only its first line may be cut."""
+    screen.line(lines[0])
+    for line in lines[1:]:
+        screen.wrapped("".join(text for text, _ in line), line[0][1])
 
 
-def _choose(trace: Trace, wanted: str | None) -> list[Stream]:
-    if wanted is None:
-        return trace.streams
-    if wanted.isdigit():
-        return [trace.stream(int(wanted))]
-    found = [stream for stream in trace.streams if stream.name == wanted]
-    if found:
-        return found
-    names = ", ".join(harmless(stream.name) for stream in trace.streams)
-    raise TraceNotFound(
-        f"{trace.id} has no thread named '{harmless(wanted)}'", f"It has: {names}"
+def no_such_node(stream: Stream, number: int) -> TraceNotFound:
+    """The error for a number that no node has."""
+    return TraceNotFound(
+        f"{stream.trace.id} has no node {stream.ordinal}.{number}",
+        f"The nodes of thread {stream.ordinal} go from 1 to {stream.last_node:,}."
+        if stream.last_node
+        else f"Thread {stream.ordinal} has none.",
     )
+
+
+def _has_looked_ahead(builder: TreeBuilder) -> bool:
+    return builder.decoded >= _BLOCKS or builder.shown >= _NODES
+
+
+def _nodes_in_pieces(stream: Stream) -> Iterator[Node]:
+    for builder in window.pieces(stream):
+        for node in walk(builder.roots):
+            if node.begin is not None or node.continues is not None:
+                yield node
+
+
+def _number(row: Row) -> int:
+    return row.number if isinstance(row, Node) else row.nodes[0].number
+
+
+def _last(row: Row) -> int:
+    if isinstance(row, Node):
+        return row.number
+    return max((node.number for node in walk(row.nodes)), default=UNKNOWN)
 
 
 def _join_threads(builders: list[TreeBuilder]) -> None:
@@ -320,9 +401,3 @@ def _join_threads(builders: list[TreeBuilder]) -> None:
             node = home.nodes.get(record.raised) if home is not None else None
             if node is not None:
                 node.handled = record.exception
-
-
-def _wrapped(text: str, width: int | None) -> list[str]:
-    import textwrap  # noqa: PLC0415 - only for a trace without anything in it
-
-    return textwrap.wrap(text, width or 88) or [""]

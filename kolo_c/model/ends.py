@@ -8,12 +8,15 @@ Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from kolo_c.model.node import UNKNOWN, Node
 from kolo_c.store import records as r
-from kolo_c.store.reader import Stream
 from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kolo_c.store.reader import Stream
 
 
 def fill_ends(stream: Stream, nodes: Iterable[Node], index: int) -> None:
@@ -42,10 +45,24 @@ def fetch_end(stream: Stream, node: Node) -> None:
     """Get the record that ended ``node`` from the block that its header named."""
     if node.end is not None or node.end_sequence is None:
         return
+    index = end_block(stream, node)
+    if index is not None:
+        node.end = _ending_record(stream, index, node.number)[0]
+
+
+def end_block(stream: Stream, node: Node) -> int | None:
+    """The block in which ``node`` ended, where only a header told so."""
     for index, block in enumerate(stream.blocks):
         if block.sequence == node.end_sequence:
-            node.end = _ending_record(stream, index, node.number)
-            return
+            return index
+    return None
+
+
+def last_within(stream: Stream, node: Node) -> int:
+    """The last number that was given before ``node`` ended; 0 where that is not
+    known."""
+    index = end_block(stream, node)
+    return _ending_record(stream, index, node.number)[1] if index is not None else 0
 
 
 def fetch_begin(stream: Stream, node: Node) -> None:
@@ -62,10 +79,15 @@ def fetch_begin(stream: Stream, node: Node) -> None:
             return
 
 
-def _ending_record(stream: Stream, index: int, number: int) -> r.Record | None:
+def _ending_record(
+    stream: Stream, index: int, number: int
+) -> tuple[r.Record | None, int]:
+    """The record that ended a node, and the last number given before it."""
     stack = stream.opens_at(index)
+    last = stream.blocks[index].first_node - 1
     for record in stream.decode(index).records:
         kind = record.kind
+        last = record.node or last
         if kind in PUSH_KINDS:
             stack.append(record.node)
         elif isinstance(record, (r.Resume, r.Throw)):
@@ -74,7 +96,7 @@ def _ending_record(stream: Stream, index: int, number: int) -> r.Record | None:
         elif kind == Kind.YIELD or kind in END_KINDS:
             top = stack.pop() if stack else UNKNOWN
             if top == number and kind in END_KINDS:
-                return record
+                return record, last
         elif isinstance(record, r.MarkRecord) and record.depth is not None:
             del stack[record.depth :]
-    return None
+    return None, 0

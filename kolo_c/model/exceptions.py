@@ -9,25 +9,37 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from kolo_c.store.values import Raised
 
-from kolo_c.model.node import Node
-from kolo_c.store.values import Raised, Value
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.model.node import Node
+    from kolo_c.store.values import Value
 
 
-@dataclass(frozen=True, slots=True)
 class Flight:
     """The way of one exception."""
 
-    exception: Value
-    """None: its type is not known."""
-    raised_in: Node
-    through: tuple[Node, ...]
-    """The calls it left, the innermost first, ``raised_in`` included."""
-    handled_by: Node | None
-    """The first recorded caller that went on; None: it left them all, or one of them
-    had not ended when the record stops (``unfinished``)."""
-    unfinished: bool
+    __slots__ = ("exception", "handled_by", "raised_in", "through", "unfinished")
+
+    def __init__(
+        self,
+        exception: Value,
+        raised_in: Node,
+        through: tuple[Node, ...],
+        handled_by: Node | None,
+        *,
+        unfinished: bool,
+    ) -> None:
+        self.exception = exception
+        """None: its type is not known."""
+        self.raised_in = raised_in
+        self.through = through
+        """The calls it left, the innermost first, ``raised_in`` included."""
+        self.handled_by = handled_by
+        """The first recorded caller that went on; None: it left them all, or one of
+        them had not ended when the record stops (``unfinished``)."""
+        self.unfinished = unfinished
 
 
 def flight(node: Node) -> Flight:
@@ -45,7 +57,11 @@ def flight(node: Node) -> Flight:
     )
     unfinished = above is not None and above.is_open and not above.went_on
     return Flight(
-        exception, raised_in, tuple(through), None if unfinished else above, unfinished
+        exception,
+        raised_in,
+        tuple(through),
+        None if unfinished else above,
+        unfinished=unfinished,
     )
 
 

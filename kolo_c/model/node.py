@@ -5,18 +5,19 @@ Threads: one at a time. Owns: its children. Fails: never.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
 from kolo_c.store import records as r
-from kolo_c.store.values import Value
 from kolo_c.wire import Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kolo_c.store.values import Value
 
 UNKNOWN = 0
 """The number of a node that stands in for one that was lost."""
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """A call, or whatever else has a number; or a mark, which has none.
 
@@ -24,41 +25,59 @@ class Node:
     stand-in for a call that began elsewhere and was resumed here.
     """
 
-    thread: int
-    number: int
-    level: int
-    parent: Node | None
-    begin: r.Record | None
-    code: int | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
-    end: r.Record | None = None
-    end_kind: int | None = None
-    end_sequence: int | None = None
-    lost_end: bool = False
-    continues: int | None = None
-    """The ordinal of the thread in which a stand-in's call began."""
-    site: int | None = None
-    task: int = 0
-    caller: Node | None = None
-    """Who stood below it on the stack when it last ran."""
-    children: list[Node] = field(default_factory=list)
-    hidden: int = 0
-    """Nodes below that were not kept."""
-    resumed: int = 0
-    suspended_ns: int = 0
-    suspended_since: int | None = None
-    waits_at: int | None = None
-    """Where in its code it was suspended last."""
-    raised_child: Node | None = None
-    """The call below that an exception left last."""
-    went_on: bool = False
-    """Whether anything was seen to happen in it after that."""
-    handled: Value = None
-    """The exception that left it, where that was seen only later."""
-    kept: bool = True
-    running: bool = False
-    """Whether it is on the stack."""
+    __slots__ = (
+        "begin", "caller", "children", "code", "continues", "end", "end_kind", "end_ns",
+        "end_sequence", "handled", "hidden", "holds", "kept", "level", "lost_end",
+        "number", "parent", "raised_child", "resumed", "running", "site", "start_ns",
+        "suspended_ns", "suspended_since", "task", "thread", "waits_at", "went_on",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        thread: int,
+        number: int,
+        level: int,
+        parent: Node | None,
+        begin: r.Record | None,
+        task: int = 0,
+    ) -> None:
+        self.thread = thread
+        self.number = number
+        self.level = level
+        self.parent = parent
+        self.begin = begin
+        self.task = task
+        self.code: int | None = None
+        self.start_ns: int | None = begin.ns if begin is not None else None
+        self.end_ns: int | None = None
+        self.end: r.Record | None = None
+        self.end_kind: int | None = None
+        self.end_sequence: int | None = None
+        self.lost_end = False
+        self.continues: int | None = None
+        """The ordinal of the thread in which a stand-in's call began."""
+        self.site: int | None = None
+        self.caller = parent
+        """Who stood below it on the stack when it last ran."""
+        self.children: list[Node] = []
+        self.hidden = 0
+        """Nodes below that were not kept."""
+        self.holds = False
+        """Whether something below that was not kept was worth keeping."""
+        self.resumed = 0
+        self.suspended_ns = 0
+        self.suspended_since: int | None = None
+        self.waits_at: int | None = None
+        """Where in its code it was suspended last."""
+        self.raised_child: Node | None = None
+        """The call below that an exception left last."""
+        self.went_on = False
+        """Whether anything was seen to happen in it after that."""
+        self.handled: Value = None
+        """The exception that left it, where that was seen only later."""
+        self.kept = True
+        self.running = False
+        """Whether it is on the stack."""
 
     @property
     def kind(self) -> Kind | None:

@@ -11,18 +11,23 @@ contradict each other are counted in ``unmatched``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from kolo_c.model.ends import fill_ends
 from kolo_c.model.exceptions import is_source
 from kolo_c.model.node import UNKNOWN, Node
 from kolo_c.model.simple import simple_ends
 from kolo_c.store import records as r
-from kolo_c.store.reader import Stream
 from kolo_c.wire import Kind, Mark
 
-Wanted = Callable[[Node], bool]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    from kolo_c.store.reader import Stream
+
+    Wanted: TypeAlias = Callable[[Node], bool]
+    Needed: TypeAlias = Callable[[int], bool]
+    """Whether a block may have something that is looked for, by its index."""
 
 
 class TreeBuilder:
@@ -34,9 +39,17 @@ class TreeBuilder:
         *,
         max_level: int | None = None,
         wanted: Wanted | None = None,
+        worth: Wanted | None = None,
+        has_root: Needed | None = None,
+        has_worth: Needed | None = None,
     ) -> None:
         """Keep nodes down to ``max_level``; with ``wanted`` only those that it takes
-        and what is below them, each of them a root of its own."""
+        and what is below them, each of them a root of its own; with ``worth`` of these
+        only the ended ones that it takes, and what is above one that is kept.
+
+        ``has_root`` and ``has_worth`` say of a block whether it may have the beginning
+        of a wanted call, or one worth keeping; other blocks are not decoded.
+        """
         self.stream = stream
         self.roots: list[Node] = []
         self.nodes: dict[int, Node] = {}
@@ -46,6 +59,10 @@ class TreeBuilder:
         self.read_nodes = 0
         self.exceptions = 0
         """Exceptions that were raised, each counted where it first left a call."""
+        self.sources: list[Node] = []
+        """Kept nodes in which an exception was raised."""
+        self.decoded = 0
+        """Blocks that were decoded."""
         self.hid_blocks = False
         self.unmatched = 0
         self.next_block = 0
@@ -54,8 +71,14 @@ class TreeBuilder:
         self.foreign_handled: list[r.Handled] = []
         self._max_level = max_level
         self._wanted = wanted
+        self._worth = worth
+        self.has_root = has_root
+        self._has_worth = has_worth
         self._suspended: dict[int, Node] = {}
-        self._task = 0
+        self.task = 0
+        """The task that runs; 0 where none does, or where that is not known."""
+        self.follows_tasks = False
+        """Whether no block is left out that switches tasks."""
         self._jumped = False
 
     @property
@@ -72,10 +95,15 @@ class TreeBuilder:
         ``max_nodes`` are shown, take of the rest only what matters to them."""
         index = self.next_block
         self.next_block = index + 1
-        if self._is_below(index):
-            self._hide(index)
+        base = self._base(index)
+        if self._is_below(index, base):
+            self._hide(index, base)
+            return
+        if not self._may_have(index, inside=base is not None):
+            self._pass_over(index)
             return
         self._position(index)
+        self.decoded += 1
         records = self.stream.decode(index).records
         for at, record in enumerate(records):
             if max_nodes is not None and self.shown >= max_nodes:
@@ -125,20 +153,50 @@ class TreeBuilder:
         """Take one record."""
         _APPLY[record.kind](self, record)
 
-    def _is_below(self, index: int) -> bool:
-        if self._max_level is None or self._wanted is not None or self._suspended:
+    def _base(self, index: int) -> int | None:
+        """How many of the calls that are open at a block stand above the first that is
+        kept; None where none of them is."""
+        if self._wanted is None:
+            return 0
+        stack = self.stack
+        if self._jumped:
+            stack = [
+                self.nodes[n] for n in self.stream.opens_at(index) if n in self.nodes
+            ]
+        for node in stack:
+            if node.kept:
+                return self._depth_of(index, node)
+        return None
+
+    def _depth_of(self, index: int, node: Node) -> int:
+        opens = self.stream.opens_at(index)
+        return opens.index(node.number) if node.number in opens else 0
+
+    def _is_below(self, index: int, base: int | None) -> bool:
+        if self._max_level is None or base is None or self._suspended:
             return False
         block = self.stream.blocks[index]
-        return min(block.start_depth, block.least_depth) >= self._max_level
+        return min(block.start_depth, block.least_depth) >= base + self._max_level
 
-    def _hide(self, index: int) -> None:
-        assert self._max_level is not None
+    def _hide(self, index: int, base: int | None) -> None:
+        assert self._max_level is not None and base is not None
         block = self.stream.blocks[index]
         opens = self.stream.opens_at(index)
-        at = self.nodes.get(opens[self._max_level - 1]) if opens else None
+        deepest = base + self._max_level
+        at = self.nodes.get(opens[deepest - 1]) if len(opens) >= deepest else None
         if at is not None:
             at.hidden += block.nodes
-        self.read_nodes += block.nodes
+        self._pass_over(index)
+
+    def _may_have(self, index: int, *, inside: bool) -> bool:
+        if self.has_root is not None and self.has_root(index):
+            return True
+        if not inside:
+            return self.has_root is None
+        return self._has_worth is None or self._has_worth(index)
+
+    def _pass_over(self, index: int) -> None:
+        self.read_nodes += self.stream.blocks[index].nodes
         self.hid_blocks = True
         self._jumped = True
 
@@ -147,6 +205,8 @@ class TreeBuilder:
         if not (jumped or self._jumped or self.stream.begins_after_gap(index)):
             return
         self._jumped = False
+        if not self.follows_tasks:
+            self.task = 0
         # Ends that stand in blocks that were left out are known from their headers.
         known = {node.number: node for node in self.open_nodes()}
         numbers = self.stream.opens_at(index)
@@ -170,18 +230,8 @@ class TreeBuilder:
         return node
 
     def _node(self, number: int, parent: Node | None, begin: r.Record | None) -> Node:
-        node = Node(
-            thread=self.stream.ordinal,
-            number=number,
-            level=parent.level + 1 if parent is not None else 1,
-            parent=parent,
-            begin=begin,
-            caller=parent,
-            task=self._task,
-        )
-        if begin is not None:
-            node.start_ns = begin.ns
-        return node
+        level = parent.level + 1 if parent is not None else 1
+        return Node(self.stream.ordinal, number, level, parent, begin, self.task)
 
     def _keep(self, node: Node) -> None:
         """Decide whether ``node`` is kept, and put it under its parent if so."""
@@ -238,7 +288,33 @@ class TreeBuilder:
             node.end = record
             node.end_ns = record.ns
             node.end_kind = record.kind
+            if self._worth is not None and record.kind != Kind.RAISE:
+                self._settle(node)
         return node
+
+    def _settle(self, node: Node) -> None:
+        """Drop a node that has ended and was not worth keeping."""
+        assert self._worth is not None
+        if node.children or node.holds or self._worth(node):
+            if not node.kept and node.parent is not None:
+                node.parent.holds = True
+        elif node.kept:
+            self.drop(node)
+
+    def drop(self, node: Node) -> None:
+        """Take a node without children out of the tree; its parent counts it."""
+        node.kept = False
+        self.shown -= 1
+        self.nodes.pop(node.number, None)
+        parent = node.parent
+        if parent is None or not parent.kept:
+            self.roots.remove(node)
+            return
+        parent.hidden += 1 + node.hidden
+        if parent.children[-1] is node:
+            parent.children.pop()
+        else:
+            parent.children.remove(node)
 
     def on_call(self, record: r.Call) -> None:
         node = self._begin(record, record.code)
@@ -255,6 +331,8 @@ class TreeBuilder:
         node = self._begin(record)
         node.end_ns = record.ns
         node.end_kind = record.kind
+        if self._worth is not None:
+            self._settle(node)
 
     def on_end(self, record: r.Record) -> None:
         self._finish(record)
@@ -265,9 +343,13 @@ class TreeBuilder:
             return
         if is_source(node):
             self.exceptions += 1
+            if node.kept:
+                self.sources.append(node)
         if node.caller is not None:
             node.caller.raised_child = node
             node.caller.went_on = False
+        if self._worth is not None:
+            self._settle(node)
 
     def on_yield(self, record: r.Yield) -> None:
         node = self._pop(record)
@@ -327,7 +409,7 @@ class TreeBuilder:
             node.handled = record.exception
 
     def on_task(self, record: r.TaskSwitch) -> None:
-        self._task = record.task
+        self.task = record.task
 
     def on_mark(self, record: r.MarkRecord) -> None:
         if record.depth is not None:
@@ -338,6 +420,8 @@ class TreeBuilder:
         if record.mark != Mark.CLOCK:
             node = self._node(UNKNOWN, self.stack[-1] if self.stack else None, record)
             self._keep(node)
+            if self._worth is not None:
+                self._settle(node)
 
 
 _APPLY: dict[Kind, Callable[[TreeBuilder, Any], None]] = {
@@ -380,7 +464,10 @@ def build(
 
 
 def build_below(
-    stream: Stream, number: int, *, max_nodes: int | None = None
+    stream: Stream,
+    number: int,
+    *,
+    max_nodes: int | None = None,
 ) -> TreeBuilder | None:
     """Build the tree of node ``number`` alone; None where there is no such node."""
     index = stream.find_block(number)

@@ -266,10 +266,13 @@ class ProcessBuilder:
         locals: tuple[str, ...] = (),
         table: bytes = b"",
         self_kind: int = 0,
+        module: str | None = None,
     ) -> int:
         name = qualname.rpartition(".")[2]
+        if module is None:
+            module = "__main__" if name == "<module>" else "shop"
         return self.define(
-            Definition.CODE, file, qualname, "shop", line, 3, list(arguments),
+            Definition.CODE, file, qualname, module, line, 3, list(arguments),
             list(locals), table, self_kind, name,
         )  # fmt: skip
 

@@ -1,0 +1,123 @@
+"""Folds as lines for a person: ``cost(…) ×4,811 more``, ``import shop: 41 modules``.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from kolo_c.cli.labels import DIM, ERROR, HANDLED, NAME, TIME, VALUE
+from kolo_c.cli.units import duration, plural, spread
+from kolo_c.errors import harmless
+from kolo_c.model.fold import IMPORTS, working_ns
+from kolo_c.model.node import walk
+from kolo_c.store import records as r
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.cli.labels import Labels
+    from kolo_c.cli.screen import Line
+    from kolo_c.model.fold import Fold, Folding
+    from kolo_c.model.node import Node
+
+_MODULES_NAMED = 4
+_WIDE = 100
+
+
+class FoldLines:
+    """Writes the folds of one thread's tree."""
+
+    def __init__(self, labels: Labels, folding: Folding, sources: list[Node]) -> None:
+        """``sources``: the calls in which exceptions were raised."""
+        self._labels = labels
+        self._folding = folding
+        self._below: dict[int, int] = {}
+        for source in sources:
+            above = source.parent
+            while above is not None:
+                self._below[id(above)] = self._below.get(id(above), 0) + 1
+                above = above.parent
+
+    def line(self, fold: Fold, width: int | None) -> Line:
+        """What ``fold`` stands for."""
+        if fold.kind == IMPORTS:
+            return [*self._imports(fold), *self._exceptions(fold)]
+        parts: Line = [(self._name(fold), NAME), (f" ×{fold.repetitions:,}", "bold")]
+        if not self._is_whole(fold):
+            parts.append((" more", VALUE))
+        found = fold.durations()
+        if found:
+            low, middle, high = found[0], found[len(found) // 2], found[-1]
+            words = "  min–median–max " if width is None or width >= _WIDE else "  "
+            parts += [
+                (words, DIM),
+                (spread(low, middle, high), TIME),
+                (f", sum {duration(sum(found))}", TIME),
+            ]
+        below = sum(node.hidden for node in fold.nodes)
+        below += sum(1 for _ in walk(fold.nodes)) - len(fold.nodes)
+        if below:
+            parts.append((f", {below:,} below", DIM))
+        return [*parts, *self._exceptions(fold)]
+
+    def time(self, fold: Fold) -> str:
+        """How long an import took; a repetition says it in its line."""
+        if fold.kind != IMPORTS:
+            return ""
+        return duration(sum(working_ns(node) or 0 for node in fold.nodes))
+
+    def place(self, fold: Fold) -> str:
+        """File and line of what is repeated."""
+        return self._labels.place(fold.nodes[0]) if fold.period == 1 else ""
+
+    def _is_whole(self, fold: Fold) -> bool:
+        """Whether no first repetition stands above it."""
+        return fold.period == 1 and self._folding.is_comprehension(fold.nodes[0])
+
+    def _name(self, fold: Fold) -> str:
+        names: dict[str, None] = {}
+        for node in islice(fold.nodes, 4 * fold.period):
+            name = self._labels.name(node)
+            if isinstance(node.begin, r.Call) and not self._is_whole(fold):
+                name += "(…)"
+            names[name] = None
+            if len(names) == fold.period:
+                break
+        return " + ".join(names)
+
+    def _imports(self, fold: Fold) -> Line:
+        modules = [n for n in walk(fold.nodes) if self._folding.is_import(n)]
+        definitions = self._labels.trace.definitions
+        names = [
+            harmless(definitions.code(node.code).module or "?")
+            for node in fold.nodes
+            if node.code is not None
+        ]
+        shown = ", ".join(names[:_MODULES_NAMED])
+        if len(names) > _MODULES_NAMED:
+            shown += ", …"
+        parts: Line = [("import ", DIM), (shown, NAME)]
+        hidden = sum(node.hidden for node in fold.nodes)
+        if len(modules) > 1 or hidden:
+            least = "≥ " if hidden else ""
+            parts.append((f": {least}{plural(len(modules), 'module')}", DIM))
+        elif fold.nodes[0].children:
+            parts.append((f": {plural(_below(fold.nodes), 'call')}", DIM))
+        return parts
+
+    def _exceptions(self, fold: Fold) -> Line:
+        """Those that left one of its calls, and those that were handled below."""
+        raised = fold.raised()
+        parts: Line = []
+        if raised:
+            first = raised[0].number
+            parts.append((f" ✗ {len(raised):,} raised, first in {first}", ERROR))
+        inside = sum(self._below.get(id(node), 0) for node in fold.nodes)
+        if inside:
+            parts.append((f" ✓ {plural(inside, 'exception')} inside", HANDLED))
+        return parts
+
+
+def _below(nodes: list[Node]) -> int:
+    return sum(1 for _ in walk(nodes)) - len(nodes)

@@ -1,0 +1,153 @@
+"""What of a stream is read for what a person looks at.
+
+The beginning, the end, what surrounds a node, or what a search finds: each decodes the
+blocks that it needs and takes the ends of calls from the headers of the others.
+
+Threads: one at a time. Owns: nothing. Fails: StoreError from the reader; TraceNotFound
+for a node that is not there.
+"""
+
+from __future__ import annotations
+
+from kolo_c.model.ends import fetch_begin
+from kolo_c.model.node import UNKNOWN, Node, walk
+from kolo_c.model.tree import TreeBuilder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kolo_c.model.fold import Folding, Row
+    from kolo_c.model.tree import Wanted
+    from kolo_c.store.reader import Stream
+
+_BLOCKS_AT_ONCE = 16
+
+
+class Window:
+    """A part of a stream's tree: rows, and the callers of the first that stand above
+    it."""
+
+    def __init__(
+        self, builder: TreeBuilder, callers: list[Node], rows: list[Row]
+    ) -> None:
+        self.builder = builder
+        self.callers = callers
+        self.rows = rows
+
+    def nodes(self) -> Iterator[Node]:
+        """The same without folds."""
+        yield from self.callers
+        for row in self.rows:
+            if isinstance(row, Node):
+                yield row
+            else:
+                yield from walk(row.nodes)
+
+
+def read_front(builder: TreeBuilder, enough: Callable[[], bool]) -> None:
+    """Build from the next block on until it is ``enough``, or the stream ends.
+
+    To find that out may take as long as reading a block, so it is asked less and less
+    often.
+    """
+    ask_at = 1
+    while not builder.finished:
+        builder.step()
+        if builder.decoded >= ask_at:
+            if enough():
+                break
+            ask_at = builder.decoded + max(builder.decoded // 2, 1)
+    builder.fill_ends()
+
+
+def settle_rest(builder: TreeBuilder, worth: Wanted) -> None:
+    """Drop what is not worth keeping of what had not ended where the builder stopped,
+    or is known from headers alone."""
+    for node in reversed(list(walk(builder.roots))):
+        if not (node.children or node.holds or worth(node)):
+            builder.drop(node)
+
+
+def around(stream: Stream, number: int, count: int) -> Window | None:
+    """The ``count`` nodes around one, in the order of the tree; None: it is not
+    there."""
+    index = stream.find_block(number)
+    if index is None:
+        return None
+    before = count // 2
+    first = index
+    while first > 0 and number - stream.blocks[first].first_node < before:
+        first -= 1
+    builder = TreeBuilder(stream)
+    builder.start_at(first)
+    while not builder.finished and (
+        builder.next_block <= index
+        or stream.blocks[builder.next_block].first_node <= number + count - before
+    ):
+        builder.step()
+    builder.fill_ends()
+    nodes: list[Row] = list(walk(builder.roots))
+    at = next((i for i, n in enumerate(nodes) if _is(n, number)), None)
+    if at is None:
+        return None
+    start = max(min(at - before, len(nodes) - count), 0)
+    return _window(builder, nodes, start, start + count)
+
+
+def tail(stream: Stream, count: int, folding: Folding, max_blocks: int) -> Window:
+    """The last ``count`` rows, or those of the last ``max_blocks`` blocks that have as
+    many nodes."""
+    blocks = 1
+    while True:
+        first = max(len(stream.blocks) - blocks, 0)
+        builder = TreeBuilder(stream)
+        if stream.blocks:
+            builder.start_at(first)
+        while not builder.finished:
+            builder.step()
+        builder.fill_ends()
+        rows = list(folding.rows(builder.roots))
+        full = builder.decoded >= max_blocks and builder.shown >= count
+        if first == 0 or full or _new(rows) >= count:
+            return _window(builder, rows, max(len(rows) - count, 0), len(rows))
+        blocks *= 2
+
+
+def pieces(stream: Stream) -> Iterator[TreeBuilder]:
+    """The whole stream, a few blocks at a time: a tree of a huge one fits no memory.
+
+    Calls that began in an earlier piece stand in, without a beginning.
+    """
+    for first in range(0, len(stream.blocks), _BLOCKS_AT_ONCE):
+        builder = TreeBuilder(stream)
+        builder.start_at(first)
+        while not builder.finished and builder.next_block < first + _BLOCKS_AT_ONCE:
+            builder.step()
+        builder.fill_ends()
+        yield builder
+
+
+def _window(builder: TreeBuilder, rows: list[Row], start: int, end: int) -> Window:
+    shown = rows[start:end]
+    callers: list[Node] = []
+    if shown:
+        first = shown[0] if isinstance(shown[0], Node) else shown[0].nodes[0]
+        above = first.parent
+        while above is not None:
+            callers.append(above)
+            above = above.parent
+    callers.reverse()
+    for row in (*callers, *shown):
+        if isinstance(row, Node) and row.begin is None and row.number != UNKNOWN:
+            fetch_begin(builder.stream, row)
+    return Window(builder, callers, shown)
+
+
+def _is(row: Row, number: int) -> bool:
+    return isinstance(row, Node) and row.number == number and row.continues is None
+
+
+def _new(rows: list[Row]) -> int:
+    """How many rows are not there only because something below them is."""
+    return sum(not isinstance(row, Node) or row.begin is not None for row in rows)
