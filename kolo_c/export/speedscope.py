@@ -21,10 +21,11 @@ from kolo_c._version import __version__
 from kolo_c.errors import KoloError
 from kolo_c.store.placing import file_error, put_in_place, unfinished_name
 from kolo_c.store.reader import Trace
-from kolo_c.wire import END_KINDS, Kind
+from kolo_c.wire import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any, TextIO
 
@@ -142,7 +143,7 @@ class _Profile:
         self._stack: list[tuple[int, int]] = []  # node, frame
         self._codes: dict[int, int] = {}  # of calls that are open or suspended
         self._last = 0
-        self._events = 0
+        self._comma = ""
 
     def write(self, stream: Stream, name: str) -> None:
         """The whole profile."""
@@ -154,16 +155,21 @@ class _Profile:
             if index == 0 or stream.begins_after_gap(index):
                 self._start_at(stream.opens_at(index), stream.blocks[index].base_ns)
             for record in stream.decode(index).records:
-                self._apply(record)
+                handle = _HANDLERS.get(record.kind)
+                if handle is not None:
+                    handle(self, record)
         self._close_to(0, stream.blocks[-1].last_ns)
         self._file.write(f'], "endValue": {self._last}}}')
 
     def _event(self, kind: str, frame: int, ns: int) -> None:
-        at = max(ns + self._shift_ns, self._last)
+        at = ns + self._shift_ns
+        if at < self._last:
+            at = self._last
         self._last = at
-        comma = "," if self._events else ""
-        self._events += 1
-        self._file.write(f'{comma}\n{{"type":"{kind}","frame":{frame},"at":{at}}}')
+        self._file.write(
+            f'{self._comma}\n{{"type":"{kind}","frame":{frame},"at":{at}}}'
+        )
+        self._comma = ","
 
     def _open(self, node: int, frame: int, ns: int) -> None:
         self._stack.append((node, frame))
@@ -185,25 +191,49 @@ class _Profile:
             frame = self._codes.get(node)
             self._open(node, self._frames.named(_LOST) if frame is None else frame, ns)
 
-    def _apply(self, record: Any) -> None:
-        kind = record.kind
-        if kind in (Kind.CALL, Kind.ENTERED):
-            self._begin(record, self._frames.code(record.code))
-        elif kind == Kind.YIELD:
-            self._close_to(max(len(self._stack) - 1, 0), record.ns)
-        elif kind in END_KINDS:
-            if self._stack:
-                self._codes.pop(self._stack[-1][0], None)
-            self._close_to(max(len(self._stack) - 1, 0), record.ns)
-        elif kind in (Kind.RESUME, Kind.THROW):
-            self._open(record.resumed, self._frames.code(record.code), record.ns)
-        elif kind == Kind.REGION:
-            self._begin(record, self._frames.named(record.name))
-        elif kind == Kind.PLUGIN:
-            self._begin(record, self._frames.plugin(record.plugin))
-        elif kind == Kind.MARK and record.depth is not None:
+    def _call(self, record: Any) -> None:
+        self._begin(record, self._frames.code(record.code))
+
+    def _region(self, record: Any) -> None:
+        self._begin(record, self._frames.named(record.name))
+
+    def _plugin(self, record: Any) -> None:
+        self._begin(record, self._frames.plugin(record.plugin))
+
+    def _resume(self, record: Any) -> None:
+        self._open(record.resumed, self._frames.code(record.code), record.ns)
+
+    def _yield(self, record: Any) -> None:
+        if self._stack:
+            self._event(_CLOSE, self._stack.pop()[1], record.ns)
+
+    def _end(self, record: Any) -> None:
+        if self._stack:
+            node, frame = self._stack.pop()
+            self._codes.pop(node, None)
+            self._event(_CLOSE, frame, record.ns)
+
+    def _mark(self, record: Any) -> None:
+        if record.depth is not None:
             self._close_to(record.depth, record.ns)
 
     def _begin(self, record: Any, frame: int) -> None:
         self._codes[record.node] = frame
         self._open(record.node, frame, record.ns)
+
+
+# Of the others nothing is shown.
+_HANDLERS: dict[int, Callable[[_Profile, Any], None]] = {
+    Kind.CALL: _Profile._call,
+    Kind.ENTERED: _Profile._call,
+    Kind.RETURN: _Profile._end,
+    Kind.RAISE: _Profile._end,
+    Kind.YIELD: _Profile._yield,
+    Kind.RESUME: _Profile._resume,
+    Kind.THROW: _Profile._resume,
+    Kind.REGION: _Profile._region,
+    Kind.REGION_END: _Profile._end,
+    Kind.PLUGIN: _Profile._plugin,
+    Kind.PLUGIN_END: _Profile._end,
+    Kind.MARK: _Profile._mark,
+}

@@ -137,11 +137,11 @@ class NewSegment:
         except StoreError as error:
             raise _about(source, error) from error
         finally:
-            try:
-                self._db.execute("ROLLBACK")
-            except DatabaseError:
-                pass  # it was committed
-            self.execute("DETACH old")
+            for statement in ("ROLLBACK", "DETACH old"):
+                try:
+                    self._db.execute(statement)
+                except DatabaseError:
+                    pass  # it was committed; or what failed is being raised
 
     def add_definitions(
         self, sequence: int, start: int, data: bytes, kept: set[int]
