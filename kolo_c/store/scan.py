@@ -12,6 +12,7 @@ block, and said so.
 from __future__ import annotations
 
 import fnmatch
+from importlib import import_module
 
 from kolo_c.errors import StoreError
 from kolo_c.store import records as r
@@ -264,10 +265,10 @@ class SlowScanner:
 def new_scanner(query: Query) -> Scanner:
     """The fastest there is here."""
     try:
-        from kolo_c import _kolo  # noqa: PLC0415 - may not be built
-    except ImportError:
+        extension = import_module("kolo_c._kolo")
+    except ImportError:  # it was not built
         return SlowScanner(query)
-    return FastScanner(query, _kolo)
+    return FastScanner(query, extension)
 
 
 def scan_trace(
