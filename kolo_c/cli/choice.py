@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kolo_c.cli.labels import Labels
     from kolo_c.model.node import Node
-    from kolo_c.model.tree import TreeBuilder
+    from kolo_c.model.sieve import Sieve
     from kolo_c.store.reader import Stream, Trace
 
 _NAMES_LISTED = 8
@@ -172,7 +172,7 @@ class Selection:
             found["has_worth"] = self._worth_finder(stream)
         return found
 
-    def root_finder(self, builder: TreeBuilder) -> Callable[[int], bool] | None:
+    def root_finder(self, builder: Sieve) -> Callable[[int], bool] | None:
         """Whether a block may have a root; None: any may."""
         from kolo_c.model import search  # noqa: PLC0415 - regular expressions
 

@@ -20,6 +20,7 @@ from kolo_c.errors import TraceNotFound, harmless
 from kolo_c.model import window
 from kolo_c.model.fold import Folding
 from kolo_c.model.node import UNKNOWN, Node, walk
+from kolo_c.model.sieve import Sieve
 from kolo_c.model.tree import TreeBuilder
 
 TYPE_CHECKING = False
@@ -147,7 +148,7 @@ class View:
         if self._is_huge(stream, share):
             return Part(stream, TreeBuilder(stream)), 0
         selection = self._selection
-        builder = TreeBuilder(
+        builder = Sieve(
             stream, max_level=self.options.depth, **selection.arguments(stream)
         )
         builder.has_root = (
@@ -164,8 +165,7 @@ class View:
             return taken > share or _has_looked_ahead(builder)
 
         window.read_front(builder, enough)
-        if selection.chooses_worth:
-            window.settle_rest(builder, selection.worth)
+        builder.settle()
         return Part(stream, builder), taken or builder.shown
 
     def _read_around(self, number: int, count: int) -> None:

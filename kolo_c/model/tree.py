@@ -39,17 +39,9 @@ class TreeBuilder:
         *,
         max_level: int | None = None,
         wanted: Wanted | None = None,
-        worth: Wanted | None = None,
-        has_root: Needed | None = None,
-        has_worth: Needed | None = None,
     ) -> None:
         """Keep nodes down to ``max_level``; with ``wanted`` only those that it takes
-        and what is below them, each of them a root of its own; with ``worth`` of these
-        only the ended ones that it takes, and what is above one that is kept.
-
-        ``has_root`` and ``has_worth`` say of a block whether it may have the beginning
-        of a wanted call, or one worth keeping; other blocks are not decoded.
-        """
+        and what is below them, each of them a root of its own."""
         self.stream = stream
         self.roots: list[Node] = []
         self.nodes: dict[int, Node] = {}
@@ -71,9 +63,6 @@ class TreeBuilder:
         self.foreign_handled: list[r.Handled] = []
         self._max_level = max_level
         self._wanted = wanted
-        self._worth = worth
-        self.has_root = has_root
-        self._has_worth = has_worth
         self._suspended: dict[int, Node] = {}
         self.task = 0
         """The task that runs; 0 where none does, or where that is not known."""
@@ -95,12 +84,10 @@ class TreeBuilder:
         ``max_nodes`` are shown, take of the rest only what matters to them."""
         index = self.next_block
         self.next_block = index + 1
-        base = self._base(index)
-        if self._is_below(index, base):
-            self._hide(index, base)
-            return
-        if not self._may_have(index, inside=base is not None):
-            self._pass_over(index)
+        if self._leaves_out(index, self._base(index)):
+            self.read_nodes += self.stream.blocks[index].nodes
+            self.hid_blocks = True
+            self._jumped = True
             return
         self._position(index)
         self.decoded += 1
@@ -172,33 +159,19 @@ class TreeBuilder:
         opens = self.stream.opens_at(index)
         return opens.index(node.number) if node.number in opens else 0
 
-    def _is_below(self, index: int, base: int | None) -> bool:
+    def _leaves_out(self, index: int, base: int | None) -> bool:
+        """Whether all of a block is deeper than what is kept; then it is counted."""
         if self._max_level is None or base is None or self._suspended:
             return False
         block = self.stream.blocks[index]
-        return min(block.start_depth, block.least_depth) >= base + self._max_level
-
-    def _hide(self, index: int, base: int | None) -> None:
-        assert self._max_level is not None and base is not None
-        block = self.stream.blocks[index]
-        opens = self.stream.opens_at(index)
         deepest = base + self._max_level
+        if min(block.start_depth, block.least_depth) < deepest:
+            return False
+        opens = self.stream.opens_at(index)
         at = self.nodes.get(opens[deepest - 1]) if len(opens) >= deepest else None
         if at is not None:
             at.hidden += block.nodes
-        self._pass_over(index)
-
-    def _may_have(self, index: int, *, inside: bool) -> bool:
-        if self.has_root is not None and self.has_root(index):
-            return True
-        if not inside:
-            return self.has_root is None
-        return self._has_worth is None or self._has_worth(index)
-
-    def _pass_over(self, index: int) -> None:
-        self.read_nodes += self.stream.blocks[index].nodes
-        self.hid_blocks = True
-        self._jumped = True
+        return True
 
     def _position(self, index: int, *, jumped: bool = False) -> None:
         """Let the stack be what it was at the start of a block."""
@@ -288,33 +261,12 @@ class TreeBuilder:
             node.end = record
             node.end_ns = record.ns
             node.end_kind = record.kind
-            if self._worth is not None and record.kind != Kind.RAISE:
-                self._settle(node)
+            if record.kind != Kind.RAISE:
+                self._ended(node)
         return node
 
-    def _settle(self, node: Node) -> None:
-        """Drop a node that has ended and was not worth keeping."""
-        assert self._worth is not None
-        if node.children or node.holds or self._worth(node):
-            if not node.kept and node.parent is not None:
-                node.parent.holds = True
-        elif node.kept:
-            self.drop(node)
-
-    def drop(self, node: Node) -> None:
-        """Take a node without children out of the tree; its parent counts it."""
-        node.kept = False
-        self.shown -= 1
-        self.nodes.pop(node.number, None)
-        parent = node.parent
-        if parent is None or not parent.kept:
-            self.roots.remove(node)
-            return
-        parent.hidden += 1 + node.hidden
-        if parent.children[-1] is node:
-            parent.children.pop()
-        else:
-            parent.children.remove(node)
+    def _ended(self, node: Node) -> None:
+        """For who wants to know that a node is complete."""
 
     def on_call(self, record: r.Call) -> None:
         node = self._begin(record, record.code)
@@ -331,8 +283,7 @@ class TreeBuilder:
         node = self._begin(record)
         node.end_ns = record.ns
         node.end_kind = record.kind
-        if self._worth is not None:
-            self._settle(node)
+        self._ended(node)
 
     def on_end(self, record: r.Record) -> None:
         self._finish(record)
@@ -348,8 +299,7 @@ class TreeBuilder:
         if node.caller is not None:
             node.caller.raised_child = node
             node.caller.went_on = False
-        if self._worth is not None:
-            self._settle(node)
+        self._ended(node)
 
     def on_yield(self, record: r.Yield) -> None:
         node = self._pop(record)
@@ -420,8 +370,7 @@ class TreeBuilder:
         if record.mark != Mark.CLOCK:
             node = self._node(UNKNOWN, self.stack[-1] if self.stack else None, record)
             self._keep(node)
-            if self._worth is not None:
-                self._settle(node)
+            self._ended(node)
 
 
 _APPLY: dict[Kind, Callable[[TreeBuilder, Any], None]] = {

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kolo_c.model.fold import Folding, Row
-    from kolo_c.model.tree import Wanted
     from kolo_c.store.reader import Stream
 
 _BLOCKS_AT_ONCE = 16
@@ -59,14 +58,6 @@ def read_front(builder: TreeBuilder, enough: Callable[[], bool]) -> None:
                 break
             ask_at = builder.decoded + max(builder.decoded // 2, 1)
     builder.fill_ends()
-
-
-def settle_rest(builder: TreeBuilder, worth: Wanted) -> None:
-    """Drop what is not worth keeping of what had not ended where the builder stopped,
-    or is known from headers alone."""
-    for node in reversed(list(walk(builder.roots))):
-        if not (node.children or node.holds or worth(node)):
-            builder.drop(node)
 
 
 def around(stream: Stream, number: int, count: int) -> Window | None:
