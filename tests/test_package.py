@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -21,6 +22,7 @@ BUILD_INPUTS = (
     "README.md",
     "docs",
     "kolo_c",
+    "licenses",
     "pyproject.toml",
     "setup.py",
     "src",
@@ -159,8 +161,63 @@ def test_the_sdist_has_all_that_a_build_needs(sdist: Path) -> None:
     needed = {path.relative_to(ROOT).as_posix() for path in sources}
     needed |= {"kolo_c/store/schema.sql", "kolo_c/py.typed"}
     needed |= {"LICENSE", "README.md", "pyproject.toml", "setup.py"}
+    needed |= {"licenses/zstd.txt"}
     assert needed - names == set()
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
+
+
+@pytest.mark.skipif(
+    shutil.which("git") is None or not (ROOT / ".git").exists(),
+    reason="not a git repository",
+)
+def test_the_sdist_has_every_file_of_the_repository(tmp_path: Path) -> None:
+    """So that its tests and documents are whole too."""
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", ROOT.as_uri(), str(tmp_path / "clone")],
+        check=True,
+    )
+    python(
+        *("-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path)),
+        cwd=tmp_path / "clone",
+    )
+    (archive,) = tmp_path.glob("kolo_c-*.tar.gz")
+    with tarfile.open(archive) as tar:
+        packed = {name.split("/", 1)[-1] for name in tar.getnames()}
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=tmp_path / "clone", capture_output=True,
+        text=True, check=True,
+    ).stdout.strip("\0").split("\0")  # fmt: skip
+    assert sorted(set(tracked) - packed) == []
+
+
+def test_the_same_sources_give_the_same_sdist(tmp_path: Path) -> None:
+    """Whoever packs them, whenever."""
+    packed = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        (folder / "kolo_c-0" / "script").mkdir(parents=True)
+        files = [folder / "kolo_c-0" / name for name in ("b.py", "a.py", "script/run")]
+        for path in files[:: -1 if number else 1]:
+            path.write_text(f"text of {path.name}\n", encoding="utf-8")
+            path.chmod(0o700 if path.name == "run" else 0o640)
+            os.utime(path, (number * 1e6, number * 1e6))
+        archive = folder / "kolo_c-0.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            for path in files[:: -1 if number else 1]:
+                tar.add(path, arcname=path.relative_to(folder))
+        python(
+            *(str(ROOT / "tools" / "repack_sdist.py"), str(archive)),
+            cwd=folder,
+            SOURCE_DATE_EPOCH="1700000000",
+        )
+        packed.append(archive.read_bytes())
+    assert packed[0] == packed[1]
+    with tarfile.open(archive) as tar:
+        modes = {member.name: member.mode for member in tar.getmembers()}
+        assert {member.mtime for member in tar.getmembers()} == {1700000000}
+        assert b"text of run" in tar.extractfile("kolo_c-0/script/run").read()
+    assert list(modes) == ["kolo_c-0/a.py", "kolo_c-0/b.py", "kolo_c-0/script/run"]
+    assert list(modes.values()) == [0o644, 0o644, 0o755]
 
 
 @pytest.mark.slow
