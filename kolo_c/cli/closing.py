@@ -79,7 +79,7 @@ def _recorded(summary: Summary, name: str, project: Project) -> str:
 
 def exit_line(found: dict[str, object], root: str) -> str:
     """One line for a program that asked to end with something else than 0."""
-    text = f"it ended with exit code {found.get('exit_code')}"
+    text = f"the program ended with exit code {found.get('exit_code')}"
     chain = found.get("chain")
     link = chain[0] if isinstance(chain, list) and chain else {}
     path = str(link.get("file", ""))

@@ -166,7 +166,9 @@ class StoryText:
         if source is not None and place == self._place(source):
             return []
         function = harmless(str(link.get("function", "")))
-        text = f"raised in {function}, {place}, which is not recorded"
+        text = f"raised in {function}, {place}"
+        if not self.story.is_kept(link):
+            text += ", which is not recorded"
         return [[(f"        {text}", _DIM)]]
 
     def _handled(self) -> list[Line]:
@@ -185,13 +187,14 @@ class StoryText:
 
     def _limits(self) -> list[Line]:
         lines: list[Line] = []
-        parent = self.trace.info.row.parent
-        if parent:
-            lines.append([(f"  started by the program of {harmless(parent)}", _DIM)])
-        if not self.story.whole and self.story.how in (s.KILLED, s.RUNNING):
+        short = harmless(self.trace.id)[-SHORT_ID:]
+        if not self.story.complete:
             lines.append(
-                [("  what began long ago and waits may be missing: --all", _DIM)]
+                [(f"  what raised it is farther back: kolo-c why {short} --all", _DIM)]
             )
+        if not self.story.whole and self.story.how in (s.KILLED, s.RUNNING):
+            text = "what began long ago and waits may be missing"
+            lines.append([(f"  {text}: kolo-c why {short} --all", _DIM)])
         return lines
 
     # ---- stacks ----

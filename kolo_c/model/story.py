@@ -80,6 +80,8 @@ class Story:
         self.swallowed: list[Node] = []
         """Where exceptions came from that were handled on the way, in order."""
         self.stacks: list[Stack] = []
+        self.complete = True
+        """Whether the call that the exception came from was found, if it is kept."""
         self.whole = True
         """Whether the streams were read from their beginning."""
 
@@ -88,6 +90,15 @@ class Story:
         """What the program asked to end with; None where it did not ask."""
         code = self.failure.get("exit_code")
         return code if isinstance(code, int) else None
+
+    def is_kept(self, link: dict[str, Any]) -> bool:
+        """Whether the code that raised was the project's own, from what it looks."""
+        config = self.trace.process.info.get("config")
+        root = config.get("root") if isinstance(config, dict) else None
+        path = link.get("file")
+        if not isinstance(root, str) or not isinstance(path, str):
+            return False
+        return path.startswith(root.rstrip("/") + "/") and "site-packages" not in path
 
     @property
     def last_ns(self) -> int:
@@ -150,8 +161,14 @@ def _follow_exceptions(story: Story, most: int) -> None:
             return same_exception(node, None, chain[0]["address"])
         return _is_news(story.trace, node)
 
+    def enough(node: Node) -> bool:
+        # With a `finally` that calls much, what raised is far before the end.
+        link = chain[0] if chain else {}
+        source = flight(node).raised_in
+        return not story.is_kept(link) or _is_raised_at(story.trace, source, link)
+
     for stream in _main_first(story.trace)[:_MOST_STREAMS]:
-        found = find_failure(stream, wanted, most)
+        found = find_failure(stream, wanted, most, enough)
         if found is None:
             continue
         tail, node = found
@@ -159,6 +176,7 @@ def _follow_exceptions(story: Story, most: int) -> None:
         if chain:
             story.paths.append(Path(_frames(node), chain[0]))
             _add_segments(story, tail)
+            story.complete = tail.whole or enough(story.paths[0].frames[-1])
             _add_chain(story, tail)
             _add_surroundings(story, tail)
             return
@@ -199,18 +217,16 @@ def _add_segments(story: Story, tail: Tail) -> None:
         return
     known = {id(node) for node in path.frames}
     for node in reversed(tail.calls()):
-        if id(node) in known or not is_source(node) or node.exception() is None:
-            continue
-        if same_exception(node, None, path.link["address"]) and _is_raised_at(
-            story.trace, node, path.link
+        if (
+            id(node) not in known
+            and is_source(node)
+            and node.exception() is not None
+            and same_exception(node, None, path.link["address"])
+            and _is_raised_at(story.trace, node, path.link)
         ):
-            top = _top_of(node)
-            path.frames.extend(_frames(top))
+            calls = reversed(flight(node).through)
+            path.frames.extend(call for call in calls if id(call) not in known)
             return
-
-
-def _top_of(source: Node) -> Node:
-    return flight(source).through[-1]
 
 
 def _is_raised_at(trace: Trace, node: Node, link: dict[str, Any]) -> bool:
@@ -225,20 +241,44 @@ def _is_raised_at(trace: Trace, node: Node, link: dict[str, Any]) -> bool:
 
 def _add_chain(story: Story, tail: Tail) -> None:
     """The exceptions that the first one came from, as far as they are in the tail."""
-    sources = [node for node in tail.calls() if is_source(node)]
-    for link in story.failure["chain"][1:]:
+    known = {id(node) for node in story.paths[0].frames}
+    sources = [n for n in tail.calls() if is_source(n) and id(n) not in known]
+    links = story.failure["chain"][1:]
+    for link in links:
         node = next(
-            (
-                node
-                for node in reversed(sources)
-                if node.exception() is not None
-                and same_exception(node, None, link["address"])
-                and _type_of(story.trace, node).endswith(str(link.get("type")))
-            ),
+            (node for node in reversed(sources) if _is_of(story.trace, node, link)),
             None,
-        )
-        frames = [] if node is None else _frames(_top_of(node))
+        ) or _only_one_at(story.trace, sources, links, link)
+        frames: list[Node] = []
+        if node is not None:
+            sources.remove(node)
+            calls = reversed(flight(node).through)
+            frames = [call for call in calls if id(call) not in known]
         story.paths.append(Path(frames, link, str(link.get("relation", ""))))
+
+
+def _is_of(trace: Trace, node: Node, link: dict[str, Any]) -> bool:
+    return (
+        node.exception() is not None
+        and same_exception(node, None, link["address"])
+        and _type_of(trace, node).endswith(str(link.get("type")))
+    )
+
+
+def _only_one_at(
+    trace: Trace, sources: list[Node], links: list[dict[str, Any]], link: dict[str, Any]
+) -> Node | None:
+    """The call that ``link`` came from where types are not known: from its place, if
+    as many exceptions came from there as are to be found."""
+    unknown = [
+        node
+        for node in sources
+        if node.exception() is None and _is_raised_at(trace, node, link)
+    ]
+    place = (link.get("file"), link.get("line"))
+    left = links[links.index(link) :]
+    alike = [one for one in left if (one.get("file"), one.get("line")) == place]
+    return unknown[0] if unknown and len(unknown) == len(alike) else None
 
 
 def _add_surroundings(story: Story, tail: Tail) -> None:

@@ -78,10 +78,14 @@ def read_tail(
 
 
 def find_failure(
-    stream: Stream, wanted: Callable[[Node], bool], most: int
+    stream: Stream,
+    wanted: Callable[[Node], bool],
+    most: int,
+    complete: Callable[[Node], bool],
 ) -> tuple[Tail, Node] | None:
     """The last outermost call that an exception left and that is ``wanted``, in an end
-    of the stream that has, where ``most`` allows, the call that the exception is from.
+    of the stream that has, where ``most`` allows, the call that the exception is from:
+    it is ``complete``.
     """
     last: int | None = None
     found = _outermost(read_tail(stream, FIRST_BLOCKS, lambda _: True), wanted)
@@ -93,7 +97,7 @@ def find_failure(
 
     def enough(tail: Tail) -> bool:
         node = _outermost(tail, wanted)
-        return node is not None and _is_whole(node)
+        return node is not None and _is_whole(node) and complete(node)
 
     tail = read_tail(stream, most, enough, last)
     found = _outermost(tail, wanted)
