@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import namedtuple
 from pathlib import PurePosixPath
 from typing import Any
@@ -352,3 +353,9 @@ def test_searching_an_ordinary_text_costs_little() -> None:
     plain = min(encoder.measure("short", 20_000) for _ in range(5))
     searched = min(encoder.measure(text[:200], 20_000) for _ in range(5))
     assert searched - plain < 600  # nanoseconds; about 50 where nothing else runs
+
+
+@given(st.text(alphabet="abzABZ019_- .é\x7f\x80") | st.text())
+def test_parts_are_capitals_words_and_numbers(name) -> None:
+    pattern = r"[A-Z]+(?![a-z\x80-\U0010ffff])|[A-Z]?[a-z\x80-\U0010ffff]+|[0-9]+"
+    assert list(masking._parts(name)) == re.findall(pattern, name)

@@ -101,7 +101,8 @@ def test_run_brings_nothing_heavy_and_nothing_of_others(
     folder: Path, words: list[str]
 ) -> None:
     bare = modules(folder, "program.py")
-    found = modules(folder, "kolo-c", "run", *words, "program.py") - bare
+    own = ["program.py", "-x", "--accessToken=hunter22"]
+    found = modules(folder, "kolo-c", "run", *words, *own) - bare
     assert "kolo_c.session" in found
     assert not top(found) & HEAVY
     assert top(found) - sys.stdlib_module_names == {"kolo_c"}
