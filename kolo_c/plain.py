@@ -24,11 +24,12 @@ _WITH_TEXT = frozenset(
         ("datetime", "timedelta"),
         ("decimal", "Decimal"),
         ("fractions", "Fraction"),
-        ("pathlib", "PosixPath"),
-        ("pathlib", "PurePosixPath"),
-        ("pathlib", "PureWindowsPath"),
-        ("pathlib", "WindowsPath"),
         ("uuid", "UUID"),
+        *(
+            (module, name)
+            for module in ("pathlib", "pathlib._local")  # 3.13 has the second alone
+            for name in ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
+        ),
     }
 )
 _qualname_of: Callable[[type], str] = type.__dict__["__qualname__"].__get__

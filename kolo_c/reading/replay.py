@@ -36,7 +36,7 @@ class View:
     """The last record of each of the stream's own nodes that ends here."""
     handled: dict[Key, Value] = field(default_factory=dict)
     """Exceptions that were named later than they were raised."""
-    sources: set[int] = field(default_factory=set)
+    sources: list[int] = field(default_factory=list)
     """Nodes that an exception left which came from none of their recorded calls."""
     lost: set[int] = field(default_factory=set)
     """Nodes whose end was not seen."""
@@ -137,7 +137,7 @@ class _Replay:
         identity = _identity(record.exception)
         known = source is not None and _UNKNOWN not in (source, identity)
         if top[0] == self.number and (source is None or (known and source != identity)):
-            self.view.sources.add(top[1])
+            self.view.sources.append(top[1])
         caller = self.top()
         if caller is not None:
             self.raised[caller] = identity

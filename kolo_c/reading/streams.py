@@ -131,7 +131,7 @@ class Stream:
     def raising(self) -> Iterator[Call]:
         """The calls that exceptions were raised in."""
         for index in range(len(self.stored.blocks)):
-            for node in sorted(self.views.get(index).sources):
+            for node in self.views.get(index).sources:
                 place = self.place_of(node)
                 if place is not None:
                     yield Call(self, place, self.views.get(place), node)

@@ -75,7 +75,7 @@ def _names(value: Value) -> tuple[str, ...]:
 
 
 def _code(f: list[Value]) -> Code:
-    table = f[9]
+    table = b"" if f[9] is None else f[9]  # it was too long for the log
     if table.__class__ is not bytes:
         raise ValueError("a line table was expected")
     return Code(
