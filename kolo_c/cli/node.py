@@ -183,7 +183,7 @@ class NodePage:
         style = ""
         if held.role == "result":
             head, style = f"{name} ", "bold"
-        self._write_long(screen, head, self._value(held.value), style)
+        screen.long(head, self._value(held.value), style)
         for match_line in self._match_lines(found):
             screen.wrapped(match_line, DIM, " " * min(cells(head), 8))
 
@@ -193,15 +193,6 @@ class NodePage:
         if text.endswith("…") and not self.options.full:
             self.labels.shortened = True
         return text
-
-    def _write_long(self, screen: Screen, head: str, text: str, style: str) -> None:
-        """Write a value, on as many lines as it takes on a terminal."""
-        room = None if screen.width is None else max(screen.width - cells(head), 16)
-        first = True
-        for piece in _pieces(screen.encodable(text), room):
-            margin = head if first else " " * cells(head)
-            screen.line([(margin, style if first else ""), (piece, "")])
-            first = False
 
     def _match_lines(self, found: list[Match]) -> list[str]:
         lines = []
@@ -231,7 +222,7 @@ class NodePage:
         known = found.exception is not None
         text = self._value(found.exception) if known else "of unknown type"
         screen.text("")
-        self._write_long(screen, "exception ", text, ERROR)
+        screen.long("exception ", text, ERROR)
         for other in found.through:
             line = self.labels.raise_line(other)
             name = self.labels.name(other)
@@ -390,19 +381,3 @@ class NodePage:
 
 def _first_of(row: Row) -> Node:
     return row.nodes[0] if isinstance(row, Fold) else row
-
-
-def _pieces(text: str, room: int | None) -> list[str]:
-    """``text`` in pieces of at most ``room`` columns."""
-    if room is None or cells(text) <= room:
-        return [text]
-    pieces = [""]
-    used = 0
-    for char in text:
-        wide = cells(char)
-        if used + wide > room:
-            pieces.append("")
-            used = 0
-        pieces[-1] += char
-        used += wide
-    return pieces

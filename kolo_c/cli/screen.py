@@ -68,6 +68,13 @@ class Screen:
             line = longer
         self.text(indent + line, style)
 
+    def long(self, head: str, text: str, style: str = "") -> None:
+        """Write ``text`` after ``head`` on as many lines as it takes, whole."""
+        room = None if self.width is None else max(self.width - cells(head), 16)
+        for piece in _pieces(self.encodable(text), room):
+            self.line([(head, style), (piece, "")])
+            head, style = " " * cells(head), ""
+
     def encodable(self, text: str) -> str:
         """``text`` in what the file can encode."""
         if not self.plain or text.isascii():
@@ -128,6 +135,22 @@ def cut(parts: Line, width: int, mark: str) -> Line:
         kept.append((text, style))
         room -= taken
     return kept
+
+
+def _pieces(text: str, room: int | None) -> list[str]:
+    """``text`` in pieces of at most ``room`` columns."""
+    if room is None or cells(text) <= room:
+        return [text]
+    pieces = [""]
+    used = 0
+    for char in text:
+        wide = cells(char)
+        if used + wide > room:
+            pieces.append("")
+            used = 0
+        pieces[-1] += char
+        used += wide
+    return pieces
 
 
 def _painted(text: str, style: str) -> str:

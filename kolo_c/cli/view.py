@@ -132,7 +132,7 @@ class View:
             self.parts.append(part)
             limit = None if limit is None else max(limit - taken, 0)
         builders = [part.builder for part in self.parts if part.builder is not None]
-        _join_threads(builders)
+        window.join_threads(builders)
         for builder in builders:
             self.labels.note_caught(builder.sources)
         if self._selection.chooses_roots and not any(b.shown for b in builders):
@@ -383,21 +383,3 @@ def _last(row: Row) -> int:
     if isinstance(row, Node):
         return row.number
     return max((node.number for node in walk(row.nodes)), default=UNKNOWN)
-
-
-def _join_threads(builders: list[TreeBuilder]) -> None:
-    """Let calls that went on in another thread have the end that they had there."""
-    by_number = {builder.stream.number: builder for builder in builders}
-    for builder in builders:
-        for thread, number, stand_in in builder.foreign:
-            home = by_number.get(thread)
-            node = home.nodes.get(number) if home is not None else None
-            if node is not None and node.is_open and not stand_in.is_open:
-                node.end, node.end_kind = stand_in.end, stand_in.end_kind
-                node.end_ns = stand_in.end_ns
-                node.suspended_since = None
-        for record in builder.foreign_handled:
-            home = by_number.get(record.thread or 0)
-            node = home.nodes.get(record.raised) if home is not None else None
-            if node is not None:
-                node.handled = record.exception

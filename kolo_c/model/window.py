@@ -105,6 +105,24 @@ def tail(stream: Stream, count: int, folding: Folding, max_blocks: int) -> Windo
         blocks *= 2
 
 
+def join_threads(builders: list[TreeBuilder]) -> None:
+    """Let calls that went on in another thread have the end that they had there."""
+    by_number = {builder.stream.number: builder for builder in builders}
+    for builder in builders:
+        for thread, number, stand_in in builder.foreign:
+            home = by_number.get(thread)
+            node = home.nodes.get(number) if home is not None else None
+            if node is not None and node.is_open and not stand_in.is_open:
+                node.end, node.end_kind = stand_in.end, stand_in.end_kind
+                node.end_ns = stand_in.end_ns
+                node.suspended_since = None
+        for record in builder.foreign_handled:
+            home = by_number.get(record.thread or 0)
+            node = home.nodes.get(record.raised) if home is not None else None
+            if node is not None:
+                node.handled = record.exception
+
+
 def pieces(stream: Stream) -> Iterator[TreeBuilder]:
     """The whole stream, a few blocks at a time: a tree of a huge one fits no memory.
 

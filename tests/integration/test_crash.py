@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from kolo_c.model.tree import build
+from kolo_c.model.build import build
 from kolo_c.store.reader import Store
 from kolo_c.wire import Kind
 from tests.spec.tracing import environment, recover, write_program

@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
+from kolo_c.model.build import build
 from kolo_c.model.exceptions import flight
-from kolo_c.model.tree import build
 from kolo_c.store.values import Items, Raised
 from kolo_c.wire import Kind
 from tests.spec.tracing import KNOWS_EXCEPTIONS, expected

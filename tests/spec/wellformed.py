@@ -7,7 +7,7 @@ and compared.
 
 from __future__ import annotations
 
-from kolo_c.model.tree import build
+from kolo_c.model.build import build
 from kolo_c.store.reader import Stream, Trace
 from kolo_c.wire import END_KINDS, NODE_KINDS, PUSH_KINDS, Kind
 from tests.spec.replay import replay

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from kolo_c.model.build import build, build_below
 from kolo_c.model.ends import fetch_begin, fetch_end
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.node import Node, walk
-from kolo_c.model.tree import TreeBuilder, build, build_below
+from kolo_c.model.tree import TreeBuilder
 from kolo_c.store import records as r
 from kolo_c.store.reader import Store, Trace
 from kolo_c.wire import Kind, Mark, Tag
