@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "kolo_c" / "store" / "schema.sql"
 PAGE = ROOT / "docs" / "reference" / "schema.md"
-STORE = ROOT / "kolo_c" / "store" / "__init__.py"
+VERSIONS = ROOT / "kolo_c" / "_version.py"
 
 OPENING = """\
 # Schema of a segment, version {version}
@@ -111,12 +111,12 @@ def page(text: str, version: int) -> str:
 
 
 def schema_version() -> int:
-    """SCHEMA_VERSION of kolo_c/store, without importing the package."""
+    """SCHEMA_VERSION of kolo_c/_version.py, without importing the package."""
     found = re.search(
-        r"^SCHEMA_VERSION = (\d+)$", STORE.read_text(encoding="utf-8"), re.MULTILINE
+        r"^SCHEMA_VERSION = (\d+)$", VERSIONS.read_text(encoding="utf-8"), re.MULTILINE
     )
     if found is None:
-        raise SystemExit(f"{STORE}: no SCHEMA_VERSION")
+        raise SystemExit(f"{VERSIONS}: no SCHEMA_VERSION")
     return int(found[1])
 
 
