@@ -34,7 +34,7 @@ _SHOWN = 20
 
 
 class DeleteCommand:
-    """Delete traces, and free their space.
+    """Delete traces by name, age or number, and free their space.
 
     usage: kolo-c delete TRACE…
            kolo-c delete --older-than 7d | 12h | 2026-11-21

@@ -27,7 +27,7 @@ _INTERRUPTED = 130
 
 
 class ExportCommand:
-    """Write a trace to one file.
+    """Write a trace to one file, for kolo-c or for speedscope.
 
     usage: kolo-c export TRACE FILE
            kolo-c export --speedscope TRACE FILE.json

@@ -30,7 +30,7 @@ _INTERRUPTED = 130
 
 
 class ImportCommand:
-    """Bring the traces of an exported file into the store.
+    """Bring an exported trace into the store.
 
     FILE is what kolo-c export wrote, here or elsewhere; it is looked through in full
     first, and stays as it is. A trace that the store has already is left out and named;

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 
 class PinCommand:
-    """Pin traces: neither age nor size nor kolo-c delete takes them.
+    """Keep traces, whatever their age.
 
-    What stands in the settings as keep_days and max_bytes does not hold for a pinned
-    trace, and its size does not count against max_bytes. kolo-c unpin ends that.
+    The settings keep_days and max_bytes do not hold for a pinned trace, nor does its
+    size count against max_bytes, and kolo-c delete leaves it alone unless it is forced.
+    kolo-c unpin ends that.
     """
 
     name = "pin"

@@ -12,7 +12,10 @@ from kolo_c.cli.pin import add_traces, change, remove_pin
 
 
 class UnpinCommand:
-    """Take the pins off traces: age, size and kolo-c delete may take them again."""
+    """Take the pins off traces.
+
+    Their age, their size and kolo-c delete may take them again.
+    """
 
     name = "unpin"
 
