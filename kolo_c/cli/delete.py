@@ -21,8 +21,6 @@ from kolo_c.store.process import RUNNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kolo_c.store.deletions import Swept
     from kolo_c.store.marks import Name
     from kolo_c.store.process import TraceInfo
@@ -31,14 +29,11 @@ if TYPE_CHECKING:
 _AGE = re.compile(r"(?P<count>\d{1,6}(\.\d{1,6})?)(?P<unit>min|[hdw])\Z")
 _UNIT_SECONDS = {"min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SHOWN = 20
+_INTERRUPTED = 130
 
 
 class DeleteCommand:
     """Delete traces by name, age or number, and free their space.
-
-    usage: kolo-c delete TRACE…
-           kolo-c delete --older-than 7d | 12h | 2026-11-21
-           kolo-c delete --keep 50
 
     TRACE is the end of an id, as kolo-c list marks it. --older-than takes the traces
     that began before that, --keep all but the newest N; both together those that are
@@ -53,6 +48,10 @@ class DeleteCommand:
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
+        parser.usage = (
+            "kolo-c delete TRACE… [--force] | [--older-than AGE|DATE] [--keep N] "
+            "[options]"
+        )
         parser.add_argument("trace", nargs="*", metavar="TRACE", help="see above")
         parser.add_argument(
             "--older-than",
@@ -90,9 +89,17 @@ class DeleteCommand:
         if not _is_sure(args, chosen):
             print("Nothing was deleted.", file=sys.stderr)
             return 1
-        swept = delete(path, [_name(info) for info in chosen]) if chosen else None
-        _report(path, chosen, spared, swept, as_json=args.json)
-        return 0
+        try:
+            swept = delete(path, [_name(info) for info in chosen]) if chosen else None
+        except KeyboardInterrupt:
+            print(
+                "kolo-c: interrupted; what is deleted by now is gone from the lists, "
+                "and the next command frees its space",
+                file=sys.stderr,
+            )
+            return _INTERRUPTED
+        _report(chosen, spared, swept, as_json=args.json)
+        return 1 if swept is not None and swept.problems else 0
 
 
 COMMAND = DeleteCommand()
@@ -214,7 +221,6 @@ def _say_plan(chosen: list[TraceInfo], spared: int, *, as_json: bool) -> None:
 
 
 def _report(
-    path: Path,
     chosen: list[TraceInfo],
     spared: int,
     swept: Swept | None,

@@ -29,9 +29,6 @@ _INTERRUPTED = 130
 class ExportCommand:
     """Write a trace to one file, for kolo-c or for speedscope.
 
-    usage: kolo-c export TRACE FILE
-           kolo-c export --speedscope TRACE FILE.json
-
     The file is a SQLite database that holds the trace, its values, and the sources as
     they ran; what was masked when it was recorded is masked in it. Every reading
     command takes it (kolo-c show --db FILE), and kolo-c import brings it into another
@@ -46,6 +43,7 @@ class ExportCommand:
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
+        parser.usage = "kolo-c export [--speedscope] [options] TRACE FILE"
         parser.add_argument("trace", metavar="TRACE", help="the end of its id")
         parser.add_argument("file", metavar="FILE", help="the file to write")
         parser.add_argument(

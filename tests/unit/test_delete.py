@@ -344,7 +344,7 @@ class TestDelete:
         with monkeypatch.context() as patched:
             patched.setattr(os, "replace", refuse)
             code, out, err = go("delete", process.traces[0].id)
-        assert (code, out) == (0, "Deleted 1 trace, freed 0 B.\n")
+        assert (code, out) == (1, "Deleted 1 trace, freed 0 B.\n")
         assert "space not freed yet: " in err
         assert "cannot be written: Permission denied" in err
         assert names(store) == ["trace 1"]
@@ -354,6 +354,26 @@ class TestDelete:
         assert sorted(os.listdir(store / "segments")) == [
             process.segment_path(store).name
         ]
+
+    def test_ctrl_c_leaves_the_rest_to_the_next_command(
+        self, go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        process = process_with(2)
+        store = process.write(tmp_path)
+
+        def interrupt(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(rewrite.NewSegment, "copy", interrupt)
+            code, out, err = go("delete", process.traces[0].id)
+        assert (code, out) == (130, "")
+        assert "interrupted" in err
+        assert names(store) == ["trace 1"]
+        assert sorted(os.listdir(store / "segments")) == [
+            process.segment_path(store).name
+        ]
+        assert sweep(store).freed_bytes > 0
 
     def test_python_s_own_sqlite_does_it_too(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
