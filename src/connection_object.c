@@ -18,6 +18,12 @@
 #define CONNECTION_BUSY_PAUSE_NS 10000000u /* between two tries at a locked file */
 #define CONNECTION_VALUES_MOST 32766       /* SQLite's own limit */
 
+/* A wheel is built with the headers of an old system and carries a newer library; one
+ * of before 3.31 refuses it, which does no harm. */
+#ifndef SQLITE_DBCONFIG_TRUSTED_SCHEMA
+#define SQLITE_DBCONFIG_TRUSTED_SCHEMA 1017
+#endif
+
 typedef struct {
     PyObject_HEAD
     sqlite3 *db;           /* NULL: closed */
