@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from kolo_c.model.node import UNKNOWN, Node
 from kolo_c.store import records as r
-from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def fetch_end(stream: Stream, node: Node) -> None:
         return
     index = end_block(stream, node)
     if index is not None:
-        node.end = _ending_record(stream, index, node.number)[0]
+        node.end = _ending(stream, index, node.number)[0]
 
 
 def end_block(stream: Stream, node: Node) -> int | None:
@@ -62,41 +61,21 @@ def last_within(stream: Stream, node: Node) -> int:
     """The last number that was given before ``node`` ended; 0 where that is not
     known."""
     index = end_block(stream, node)
-    return _ending_record(stream, index, node.number)[1] if index is not None else 0
+    return _ending(stream, index, node.number)[1] if index is not None else 0
 
 
 def fetch_begin(stream: Stream, node: Node) -> None:
     """Get the record that began ``node`` where it stands in a block not read for it."""
     if node.begin is not None or node.number == UNKNOWN:
         return
-    index = stream.find_block(node.number)
-    for record in stream.decode(index).records if index is not None else ():
-        if record.node == node.number:
-            node.begin = record
-            node.start_ns = record.ns
-            if isinstance(record, (r.Call, r.Entered)):
-                node.code = record.code
-            return
+    record = stream.first_record(node.number)
+    if record is not None:
+        node.begin = record
+        node.start_ns = record.ns
+        if isinstance(record, (r.Call, r.Entered)):
+            node.code = record.code
 
 
-def _ending_record(
-    stream: Stream, index: int, number: int
-) -> tuple[r.Record | None, int]:
-    """The record that ended a node, and the last number given before it."""
-    stack = stream.opens_at(index)
-    last = stream.blocks[index].first_node - 1
-    for record in stream.decode(index).records:
-        kind = record.kind
-        last = record.node or last
-        if kind in PUSH_KINDS:
-            stack.append(record.node)
-        elif isinstance(record, (r.Resume, r.Throw)):
-            own = record.thread is None or record.thread == stream.number
-            stack.append(record.resumed if own else UNKNOWN)
-        elif kind == Kind.YIELD or kind in END_KINDS:
-            top = stack.pop() if stack else UNKNOWN
-            if top == number and kind in END_KINDS:
-                return record, last
-        elif isinstance(record, r.MarkRecord) and record.depth is not None:
-            del stack[record.depth :]
-    return None, 0
+def _ending(stream: Stream, index: int, number: int) -> tuple[r.Record | None, int]:
+    """The record that ended a node in a block, and the last number given before it."""
+    return stream.endings(index).get(number, (None, 0))

@@ -6,6 +6,8 @@ becomes Broken.
 
 from __future__ import annotations
 
+import msgpack
+
 from kolo_c.store import values as v
 from kolo_c.store.values import Value
 from kolo_c.wire import TAG_EXTENSION, Tag
@@ -17,6 +19,33 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Sequence
     from typing import Any
+
+
+def unpacker_for(data: bytes) -> Any:
+    """A msgpack reader of our values over ``data``, bounded by its length."""
+    unpacker = msgpack.Unpacker(
+        None,
+        max_buffer_size=max(len(data), 1),
+        strict_map_key=False,
+        unicode_errors="surrogatepass",
+        ext_hook=read_extension,
+        list_hook=read_list,
+        object_pairs_hook=read_pairs,
+    )
+    unpacker.feed(data)
+    return unpacker
+
+
+# Everything that hostile bytes make msgpack or a reader of fields raise.
+DAMAGE = (
+    msgpack.exceptions.UnpackException,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def read_extension(code: int, data: bytes) -> Any:

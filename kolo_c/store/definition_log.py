@@ -6,6 +6,7 @@ definition that cannot be one, and says where.
 
 from __future__ import annotations
 
+from kolo_c.store.decoding import DAMAGE, unpacker_for
 from kolo_c.store.definitions import (
     Code,
     PluginKind,
@@ -17,7 +18,6 @@ from kolo_c.store.definitions import (
     TraceSet,
     TypeName,
 )
-from kolo_c.store.records import DAMAGE, unpacker_for
 from kolo_c.wire import Definition
 
 TYPE_CHECKING = False

@@ -6,18 +6,16 @@ record that cannot be one, and says where.
 
 from __future__ import annotations
 
-import msgpack
-
-from kolo_c.store.decoding import read_extension, read_list, read_pairs
+from kolo_c.store.decoding import DAMAGE, unpacker_for
 from kolo_c.store.slotted import Slotted
 from kolo_c.store.values import Dict, Value
 from kolo_c.wire import NODE_KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Iterator
 
+    Fields = list[Value]
     _Reader = Callable[[int, int, list[Value]], "Record"]
 
 
@@ -337,6 +335,36 @@ def _decode(data: bytes, base_ns: int, first_node: int) -> list[Record]:
     return records
 
 
+def skim_records(
+    data: bytes, base_ns: int, first_node: int
+) -> Iterator[tuple[int, int, Fields]]:
+    """(time, number of the node or 0, fields) of each record, up to the first damage.
+
+    A fifth of the work of ``decode_records``, for whoever looks for one record:
+    ``make_record`` makes it.
+    """
+    ns = base_ns
+    node = first_node
+    try:
+        for fields in unpacker_for(data):
+            ns += _int(fields[1])
+            if fields[0] in NODE_KINDS:
+                yield ns, node, fields
+                node += 1
+            else:
+                yield ns, 0, fields
+    except DAMAGE:
+        return
+
+
+def make_record(ns: int, node: int, fields: Fields) -> Record | None:
+    """The record that these fields are; None where they are none."""
+    try:
+        return _READERS[fields[0]](ns, node, fields)
+    except DAMAGE:
+        return None
+
+
 def _decode_until_damage(data: bytes, base_ns: int, first_node: int) -> Decoded:
     """Decode what comes before the damage, and say where that is."""
     decoded = Decoded()
@@ -357,33 +385,6 @@ def _decode_until_damage(data: bytes, base_ns: int, first_node: int) -> Decoded:
         what = str(error) or type(error).__name__
         decoded.damage = f"no record at byte {at} of {len(data)} ({what})"
     return decoded
-
-
-def unpacker_for(data: bytes) -> Any:
-    """A msgpack reader of our values over ``data``, bounded by its length."""
-    unpacker = msgpack.Unpacker(
-        None,
-        max_buffer_size=max(len(data), 1),
-        strict_map_key=False,
-        unicode_errors="surrogatepass",
-        ext_hook=read_extension,
-        list_hook=read_list,
-        object_pairs_hook=read_pairs,
-    )
-    unpacker.feed(data)
-    return unpacker
-
-
-# Everything that hostile bytes make msgpack or a reader of fields raise.
-DAMAGE = (
-    msgpack.exceptions.UnpackException,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 def _int(value: Value) -> int:

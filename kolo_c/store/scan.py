@@ -16,9 +16,10 @@ from importlib import import_module
 
 from kolo_c.errors import StoreError
 from kolo_c.store import records as r
+from kolo_c.store.decoding import DAMAGE, unpacker_for
 from kolo_c.store.definitions import Code
 from kolo_c.store.leaves import Leaves
-from kolo_c.store.records import DAMAGE, decode_records, unpacker_for
+from kolo_c.store.records import decode_records
 from kolo_c.wire import BLOCK_BYTES, END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any, NamedTuple, Protocol
 
     from kolo_c.store.matching import Matcher
-    from kolo_c.store.reader import Stream, Trace
+    from kolo_c.store.trace import Stream, Trace
 else:
     from collections import namedtuple
 

@@ -10,7 +10,17 @@ from bisect import bisect_right
 from collections import OrderedDict
 
 from kolo_c.errors import StoreError, TraceNotFound
-from kolo_c.store.records import Decoded, decode_records
+from kolo_c.store.records import (
+    Decoded,
+    MarkRecord,
+    Resume,
+    Throw,
+    Yield,
+    decode_records,
+    make_record,
+    skim_records,
+)
+from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +28,14 @@ if TYPE_CHECKING:
 
     from kolo_c.store.blocks import Block, Close
     from kolo_c.store.definitions import Definitions, Thread
-    from kolo_c.store.records import Record
+    from kolo_c.store.records import Fields, Record
     from kolo_c.store.trace_info import TraceInfo
+
+    Ending = tuple[Record | None, int]
 
 _KEPT_BLOCKS = 8
 _KEPT_OPENS = 16
+_MOVING_KINDS = frozenset({Kind.YIELD, Kind.RESUME, Kind.THROW, Kind.MARK})
 _DEEPEST = 1 << 20  # deeper than any recursion: a damaged header
 
 
@@ -93,6 +106,7 @@ class Stream:
         self.blocks = blocks
         self._decoded: OrderedDict[int, Decoded] = OrderedDict()
         self._opens: OrderedDict[int, list[int]] = OrderedDict()
+        self._endings: OrderedDict[int, dict[int, Ending]] = OrderedDict()
         self._first_nodes = [block.first_node for block in blocks]
 
     @property
@@ -135,6 +149,59 @@ class Stream:
         while len(self._decoded) > _KEPT_BLOCKS:
             self._decoded.popitem(last=False)
         return decoded
+
+    def skim(self, index: int) -> Iterator[tuple[int, int, Fields]]:
+        """(time, number of the node or 0, fields) of each record of a block, for who
+        looks for one; what is damaged is left to ``decode`` to say."""
+        block = self.blocks[index]
+        self.trace.decoded_blocks += index not in self._decoded
+        try:
+            data = block.fetch_data()
+        except StoreError:
+            return iter(())
+        return skim_records(data, block.base_ns, block.first_node)
+
+    def first_record(self, node: int) -> Record | None:
+        """The record that began ``node``; None where there is none."""
+        index = self.find_block(node)
+        if index is None:
+            return None
+        if index in self._decoded:
+            found = (each for each in self._decoded[index].records if each.node == node)
+            return next(found, None)
+        for ns, number, fields in self.skim(index):
+            if number == node:
+                return make_record(ns, number, fields)
+        return None
+
+    def endings(self, index: int) -> dict[int, Ending]:
+        """For each call that an earlier block began and this one ended: the record that
+        ended it, and the last number that was given before."""
+        if index not in self._endings:
+            self._endings[index] = self._find_endings(index)
+            while len(self._endings) > _KEPT_BLOCKS:
+                self._endings.popitem(last=False)
+        return self._endings[index]
+
+    def _find_endings(self, index: int) -> dict[int, Ending]:
+        wanted = {close.node for close in self.blocks[index].closes()}
+        found: dict[int, Ending] = {}
+        stack = self.opens_at(index)
+        last = self.blocks[index].first_node - 1
+        for ns, number, fields in self.skim(index):
+            last = number or last
+            kind = fields[0]
+            if kind in PUSH_KINDS:
+                stack.append(number)
+            elif kind in END_KINDS:
+                ended = stack.pop() if stack else 0
+                if ended in wanted:
+                    found[ended] = (make_record(ns, number, fields), last)
+                    if len(found) == len(wanted):
+                        break
+            elif kind in _MOVING_KINDS:
+                _move(stack, make_record(ns, number, fields), self.number)
+        return found
 
     def find_block(self, node: int) -> int | None:
         """The index of the block that has ``node``'s first record."""
@@ -210,6 +277,18 @@ class Stream:
             loose.intersection_update(numbers)
             if not loose and not stacked:
                 return
+
+
+def _move(stack: list[int], record: Record | None, thread: int) -> None:
+    """Let the stack be what it is after a call was suspended or went on, or after a
+    mark."""
+    if isinstance(record, (Resume, Throw)):
+        own = record.thread is None or record.thread == thread
+        stack.append(record.resumed if own else 0)
+    elif isinstance(record, Yield):
+        del stack[-1:]
+    elif isinstance(record, MarkRecord) and record.depth is not None:
+        del stack[record.depth :]
 
 
 def _depth(block: Block) -> int:
