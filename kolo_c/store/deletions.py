@@ -258,9 +258,9 @@ def _holds(path: Path, numbers: set[int]) -> bool:
 def _has_number(db: Connection, number: int) -> bool:
     return bool(
         db.execute(
-            "SELECT 1 FROM trace WHERE number = ?1 UNION ALL "
-            "SELECT 1 FROM block WHERE trace = ?1 LIMIT 1",
-            (number,),
+            "SELECT 1 FROM trace WHERE number = ? UNION ALL "
+            "SELECT 1 FROM block WHERE trace = ? LIMIT 1",
+            (number, number),
         )
     )
 

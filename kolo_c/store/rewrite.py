@@ -214,8 +214,8 @@ class NewSegment:
         self.execute(
             "INSERT INTO main.block_data (id, encoding, data) "
             "SELECT new.id, encoding, data FROM main.block AS new "
-            "JOIN old.block_data AS bytes ON bytes.id = new.id - ?1 WHERE new.id > ?1",
-            (base,),
+            "JOIN old.block_data AS bytes ON bytes.id = new.id - ? WHERE new.id > ?",
+            (base, base),
         )
 
     def _copy_definitions(self, *, keep: bool) -> None:
