@@ -167,7 +167,8 @@ class TestDelete:
         before = process.segment_path(store).stat()
         swept = delete(store, [mark(process, 0)])
         assert swept.waiting == {mark(process, 0)}
-        assert process.segment_path(store).stat() == before
+        after = process.segment_path(store).stat()
+        assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
         assert names(store) == ["trace 1"]
 
     def test_a_trace_in_two_segments_goes_from_both(self, tmp_path: Path) -> None:
