@@ -128,8 +128,9 @@ class Trace:
 
     @property
     def call_count(self) -> int:
-        """How many calls were recorded."""
-        return self._info.calls
+        """How many calls were recorded; while it runs, with notes and regions."""
+        calls = self._info.counters.get("calls")
+        return calls if isinstance(calls, int) else self._info.calls
 
     @property
     @quietly
