@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.machine import describe
 
-NAMES = ("skipped", "kept", "writer", "memory", "size", "readable", "start")
+NAMES = ("skipped", "kept", "writer", "memory", "size", "readable", "start", "reader", "grep")
 # Only when named: it installs other people's packages.
 NAMED = ("peers",)
 

@@ -182,7 +182,7 @@ class _Search:
         yield from newest[: self._args.last]
 
     def _search(self, info: TraceInfo, writer: HitWriter) -> None:
-        from kolo_c.store.reader import Trace  # noqa: PLC0415 - imported by now
+        from kolo_c.store.trace import Trace  # noqa: PLC0415 - when there is one
 
         try:
             trace = Trace(info)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from kolo_c.cli.screen import Line
     from kolo_c.store.definitions import Code
-    from kolo_c.store.reader import Trace
     from kolo_c.store.scan import Hit, Query
+    from kolo_c.store.trace import Trace
     from kolo_c.store.trace_info import TraceInfo
     from kolo_c.store.values import Value
 

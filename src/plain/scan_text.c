@@ -15,7 +15,6 @@
 #define KEYS_BYTES (KEYS_FULL + KC_SCAN_MAX_BYTES)
 /* A byte of a bytes object takes four characters at most, a short number five. */
 #define TEXT_BYTES (6 * KC_SCAN_MAX_BYTES)
-#define NUMBER_BYTES 64
 
 enum kc_status
 kc_texts_init(struct kc_texts *texts, kc_scan_double *write_double)
@@ -181,7 +180,8 @@ text_write_token(const struct kc_texts *texts, const struct kc_token *token, cha
         return 1 + text_write_uint(0 - (uint64_t)token->sint, out + 1);
     case KC_TOKEN_DOUBLE:
         len = text_write_decimal(token->real, out);
-        return len > 0 ? len : texts->write_double(token->real, out, NUMBER_BYTES);
+        return len > 0 ? len
+                       : texts->write_double(token->real, out, KC_TEXTS_NUMBER_BYTES);
     default:
         return 0;
     }
@@ -217,48 +217,57 @@ text_write_bytes(const uint8_t *bytes, size_t len, char *out)
     return (size_t)(at - out);
 }
 
+/* What was written behind the other texts is that of `slot`. */
+static void
+text_end(struct kc_texts *texts, uint32_t slot, size_t written, size_t chars)
+{
+    texts->text[texts->text_bytes + written] = '\n';
+    texts->text_bytes += (uint32_t)written + 1;
+    texts->text_chars += (uint32_t)chars + 1;
+    texts->text_slots[texts->text_count++] = slot;
+    texts->starts[texts->text_count] = texts->text_chars;
+}
+
 /* Put the text of a new value behind the others. */
 static enum kc_status
 text_add(struct kc_texts *texts, const uint8_t *bytes, uint32_t len, uint32_t slot)
 {
-    if ((*bytes & 0xf0) == 0x90 || *bytes == 0xdc || *bytes == 0xdd) {
-        texts->raw_slots[texts->raw_count++] = slot;
-        return KC_OK;
-    }
     struct kc_walk walk = {bytes, bytes + len};
     struct kc_token token;
     if (kc_walk_next(&walk, &token) != KC_OK) {
         return KC_CORRUPT;
     }
-    size_t room = TEXT_BYTES - texts->text_bytes;
     size_t need = 1 + (token.type == KC_TOKEN_STR   ? (size_t)token.count
                        : token.type == KC_TOKEN_BIN ? (size_t)token.count * 4
-                                                    : NUMBER_BYTES);
-    if (need > room) {
+                                                    : KC_TEXTS_NUMBER_BYTES);
+    if (need > TEXT_BYTES - texts->text_bytes) {
         return KC_CORRUPT;
     }
     char *out = texts->text + texts->text_bytes;
     size_t written = 0;
-    size_t chars = 0;
     if (token.type == KC_TOKEN_STR) {
-        chars = text_count_chars(token.bytes, token.count);
+        size_t chars = text_count_chars(token.bytes, token.count);
         if (chars == SIZE_MAX) {
             return KC_CORRUPT;
         }
         memcpy(out, token.bytes, token.count);
-        written = token.count;
+        text_end(texts, slot, token.count, chars);
+        return KC_OK;
+    }
+    if (token.type == KC_TOKEN_ARRAY) {
+        written = kc_texts_write_tagged(bytes, len, out);
+        if (written == 0) {
+            texts->raw_slots[texts->raw_count++] = slot;
+            return KC_OK;
+        }
+    }
+    else if (token.type == KC_TOKEN_BIN) {
+        written = text_write_bytes(token.bytes, token.count, out);
     }
     else {
-        written = token.type == KC_TOKEN_BIN
-                      ? text_write_bytes(token.bytes, token.count, out)
-                      : text_write_token(texts, &token, out);
-        chars = written;
+        written = text_write_token(texts, &token, out);
     }
-    out[written] = '\n';
-    texts->text_bytes += (uint32_t)written + 1;
-    texts->text_chars += (uint32_t)chars + 1;
-    texts->text_slots[texts->text_count++] = slot;
-    texts->starts[texts->text_count] = texts->text_chars;
+    text_end(texts, slot, written, written);
     return KC_OK;
 }
 

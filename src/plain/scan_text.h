@@ -13,6 +13,7 @@
 
 #include "plain/scan.h"
 
+#define KC_TEXTS_NUMBER_BYTES 64  /* no number, date or the like is longer */
 #define KC_TEXTS_SLOTS (1u << 18) /* of which a block takes a quarter at most */
 
 enum kc_texts_verdict {
@@ -58,5 +59,8 @@ void kc_texts_begin(struct kc_texts *texts, bool forget);
  * one is among the news from here on. KC_CORRUPT for text that is no UTF-8. */
 KC_MUST_CHECK enum kc_status kc_texts_find(struct kc_texts *texts, const uint8_t *bytes,
                                            uint32_t len, uint32_t *slot);
+
+/* The text of a date, a time or a UUID, into KC_TEXTS_NUMBER_BYTES; 0 for all else. */
+size_t kc_texts_write_tagged(const uint8_t *bytes, size_t len, char *out);
 
 #endif

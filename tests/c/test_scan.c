@@ -113,6 +113,39 @@ test_each_form_has_its_text(void)
 }
 
 static void
+tagged(enum kc_tag tag, size_t count, const int64_t *fields)
+{
+    kc_wire_tag(&wire, tag, count);
+    for (size_t i = 0; i < count; i++) {
+        kc_wire_int(&wire, fields[i]);
+    }
+}
+
+static void
+test_dates_times_and_uuids_are_written(void)
+{
+    struct kc_scan *scan = begin(ALL_KINDS, true, false);
+    record(KC_KIND_RETURN, 9);
+    tagged(KC_TAG_DATE, 3, (int64_t[]){2024, 2, 29});
+    tagged(KC_TAG_DATE, 3, (int64_t[]){2026, 2, 29}); /* there is none: for Python */
+    tagged(KC_TAG_DATE, 3, (int64_t[]){0, 1, 1});
+    tagged(KC_TAG_TIME, 5, (int64_t[]){1, 2, 3, 4000, 1});
+    tagged(KC_TAG_TIME, 5, (int64_t[]){24, 2, 3, 0, 0});
+    tagged(KC_TAG_DATETIME, 9, (int64_t[]){7, 1, 2, 23, 59, 59, 0, 0, -19800});
+    tagged(KC_TAG_DATETIME, 9, (int64_t[]){9999, 12, 31, 0, 0, 0, 999999, 0, 3661});
+    tagged(KC_TAG_DATETIME, 9, (int64_t[]){9999, 12, 31, 0, 0, 0, 0, 0, 86400});
+    kc_wire_tag(&wire, KC_TAG_UUID, 1);
+    kc_wire_bin(&wire,
+                "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16);
+    CHECK_EQUAL(KC_OK, walk(scan, 1));
+    CHECK(text_is("2024-02-29\n01:02:03.004000\n0007-01-02 23:59:59-05:30\n"
+                  "9999-12-31 00:00:00.999999+01:01:01\n"
+                  "00112233-4455-6677-8899-aabbccddeeff\n"));
+    CHECK_EQUAL(4, news.raw_count);
+    kc_scan_free(scan);
+}
+
+static void
 test_what_is_within_values_is_found(void)
 {
     struct kc_scan *scan = begin(ALL_KINDS, true, false);
@@ -129,7 +162,7 @@ test_what_is_within_values_is_found(void)
     kc_wire_text(&wire, "begins");
     kc_wire_uint(&wire, 4000);
     kc_wire_text(&wire, "day");
-    kc_wire_tag(&wire, KC_TAG_DATE, 3);
+    kc_wire_tag(&wire, KC_TAG_TIMEDELTA, 3);
     kc_wire_uint(&wire, 2026);
     kc_wire_uint(&wire, 11);
     kc_wire_uint(&wire, 21);
@@ -140,7 +173,7 @@ test_what_is_within_values_is_found(void)
     CHECK_EQUAL(1, news.raw_count);
     size_t len = 0;
     const uint8_t *raw = kc_scan_borrow_raw(scan, 0, &len);
-    CHECK(len == 9 && memcmp(raw, "\x94\xd4\x01\x0c\xcd\x07\xea\x0b\x15", 9) == 0);
+    CHECK(len == 9 && memcmp(raw, "\x94\xd4\x01\x0e\xcd\x07\xea\x0b\x15", 9) == 0);
     kc_scan_free(scan);
 }
 
@@ -425,6 +458,7 @@ int
 main(void)
 {
     test_each_form_has_its_text();
+    test_dates_times_and_uuids_are_written();
     test_what_is_within_values_is_found();
     test_a_text_is_asked_for_once();
     test_the_stack_goes_on_in_the_next_block();
