@@ -38,7 +38,8 @@ from kolo_c.store.marks import (
     read_segment_marks,
     remove_mark,
 )
-from kolo_c.store.rewrite import NewSegment, database_error, reading_mode
+from kolo_c.store.opening import database_error, reading_mode
+from kolo_c.store.rewrite import NewSegment
 from kolo_c.store.trace_info import read_json
 
 TYPE_CHECKING = False

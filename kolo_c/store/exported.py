@@ -14,8 +14,8 @@ from pathlib import Path
 
 from kolo_c.errors import StoreError
 from kolo_c.store.connection import DatabaseError, connect
+from kolo_c.store.opening import database_error, reading_mode
 from kolo_c.store.reader import Store
-from kolo_c.store.rewrite import database_error, reading_mode
 from kolo_c.wire import SCHEMA_VERSION
 
 _MAGIC = b"SQLite format 3\0"

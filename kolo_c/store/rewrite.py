@@ -19,40 +19,26 @@ import msgpack
 
 from kolo_c.errors import StoreError
 from kolo_c.store.connection import (
-    BUSY,
-    CANTOPEN,
-    CORRUPT,
     FULL,
     IOERR,
-    LOCKED,
-    NOTADB,
     READONLY,
     DatabaseError,
     connect,
     uri_of,
 )
+from kolo_c.store.opening import database_error, reading_mode
 from kolo_c.store.placing import file_error, put_in_place, unfinished_name
 from kolo_c.wire import SCHEMA_VERSION, Definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any, Literal
+    from typing import Any
 
     from kolo_c.store.connection import Value
 
 _TRACE_KINDS = (Definition.TRACE, Definition.TRACE_END)
 _TABLES = ("process", "trace", "thread", "file", "source")
-_HINTS = {
-    BUSY: ("is locked by another program", "Try again when that has finished."),
-    LOCKED: ("is locked by another program", "Try again when that has finished."),
-    FULL: ("the disk is full", "Nothing has changed. Free some space and try again."),
-    IOERR: ("the disk failed", "Nothing has changed. Look at the system's log."),
-    READONLY: ("cannot be written to", "Check the permissions of it and its folder."),
-    CANTOPEN: ("cannot be opened", "Check the permissions of it and its folder."),
-    CORRUPT: ("is damaged", "What can be read of it: sqlite3 FILE .recover"),
-    NOTADB: ("is not a database", "It was not written by kolo-c."),
-}
 
 
 class NewSegment:
@@ -233,19 +219,6 @@ class NewSegment:
                 sifted, _, _ = _sift(data, lambda number: (number in numbers) is keep)
                 if sifted:
                     self.insert("definition", (*key, first, last, sifted))
-
-
-def reading_mode(path: Path) -> Literal["ro", "immutable"]:
-    """How to open a segment to read it: one without a WAL is not being written to."""
-    return "ro" if os.path.exists(f"{path}-wal") else "immutable"
-
-
-def database_error(path: Path, error: DatabaseError) -> StoreError:
-    """What SQLite said, for a person."""
-    said, hint = _HINTS.get(error.code, (f"cannot be used: {error}", ""))
-    if error.code in (CORRUPT, IOERR, CANTOPEN):
-        said = f"{said} ({error})"
-    return StoreError(path, said, hint, slug=f"sqlite-{error.code}")
 
 
 def _sift(data: bytes, wanted: Any) -> tuple[bytes, int, int]:
