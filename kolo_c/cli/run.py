@@ -158,7 +158,12 @@ class _Recorder:
             return
         # A forked child that ends in the usual way comes by here as well.
         if os.getpid() == self._pid:
-            self._report(summary)
+            try:
+                self._report(summary)
+            except BaseException:
+                pass  # no files left to open, a signal's handler that raises, …
+            if isinstance(error, KeyboardInterrupt):
+                _end_by_signal()
 
     def _report(self, summary: Summary) -> None:
         try:
@@ -197,6 +202,18 @@ def _why_missing(error: BaseException) -> list[str]:
     from kolo_c.tool_environment import why_module_is_missing  # noqa: PLC0415
 
     return why_module_is_missing(error)
+
+
+def _end_by_signal() -> None:
+    """Let the interpreter end by SIGINT, as an unhandled Ctrl-C makes it.
+
+    It forgets that with the next text that is given to ``exec``, and what was imported
+    for the story has such. Another Ctrl-C that nobody handles reminds it.
+    """
+    try:
+        exec("raise KeyboardInterrupt")
+    except BaseException:
+        pass
 
 
 def _show_tree(summary: Summary, project: Project) -> None:
