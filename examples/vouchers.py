@@ -3,7 +3,7 @@
 OFF = {"WELCOME": 5, "LOYAL": 8}
 
 
-def vouchers_of(customer: str, *, is_new: bool, found: list[str] = []) -> list[str]:  # noqa: B006 - the bug
+def vouchers_of(customer: str, *, is_new: bool, found: list[str] = []) -> list[str]:
     if is_new:
         found.append("WELCOME")
     return found

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+TUTORIALS = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
 PAGES = sorted(
     path
     for path in [
@@ -144,12 +145,17 @@ def test_the_readme_has_room_for_the_table_of_costs() -> None:
     assert text.index(begin) < text.index(end)
 
 
-def sessions() -> Iterator[tuple[str, list[str]]]:
-    """Each command of the README's console blocks, with the lines shown below it."""
-    for block in blocks(README, "console"):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, *output = part.rstrip().split("\n")
-            yield command, output
+def steps(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """What a reader does, in order: commands with the lines shown below them, and
+    corrections of a file."""
+    text = page.read_text(encoding="utf-8")
+    for kind, body in FENCE.findall(text):
+        if kind == "diff":
+            yield "", body.splitlines()
+        elif kind == "console":
+            for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+                command, *output = part.rstrip().split("\n")
+                yield command, output
 
 
 def comparable(line: str) -> str:
@@ -157,23 +163,18 @@ def comparable(line: str) -> str:
     line = re.sub(r"\x1b\[[0-9;]*m", "", line)
     line = re.sub(r"/\S*/", "", line)
     line = re.sub(r"\btrc_[0-9A-Z]{26}\b", "ID", line)
-    line = re.sub(r"(kolo-c show) [0-9A-Z]{3,26}\b", r"\1 ID", line)
+    line = re.sub(r"(kolo-c \w+) [0-9A-Z]{3,26}\b", r"\1 ID", line)
+    line = re.sub(r"\b[0-9A-Z]{3,26}(/\d+)\b", r"ID\1", line)
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "WHEN", line)
     # Shown only where it is a part of the whole that matters.
-    line = re.sub(r" · own cost .*", "", line)
-    line = re.sub(r"[\d.,]+ ?(ns|µs|ms|s|bytes|KiB|MiB)\b", "N", line)
+    line = re.sub(r" (· own cost .*|\(own cost .*?\))", "", line)
+    line = re.sub(r"[\d.,]+ ?(ns|µs|ms|s|B|bytes|KiB|MiB)\b", "N", line)
     line = re.sub(r"0x[0-9a-f]+", "ADDRESS", line)
     return " ".join(line.split())
 
 
-def test_the_readmes_commands_do_what_it_says(tmp_path: Path) -> None:
-    """One after the other, as a reader would type them."""
-    shutil.copytree(
-        ROOT / "examples",
-        tmp_path / "examples",
-        ignore=shutil.ignore_patterns("__pycache__", ".kolo_c"),
-    )
-    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
+def typed(page: Path, folder: Path) -> int:
+    """Do the steps of ``page`` in ``folder``, compare; how many commands there were."""
     scripts = Path(sys.executable).parent
     if not (scripts / "kolo-c").exists():
         pytest.skip("kolo-c is not installed beside this Python")
@@ -185,13 +186,16 @@ def test_the_readmes_commands_do_what_it_says(tmp_path: Path) -> None:
     environment["PATH"] = f"{scripts}:{environment['PATH']}"
     environment["COLUMNS"] = "100"
     ran = 0
-    for command, output in sessions():
+    for command, lines in steps(page):
+        if not command:
+            correct(folder, lines)
+            continue
         words = shlex.split(command)
-        if words[0] != "kolo-c":
+        if words[0] not in ("kolo-c", "python"):
             continue
         answer = subprocess.run(
             words,
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -199,8 +203,36 @@ def test_the_readmes_commands_do_what_it_says(tmp_path: Path) -> None:
             check=False,
         )
         said = [comparable(line) for line in answer.stdout.splitlines()]
-        for line in output:
+        for line in lines:
             if line.strip() not in ("", "…"):
                 assert comparable(line) in said, f"{command}\n{answer.stdout}"
         ran += 1
-    assert ran >= 3
+    return ran
+
+
+def correct(folder: Path, lines: list[str]) -> None:
+    """Put the lines that begin with + in the place of those that begin with -."""
+    old = "".join(f"{line[1:]}\n" for line in lines if line[0] == "-")
+    new = "".join(f"{line[1:]}\n" for line in lines if line[0] == "+")
+    (path,) = (path for path in folder.glob("*.py") if old in path.read_text("utf-8"))
+    path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+
+
+def test_the_readmes_commands_do_what_it_says(tmp_path: Path) -> None:
+    """One after the other, as a reader would type them."""
+    shutil.copytree(
+        ROOT / "examples",
+        tmp_path / "examples",
+        ignore=shutil.ignore_patterns("__pycache__", ".kolo_c"),
+    )
+    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
+    assert typed(README, tmp_path) >= 3
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=name_of)
+def test_a_tutorial_can_be_followed(page: Path, tmp_path: Path) -> None:
+    """From its example, which it names, to its end."""
+    (example,) = re.findall(r"^`(examples/\w+\.py)`", page.read_text("utf-8"), re.M)
+    shutil.copy(ROOT / example, tmp_path)
+    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
+    assert typed(page, tmp_path) >= 4
