@@ -39,6 +39,16 @@ def calls(codes: Sequence[int]) -> re.Pattern[bytes] | None:
     return re.compile(pattern, re.DOTALL)
 
 
+def resumptions() -> re.Pattern[bytes]:
+    """Where any suspended call goes on."""
+    offset = rb"(?:\xc0|" + _INT + rb")"
+    return re.compile(
+        rb"\x96\x04" + _INT + offset + _INT + _INT + offset
+        + rb"|\x97\x05" + _INT + offset + _INT + _INT,
+        re.DOTALL,
+    )  # fmt: skip
+
+
 def raises() -> re.Pattern[bytes]:
     """The ends of what an exception left."""
     tagged = rb"(?:[\x90-\x9f]|\xdc..)\xd4\x01"

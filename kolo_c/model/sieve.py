@@ -26,7 +26,7 @@ class Sieve(TreeBuilder):
 
     ``has_root`` says of a block whether it may have the beginning of a wanted call,
     ``has_worth`` whether it may have a call worth keeping; other blocks are not
-    decoded.
+    decoded, but for those in which a suspended call that is kept may go on.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Sieve(TreeBuilder):
         super().__init__(stream, max_level=max_level, wanted=wanted)
         self.has_root: MayHave | None = None
         self._has_worth = has_worth
+        self._has_resumption: MayHave | None = None
         self._worth = worth
 
     def settle(self) -> None:
@@ -58,8 +59,17 @@ class Sieve(TreeBuilder):
         if self.has_root is not None and self.has_root(index):
             return False
         if base is None:
-            return self.has_root is not None
+            return self.has_root is not None and not self._may_resume(index)
         return self._has_worth is not None and not self._has_worth(index)
+
+    def _may_resume(self, index: int) -> bool:
+        if not any(node.kept for node in self._suspended.values()):
+            return False
+        if self._has_resumption is None:
+            from kolo_c.model import search  # noqa: PLC0415 - regular expressions
+
+            self._has_resumption = search.finder(self.stream, search.resumptions())
+        return self._has_resumption(index)
 
     def _ended(self, node: Node) -> None:
         if self._worth is None:

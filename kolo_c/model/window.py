@@ -99,7 +99,8 @@ def tail(stream: Stream, count: int, folding: Folding, max_blocks: int) -> Windo
             builder.step()
         builder.fill_ends()
         rows = list(folding.rows(builder.roots))
-        full = builder.decoded >= max_blocks and builder.shown >= count
+        begun = sum(block.nodes for block in stream.blocks[first:])
+        full = builder.decoded >= max_blocks and begun >= count
         if first == 0 or full or _new(rows) >= count:
             return _window(builder, rows, max(len(rows) - count, 0), len(rows))
         blocks *= 2
