@@ -230,7 +230,7 @@ def test_the_command_line_reads_it_afterwards(copies: Copies, tmp_path: Path) ->
             store(n)
     """
     copies.run(program, project, under="-m kolo_c run --quiet")
-    for command, expected in (("list", "program.py"), ("show", r"store\(n=4\)")):
+    for command, expected in (("list", "program.py"), ("show", r"store\(n=0\)")):
         done = subprocess.run(
             [sys.executable, "-m", "kolo_c", command],
             cwd=project, env=copies.environment, capture_output=True, text=True,
