@@ -230,6 +230,8 @@ def _write(
 ) -> None:
     # What a crash of the machine would destroy is read from the segments again.
     connection.execute("PRAGMA synchronous = OFF")
+    # Traces that were deleted shall be nowhere.
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("BEGIN IMMEDIATE")
     for sql in schema:
         connection.execute(sql)

@@ -26,6 +26,7 @@ except ImportError:  # Windows: two commands at once are not kept apart there
     fcntl = None  # type: ignore[assignment]
 
 from kolo_c.errors import StoreError
+from kolo_c.store.catalogue_file import CatalogueFile
 from kolo_c.store.connection import DatabaseError, connect
 from kolo_c.store.files import list_processes
 from kolo_c.store.liveness import pid_lives
@@ -58,10 +59,12 @@ _SPARE_BYTES = 1 << 20
 class Swept:
     """What freeing space did."""
 
-    __slots__ = ("freed_bytes", "problems", "waiting")
+    __slots__ = ("changed", "freed_bytes", "problems", "waiting")
 
     def __init__(self) -> None:
         self.freed_bytes = 0
+        self.changed: set[str] = set()
+        """The processes whose segments have changed."""
         self.waiting: set[Name] = set()
         """Deleted traces whose space is not free yet: their process lives, or is not
         recovered, or there was a problem."""
@@ -105,6 +108,8 @@ def sweep(
         return swept
     try:
         _sweep_locked(store, also, swept)
+        if swept.changed:  # it has names and ids of what was deleted
+            CatalogueFile(store).save((), swept.changed)
     finally:
         os.close(fd)
     return swept
@@ -222,6 +227,7 @@ def _free_process(store: Path, todo: _Work, pins: set[Name], swept: Swept) -> No
         for number, trace in found.items()
         if trace in deleted
     }
+    swept.changed.add(todo.files.id)
     # What goes altogether goes first: writing anew takes room.
     plans = []
     for path, found in rows.items():

@@ -134,6 +134,29 @@ class TestDelete:
             assert text not in left
         assert b"ONE-NAME" in left
 
+    def test_nothing_of_it_is_left_in_the_whole_store(
+        self, go: Any, tmp_path: Path
+    ) -> None:
+        """The catalogue had its name, and keeps what it has of the others."""
+        processes = [process_with(1) for _ in range(20)]
+        for process in processes:
+            process.traces[0].name = f"NAME-{process.id}-OF-IT"
+            store = process.write(tmp_path)
+        assert go("list")[0] == 0
+        gone = processes[7]
+        before = (store / "catalogue.db").read_bytes()
+        assert gone.traces[0].name.encode() in before
+        assert go("delete", gone.traces[0].id)[0] == 0
+        for path in store.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert gone.traces[0].name.encode() not in content, path
+                assert gone.traces[0].id.encode() not in content, path
+        assert (
+            processes[8].traces[0].id.encode() in (store / "catalogue.db").read_bytes()
+        )
+        assert len(names(store)) == 19
+
     def test_what_a_living_process_has_is_hidden_and_freed_later(
         self, go: Any, tmp_path: Path
     ) -> None:
