@@ -48,14 +48,14 @@ IN_ONE_PROCESS = """
     database = sqlite3.connect('app.db')
     database.execute('CREATE TABLE t (a)')
     with kolo_c.trace('smoke'):
-        for n in range(2000):
+        for n in range(300):
             with database:
                 database.execute('INSERT INTO t VALUES (?)', (add(n, 1),))
         with Store(Path('.kolo_c')) as store:
             (info,) = store.traces()
             trace = store.trace(info.id)
             seen = sum(1 for stream in trace.streams for _ in stream.records())
-    assert seen > 3000, seen
+    assert seen >= 600, seen
     print(database.execute('PRAGMA integrity_check').fetchone()[0])
 """
 
