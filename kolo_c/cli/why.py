@@ -27,7 +27,7 @@ _NARROW = 60
 
 
 class Why:
-    """Tell how a program failed: the exception, the calls it left, what led there.
+    """Tell how a program failed, or where it stands.
 
     For a program that raised: the exception and those that it came from, each call on
     its way with arguments and locals, the last calls before it, and exceptions that
