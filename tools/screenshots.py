@@ -102,7 +102,7 @@ def take(shot: Shot) -> Path:
             printed = run_in_terminal(command, folder).replace(str(folder), "~/shop")
             if number >= shown:
                 console.print(Text.assemble(("$ ", "green"), (command, "bold")))
-                console.print(Text.from_ansi(printed), soft_wrap=True, end="")
+                console.print(Text.from_ansi(printed), overflow="fold", end="")
                 console.print()
     IMAGES.mkdir(parents=True, exist_ok=True)
     path = IMAGES / f"{shot.name}.svg"
