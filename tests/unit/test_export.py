@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import sqlite3
 import threading
 from pathlib import Path
@@ -394,6 +395,50 @@ class TestDb:
         assert code == 1
         assert "one.kolo: is damaged" in err
         assert os.listdir(store / "segments") == []
+
+    @pytest.mark.parametrize("seed", range(60))
+    def test_bytes_that_changed_on_the_way_harm_nobody(
+        self, go: Any, tmp_path: Path, seed: int
+    ) -> None:
+        """Read or refused, but never a traceback; and what the store has is there."""
+        process, traces = build(1)
+        store = process.write(tmp_path)
+        go("export", traces[0].id, "one.kolo")
+        chance = random.Random(seed)
+        content = bytearray((tmp_path / "one.kolo").read_bytes())
+        for _ in range(chance.choice((1, 3, 30))):
+            at = chance.randrange(chance.choice((200, len(content))))
+            if chance.random() < 0.5:
+                content[at] = chance.randrange(256)
+            else:
+                length = chance.randrange(200)
+                content[at : at + length] = chance.randbytes(length)
+        if chance.random() < 0.2:
+            del content[chance.randrange(len(content)) :]
+        (tmp_path / "one.kolo").write_bytes(content)
+        for words in (
+            ("list", "--db"), ("show", "--db"), ("dump", "--db"),
+            ("export", traces[0].id, "again.kolo", "--db"),
+            ("export", "--speedscope", traces[0].id, "again.json", "--db"),
+            ("import",),
+        ):  # fmt: skip
+            code, _, err = go(*words, "one.kolo")
+            assert code in (0, 1), words
+            assert code == 0 or err.startswith("kolo-c: "), words
+        with Store(store) as opened:
+            assert len(records(opened, traces[0].id)) == 4 * CALLS
+        assert not list(tmp_path.glob("*.new"))
+
+    def test_a_virtual_table_is_no_table_of_ours(self, go: Any, tmp_path: Path) -> None:
+        process, traces = build(1)
+        process.write(tmp_path)
+        go("export", traces[0].id, "one.kolo")
+        with contextlib.closing(sqlite3.connect(tmp_path / "one.kolo")) as db:
+            db.execute("DROP TABLE source")
+            db.execute("CREATE VIRTUAL TABLE source USING fts5(hash, bytes)")
+            db.commit()
+        code, _, err = go("import", "one.kolo")
+        assert (code, "none of kolo_c" in err) == (1, True)
 
     def test_what_is_no_file(self, go: Any, tmp_path: Path) -> None:
         build(1)[0].write(tmp_path)
