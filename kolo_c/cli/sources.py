@@ -59,6 +59,8 @@ class Sources:
         if text is None:
             data = self._trace.process.source(found.path)
             text = data.decode("utf-8", "replace") if data is not None else ""
+        if not text:
+            return []
         return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
@@ -74,8 +76,10 @@ def chosen_lines(extent: range, marked: set[int], most: int | None) -> Iterator[
         if len(near) + len(around) > most and near:
             break
         near.update(number for number in around if number in extent)
-    if len(near) < most:
-        near.update(extent[: most - len(near)])
+    for number in extent:
+        if len(near) >= most:
+            break
+        near.add(number)
     before = extent.start - 1
     for number in sorted(near):
         if number != before + 1:

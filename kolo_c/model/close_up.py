@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kolo_c.store.reader import Stream
 
-_MOST_BLOCKS = 2
+_MOST_BLOCKS = 3
 _MOST_NODES = 4_000
 
 
@@ -47,12 +47,12 @@ def close_up(stream: Stream, number: int) -> CloseUp | None:
     index = stream.find_block(number)
     if index is None:
         return None
-    builder = _build(stream, number, index)
+    builder = _build(stream, number, index, index)
     node = builder.nodes.get(number) or _leaf(builder, number)
     if node is None:
         return None
     if index and node.parent is not None and node.parent.children[0] is node:
-        builder = _build(stream, number, index - 1)
+        builder = _build(stream, number, index - 1, index)
         node = builder.nodes.get(number) or _leaf(builder, number) or node
     found = CloseUp(stream, node, builder)
     _complete(stream, node)
@@ -62,20 +62,20 @@ def close_up(stream: Stream, number: int) -> CloseUp | None:
     return found
 
 
-def _build(stream: Stream, number: int, index: int) -> TreeBuilder:
+def _build(stream: Stream, number: int, first: int, index: int) -> TreeBuilder:
+    """Build from block ``first`` on, until the node that began in block ``index`` has
+    ended or enough of it was read."""
     builder = TreeBuilder(stream)
-    builder.start_at(index)
-    read = 0
+    builder.start_at(first)
     while not builder.finished:
         builder.step()
-        node = builder.nodes.get(number)
-        if number >= stream.blocks[builder.next_block - 1].first_node:
-            read += 1
-        if builder.next_block <= index + 1 and builder.next_block - 1 < index:
+        read = builder.next_block - index
+        if read < 1:
             continue
+        node = builder.nodes.get(number)
         if node is None or not (node.running or node.suspended_since is not None):
             break
-        if read > _MOST_BLOCKS or builder.shown > _MOST_NODES:
+        if read >= _MOST_BLOCKS or builder.shown > _MOST_NODES:
             break
     builder.fill_ends()
     return builder
