@@ -1,4 +1,4 @@
-"""Write README.md's table of costs from benchmarks/results/*.json.
+"""Write README.md's tables of costs and of peers from benchmarks/results/*.json.
 
 ``--check`` compares instead, and ends with 1 where the table is not up to date.
 """
@@ -17,8 +17,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
-BEGIN = "<!-- costs:begin -->"
-END = "<!-- costs:end -->"
+# What each group of the peers' rows is about, in the order of the table.
+GROUPS = {
+    "empty": "an empty script, whole process",
+    "skipped": "code that only uses the standard library",
+    "kept": "small functions of one's own, called millions of times",
+}
 
 Result = dict[str, Any]
 
@@ -129,13 +133,40 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def replaced(text: str, made: str) -> str:
-    """``text`` with the table between its two marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{README}: no {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n\n{made}\n{END}{after}"
+def peers_table(results: Iterable[Result]) -> str:
+    """The peers of the newest Python that they were measured on."""
+    found = [result for result in results if result["figure"] == "peers"]
+    if not found:
+        return "No results yet: `python -m benchmarks peers` measures.\n"
+    result = found[-1]
+    rows = {row["name"]: row for row in result["rows"]}
+    tools = [name.partition(": ")[2] for name in rows if name.startswith("empty: ")]
+    lines = [_line(["over python alone", *tools]), _line(["---"] * (len(tools) + 1))]
+    for group, text in GROUPS.items():
+        cells = [_peer_cell(rows[f"{group}: {tool}"]) for tool in tools]
+        lines.append(_line([text, *cells]))
+    bytes_ = (
+        rows[f"kept: {tool}"]["values"].get("small_bytes_a_call") for tool in tools
+    )
+    cells = ["" if value is None else f"{value:,.1f}" for value in bytes_]
+    lines.append(_line(["… bytes on disk for each such call", *cells]))
+    python = result["python"]
+    lines += ["", f"CPython {python['version']}, measured {_origin(result)}.", ""]
+    return "\n".join(lines)
+
+
+def _peer_cell(row: dict[str, Any]) -> str:
+    return "void" if row["void"] else f"{row['value']:.1f}x"
+
+
+def replaced(text: str, name: str, made: str) -> str:
+    """``text`` with the table of this name between its two marks."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, first, rest = text.partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise SystemExit(f"{README}: no {begin} … {end}")
+    return f"{before}{begin}\n\n{made}\n{end}{after}"
 
 
 def main() -> int:
@@ -144,7 +175,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     args = parser.parse_args()
     text = README.read_text(encoding="utf-8")
-    made = replaced(text, table(load(RESULTS)))
+    results = load(RESULTS)
+    made = replaced(text, "costs", table(results))
+    made = replaced(made, "peers", peers_table(results))
     if made == text:
         return 0
     if args.check:

@@ -204,7 +204,32 @@ def test_the_table_has_a_column_for_each_version_in_its_order() -> None:
 
 
 def test_the_table_stands_between_its_marks() -> None:
-    text = f"a\n{generate_costs.BEGIN}\nold\n{generate_costs.END}\nb\n"
-    made = generate_costs.replaced(text, "new\n")
-    assert made == f"a\n{generate_costs.BEGIN}\n\nnew\n\n{generate_costs.END}\nb\n"
-    assert generate_costs.replaced(made, "new\n") == made
+    begin, end = "<!-- costs:begin -->", "<!-- costs:end -->"
+    text = f"a\n{begin}\nold\n{end}\nb\n"
+    made = generate_costs.replaced(text, "costs", "new\n")
+    assert made == f"a\n{begin}\n\nnew\n\n{end}\nb\n"
+    assert generate_costs.replaced(made, "costs", "new\n") == made
+
+
+def test_the_peers_stand_side_by_side_and_a_void_row_says_so() -> None:
+    rows = [
+        Row(
+            f"{group}: {tool}", "x", value, values={"small_bytes_a_call": 6.25}
+        ).as_dict()
+        for group in generate_costs.GROUPS
+        for tool, value in (("ours 1.0", 2.54), ("theirs 2.0", 20.0))
+    ]
+    rows[-1]["void"] = "it lost records"
+    result = {
+        "figure": "peers",
+        "python": {"version": "3.14.1", "build": "PGO and LTO"},
+        "machine": {"cores": 2, "cpu": "a CPU"},
+        "date": "2026-11-21",
+        "rows": rows,
+    }
+    text = generate_costs.peers_table([result])
+    assert "| over python alone | ours 1.0 | theirs 2.0 |" in text
+    assert "| an empty script, whole process | 2.5x | 20.0x |" in text
+    assert "2.5x | void |" in text
+    assert "for each such call | 6.2 | 6.2 |" in text
+    assert "python -m benchmarks peers" in generate_costs.peers_table([])
