@@ -278,13 +278,25 @@ def _rewrite(path: Path, numbers: set[int], *, keep: bool) -> int:
         raise StoreError(path, "is in use by another program", "Try again later.")
     before = path.stat()
     free = os.statvfs(path.parent)
-    if free.f_bavail * free.f_frsize < _SPARE_BYTES:
+    if free.f_bavail * free.f_frsize < _bytes_left(path, numbers, keep=keep):
         raise StoreError(path, "the disk is too full to write it anew")
     with NewSegment(path) as new:
         new.copy(path, numbers, keep=keep)
         new.finish(overwrite=True, like=before)
     _remove_beside(path)
     return before.st_size - path.stat().st_size
+
+
+def _bytes_left(path: Path, numbers: set[int], *, keep: bool) -> int:
+    """About how large the new file will be: who reads must not try in vain each time."""
+    total = left = 1
+    with connect(path, reading_mode(path)) as db:
+        for number, size in db.execute(
+            "SELECT trace, SUM(bytes) FROM block GROUP BY trace"
+        ):
+            total += size
+            left += size if (number in numbers) is keep else 0
+    return path.stat().st_size * left // total + _SPARE_BYTES
 
 
 def _fold_wal(path: Path) -> bool:
