@@ -288,7 +288,7 @@ def _rewrite(path: Path, numbers: set[int], *, keep: bool) -> int:
 
 
 def _bytes_left(path: Path, numbers: set[int], *, keep: bool) -> int:
-    """About how large the new file will be: who reads must not try in vain each time."""
+    """About how large the new file will be: none is begun in vain, at each command."""
     total = left = 1
     with connect(path, reading_mode(path)) as db:
         for number, size in db.execute(
