@@ -271,10 +271,13 @@ class _Progress:
         now = time.monotonic()
         if not self._terminal or now - self._last < _PROGRESS_SECONDS:
             return
+        from kolo_c.cli.screen import terminal_size  # noqa: PLC0415 - it takes long
+
         self._last = now
         self._shown = True
         text = f"trace {self.traces}: {calls:,} calls, {hits:,} hits"
-        sys.stderr.write(f"\r\x1b[K{text}"[:72])
+        columns, _ = terminal_size(sys.stderr)
+        sys.stderr.write(f"\r\x1b[K{text[: columns - 1]}")
         sys.stderr.flush()
 
     def clear(self) -> None:

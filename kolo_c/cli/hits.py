@@ -5,12 +5,15 @@ Threads: one at a time. Owns: nothing; the file stays open. Fails: what writing 
 
 from __future__ import annotations
 
+from kolo_c.cli.cells import cells, fit_end
 from kolo_c.cli.screen import Screen
 from kolo_c.errors import harmless
 from kolo_c.store import records as r
 from kolo_c.store.leaves import Leaves, parts
 from kolo_c.store.scan import NAMES, code_of, stream_of
 from kolo_c.store.text import shorten, value_text
+from kolo_c.store.values import CutText
+from kolo_c.wire import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 _VALUE_WIDTH = 100
 _BEFORE = 30
 """Characters that are shown before the match, where a value is too long."""
+_BEHIND = 8
+"""Columns that are left for what comes after it, where there is little room."""
 _MATCH = "bold red"
 _LONGEST_TEXT = 1000
 _MARKS = {
@@ -82,22 +87,36 @@ class HitWriter:
             self._write_json(
                 {
                     "trace": trace.id, "thread": ordinal, "node": raw.node,
-                    "kind": NAMES[record.kind], "file": place[0], "line": place[1],
+                    "kind": NAMES[Kind(raw.kind)], "file": place[0], "line": place[1],
                     "function": code.qualname if code is not None else None,
                     "name": found[0], "text": found[2][:_LONGEST_TEXT],
                     "address": f"{self._short(trace.id)}/{node}",
                 }
             )  # fmt: skip
             return
-        self._screen.line(
-            [
-                (f"{self._short(trace.id)}/{node}", "cyan"),
-                (f" {harmless(place[0] or '?')}:{place[1] or '?'} ", "dim"),
-                *self._marked(harmless(code.qualname) if code is not None else "?", ""),
-                (": ", ""),
-                *self._text(record, found),
-            ]
-        )
+        path = harmless(place[0] or "?")
+        if self._screen.width is not None:
+            path = fit_end(path, self._screen.width // 3)
+        head = [
+            (f"{self._short(trace.id)}/{node} ", "cyan"),
+            *self._marked(f"{path}:{place[1] or '?'} ", "dim"),
+            *self._marked(harmless(code.qualname) if code is not None else "?", ""),
+            (": ", ""),
+        ]
+        body = list(self._text(record, NAMES[Kind(raw.kind)], found))
+        self._screen.line([*head, *self._fitted(head, body)])
+
+    def _fitted(self, head: Line, body: Line) -> Line:
+        """``body`` so that the match is seen on a terminal of this width."""
+        at = next((i for i, part in enumerate(body) if part[1] == _MATCH), 0)
+        if self._screen.width is None or not at:
+            return body
+        room = self._screen.width - cells("".join(text for text, _ in head))
+        before = "".join(text for text, _ in body[:at])
+        match = cells(body[at][0])
+        if cells(before) + match < room:
+            return body
+        return [(fit_end(before, max(room - match - _BEHIND, 2)), ""), *body[at:]]
 
     def _short(self, id: str) -> str:
         return harmless(id[-self._endings.get(id, len(id)) :])
@@ -132,11 +151,11 @@ class HitWriter:
         return None, None, ""
 
     def _text(
-        self, record: r.Record, found: tuple[str | None, Value, str]
+        self, record: r.Record, kind: str, found: tuple[str | None, Value, str]
     ) -> Iterator[tuple[str, str]]:
         """What was found, with the match marked."""
         name, value, text = found
-        mark = _MARKS.get(NAMES[record.kind], "")
+        mark = _MARKS.get(kind, "")
         if mark:
             yield mark, "dim"
         if name is None:
@@ -151,15 +170,17 @@ class HitWriter:
         where = self._where(shown, text)
         if where is None and name != text:
             # Too far inside, or too far behind: what matched stands by itself.
-            yield shorten(shown, _BEFORE) + " … ", ""
+            if not isinstance(value, (str, CutText)):
+                yield f"{shorten(shown, _BEFORE)} ", ""
             shown = repr(self._window(text))
         yield from self._marked(shown, "", text)
 
     def _summary(self, record: r.Record) -> str:
         assert self._trace is not None
         if isinstance(record, r.Call):
-            names = self._trace.definitions.code(record.code).arguments
-            values = zip(names, record.arguments, strict=False)
+            code = self._trace.definitions.code(record.code)
+            values = list(zip(code.arguments, record.arguments, strict=False))
+            values = values[1:] if code.self_kind else values
             shown = (f"{harmless(name)}={self._value(one, 40)}" for name, one in values)
             return shorten(f"({', '.join(shown)})", _VALUE_WIDTH)
         if isinstance(record, r.Plugin):

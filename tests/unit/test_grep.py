@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import random
+import re
 import sqlite3
 import struct
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kolo_c.cli import grep as grep_command
 from kolo_c.cli import main as command_line
 from kolo_c.store.matching import Matcher
 from kolo_c.store.reader import Store, Trace
@@ -359,7 +362,7 @@ def test_a_hit_is_a_line_that_says_where_and_what(
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("Cart.add", "OLD/2 shop/cart.py:40 Cart.add: (self=<Cart>, item={'name'"),
+        ("Cart.add", "OLD/2 shop/cart.py:40 Cart.add: (item={'name'"),
         ("cart.py", "OLD/1 shop/cart.py:3 main: (n=3)"),
         ("^item$", "OLD/2 shop/cart.py:40 Cart.add: item={'name': 'pear'"),
         ("price", "OLD/2 shop/cart.py:40 Cart.add: item={'name': 'pear'"),
@@ -367,7 +370,7 @@ def test_a_hit_is_a_line_that_says_where_and_what(
         ("ValueError", "OLD/2 shop/cart.py:40 Cart.add: ✗ ValueError('bad pear')"),
         (
             "shop.cart.Cart",
-            "OLD/2 shop/cart.py:40 Cart.add: self=<Cart> … 'shop.cart.C",
+            "OLD/2 shop/cart.py:40 Cart.add: self=<Cart> 'shop.cart.C",
         ),
         ("size", "OLD/3 shop/cart.py:40 Cart.add: note {'size': 7}"),
         ("12345", "OLD/2.1 shop/cart.py:3 main: n=12345"),
@@ -397,6 +400,54 @@ def test_a_match_deep_in_a_long_value_is_shown(
     assert len(lines[0]) < 250
     lines, _ = grep(capsys, "1150")
     assert lines[0].endswith("… '1150'")
+
+
+class Terminal(io.StringIO):
+    """A file that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [40, 70, 200])
+def test_on_a_terminal_the_match_is_marked_and_in_sight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    process = ProcessBuilder()
+    trace = process.trace("a", id="trc_01J9ZD00000000000000000ONE")
+    s = trace.stream(process.thread("MainThread"))
+    file = process.file(f"/app/{'folder/' * 9}a.py")
+    code = process.code(file, "f", ("text", "values"))
+    for text in ("needle", "x" * 300 + "needle" + "y" * 300, "x" * 60 + "needle"):
+        s.call(code, text, {"key": text})
+        s.ret()
+    trace.end()
+    process.write(tmp_path)
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert command_line.main(["grep", "needle"]) == 0
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert "\x1b[1;31mneedle\x1b[0m" in line
+        assert len(re.sub(r"\x1b\[[\d;]*m", "", line)) <= columns
+
+
+def test_a_long_search_shows_how_far_it_is(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(grep_command, "_PROGRESS_SECONDS", 0.0)
+    assert command_line.main(["grep", "apple"]) == 0
+    shown = screen.getvalue().split("\r\x1b[K")
+    assert "trace 1 of 2: 2 calls, 5 hits" in shown
+    assert shown[-1].startswith("kolo-c: 6 hits in 1 of 2 traces")
 
 
 def test_nothing_that_is_printed_moves_the_cursor(
