@@ -334,11 +334,9 @@ class NodePage:
         number = self.found.unread if left is None else _first_of(left).number
         if number:
             trace = full_address(self.stream, number).partition("/")[0]
-            lines.note(
-                node.level + 1,
-                f"… more: --max-lines 0, or kolo-c show {trace} "
-                f"--around {address(self.stream, number)}",
-            )
+            where = f"kolo-c show {trace} --around {address(self.stream, number)}"
+            ways = where if left is None else f"--max-lines 0, or {where}"
+            lines.note(node.level + 1, f"… more: {ways}")
 
     def _rows(self) -> Iterator[Row]:
         deepest = self.node.level + (self.options.depth or 1)
