@@ -8,11 +8,11 @@ Threads: any. Owns: the context variable, the table of skipped code. Fails: neve
 
 from __future__ import annotations
 
-import sys
 from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Token
 
     from kolo_c.session import Session
@@ -29,6 +29,14 @@ SKIPPED: dict[int, object] = {}
 class Scope:
     """The number of the trace that a context belongs to; without one the process's."""
 
+    __slots__ = ("changed", "session")
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        """That of this process, while one runs; session.py sees to both."""
+        self.changed: Callable[[], None] | None = None
+        """Tells its core."""
+
     def get(self) -> int:
         """The number in this context; 0: none was set."""
         return VARIABLE.get(0)
@@ -36,13 +44,15 @@ class Scope:
     def set(self, number: int) -> Token[int]:
         """Move this context to the trace ``number``, or to PAUSED."""
         token = VARIABLE.set(number)
-        _tell()
+        if self.changed is not None:
+            self.changed()
         return token
 
     def reset(self, token: Token[int]) -> None:
         """Move it back; ValueError in another context than it was set in."""
         VARIABLE.reset(token)
-        _tell()
+        if self.changed is not None:
+            self.changed()
 
 
 SCOPE = Scope()
@@ -50,12 +60,4 @@ SCOPE = Scope()
 
 def active_session() -> Session | None:
     """The session of this process; importing what a session needs is not for asking."""
-    module = sys.modules.get("kolo_c.session")
-    ask = getattr(module, "active_session", None)  # absent while it is being imported
-    return None if ask is None else ask()
-
-
-def _tell() -> None:
-    session = active_session()
-    if session is not None:
-        session.scope_changed()
+    return SCOPE.session

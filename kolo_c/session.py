@@ -27,6 +27,7 @@ from kolo_c.identifiers import trace_id, ulid
 from kolo_c.process_info import process_info, read_counters, to_json
 from kolo_c.project import create_store
 from kolo_c.scope import PAUSED, SCOPE, SKIPPED, VARIABLE
+from kolo_c.store.bounds import keep_within_bounds, note_written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 _LOCALS = {"none": 0, "raise": 1, "all": 2}
 _CLOSE_SECONDS = 30.0
 _LOG_MOST_BYTES = 1 << 20
-_RETENTION_SECONDS = 300
-_RETENTION_STAMP = "retention"
 
 _active: Session | None = None
 _forks_followed = False
@@ -130,7 +129,6 @@ class Session:
 
     def start(self) -> None:
         """Open the store and attach; raises KoloError where that cannot be done."""
-        global _active
         if _active is not None:
             raise TracerError(
                 "this process is being recorded already",
@@ -139,7 +137,9 @@ class Session:
         self._core = load_core(self.config.core)
         try:
             create_store(self.project.store)
-            _keep_within_bounds(self.project.store, self.config)
+            keep_within_bounds(
+                self.project.store, self.config.max_bytes, self.config.keep_days
+            )
             self._native = self._open()
         except OSError as error:
             raise TracerError(
@@ -161,7 +161,7 @@ class Session:
             )
             self.traces.start(self._number, self._core, self._native)
             self._attach()
-            _active = self
+            _activate(self)
             _follow_forks()
         except BaseException:
             self._give_up()
@@ -184,9 +184,8 @@ class Session:
 
     def _give_up(self) -> None:
         """Put back what a start that failed has done so far."""
-        global _active
         if _active is self:
-            _active = None
+            _activate(None)
         native, self._native = self._native, None
         self._put_back_threading()
         self._core.unregister_profiler(native)
@@ -207,11 +206,10 @@ class Session:
 
         Stopping once more changes nothing, and gives the same summary.
         """
-        global _active
         if self._summary is not None:
             return self._summary
         if _active is self:
-            _active = None
+            _activate(None)
         counters: dict[str, Any] = {}
         if self._native is not None and not self._native.stats()["dead"]:
             counters = self._finish(cause, exception)
@@ -247,10 +245,7 @@ class Session:
             _, text = native.end_trace(self._number, cause, self.name, attributes)
             counters = read_counters(text)
             native.close(cause, _CLOSE_SECONDS)
-            if counters["bytes"] > self.config.max_bytes // 100:
-                os.unlink(os.path.join(self.project.store, _RETENTION_STAMP))
-        except FileNotFoundError:
-            pass  # another session took it away
+            note_written(self.project.store, counters["bytes"], self.config.max_bytes)
         except OSError as error:
             self._problems.append(f"not everything could be saved: {error}")
         return counters
@@ -298,10 +293,6 @@ class Session:
     def note(self, text: str, values: Mapping[str, Any] | None = None) -> bool:
         """Leave a note with values; False outside every trace."""
         return bool(self._native.note(text, dict(values or {})))
-
-    def scope_changed(self) -> None:
-        """``SCOPE`` was set in this thread's context."""
-        self._native.scope_changed()
 
     def skip_code(self, code: CodeType) -> None:
         """``code`` has come to ``SKIPPED``."""
@@ -448,8 +439,7 @@ class Session:
 
     def _continue_in_child(self) -> None:
         """Start a trace of the child's own, linked to this one."""
-        global _active
-        _active = None
+        _activate(None)
         child = Session(
             self.config,
             self.project.with_(notes=()),
@@ -477,41 +467,24 @@ class Session:
         self._number = child._number
         self._started_ns = child._started_ns
         self._thread_hook = child._thread_hook
-        global _active
         if _active is child:
-            _active = self
+            _activate(self)
 
 
-def _keep_within_bounds(store: str, config: Config) -> None:
-    """Apply the bounds of the store, unless that was done a moment ago.
-
-    It looks at every file of the store: 10 ms for a few, more for many, which a program
-    should not wait for each time. A file has the bounds and, as its time, when they
-    were applied last; a session that wrote much takes it away.
-    """
-    bounds = f"{config.max_bytes} {config.keep_days}\n"
-    stamp = os.path.join(store, _RETENTION_STAMP)
-    if _is_fresh(stamp, bounds):
-        return
-    if os.listdir(os.path.join(store, "segments")):
-        from pathlib import Path  # noqa: PLC0415 - see above
-
-        from kolo_c.store.retention import apply_retention  # noqa: PLC0415
-
-        apply_retention(
-            Path(store), max_bytes=config.max_bytes, keep_days=config.keep_days
-        )
-    with open(stamp, "w", encoding="utf-8") as file:
-        file.write(bounds)
+def _activate(session: Session | None) -> None:
+    """This is the process's session from here on, for whoever asks, and for SCOPE."""
+    global _active
+    _active = session
+    SCOPE.session = session
+    SCOPE.changed = None if session is None else session._native.scope_changed
 
 
-def _is_fresh(stamp: str, bounds: str) -> bool:
-    try:
-        with open(stamp, encoding="utf-8") as file:
-            age = time.time() - os.fstat(file.fileno()).st_mtime
-            return 0 <= age < _RETENTION_SECONDS and file.read() == bounds
-    except (OSError, ValueError):
-        return False
+def _activate(session: Session | None) -> None:
+    """``session`` is the process's from here on; None: there is none."""
+    global _active
+    _active = session
+    SCOPE.session = session
+    SCOPE.changed = None if session is None else session._native.scope_changed
 
 
 def active_session() -> Session | None:

@@ -13,13 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from kolo_c import session as session_module
 from kolo_c.cli import quick
 from kolo_c.cli.main import COMMANDS, build_parser, load_command
-from kolo_c.config import Config
 from kolo_c.core import c_import_error
 from kolo_c.project import create_store
-from kolo_c.session import _keep_within_bounds
+from kolo_c.store.bounds import STAMP_NAME, keep_within_bounds
 
 ROOT = Path(__file__).parents[2]
 needs_core = pytest.mark.skipif(bool(c_import_error()), reason="no C core")
@@ -228,33 +226,32 @@ def store(tmp_path: Path) -> str:
 
 
 def test_the_bounds_are_applied_once_in_five_minutes(store, applied) -> None:
-    config = Config()
     for _ in range(3):
-        _keep_within_bounds(store, config)
+        keep_within_bounds(store, 1 << 30, 14.0)
     assert len(applied) == 1
     before = time.time() - 400
-    os.utime(Path(store) / "retention", (before, before))
-    _keep_within_bounds(store, config)
+    os.utime(Path(store) / STAMP_NAME, (before, before))
+    keep_within_bounds(store, 1 << 30, 14.0)
     assert len(applied) == 2
 
 
 def test_other_bounds_are_applied_at_once(store, applied) -> None:
-    _keep_within_bounds(store, Config())
-    _keep_within_bounds(store, Config(keep_days=1.0))
+    keep_within_bounds(store, 1 << 30, 14.0)
+    keep_within_bounds(store, 1 << 30, 1.0)
     assert [bounds["keep_days"] for bounds in applied] == [14.0, 1.0]
 
 
 def test_a_clock_that_was_set_back_does_not_stop_them(store, applied) -> None:
-    _keep_within_bounds(store, Config())
+    keep_within_bounds(store, 1 << 30, 14.0)
     later = time.time() + 86_400
-    os.utime(Path(store) / "retention", (later, later))
-    _keep_within_bounds(store, Config())
+    os.utime(Path(store) / STAMP_NAME, (later, later))
+    keep_within_bounds(store, 1 << 30, 14.0)
     assert len(applied) == 2
 
 
 def test_a_new_store_has_nothing_to_bound(tmp_path, applied) -> None:
     create_store(tmp_path / ".kolo_c")
-    _keep_within_bounds(str(tmp_path / ".kolo_c"), Config())
+    keep_within_bounds(str(tmp_path / ".kolo_c"), 1 << 30, 14.0)
     assert applied == []
 
 
@@ -263,7 +260,7 @@ def test_a_session_that_wrote_much_lets_the_next_one_look(folder: Path) -> None:
     (folder / "much.py").write_text(
         "def work(text): return text\nfor n in range(400): work(str(n) * 200)\n"
     )
-    stamp = folder / ".kolo_c" / session_module._RETENTION_STAMP
+    stamp = folder / ".kolo_c" / STAMP_NAME
     for name, stays in (("program.py", True), ("much.py", False)):
         done = subprocess.run(
             [sys.executable, "-m", "kolo_c", "run", "-q", name],
