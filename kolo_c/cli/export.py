@@ -123,6 +123,13 @@ def _target(args: argparse.Namespace) -> Path:
             target, f"there is no directory {target.parent}", "Make it first.",
             slug="file-unwritable",
         )  # fmt: skip
+    if target.exists() and not target.is_file():
+        raise StoreError(
+            target,
+            "is not a file that can be replaced",
+            "Name a file; it is put in place when it is whole.",
+            slug="file-exists",
+        )
     if os.path.lexists(target) and not args.force:
         raise StoreError(
             target, "is there already", "To overwrite it: --force", slug="file-exists"

@@ -270,14 +270,16 @@ class TestTarget:
             (".", "is a directory", 2),
             ("one.json", "a .json, but the format is sqlite", 2),
             ("busy.kolo", "is a database that is in use", 1),
+            ("pipe", "is not a file that can be replaced", 1),
         ],
     )
     def test_what_cannot_be_written_is_said_first(
         self, go: Any, tmp_path: Path, id: str, target: str, said: str, code: int
     ) -> None:
         (tmp_path / "busy.kolo-wal").write_text("")
+        os.mkfifo(tmp_path / "pipe")
         before = sorted(os.listdir(tmp_path))
-        result, out, err = go("export", id, target)
+        result, out, err = go("export", id, target, "--force")
         assert (result, out) == (code, "")
         assert said in err
         assert sorted(os.listdir(tmp_path)) == before
