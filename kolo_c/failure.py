@@ -34,8 +34,9 @@ def describe(error: BaseException) -> dict[str, Any] | None:
     of), ``relation``, and where it was raised, be that recorded code or not.
     """
     found: dict[str, Any] = {}
-    if isinstance(error, SystemExit):
-        code = exit_code(error)
+    # isinstance() would ask the exception itself for its class.
+    if issubclass(type(error), SystemExit):
+        code = exit_code(error)  # type: ignore[arg-type]
         if code == 0:
             return None
         found["exit_code"] = code
@@ -94,7 +95,7 @@ def _before(error: BaseException) -> tuple[BaseException | None, str]:
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
     group = getattr(builtins, "BaseExceptionGroup", None)  # 3.11+
-    if group is None or not isinstance(error, group):
+    if group is None or not issubclass(type(error), group):
         return ()
     members = group.__dict__["exceptions"].__get__(error)
     return members if type(members) is tuple else ()

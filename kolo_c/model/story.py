@@ -11,6 +11,7 @@ Threads: one at a time. Owns: the nodes. Fails: StoreError from the reader.
 from __future__ import annotations
 
 from kolo_c.failure import ATTRIBUTE
+from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.stacks import Stack, open_stacks, stopped_tasks
 from kolo_c.model.tail import Tail, find_failure, read_tail, same_exception
@@ -231,6 +232,8 @@ def _add_segments(story: Story, tail: Tail) -> None:
 
 def _is_raised_at(trace: Trace, node: Node, link: dict[str, Any]) -> bool:
     offset = getattr(node.end, "offset", None)
+    if node.code is None:  # it began before the blocks that were read
+        fetch_begin(trace.stream(node.thread), node)
     if node.code is None or offset is None:
         return False
     code = trace.definitions.code(node.code)

@@ -209,6 +209,8 @@ class TraceBuilder:
         self.ended_ns: int | None = None
         self.status = "running"
         self.cause: str | None = None
+        self.parent: str | None = None
+        self.attributes: dict[str, Any] = {}
 
     def stream(self, thread: int) -> StreamBuilder:
         stream = StreamBuilder(self, thread)
@@ -225,8 +227,9 @@ class TraceBuilder:
     def row(self) -> tuple[Any, ...]:
         utc = START_UTC_NS + self.started_ns - START_NS
         return (
-            self.number, self.id, "process", self.name, None, self.started_ns, utc,
-            self.ended_ns, self.status, self.cause, "{}", json.dumps(self.counters),
+            self.number, self.id, "process", self.name, self.parent,
+            self.started_ns, utc, self.ended_ns, self.status, self.cause,
+            json.dumps(self.attributes), json.dumps(self.counters),
         )  # fmt: skip
 
 
