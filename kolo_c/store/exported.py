@@ -55,7 +55,16 @@ def check_exported(path: Path, *, thorough: bool = False) -> None:
 
 
 def _check_header(path: Path) -> None:
+    if os.path.exists(f"{path}-wal"):
+        # In use, maybe by this process: to close a file that its SQLite has open, too,
+        # would drop its locks. What the header could tell, a query tells.
+        return
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise StoreError(
+                path, "is a pipe or a device, not a file",
+                "Write what comes from it to a file first.", slug="file-missing",
+            )  # fmt: skip
         with open(path, "rb") as file:
             header = file.read(_HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size

@@ -444,9 +444,12 @@ class TestDb:
 
     def test_what_is_no_file(self, go: Any, tmp_path: Path) -> None:
         build(1)[0].write(tmp_path)
+        os.mkfifo(tmp_path / "pipe")
         for words in (("list", "--db"), ("import",)):
             code, _, err = go(*words, "nowhere.kolo")
             assert (code, "nowhere.kolo: is not there" in err) == (1, True)
+            code, _, err = go(*words, "pipe")
+            assert (code, "pipe: is a pipe or a device" in err) == (1, True)
             code, _, err = go(*words, ".kolo_c")
             assert (code, ".kolo_c: is a directory" in err) == (1, True)
 
