@@ -84,6 +84,7 @@ class Paged:
         """Write what is held, and wait until the pager has been left."""
         if self._process is None:
             self._release()
+            self._file.flush()  # a pipe that is closed shows here, not at the exit
             return
         import signal  # noqa: PLC0415 - only beside a pager
 

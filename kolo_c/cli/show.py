@@ -113,6 +113,7 @@ class ShowCommand:
             shown = _shown(store, address, options)
             if args.json:
                 shown.write_json(sys.stdout)
+                sys.stdout.flush()
                 return 0
             from kolo_c.cli.pager import Paged  # noqa: PLC0415 - not for JSON
 
