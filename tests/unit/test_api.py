@@ -38,9 +38,6 @@ class FakeSession:
         self.world.active = None
         return types.SimpleNamespace(trace_id=self.trace_id, calls=1)
 
-    def scope_changed(self):
-        pass
-
     def region_begin(self, name, values=None):
         self.world.log.append(f"begin {name}")
         return int(self.world.recording)
