@@ -133,6 +133,7 @@ def test_reading_through_python_s_copy_would_lose_them(
 READS_ITSELF = """
     import glob, os, sqlite3, subprocess, sys, threading, time
     from pathlib import Path
+    from kolo_c.store.exported import open_exported
     from kolo_c.store.reader import Store
 
     def keep(n):
@@ -190,6 +191,10 @@ READS_ITSELF = """
     stop.set()
     for thread in threads:
         thread.join()
+    (segment,) = glob.glob('.kolo_c/segments/*.db')
+    with open_exported(Path(segment)) as store:
+        assert len(store.traces()) == 1
+    held.append(refused())
     print('grows', counts == sorted(counts) and counts[-1] > counts[0] > 0)
     print('held', held)
 """
@@ -202,7 +207,7 @@ def test_a_program_reads_its_own_trace_while_it_is_written(
     said = copies.run(READS_ITSELF, project, under="-m kolo_c run --quiet")
     lines = dict(line.split(" ", 1) for line in said.splitlines())
     assert lines["grows"] == "True"
-    assert lines["held"] == str([True] * 6)
+    assert lines["held"] == str([True] * 7)
     rows = int(lines["rows"])
     assert rows > 0
     (segment,) = (project / ".kolo_c" / "segments").glob("*.db")
