@@ -56,6 +56,14 @@ def test_a_layer_imports_only_what_lies_below(path: Path) -> None:
             assert parts[0] not in READING_ONLY, f"{name_of(path)} imports {name}"
 
 
+def test_only_one_module_opens_files_with_python_s_sqlite3() -> None:
+    """A file of the store opened by two copies of SQLite loses its locks (ADR 17); the
+    doctor asks for the version alone.
+    """
+    users = {name_of(path) for path in MODULES if "sqlite3" in imported(path)}
+    assert users == {"cli/doctor.py", "store/stock_sqlite.py"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_says_what_it_is(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
