@@ -17,6 +17,8 @@ import tempfile
 import threading
 import warnings
 
+import kolo_c
+
 # Pages that are not given back would look like a leak in every round but the last.
 _PAGE_KIB = resource.getpagesize() // 1024
 
@@ -90,6 +92,30 @@ def work(n: int) -> None:
         leaf(i)
 
 
+async def paused(n: int) -> int:
+    with kolo_c.pause():
+        await asyncio.sleep(0)
+        leaf(n)
+    return leaf(n)
+
+
+def say(n: int) -> None:
+    """One of everything that the program may say of its recording."""
+    now = kolo_c.current()
+    now.name = f"steady {n}"
+    assert now.set(n=n, text="x" * 50, password="secret words", box=Box(n))
+    assert kolo_c.note("a note", n=n, box=Box(n))
+    with kolo_c.pause():
+        leaf(n)
+    asyncio.run(paused(n))
+    made: dict[str, object] = {}
+    exec(compile("def made(a): return [a]", __file__, "exec"), made)
+    made["made"](n)  # type: ignore[operator]
+    kolo_c.skip(made["made"])(n)  # type: ignore[operator, type-var]
+    with kolo_c.open() as store:
+        assert store.latest().calls("leaf").first() is not None
+
+
 def resident_kib() -> int:
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
@@ -112,8 +138,6 @@ def clear_caches() -> None:
 
 
 def main() -> None:
-    import kolo_c
-
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     warnings.simplefilter("ignore")
     total = getattr(sys, "gettotalrefcount", lambda: 0)
@@ -122,6 +146,7 @@ def main() -> None:
         for _ in range(rounds):
             with kolo_c.trace("steady", locals="all", free_disk_min_bytes=0):
                 work(1)
+                say(1)
             gc.collect()
             _forget_types()
             print(total(), resident_kib(), open_files(), flush=True)
