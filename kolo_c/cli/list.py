@@ -72,8 +72,10 @@ class ListCommand:
         since_utc_ns = _since(args.since)
         filtered = wanted is not None or since_utc_ns > 0
         count = args.count
-        if count is None and not args.json and _is_terminal(sys.stdout):
-            count = _SCREENFUL
+        if count is None and not args.json:
+            from kolo_c.cli import screen  # noqa: PLC0415 - --json does without
+
+            count = _SCREENFUL if screen.is_terminal(sys.stdout) else None
         with open_store(db=args.db) as store:
             traces = store.catalogue.latest(
                 count or None,
@@ -207,10 +209,3 @@ def _nothing(store: Store, *, filtered: bool) -> str:
     if filtered and store.catalogue.count():
         return f"No such trace in {where}.\nkolo-c list shows what is there."
     return f"No traces in {where}.\nRecord one: kolo-c run script.py"
-
-
-def _is_terminal(file: TextIO) -> bool:
-    try:
-        return file.isatty()
-    except (AttributeError, ValueError):
-        return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 
+from kolo_c.cli.cells import cells, fit
 from kolo_c.cli.trace_row import STATUS_STYLES, has_failed, status_text
 from kolo_c.cli.units import age, duration, size
 from kolo_c.errors import harmless
@@ -55,8 +56,7 @@ def _row(
     screen: Screen, trace: TraceInfo, ending: int, now_ns: int, *, pinned: bool
 ) -> Row:
     name = harmless(trace.row.name) or trace.row.kind
-    if len(name) > _WIDEST_NAME:
-        name = name[: _WIDEST_NAME - 1] + "…"
+    name = fit(name, _WIDEST_NAME)
     identifier = harmless(trace.id)
     status = status_text(trace) + (", pinned" if pinned else "")
     style = STATUS_STYLES.get(trace.status, "red" if has_failed(trace) else "green")
@@ -67,7 +67,7 @@ def _row(
         "calls": [(f"{trace.calls:,}", "")],
         "size": [(size(trace.bytes), "")],
         "status": [(status, style)],
-        "id": [(identifier[:-ending], "dim"), (identifier[-ending:], "bold cyan")],
+        "id": [(identifier[:-ending], "dim"), (identifier[-ending:], "cyan")],
         "short": [(identifier[-ending:], "")],
     }
     if screen.plain:
@@ -110,7 +110,7 @@ def _line(row: Row, widths: dict[str, int]) -> Line:
     for name, width in widths.items():
         parts = row[name]
         if name == "name" and _width(parts) > width:
-            parts = [(text[: width - 1] + "…", style) for text, style in parts]
+            parts = [(fit(text, width), style) for text, style in parts]
         space = " " * (width - _width(parts))
         gap = (" " * _GAP, "")
         line += [(space, ""), *parts, gap] if name in _RIGHT else [
@@ -120,4 +120,4 @@ def _line(row: Row, widths: dict[str, int]) -> Line:
 
 
 def _width(parts: Line) -> int:
-    return sum(len(text) for text, _ in parts)
+    return sum([cells(text) for text, _ in parts])
