@@ -72,7 +72,8 @@ else:
 
 # SQLite's primary result codes, as far as somebody asks for them.
 BUSY, LOCKED, READONLY, INTERRUPT, IOERR, CORRUPT = 5, 6, 8, 9, 10, 11
-FULL, CANTOPEN, PROTOCOL, TOOBIG, MISMATCH, MISUSE, NOTADB = 13, 14, 15, 18, 20, 21, 26
+FULL, CANTOPEN, PROTOCOL, TOOBIG, CONSTRAINT, MISMATCH = 13, 14, 15, 18, 19, 20
+MISUSE, NOTADB = 21, 26
 
 _MODES = {
     "ro": "mode=ro",

@@ -11,7 +11,9 @@ from threading import Lock
 from kolo_c.store.connection import (
     BUSY,
     CANTOPEN,
+    CONSTRAINT,
     CORRUPT,
+    FULL,
     INTERRUPT,
     IOERR,
     LOCKED,
@@ -40,6 +42,8 @@ _CODE_OF_TEXT = (
     ("malformed", CORRUPT),
     ("unable to open", CANTOPEN),
     ("not a database", NOTADB),
+    ("is full", FULL),
+    ("constraint failed", CONSTRAINT),
 )
 _BINDABLE = (str, int, float, bytes, type(None))
 

@@ -19,6 +19,7 @@ from kolo_c.store import connection as module
 from kolo_c.store.connection import (
     BUSY,
     CANTOPEN,
+    CONSTRAINT,
     MISMATCH,
     MISUSE,
     NOTADB,
@@ -194,7 +195,7 @@ def test_comments_and_space_after_a_statement_are_no_second_one(database):
 def test_an_error_in_the_middle_leaves_no_transaction(database, path):
     database.execute("CREATE TABLE t (a UNIQUE)")
     database.execute("INSERT INTO t VALUES (1)")
-    assert code_of(database, "INSERT INTO t VALUES (2), (1)") == 19
+    assert code_of(database, "INSERT INTO t VALUES (2), (1)") == CONSTRAINT
     assert database.execute("SELECT a FROM t") == [(1,)]
     with connect(path, "rw") as other:
         other.execute("INSERT INTO t VALUES (3)")
