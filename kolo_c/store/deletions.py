@@ -127,11 +127,13 @@ def lock_store(store: Path, patience_seconds: float) -> int | None:
     while fcntl is not None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             if time.monotonic() >= deadline:
                 os.close(fd)
                 return None
             time.sleep(_TRY_SECONDS)
+        except OSError:
+            break  # a file system without locks on folders: do without
         else:
             break
     return fd
@@ -162,7 +164,9 @@ def _sweep_locked(store: Path, also: Collection[Name], swept: Swept) -> None:
                 swept.waiting |= todo.deleted
         except (DatabaseError, OSError, StoreError) as error:
             swept.waiting |= todo.deleted
-            swept.problems.append(_problem(todo.files, error))
+            # What retention removes meanwhile is no problem: the next sweep sees it.
+            if all(path.exists() for path in todo.files.segments):
+                swept.problems.append(_problem(todo.files, error))
 
 
 def _problem(files: ProcessFiles, error: Exception) -> str:
