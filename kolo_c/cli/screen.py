@@ -11,7 +11,7 @@ from kolo_c.cli.cells import cells, fit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TextIO
+    from typing import TextIO
 
 Line = list[tuple[str, str]]
 """Parts of a line: (text, style); the texts are harmless already."""
@@ -114,13 +114,6 @@ def is_terminal(file: TextIO) -> bool:
         return file.isatty()
     except (AttributeError, ValueError):
         return False
-
-
-def console(file: TextIO, width: int | None) -> Any:
-    """A rich console that writes to ``file``."""
-    from rich.console import Console  # noqa: PLC0415 - only for tables
-
-    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
 
 
 def cut(parts: Line, width: int, mark: str) -> Line:
