@@ -106,7 +106,7 @@ def _set_process(new: NewSegment, process: Process) -> None:
     new.execute(
         "UPDATE process SET segment = 0, cause = COALESCE(cause, ?), "
         "ended_ns = COALESCE(ended_ns, (SELECT MAX(last_ns) FROM block), started_ns)",
-        (CUT_CAUSE,),
+        (CUT_CAUSE if process.alive else INTERRUPTED,),
     )
 
 
