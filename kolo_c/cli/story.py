@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from kolo_c.cli.labels import Labels
+from kolo_c.cli.screen import cut
 from kolo_c.cli.units import duration
 from kolo_c.errors import harmless
 from kolo_c.model import story as s
@@ -31,6 +32,8 @@ _OUTER_FRAMES = 3
 _VALUES = 12
 _WIDEST_PLACE = 36
 _EXCEPTION_WIDTH = 120
+_WIDEST_LINE = 400
+"""Also where there is no terminal: values are bounded, names of the program not."""
 _RELATIONS = {
     "cause": "because of ",
     "context": "raised while handling ",
@@ -61,7 +64,7 @@ class StoryText:
 
     def lines(self) -> list[Line]:
         """All of it, the most important first."""
-        return [
+        lines = [
             self.headline(),
             *self._paths(),
             *self._stack_lines(),
@@ -69,6 +72,7 @@ class StoryText:
             *self._handled(),
             *self._limits(),
         ]
+        return [cut(line, _WIDEST_LINE, "…") for line in lines]
 
     # ---- what happened ----
 
