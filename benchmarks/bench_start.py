@@ -94,6 +94,7 @@ def run(quick: bool) -> Figure:
             "run": (place.project, [kolo, "run", "empty.py"]),
             "module": (place.project, ["-m", "kolo_c", "run", "empty.py"]),
             "list": (place.listed, [kolo, "list"]),
+            "list new": (place.project, [kolo, "list"]),
             "help": (place.project, [kolo, "--help"]),
         }
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
@@ -114,6 +115,7 @@ def run(quick: bool) -> Figure:
         _ratio("kolo-c run of an empty script", "run", times, RUN_MOST, void),
         _ratio("python -m kolo_c run of it", "module", times, RUN_MOST, void),
         _ratio(f"kolo-c list, {TRACES} traces", "list", times, LIST_MOST),
+        _ratio("kolo-c list, two traces are new", "list new", times, LIST_MOST),
         _ratio("kolo-c --help", "help", times, None),
         _import(times),
     ]
