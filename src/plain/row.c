@@ -31,7 +31,8 @@ static const char *const row_sql[KC_STATEMENT_COUNT] = {
         "attributes = coalesce(?6, attributes), status = 'complete' WHERE number = ?1",
     [KC_STATEMENT_TRACE_SET] =
         "UPDATE OR IGNORE trace SET name = coalesce(?2, name), "
-        "attributes = coalesce(?3, attributes) WHERE number = ?1",
+        "attributes = coalesce(?3, attributes) WHERE number = ?1 "
+        "AND status = 'running'",
     [KC_STATEMENT_THREAD] =
         "INSERT OR REPLACE INTO thread (number, name, ident, native_id) "
         "VALUES (?, ?, ?, ?)",

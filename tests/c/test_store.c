@@ -66,6 +66,17 @@ log_trace(struct log *log, uint64_t number, uint64_t trace, const char *id)
 }
 
 static void
+log_trace_set(struct log *log, uint64_t number, uint64_t trace, const char *name,
+              const char *attributes)
+{
+    struct kc_cursor cursor = log_begin(log, KC_DEF_TRACE_SET, number, 3);
+    kc_wire_uint(&cursor, trace);
+    kc_wire_text(&cursor, name);
+    kc_wire_text(&cursor, attributes);
+    log_commit(log, &cursor);
+}
+
+static void
 log_trace_end(struct log *log, uint64_t number, uint64_t trace, uint64_t ended_ns)
 {
     struct kc_cursor cursor = log_begin(log, KC_DEF_TRACE_END, number, 6);
@@ -230,6 +241,33 @@ test_traces_and_threads_become_rows(void)
     check_text("complete", 0, "SELECT status FROM trace WHERE number = 1");
     check_text("interrupted", 0, "SELECT status FROM trace WHERE number = 2");
     CHECK_EQUAL(6000, ask(0, "SELECT ended_ns FROM trace WHERE number = 2"));
+    kc_store_close(&store);
+    free(log.block);
+}
+
+static void
+test_the_last_that_is_said_of_a_trace_holds(void)
+{
+    struct kc_store store;
+    struct log log;
+    store_make(&store, 0);
+    log_init(&log);
+    log_trace(&log, 1, 1, "trc_a");
+    log_trace_set(&log, 2, 1, "named", "{\"c\": 3}");
+    log_trace_set(&log, 3, 1, NULL, "{\"c\": 4}");
+    log_trace_set(&log, 4, 9, "no such trace", NULL);
+    log_save(&log, &store);
+    check_text("named", 0, "SELECT name FROM trace WHERE number = 1");
+    check_text("{\"c\": 4}", 0, "SELECT attributes FROM trace WHERE number = 1");
+    check_text("running", 0, "SELECT status FROM trace WHERE number = 1");
+    CHECK_EQUAL(1, ask(0, "SELECT count(*) FROM trace"));
+    log_trace_end(&log, 5, 1, 5000);
+    log_save(&log, &store);
+    /* After its end nothing changes, whatever is saved again. */
+    log_trace_set(&log, 6, 1, "late", "{}");
+    log_save(&log, &store);
+    check_text("named", 0, "SELECT name FROM trace WHERE number = 1");
+    check_text("{\"b\": 2}", 0, "SELECT attributes FROM trace WHERE number = 1");
     kc_store_close(&store);
     free(log.block);
 }
@@ -475,6 +513,9 @@ test_a_new_segment_takes_over_what_it_needs(void)
         char id[32];
         (void)snprintf(id, sizeof id, "trc_%llu", (unsigned long long)i);
         log_trace(&log, 3 + 2 * i, 2 + i, id);
+        if (i == 500) { /* said of a trace: as its row, it goes along in that */
+            log_trace_set(&log, 2500, 1, "said", NULL);
+        }
         log_trace_end(&log, 4 + 2 * i, 2 + i, 9000 + i);
         if (i % 100 == 99) {
             log_save(&log, &old);
@@ -487,6 +528,7 @@ test_a_new_segment_takes_over_what_it_needs(void)
     CHECK_EQUAL(1, ask(1, "SELECT segment FROM process"));
     CHECK_EQUAL(1001, ask(1, "SELECT count(*) FROM trace"));
     CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM trace WHERE id = 'trc_runs'"));
+    check_text("said", 1, "SELECT name FROM trace WHERE id = 'trc_runs'");
     CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM trace WHERE id = 'trc_1099'"));
     CHECK_EQUAL(0, ask(1, "SELECT count(*) FROM trace WHERE id = 'trc_0'"));
     CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM source"));
@@ -510,6 +552,7 @@ main(void)
     test_a_file_that_is_no_segment_is_refused();
     test_process_rows();
     test_traces_and_threads_become_rows();
+    test_the_last_that_is_said_of_a_trace_holds();
     test_hostile_definitions_harm_nobody();
     test_sources_are_kept_once_per_content();
     test_secrets_in_sources_are_masked();
