@@ -33,6 +33,7 @@ MARKERS = (
 )
 SITE_NAMES = frozenset({"site-packages", "dist-packages"})
 _FILE_MOST_BYTES = 1 << 20
+_READ_ONLY = getattr(os, "ST_RDONLY", 1)  # PyPy has no such name
 
 
 class Project(Frozen):
@@ -124,7 +125,7 @@ def why_not_writable(store: AnyPath) -> str:
     if not os.path.isdir(folder):
         return f"is not a folder ({folder} is a file)"
     try:
-        read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+        read_only = bool(os.statvfs(folder).f_flag & _READ_ONLY)
     except OSError as error:
         return f"cannot be used: {error.strerror}"
     if read_only:
