@@ -43,6 +43,9 @@ _BLOCKS = 2
 _NODES = 4_000
 """To find what folds into one line so many blocks or nodes are read, though they have
 more than there is room for lines."""
+_MANY_NODES = 20_000
+_FEWER_NODES = 1_000
+"""So few of a thread that has many, of which a screen shows next to nothing anyway."""
 _MOST_IN_MEMORY = 200_000
 """Nodes of a thread that is shown whole: more are read a piece at a time."""
 
@@ -164,7 +167,10 @@ class View:
             taken = sum(1 for _ in rows)
             return taken > share or _has_looked_ahead(builder)
 
-        window.read_front(builder, enough)
+        most = None
+        if share is not None and not self.options.searches:
+            most = max(_look_ahead(stream), share)
+        window.read_front(builder, enough, most)
         builder.settle()
         return Part(stream, builder), taken or builder.shown
 
@@ -227,8 +233,7 @@ class View:
         elif not shown:
             lines.note(1, self._nothing())
         elif not builder.finished:
-            first = part.stream.blocks[builder.next_block].first_node
-            self._write_rest(lines, part.stream, first)
+            self._write_rest(lines, part.stream, builder.first_unread)
         return len(shown)
 
     def _parts_with_something(self) -> list[Part]:
@@ -365,7 +370,11 @@ def no_such_node(stream: Stream, number: int) -> TraceNotFound:
 
 
 def _has_looked_ahead(builder: TreeBuilder) -> bool:
-    return builder.decoded >= _BLOCKS or builder.shown >= _NODES
+    return builder.decoded >= _BLOCKS or builder.shown >= _look_ahead(builder.stream)
+
+
+def _look_ahead(stream: Stream) -> int:
+    return _NODES if stream.last_node <= _MANY_NODES else _FEWER_NODES
 
 
 def _nodes_in_pieces(stream: Stream) -> Iterator[Node]:

@@ -9,19 +9,23 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from kolo_c.store.records import Call, Record, Return
+from kolo_c.wire import Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.store.records import Fields
 
 
-def simple_ends(records: list[Record], start: int, stop: int) -> list[int]:
+def simple_ends(raw: list[tuple[int, int, Fields]], start: int, stop: int) -> list[int]:
     """For each record from ``start`` to ``stop`` that begins a simple call, the index
     of the one that ends it; 0 for all others."""
-    ends = [0] * len(records)
+    ends = [0] * len(raw)
     begun: list[int] = []
     for at in range(start, stop):
-        kind = records[at].__class__
-        if kind is Call:
+        kind = raw[at][2][0]
+        if kind == Kind.CALL:
             begun.append(at)
-        elif kind is Return:
+        elif kind == Kind.RETURN:
             if begun:
                 ends[begun.pop()] = at
         else:  # what it stands in is not simple

@@ -69,11 +69,21 @@ class TreeBuilder:
         self.follows_tasks = False
         """Whether no block is left out that switches tasks."""
         self._jumped = False
+        self._passed_over = 0
+        """The first node that ``max_nodes`` left out."""
 
     @property
     def finished(self) -> bool:
         """Whether every block has been read or left out."""
-        return self.next_block >= len(self.stream.blocks)
+        return not self.first_unread
+
+    @property
+    def first_unread(self) -> int:
+        """The number of the first node that was not taken; 0 where there is none."""
+        blocks = self.stream.blocks
+        if self._passed_over or self.next_block >= len(blocks):
+            return self._passed_over
+        return max(blocks[self.next_block].first_node, 1)
 
     def open_nodes(self) -> list[Node]:
         """What has not ended yet: on the stack, or suspended."""
@@ -91,11 +101,29 @@ class TreeBuilder:
             return
         self._position(index)
         self.decoded += 1
-        records = self.stream.decode(index).records
-        for at, record in enumerate(records):
-            if max_nodes is not None and self.shown >= max_nodes:
-                self._skim(records, at, len(records))
-                return
+        if max_nodes is not None:
+            self._take_front(index, max_nodes)
+            return
+        for record in self.stream.decode(index).records:
+            self.apply(record)
+
+    def _take_front(self, index: int, max_nodes: int) -> None:
+        """Take a block's records until ``max_nodes`` are shown, and of the rest those
+        that are of no simple call."""
+        raw = list(self.stream.skim(index))
+        if len(raw) != self.stream.blocks[index].records:  # decode() says what is wrong
+            for record in self.stream.decode(index).records:
+                self.apply(record)
+            return
+        at = 0
+        while at < len(raw) and self.shown < max_nodes:
+            self._take(raw[at])
+            at += 1
+        self._skim(raw, at, len(raw))
+
+    def _take(self, raw: tuple[int, int, r.Fields]) -> None:
+        record = r.make_record(*raw)
+        if record is not None:
             self.apply(record)
 
     def step_to(self, number: int) -> None:
@@ -104,26 +132,28 @@ class TreeBuilder:
         index = self.next_block
         self.next_block = index + 1
         self._position(index)
-        records = self.stream.decode(index).records
-        nodes = (at for at, record in enumerate(records) if record.node == number)
-        at = next(nodes, len(records))
-        self._skim(records, 0, at)
-        for record in records[at:]:
-            self.apply(record)
+        raw = list(self.stream.skim(index))
+        nodes = (at for at, (_, node, _) in enumerate(raw) if node == number)
+        at = next(nodes, len(raw))
+        self._skim(raw, 0, at)
+        self._passed_over = 0
+        for each in raw[at:]:
+            self._take(each)
 
-    def _skim(self, records: list[r.Record], at: int, stop: int) -> None:
+    def _skim(self, raw: list[tuple[int, int, r.Fields]], at: int, stop: int) -> None:
         """Take these records, but not those of simple calls, which no node shows."""
         # What is too deep to be shown is counted call by call.
-        ends = simple_ends(records, at, stop) if self._max_level is None else []
+        ends = simple_ends(raw, at, stop) if self._max_level is None else []
         while at < stop:
             end = ends[at] if ends else 0
             if end:
                 if self.stack:
                     self.stack[-1].went_on = True
+                self._passed_over = self._passed_over or raw[at][1]
                 self.read_nodes += (end - at + 1) // 2
                 at = end
             else:
-                self.apply(records[at])
+                self._take(raw[at])
             at += 1
 
     def start_at(self, index: int) -> None:

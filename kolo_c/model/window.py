@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kolo_c.store.reader import Stream
 
 _BLOCKS_AT_ONCE = 16
+_NODES_AT_END = 1_000
 
 
 class Window:
@@ -44,15 +45,21 @@ class Window:
                 yield from walk(row.nodes)
 
 
-def read_front(builder: TreeBuilder, enough: Callable[[], bool]) -> None:
-    """Build from the next block on until it is ``enough``, or the stream ends.
+def read_front(
+    builder: TreeBuilder, enough: Callable[[], bool], most: int | None = None
+) -> None:
+    """Build from the next block on until it is ``enough``, or the stream ends. Who says
+    that ``most`` nodes are enough gets no more of the block that has them.
 
     To find that out may take as long as reading a block, so it is asked less and less
     often.
     """
     ask_at = 1
     while not builder.finished:
-        builder.step()
+        builder.step(most)
+        if most is not None and builder.shown >= most:
+            enough()
+            break
         if builder.decoded >= ask_at:
             if enough():
                 break
@@ -87,8 +94,8 @@ def around(stream: Stream, number: int, count: int) -> Window | None:
 
 
 def tail(stream: Stream, count: int, folding: Folding, max_blocks: int) -> Window:
-    """The last ``count`` rows, or those of the last ``max_blocks`` blocks that have as
-    many nodes."""
+    """The last ``count`` rows, or those of the last blocks that have as many nodes:
+    ``max_blocks``, or fewer that have a thousand."""
     blocks = 1
     while True:
         first = max(len(stream.blocks) - blocks, 0)
@@ -100,7 +107,8 @@ def tail(stream: Stream, count: int, folding: Folding, max_blocks: int) -> Windo
         builder.fill_ends()
         rows = list(folding.rows(builder.roots))
         begun = sum(block.nodes for block in stream.blocks[first:])
-        full = builder.decoded >= max_blocks and begun >= count
+        much = builder.decoded >= max_blocks or begun >= _NODES_AT_END
+        full = much and begun >= count
         if first == 0 or full or _new(rows) >= count:
             return _window(builder, rows, max(len(rows) - count, 0), len(rows))
         blocks *= 2
