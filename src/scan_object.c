@@ -97,7 +97,11 @@ scan_set_stack(PyObject *op, PyObject *list)
     for (Py_ssize_t i = 0; i < count; i++) {
         unsigned long long node = 0;
         unsigned long long code = 0;
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "KK", &node, &code)) {
+        PyObject *item = PyList_GET_ITEM(list, i);
+        if (!PyTuple_Check(item) || !PyArg_ParseTuple(item, "KK", &node, &code)) {
+            if (!PyErr_Occurred()) {
+                PyErr_SetString(PyExc_TypeError, "set_stack: pairs are needed");
+            }
             PyMem_Free(opens);
             return NULL;
         }
