@@ -13,9 +13,11 @@ import sys
 
 # What each tool leaves in the folder of an environment that it made.
 _RECEIPTS = (("pipx", "pipx_metadata.json"), ("uv", "uv-receipt.toml"))
-_ADD = {
-    "pipx": "pipx inject kolo-c PACKAGE",
-    "uv": "uv tool install kolo-c --with PACKAGE",
+# uvx leaves none, but has a folder for such environments.
+_UVX_FOLDER = "archive-v"
+_OR = {
+    "pipx": "or add the packages to this one: pipx inject kolo-c PACKAGE",
+    "uv": "or, in a project of uv's: uv run --with kolo-c kolo-c run …",
 }
 
 
@@ -25,6 +27,8 @@ def owner_of_environment(prefix: str | None = None) -> str:
     for tool, receipt in _RECEIPTS:
         if os.path.exists(os.path.join(prefix, receipt)):
             return tool
+    if os.path.basename(os.path.dirname(prefix)).startswith(_UVX_FOLDER):
+        return "uv"
     return ""
 
 
@@ -39,7 +43,7 @@ def how_to_leave(tool: str) -> str:
     return (
         "Install kolo-c beside the program's packages and run it from there: "
         f"{python} -m pip install kolo-c, then {python} -m kolo_c run …{named}; "
-        f"or add the packages to this one: {_ADD[tool]}"
+        f"{_OR[tool]}"
     )
 
 

@@ -34,6 +34,11 @@ def test_an_environment_is_its_tool_s_by_what_lies_in_it(tool, tmp_path):
     assert owner_of_environment(str(tmp_path / "other")) == ""
 
 
+def test_uvx_leaves_nothing_but_has_a_folder_for_them():
+    assert owner_of_environment("/home/me/.cache/uv/archive-v0/x8Jk") == "uv"
+    assert owner_of_environment("/home/me/.cache/uv/builds-v0/.tmpA3jC") == ""
+
+
 @pytest.mark.parametrize(
     "error",
     [
