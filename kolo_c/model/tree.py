@@ -110,7 +110,7 @@ class TreeBuilder:
     def _take_front(self, index: int, max_nodes: int) -> None:
         """Take a block's records until ``max_nodes`` are shown, and of the rest those
         that are of no simple call."""
-        raw = list(self.stream.skim(index))
+        raw = self.stream.skim(index)
         if len(raw) != self.stream.blocks[index].records:  # decode() says what is wrong
             for record in self.stream.decode(index).records:
                 self.apply(record)
@@ -132,7 +132,7 @@ class TreeBuilder:
         index = self.next_block
         self.next_block = index + 1
         self._position(index)
-        raw = list(self.stream.skim(index))
+        raw = self.stream.skim(index)
         nodes = (at for at, (_, node, _) in enumerate(raw) if node == number)
         at = next(nodes, len(raw))
         self._skim(raw, 0, at)

@@ -24,16 +24,18 @@ from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from kolo_c.store.blocks import Block, Close
     from kolo_c.store.definitions import Definitions, Thread
     from kolo_c.store.records import Fields, Record
     from kolo_c.store.trace_info import TraceInfo
 
+    Raw = tuple[int, int, Fields]
     Ending = tuple[Record | None, int]
 
 _KEPT_BLOCKS = 8
+_KEPT_SKIMMED = 4
 _KEPT_OPENS = 16
 _MOVING_KINDS = frozenset({Kind.YIELD, Kind.RESUME, Kind.THROW, Kind.MARK})
 _DEEPEST = 1 << 20  # deeper than any recursion: a damaged header
@@ -105,6 +107,7 @@ class Stream:
         self.number = number
         self.blocks = blocks
         self._decoded: OrderedDict[int, Decoded] = OrderedDict()
+        self._skimmed: OrderedDict[int, list[Raw]] = OrderedDict()
         self._opens: OrderedDict[int, list[int]] = OrderedDict()
         self._endings: OrderedDict[int, dict[int, Ending]] = OrderedDict()
         self._first_nodes = [block.first_node for block in blocks]
@@ -133,7 +136,7 @@ class Stream:
             self._decoded.move_to_end(index)
             return self._decoded[index]
         block = self.blocks[index]
-        self.trace.decoded_blocks += 1
+        self.trace.decoded_blocks += index not in self._skimmed
         try:
             decoded = decode_records(
                 block.fetch_data(), block.base_ns, block.first_node
@@ -150,16 +153,23 @@ class Stream:
             self._decoded.popitem(last=False)
         return decoded
 
-    def skim(self, index: int) -> Iterator[tuple[int, int, Fields]]:
+    def skim(self, index: int) -> list[Raw]:
         """(time, number of the node or 0, fields) of each record of a block, for who
-        looks for one; what is damaged is left to ``decode`` to say."""
-        block = self.blocks[index]
-        self.trace.decoded_blocks += index not in self._decoded
-        try:
-            data = block.fetch_data()
-        except StoreError:
-            return iter(())
-        return skim_records(data, block.base_ns, block.first_node)
+        looks for one; what is damaged is left to ``decode`` to say. The last few blocks
+        are kept."""
+        if index not in self._skimmed:
+            block = self.blocks[index]
+            self.trace.decoded_blocks += index not in self._decoded
+            try:
+                data = block.fetch_data()
+            except StoreError:
+                data = b""
+            found = list(skim_records(data, block.base_ns, block.first_node))
+            self._skimmed[index] = found
+        self._skimmed.move_to_end(index)
+        while len(self._skimmed) > _KEPT_SKIMMED:
+            self._skimmed.popitem(last=False)
+        return self._skimmed[index]
 
     def first_record(self, node: int) -> Record | None:
         """The record that began ``node``; None where there is none."""
@@ -169,7 +179,15 @@ class Stream:
         if index in self._decoded:
             found = (each for each in self._decoded[index].records if each.node == node)
             return next(found, None)
-        for ns, number, fields in self.skim(index):
+        block = self.blocks[index]
+        raw: Iterable[Raw] = ()
+        if index not in self._skimmed and (node - block.first_node) * 8 < block.nodes:
+            # Near the block's beginning: most callers of what a screen shows are.
+            self.trace.decoded_blocks += 1
+            raw = skim_records(block.fetch_data(), block.base_ns, block.first_node)
+        else:
+            raw = self.skim(index)
+        for ns, number, fields in raw:
             if number == node:
                 return make_record(ns, number, fields)
         return None
