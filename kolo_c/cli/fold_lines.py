@@ -28,8 +28,17 @@ _WIDE = 100
 class FoldLines:
     """Writes the folds of one thread's tree."""
 
-    def __init__(self, labels: Labels, folding: Folding, sources: list[Node]) -> None:
-        """``sources``: the calls in which exceptions were raised."""
+    def __init__(
+        self,
+        labels: Labels,
+        folding: Folding,
+        sources: list[Node],
+        *,
+        counts: bool = True,
+    ) -> None:
+        """``sources``: the calls in which exceptions were raised; ``counts``: whether
+        all that is below the nodes was counted."""
+        self.counts = counts
         self._labels = labels
         self._folding = folding
         self._below: dict[int, int] = {}
@@ -57,7 +66,7 @@ class FoldLines:
             ]
         below = sum(node.hidden for node in fold.nodes)
         below += sum(1 for _ in walk(fold.nodes)) - len(fold.nodes)
-        if below:
+        if below and self.counts:
             parts.append((f", {below:,} below", DIM))
         return [*parts, *self._exceptions(fold)]
 

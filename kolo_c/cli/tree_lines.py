@@ -99,7 +99,7 @@ class TreeLines:
     def hidden(self, node: Node) -> None:
         """Say what is hidden below ``node``."""
         if node.hidden and not node.children:
-            count = plural(node.hidden, "node")
+            count = plural(node.hidden, "node") if self._folds.counts else "more"
             where = full_address(self._stream, node.number)
             self.note(node.level + 1, f"… {count} below: kolo-c show {where}")
 

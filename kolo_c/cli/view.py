@@ -206,7 +206,9 @@ class View:
 
     def _lines(self, screen: Screen, part: Part) -> TreeLines:
         sources = part.builder.sources if part.builder is not None else []
-        folds = FoldLines(self.labels, self._folding, sources)
+        whole = not (self._selection.chooses_worth and part.builder is not None
+                     and part.builder.hid_blocks)  # fmt: skip
+        folds = FoldLines(self.labels, self._folding, sources, counts=whole)
         return TreeLines(screen, self.labels, folds, part.stream)
 
     def _write_part(
