@@ -190,16 +190,13 @@ class StoryText:
         return lines
 
     def _limits(self) -> list[Line]:
-        lines: list[Line] = []
+        if self.story.complete:
+            return []
+        text = "what raised it is farther back"
+        if self.story.how in (s.KILLED, s.RUNNING):
+            text = "tasks that have waited for long may be missing"
         short = harmless(self.trace.id)[-SHORT_ID:]
-        if not self.story.complete:
-            lines.append(
-                [(f"  what raised it is farther back: kolo-c why {short} --all", _DIM)]
-            )
-        if not self.story.whole and self.story.how in (s.KILLED, s.RUNNING):
-            text = "what began long ago and waits may be missing"
-            lines.append([(f"  {text}: kolo-c why {short} --all", _DIM)])
-        return lines
+        return [[(f"  {text}: kolo-c why {short} --all", _DIM)]]
 
     # ---- stacks ----
 

@@ -5,6 +5,7 @@ Threads: the main one. Owns: the store while it runs. Fails: KoloError.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 
@@ -51,6 +52,7 @@ class Why:
         add_store_option(parser)
 
     def run(self, args: argparse.Namespace) -> int:
+        gc.disable()  # many objects that all stay: half of the time
         with open_store(db=args.db) as store:
             trace = store.trace(args.trace)
             story = tell(trace, _ALL_BLOCKS if args.all else MOST_BLOCKS)

@@ -10,11 +10,19 @@ Threads: one at a time. Owns: the nodes. Fails: StoreError from the reader.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from kolo_c.failure import ATTRIBUTE
 from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.stacks import Stack, open_stacks, stopped_tasks
-from kolo_c.model.tail import Tail, find_failure, read_tail, same_exception
+from kolo_c.model.tail import (
+    FIRST_BLOCKS,
+    Tail,
+    find_failure,
+    read_tail,
+    same_exception,
+)
 from kolo_c.store import trace_info
 from kolo_c.store.values import Raised
 
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 RAISED, EXITED, STOPPED = "raised", "exited", "stopped"
 KILLED, RUNNING, ENDED = "killed", "running", "ended"
 
-MOST_BLOCKS = 64
+MOST_BLOCKS = 48
 """Of each stream, unless told otherwise."""
 _MOST_STREAMS = 64
 _BEFORE = 5
@@ -82,7 +90,8 @@ class Story:
         """Where exceptions came from that were handled on the way, in order."""
         self.stacks: list[Stack] = []
         self.complete = True
-        """Whether the call that the exception came from was found, if it is kept."""
+        """Whether the call that the exception came from was found, if it is kept; or
+        all tasks that waited."""
         self.whole = True
         """Whether the streams were read from their beginning."""
 
@@ -113,9 +122,11 @@ def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
     failure = _failure(trace)
     story = Story(trace, _how(trace, failure), failure)
     if story.how in (KILLED, RUNNING):
+        share = max(most // max(len(trace.streams), 1), FIRST_BLOCKS)
         for stream in trace.streams[:_MOST_STREAMS]:
-            tail = read_tail(stream, most, lambda _: False)
+            tail = read_tail(stream, share, _has_no_tasks)
             story.whole = story.whole and tail.whole
+            story.complete = story.complete and (tail.whole or _has_no_tasks(tail))
             story.stacks.extend(open_stacks(tail))
         return story
     _follow_exceptions(story, most)
@@ -124,6 +135,11 @@ def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
     if not story.paths:
         _add_swallowed_of_all(story, most)
     return story
+
+
+def _has_no_tasks(tail: Tail) -> bool:
+    """Whether no task ran: none waits that began farther back, as far as one sees."""
+    return not any(node.task for node in tail.nodes())
 
 
 def _failure(trace: Trace) -> dict[str, Any]:
@@ -244,9 +260,11 @@ def _is_raised_at(trace: Trace, node: Node, link: dict[str, Any]) -> bool:
 
 def _add_chain(story: Story, tail: Tail) -> None:
     """The exceptions that the first one came from, as far as they are in the tail."""
+    links = story.failure["chain"][1:]
+    if not links:
+        return
     known = {id(node) for node in story.paths[0].frames}
     sources = [n for n in tail.calls() if is_source(n) and id(n) not in known]
-    links = story.failure["chain"][1:]
     for link in links:
         node = next(
             (node for node in reversed(sources) if _is_of(story.trace, node, link)),
@@ -298,9 +316,9 @@ def _add_surroundings(story: Story, tail: Tail) -> None:
     ]
     if story.how == STOPPED:  # what it cancelled stands with the tasks
         ended = [node for node in ended if not _is_stopped(story.trace, node)]
-    before = [node for node in ended if id(node) in below]
-    story.before = [node for node in before if not _is_body(story.trace, node)]
-    del story.before[:-_BEFORE]
+    before = (node for node in reversed(ended) if id(node) in below)
+    calls = (node for node in before if not _is_body(story.trace, node))
+    story.before = list(islice(calls, _BEFORE))[::-1]
     story.swallowed = _swallowed(story.trace, ended, known)
 
 
@@ -344,7 +362,7 @@ def _add_where_others_stood(story: Story, most: int) -> None:
     known = {id(node) for node in frames}
     since = min((node.end_ns for node in frames if node.end_ns), default=0)
     for stream in story.trace.streams[:_MOST_STREAMS]:
-        tail = read_tail(stream, most, lambda _: False)
+        tail = read_tail(stream, FIRST_BLOCKS, lambda _: False)
         tasks = stopped_tasks(tail, since, lambda n: _is_stopped(story.trace, n))
         story.stacks.extend(tasks)
         story.stacks.extend(open_stacks(tail))

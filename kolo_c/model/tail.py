@@ -63,13 +63,13 @@ def read_tail(
     most: int,
     enough: Callable[[Tail], bool],
     last: int | None = None,
+    first: int = FIRST_BLOCKS,
 ) -> Tail:
-    """The shortest end of ``stream`` that is ``enough``, of at most ``most`` blocks.
-
-    With ``last`` it ends there.
+    """The shortest end of ``stream`` that is ``enough``, of ``first`` to ``most``
+    blocks; with ``last`` it ends there.
     """
     last = len(stream.blocks) - 1 if last is None else last
-    count = min(FIRST_BLOCKS, most)
+    count = min(first, most)
     while True:
         tail = Tail(stream, last - count + 1, last)
         if tail.whole or count >= most or enough(tail):
@@ -87,19 +87,21 @@ def find_failure(
     of the stream that has, where ``most`` allows, the call that the exception is from:
     it is ``complete``.
     """
-    last: int | None = None
-    found = _outermost(read_tail(stream, FIRST_BLOCKS, lambda _: True), wanted)
-    if found is None:
-        # What exit handlers recorded may be long. The headers know where it ended.
-        last = _block_of_raise(stream)
-        if last is None:
-            return None
 
     def enough(tail: Tail) -> bool:
         node = _outermost(tail, wanted)
         return node is not None and _is_whole(node) and complete(node)
 
-    tail = read_tail(stream, most, enough, last)
+    tail = read_tail(stream, FIRST_BLOCKS, lambda _: True)
+    found = _outermost(tail, wanted)
+    if found is None:
+        # What exit handlers recorded may be long. The headers know where it ended.
+        last = _block_of_raise(stream)
+        if last is None:
+            return None
+        tail = read_tail(stream, most, enough, last)
+    elif not (tail.whole or enough(tail)):
+        tail = read_tail(stream, most, enough, first=FIRST_BLOCKS * 4)
     found = _outermost(tail, wanted)
     return None if found is None else (tail, found)
 
