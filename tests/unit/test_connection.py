@@ -472,3 +472,43 @@ def test_without_the_extension_the_error_is_a_class_of_our_own():
         env=environment(), capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == f"kolo_c.store.connection {CANTOPEN}\n"
+
+
+IN_A_SUBINTERPRETER = """
+try: import _interpreters as interpreters
+except ImportError: import _xxsubinterpreters as interpreters
+run = getattr(interpreters, 'exec', None) or interpreters.run_string
+code = '''
+import sys
+from kolo_c.store.connection import DatabaseError, connect
+database = connect(sys.argv[1], 'rwc')
+database.execute('CREATE TABLE IF NOT EXISTS t (a)')
+database.execute('INSERT INTO t VALUES (?)', (1,))
+try: database.execute('nonsense')
+except DatabaseError as error: assert error.code == 1
+else: raise AssertionError
+'''
+from kolo_c.store.connection import connect
+database = connect(__import__('sys').argv[1], 'rwc')
+for _ in range(3):
+    number = interpreters.create()
+    argv = repr(__import__('sys').argv)
+    failed = run(number, f'import sys; sys.argv = {argv}' + code)
+    assert failed is None, failed.formatted
+    interpreters.destroy(number)
+print(database.execute('SELECT count(*) FROM t'))
+"""
+
+
+def test_each_interpreter_has_connections_of_its_own(only_extension, path):
+    try:
+        __import__(
+            "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+        )
+    except ImportError:
+        pytest.skip("this Python has no subinterpreters for Python code")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IN_A_SUBINTERPRETER, path],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("[(3,)]\n", "")
