@@ -27,8 +27,8 @@ from tests.spec.tracing import environment
 PACKAGE = Path(kolo_c.__file__).parent
 NAME, OTHER_NAME = b"libsqlite3.so.0", b"libsqlitE3.so.0"
 MAPPED = """
-import re, sqlite3, kolo_c._kolo
-found = re.findall(r'/\\S*libsqlit[eE]3[^/\\s]*[.]so\\S*', open('/proc/self/maps').read())
+import pathlib, re, sqlite3, kolo_c._kolo
+found = re.findall(r'/\\S*libsqlit[eE]3[^/\\s]*[.]so\\S*', pathlib.Path('/proc/self/maps').read_text())
 print(*sorted(set(found)), sep='\\n')
 """
 
