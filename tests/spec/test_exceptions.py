@@ -461,9 +461,9 @@ def test_system_exit_passes_every_call(trace):
     assert traced.code == 3
     assert traced.whole() == expected(
         """
-        <module>() raises? SystemExit(3)
-          f() raises? SystemExit(3)
-            leaves() raises? SystemExit(3)
+        <module>() raises SystemExit(3)
+          f() raises SystemExit(3)
+            leaves() raises SystemExit(3)
         """
     )
 
@@ -490,6 +490,54 @@ def test_an_exception_that_leaves_the_program_is_known_on_every_version(trace):
     )
     assert traced.stderr.endswith("ValueError: end\n")
     assert "kolo_c" not in traced.stderr
+
+
+def test_what_led_to_the_exception_that_leaves_the_program_is_known_as_well(trace):
+    """It was handled without a call, so that only the chain has it any more."""
+    traced = trace(
+        """
+        def c(): raise KeyError('c')
+        def b():
+            try: c()
+            except KeyError as error: raise ValueError('b') from error
+        def a():
+            try: b()
+            except ValueError: raise OSError('a')
+        a()
+        """,
+        fails=True,
+    )
+    assert traced.whole() == expected(
+        """
+        <module>() raises OSError('a')
+          a() raises OSError('a')
+            b() raises ValueError('b')
+              c() raises KeyError('c')
+        """
+    )
+
+
+def test_a_circle_of_causes_is_gone_through_once(trace):
+    traced = trace(
+        """
+        def f(): raise KeyError('k')
+        def g():
+            try: f()
+            except KeyError as one:
+                two = ValueError('v')
+                one.__cause__ = two
+                raise two from one
+        g()
+        """,
+        fails=True,
+    )
+    assert traced.whole() == expected(
+        """
+        <module>() raises ValueError('v')
+          g() raises ValueError('v')
+            f() raises KeyError('k')
+        """
+    )
 
 
 def test_an_exception_in_a_destructor_is_recorded_and_goes_on_to_be_ignored(trace):
