@@ -59,6 +59,22 @@ LINES = (
     Line("peak memory above the program's own", "memory", "", "", " MiB", 1),
     Line("stored bytes for each kept call", "size", "", "", "", 1),
     Line("last call to readable trace", "readable", "", "", " ms", 0),
+    Line(
+        "`kolo-c run` of an empty script, over `python -c ''`",
+        "start",
+        "kolo-c run",
+        "",
+        "x",
+        1,
+    ),
+    Line(
+        "`kolo-c list` with new traces, the same",
+        "start",
+        "kolo-c list, two",
+        "",
+        "x",
+        1,
+    ),
 )
 
 
