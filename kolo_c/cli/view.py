@@ -146,7 +146,8 @@ class View:
     def _read_one(self, stream: Stream, share: int | None) -> tuple[Part, int]:
         """A thread's part, and how many of its lines may be shown."""
         if self.options.tail is not None:
-            found = window.tail(stream, share or FILE_LINES, self._folding, _BLOCKS)
+            ahead = _look_ahead(stream)
+            found = window.tail(stream, share or FILE_LINES, self._folding, ahead)
             return Part(stream, found.builder, found), len(found.rows)
         if self._is_huge(stream, share):
             return Part(stream, TreeBuilder(stream)), 0

@@ -161,6 +161,21 @@ class TreeBuilder:
         self.next_block = index
         self._position(index, jumped=True)
 
+    def start_within(self, number: int) -> None:
+        """Take a block from node ``number`` on."""
+        index = self.stream.find_block(number)
+        raw = self.stream.skim(index) if index is not None else []
+        begins = (at for at, (_, node, _) in enumerate(raw) if node == number)
+        at = next(begins, None)
+        if index is None or at is None:  # it is damaged, or changing
+            self.start_at(max(index or 0, 0))
+            return
+        self.next_block = index + 1
+        self.decoded += 1
+        self._let_run(self.stream.opens_before(index, number))
+        for each in raw[at:]:
+            self._take(each)
+
     def fill_ends(self) -> None:
         """Take the ends of open calls from the headers of blocks that were not read."""
         first = 0 if self.hid_blocks else self.next_block
@@ -210,9 +225,12 @@ class TreeBuilder:
         self._jumped = False
         if not self.follows_tasks:
             self.task = 0
+        self._let_run(self.stream.opens_at(index))
+
+    def _let_run(self, numbers: list[int]) -> None:
+        """Let the calls of these numbers be on the stack."""
         # Ends that stand in blocks that were left out are known from their headers.
         known = {node.number: node for node in self.open_nodes()}
-        numbers = self.stream.opens_at(index)
         stack: list[Node] = []
         for node in self.stack:
             node.running = False

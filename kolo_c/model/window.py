@@ -93,25 +93,21 @@ def around(stream: Stream, number: int, count: int) -> Window | None:
     return _window(builder, nodes, start, start + count)
 
 
-def tail(stream: Stream, count: int, folding: Folding, max_blocks: int) -> Window:
-    """The last ``count`` rows, or those of the last blocks that have as many nodes:
-    ``max_blocks``, or fewer that have a thousand."""
-    blocks = 1
+def tail(stream: Stream, count: int, folding: Folding, max_nodes: int) -> Window:
+    """The last ``count`` rows, or those of the last ``max_nodes`` nodes."""
+    nodes = min(max(count, _NODES_AT_END), max_nodes)
     while True:
-        first = max(len(stream.blocks) - blocks, 0)
+        first = max(stream.last_node - max(nodes, count) + 1, 1)
         builder = TreeBuilder(stream)
-        if stream.blocks:
-            builder.start_at(first)
+        if first > 1:
+            builder.start_within(first)
         while not builder.finished:
             builder.step()
         builder.fill_ends()
         rows = list(folding.rows(builder.roots))
-        begun = sum(block.nodes for block in stream.blocks[first:])
-        much = builder.decoded >= max_blocks or begun >= _NODES_AT_END
-        full = much and begun >= count
-        if first == 0 or full or _new(rows) >= count:
+        if first == 1 or nodes >= max_nodes or _new(rows) >= count:
             return _window(builder, rows, max(len(rows) - count, 0), len(rows))
-        blocks *= 2
+        nodes *= 4
 
 
 def join_threads(builders: list[TreeBuilder]) -> None:

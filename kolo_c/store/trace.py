@@ -206,20 +206,41 @@ class Stream:
         found: dict[int, Ending] = {}
         stack = self.opens_at(index)
         last = self.blocks[index].first_node - 1
-        for ns, number, fields in self.skim(index):
-            last = number or last
-            kind = fields[0]
-            if kind in PUSH_KINDS:
-                stack.append(number)
-            elif kind in END_KINDS:
-                ended = stack.pop() if stack else 0
-                if ended in wanted:
-                    found[ended] = (make_record(ns, number, fields), last)
-                    if len(found) == len(wanted):
-                        break
-            elif kind in _MOVING_KINDS:
-                _move(stack, make_record(ns, number, fields), self.number)
+        for raw in self.skim(index):
+            last = raw[1] or last
+            ended = self._move(stack, raw)
+            if ended in wanted:
+                found[ended] = (make_record(*raw), last)
+                if len(found) == len(wanted):
+                    break
         return found
+
+    def opens_before(self, index: int, number: int) -> list[int]:
+        """The calls that are open where a node of a block begins, outermost first."""
+        stack = self.opens_at(index)
+        for raw in self.skim(index):
+            if raw[1] == number:
+                break
+            self._move(stack, raw)
+        return stack
+
+    def _move(self, stack: list[int], raw: Raw) -> int:
+        """Let the stack be what a record makes of it; the call that it ended, or 0."""
+        kind = raw[2][0]
+        if kind in PUSH_KINDS:
+            stack.append(raw[1])
+        elif kind in END_KINDS:
+            return stack.pop() if stack else 0
+        elif kind in _MOVING_KINDS:
+            record = make_record(*raw)
+            if isinstance(record, (Resume, Throw)):
+                own = record.thread is None or record.thread == self.number
+                stack.append(record.resumed if own else 0)
+            elif isinstance(record, Yield):
+                del stack[-1:]
+            elif isinstance(record, MarkRecord) and record.depth is not None:
+                del stack[record.depth :]
+        return 0
 
     def find_block(self, node: int) -> int | None:
         """The index of the block that has ``node``'s first record."""
@@ -295,18 +316,6 @@ class Stream:
             loose.intersection_update(numbers)
             if not loose and not stacked:
                 return
-
-
-def _move(stack: list[int], record: Record | None, thread: int) -> None:
-    """Let the stack be what it is after a call was suspended or went on, or after a
-    mark."""
-    if isinstance(record, (Resume, Throw)):
-        own = record.thread is None or record.thread == thread
-        stack.append(record.resumed if own else 0)
-    elif isinstance(record, Yield):
-        del stack[-1:]
-    elif isinstance(record, MarkRecord) and record.depth is not None:
-        del stack[record.depth :]
 
 
 def _depth(block: Block) -> int:

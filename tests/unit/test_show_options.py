@@ -164,9 +164,9 @@ class TestWindows:
 
     def test_an_end_is_right_where_only_a_header_has_it(self, show: Any) -> None:
         for words in (["--around", "12", "--max-lines", "3"], ["--tail", "1"]):
-            assert show(*words, "--thread", "1")[4] == (
-                "  1  main() → None  5.05 ms  bakery.py:1"
-            )
+            line = show(*words, "--thread", "1")[4]
+            assert line.startswith("  1  main() → None")
+            assert line.endswith("  5.05 ms  bakery.py:1")
 
 
 class TestMistakes:
