@@ -150,10 +150,13 @@ class Pause:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            SCOPE.reset(self._tokens.pop())
-        except (ValueError, IndexError):
-            pass  # it ended in another context than it began in: that one is gone
+        for token in reversed(self._tokens):
+            try:
+                SCOPE.reset(token)
+            except ValueError:
+                continue  # of another thread or task that uses this object as well
+            self._tokens.remove(token)
+            return
 
     def __call__(self, function: _Function) -> _Function:
         """Pause whenever ``function`` runs, and in all that it calls."""

@@ -96,9 +96,14 @@ class Stream:
     def calls(self, wanted: Wanted | None) -> Iterator[Call]:
         """Its calls, block by block."""
         for index in range(len(self.stored.blocks)):
-            view = self.views.get(index)
-            for node, record in view.begins.items():
-                if record.kind in _CALLS and (wanted is None or wanted(record)):
+            found = [
+                record.node
+                for record in self.stored.decode(index).records
+                if record.kind in _CALLS and (wanted is None or wanted(record))
+            ]
+            if found:
+                view = self.views.get(index)
+                for node in found:
                     yield Call(self, index, view, node)
 
     def roots(self) -> Iterator[Call]:

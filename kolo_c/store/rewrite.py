@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from kolo_c.store.connection import Value
 
-_TRACE_KINDS = (Definition.TRACE, Definition.TRACE_END)
+_TRACE_KINDS = (Definition.TRACE, Definition.TRACE_END, Definition.TRACE_SET)
 _TABLES = ("process", "trace", "thread", "file", "source")
 
 

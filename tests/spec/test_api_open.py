@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import json
 import pathlib
 import sys
+import uuid
 
 import pytest
 
 import kolo_c
+from kolo_c.cli.main import main
 from kolo_c.errors import KoloError, StoreNotFound, TraceNotFound
 from kolo_c.reading import (
     UNBOUND,
@@ -105,8 +108,8 @@ def test_values_are_pythons_own_where_they_can_be(opened):
     assert str(values[10:14]) == str(
         [
             datetime.date(2026, 1, 2),
-            __import__("decimal").Decimal("1.5"),
-            __import__("uuid").UUID(int=5),
+            decimal.Decimal("1.5"),
+            uuid.UUID(int=5),
             pathlib.PurePosixPath("/a"),
         ]
     )
@@ -425,18 +428,24 @@ def test_a_notebook_shows_it_and_runs_nothing_of_it(opened, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX paths")
-def test_an_exported_file_opens_alone(trace, tmp_path):
-    from kolo_c.cli.main import main
-
-    traced = trace("def f(n): return n\nf(1)\n")
+def test_an_exported_file_opens_alone(trace, tmp_path, monkeypatch):
+    traced = trace(
+        """
+        import kolo_c
+        def f(n): return n
+        f(1)
+        kolo_c.current().set(who='this trace')
+        with kolo_c.trace('inner', boundary=True):
+            f(2)
+            kolo_c.current().set(who='-'.join(['another', 'trace']))
+        """
+    )
     id = traced.infos()[0].id
     target = tmp_path / "one.db"
-    here = pathlib.Path.cwd()
-    try:
-        __import__("os").chdir(traced.project)
-        assert main(["export", id[-8:], str(target)]) == 0
-    finally:
-        __import__("os").chdir(here)
+    monkeypatch.chdir(traced.project)
+    assert main(["export", id[-8:], str(target)]) == 0
     with kolo_c.open(target) as store:
         assert store.latest().id == id
+        assert store.latest().attributes == {"who": "this trace"}
         assert [call.result for call in store.latest().calls("f")] == [1]
+    assert b"another-trace" not in target.read_bytes()

@@ -92,6 +92,34 @@ def test_a_pause_holds_for_its_thread_alone(trace):
     assert traced.threads()["other"] == "work() -> None\n  f(n=1) -> 1"
 
 
+def test_threads_and_tasks_may_share_a_pause(trace):
+    traced = trace(
+        """
+        import asyncio, kolo_c, threading
+        def f(n): return n
+        pause = kolo_c.pause()
+        both = threading.Barrier(2)
+        def work(n):
+            with pause:
+                both.wait()
+                with pause: f(0)
+            both.wait()
+            f(n)
+        other = threading.Thread(target=work, args=(2,), name='other')
+        other.start()
+        work(1)
+        other.join()
+        async def step(n):
+            with pause: await asyncio.sleep(0)
+            f(n)
+        async def main(): await asyncio.gather(step(3), step(4))
+        asyncio.run(main())
+        """
+    )
+    calls = traced.calls() + traced.threads()["other"]
+    assert sorted(n for n in range(5) if f"f(n={n})" in calls) == [1, 2, 3, 4]
+
+
 def test_a_pause_holds_for_its_task_across_awaits(trace):
     """The other task is recorded meanwhile; the paused coroutine has its end."""
     traced = trace(
