@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from kolo_c.cli.main import main
 from kolo_c.config import load
 from kolo_c.config_file import TABLE, ConfigFile, file_for
 from kolo_c.errors import ConfigError
+from tests.spec.tracing import environment
 from tests.unit.store_builder import ProcessBuilder
 
 KEY = "ignore_frames"
@@ -382,11 +384,11 @@ class TestTheLatestTrace:
 def test_tomlkit_is_imported_where_a_file_is_changed_alone(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import subprocess
-
     code = (
         "import sys; from kolo_c.cli.main import main; main(['ignore', '--list']); "
         "sys.exit('tomlkit' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=project, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=environment(), check=False
+    )
     assert done.returncode == 0
