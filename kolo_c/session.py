@@ -479,14 +479,6 @@ def _activate(session: Session | None) -> None:
     SCOPE.changed = None if session is None else session._native.scope_changed
 
 
-def _activate(session: Session | None) -> None:
-    """``session`` is the process's from here on; None: there is none."""
-    global _active
-    _active = session
-    SCOPE.session = session
-    SCOPE.changed = None if session is None else session._native.scope_changed
-
-
 def active_session() -> Session | None:
     """The session of this process, if one is running."""
     return _active
