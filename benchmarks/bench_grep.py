@@ -143,7 +143,7 @@ def _grep(folder: Path, words: list[str]) -> tuple[float, float, dict[str, Any]]
         check=False,
     )
     seconds = time.perf_counter() - begin
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) or not done.stdout:
         raise RuntimeError(done.stderr)
     totals: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["totals"]
     return seconds, _children_cpu_s() - before, totals

@@ -152,6 +152,7 @@ class _Search:
 
         traces = list(self._traces())
         warn_of_errors(self._store)
+        self.errors += len(self._store.catalogue.errors)
         endings = self._store.catalogue.endings(traces)
         writer = HitWriter(sys.stdout, self._query, endings, json=self._args.json)
         stopped = False
@@ -184,15 +185,16 @@ class _Search:
     def _search(self, info: TraceInfo, writer: HitWriter) -> None:
         from kolo_c.store.trace import Trace  # noqa: PLC0415 - when there is one
 
+        self.searched += 1
         try:
             trace = Trace(info)
             hits = self._scan(trace, writer)
         except StoreError as error:
             self._progress.clear()
             print(f"kolo-c: {error.message}", file=sys.stderr)
+            self.searched -= 1
             self.errors += 1
             return
-        self.searched += 1
         if hits and self._args.traces_with_hits:
             writer.trace(info, None)
         elif hits and self._args.count:
@@ -253,7 +255,7 @@ class _Search:
         if self.damaged:
             said += f"; {plural(self.damaged, 'block')} damaged"
         if stopped:
-            said += f"; stopped, {traces - self.searched:,} traces are not searched"
+            said += f"; stopped in trace {self.searched:,} of {traces:,}"
         print(f"kolo-c: {said}", file=sys.stderr)
 
 

@@ -586,6 +586,7 @@ def test_a_segment_that_cannot_be_read_is_an_error_where_nothing_is_found(
     lines, said = grep(capsys, "apple")
     assert len(lines) == 6
     assert "is not a database" in said
+    assert grep(capsys, "nowhere", code=2)[0] == []
 
 
 def test_ctrl_c_gives_what_was_found_so_far(
@@ -604,7 +605,8 @@ def test_ctrl_c_gives_what_was_found_so_far(
     monkeypatch.setitem(sys.modules, "kolo_c._kolo", None)
     lines, said = grep(capsys, "apple|pear", code=130)
     assert len(lines) == 6
-    assert "stopped, 1 traces are not searched" in said
+    assert "6 hits in 1 of 2 traces" in said
+    assert "stopped in trace 2 of 2" in said
 
 
 def test_a_closed_pipe_ends_quietly(store: Path) -> None:
