@@ -60,6 +60,16 @@ class ProcessFiles:
         return tuple(map(Path, self._segments))
 
     @property
+    def segment_names(self) -> tuple[str, ...]:
+        """The segments as texts."""
+        return self._segments
+
+    @property
+    def mapping_name(self) -> str | None:
+        """The mapping as a text."""
+        return self._mapping
+
+    @property
     def mapping(self) -> Path | None:
         """The mapping; None where there is none (any more)."""
         from pathlib import Path  # noqa: PLC0415 - as above

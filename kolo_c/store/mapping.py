@@ -28,7 +28,8 @@ from kolo_c.wire import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    AnyPath = str | os.PathLike[str]
 
 _HEADER = struct.Struct("<8sIIII32sQQQQQQII")
 _BLOCK = struct.Struct("<IIIIIIQQQQQQIIIIII")
@@ -104,7 +105,7 @@ class MappingCopy(Slotted):
 
     def __init__(
         self,
-        path: Path,
+        path: AnyPath,
         header: MappingHeader,
         blocks: list[Block],
         definitions: list[DefinitionsBlock],
@@ -117,10 +118,10 @@ class MappingCopy(Slotted):
         self.damaged = damaged
 
 
-def read_mapping(path: Path) -> MappingCopy | None:
+def read_mapping(path: AnyPath) -> MappingCopy | None:
     """Copy what the mapping at ``path`` holds; None where it has gone by now."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size < MAPPING_HEADER_BYTES:
                 raise StoreError(path, "too short for a mapping", _REMOVE)
@@ -137,7 +138,7 @@ def read_mapping(path: Path) -> MappingCopy | None:
 _REMOVE = "It is damaged or not ours; when its program has ended, remove it."
 
 
-def _copy(path: Path, view: mmap.mmap) -> MappingCopy:
+def _copy(path: AnyPath, view: mmap.mmap) -> MappingCopy:
     header = _read_header(path, view)
     copy = MappingCopy(path, header, [], [])
     room = (len(view) - MAPPING_HEADER_BYTES) // BLOCK_BYTES
@@ -150,7 +151,7 @@ def _copy(path: Path, view: mmap.mmap) -> MappingCopy:
     return copy
 
 
-def _read_header(path: Path, view: mmap.mmap) -> MappingHeader:
+def _read_header(path: AnyPath, view: mmap.mmap) -> MappingHeader:
     magic, version, block_bytes, blocks, pid, process, *rest = _HEADER.unpack_from(view)
     if magic != MAPPING_MAGIC:
         raise StoreError(path, "not a mapping of kolo_c", _REMOVE)

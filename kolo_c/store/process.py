@@ -202,7 +202,7 @@ def open_process(files: ProcessFiles) -> Process:
     alive = False
     problems: list[str] = []
     copy = None
-    mapping = files.mapping if files.has_mapping else None
+    mapping = files.mapping_name
     if mapping is not None:
         from kolo_c.store.mapping import read_mapping  # noqa: PLC0415 - few have one
 
@@ -211,7 +211,7 @@ def open_process(files: ProcessFiles) -> Process:
             copy = read_mapping(mapping)
         except StoreError as error:
             problems.append(error.message)
-            if not files.segments:
+            if not files.segment_names:
                 raise
     process = Process(files, alive=alive, copy=copy)
     errors = _open_segments(process)
@@ -234,7 +234,7 @@ def _has_living_pid(process: Process) -> bool:
 def _open_segments(process: Process) -> list[StoreError]:
     """Open them, and take the process's row from the last one that has it."""
     errors = []
-    for path in process.files.segments:
+    for path in process.files.segment_names:
         try:
             segment = Segment(path, final=not process.files.has_mapping)
         except StoreError as error:

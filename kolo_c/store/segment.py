@@ -47,9 +47,9 @@ _BLOCK_COLUMNS = (
 class Segment:
     """An open segment."""
 
-    def __init__(self, path: Path, *, final: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, final: bool = False) -> None:
         """Open ``path``; ``final`` promises that nobody writes to it any more."""
-        self.path = path
+        self._path = os.fspath(path)
         # A file that its owner has closed has no WAL. Reading it as immutable leaves
         # no -shm beside it, and works on a disk that cannot be written to.
         settled = final and not os.path.exists(f"{path}-wal")
@@ -59,6 +59,13 @@ class Segment:
         except StoreError:
             self.close()
             raise
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        from pathlib import Path  # noqa: PLC0415 - a list and a screen need none
+
+        return Path(self._path)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -161,35 +168,35 @@ class Segment:
         for row in rows:
             encoding, data = self._typed(row, "ib")
             return self._expand(encoding, data, size)
-        raise StoreError(self.path, f"block {key} has lost its bytes", _DAMAGED)
+        raise StoreError(self._path, f"block {key} has lost its bytes", _DAMAGED)
 
     def _expand(self, encoding: int, data: bytes, size: int) -> bytes:
         try:
             return expand(encoding, data, size)
         except ValueError as error:
             raise StoreError(
-                self.path, f"cannot be decompressed: {error}", _DAMAGED,
+                self._path, f"cannot be decompressed: {error}", _DAMAGED,
                 slug="store-corrupt",
             ) from error  # fmt: skip
 
     def _connect(self, mode: Mode) -> Connection:
         try:
-            status = os.stat(self.path)
+            status = os.stat(self._path)
         except FileNotFoundError as error:
             raise StoreError(
-                self.path, "is not there", "It may have been removed."
+                self._path, "is not there", "It may have been removed."
             ) from error
         except OSError as error:
             raise StoreError(
-                self.path, f"cannot be opened: {error.strerror}", _FORBIDDEN,
+                self._path, f"cannot be opened: {error.strerror}", _FORBIDDEN,
                 slug="store-unreadable",
             ) from error  # fmt: skip
         if not stat.S_ISREG(status.st_mode):
             raise StoreError(
-                self.path, "is not a file", "Move it out of the segments directory."
+                self._path, "is not a file", "Move it out of the segments directory."
             )
         try:
-            return connect(self.path, mode, _WAIT_SECONDS)
+            return connect(self._path, mode, _WAIT_SECONDS)
         except DatabaseError as error:
             raise self._error(error) from error
 
@@ -197,7 +204,7 @@ class Segment:
         version = self._query("PRAGMA user_version")[0][0]
         if version > SCHEMA_VERSION:
             raise StoreError(
-                self.path,
+                self._path,
                 f"has schema version {version}, "
                 f"this kolo-c reads up to {SCHEMA_VERSION}",
                 "It was written by a newer kolo-c. Upgrade: pip install -U kolo-c",
@@ -211,14 +218,14 @@ class Segment:
         }
         if not tables and version == 0:
             raise StoreError(
-                self.path,
+                self._path,
                 "is empty",
                 "Its program ended before it could write; it may be removed.",
                 slug="store-empty",
             )
         if not {"process", "trace", "block", "block_data", "definition"} <= tables:
             raise StoreError(
-                self.path,
+                self._path,
                 "is a database, but not one of kolo_c",
                 "Move it out of the segments directory.",
                 slug="store-foreign",
@@ -237,7 +244,7 @@ class Segment:
                 continue
             if not isinstance(value, _COLUMN_TYPES[kind.lower()]):
                 raise StoreError(
-                    self.path,
+                    self._path,
                     f"has a {type(value).__name__} where it cannot be",
                     _DAMAGED,
                     slug="store-corrupt",
@@ -247,27 +254,27 @@ class Segment:
     def _error(self, error: DatabaseError) -> StoreError:
         if error.code in (BUSY, LOCKED, PROTOCOL):
             return StoreError(
-                self.path,
+                self._path,
                 "is locked by another program",
                 "Try again when it has finished (lsof FILE shows who it is).",
                 slug="store-locked",
             )
         if error.code == NOTADB:
             return StoreError(
-                self.path,
+                self._path,
                 "is not a database",
                 "Move it out of the segments directory.",
                 slug="store-foreign",
             )
         if error.code in (CANTOPEN, READONLY):
             return StoreError(
-                self.path,
+                self._path,
                 f"cannot be opened: {error}",
                 _FORBIDDEN,
                 slug="store-unreadable",
             )
         return StoreError(
-            self.path, f"is damaged: {error}", _DAMAGED, slug="store-corrupt"
+            self._path, f"is damaged: {error}", _DAMAGED, slug="store-corrupt"
         )
 
 

@@ -5,14 +5,16 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-
 from kolo_c.errors import harmless
 from kolo_c.store import values as v
-from kolo_c.store.definitions import Definitions
 from kolo_c.wire import Tag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from kolo_c.store.definitions import Definitions
 
 VALUE_WIDTH = 60
 _DEEPEST = 16
@@ -23,7 +25,7 @@ _BRACKETS = {
     Tag.FROZENSET: ("frozenset({", "})"),
     v.DICT: ("{", "}"),
 }
-_TIMES = (datetime.datetime, datetime.date, datetime.time)
+_TIMES = ("datetime", "date", "time")
 
 
 def shorten(text: str, width: int) -> str:
@@ -224,7 +226,7 @@ def _plain(value: v.Value, width: int) -> str:
         return f"<int of {value.bit_length():,} bits>"
     if kind in (bytes, bytearray):
         return repr(value[: width + 1])
-    if kind in _TIMES:
+    if kind.__module__ == "datetime" and kind.__name__ in _TIMES:
         return str(value)
     if v.is_marked_tail(value):
         return "<damaged value>"
