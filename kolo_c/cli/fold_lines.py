@@ -42,6 +42,10 @@ class FoldLines:
         self._labels = labels
         self._folding = folding
         self._below: dict[int, int] = {}
+        self.add(sources)
+
+    def add(self, sources: list[Node]) -> None:
+        """More calls in which exceptions were raised."""
         for source in sources:
             above = source.parent
             while above is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import islice
 
 from kolo_c.cli.cells import cells
+from kolo_c.cli.exception_lines import write_exception
 from kolo_c.cli.fold_lines import FoldLines
 from kolo_c.cli.labels import DIM, ERROR, HANDLED, NAME, TIME, Labels
 from kolo_c.cli.screen import Screen
@@ -18,7 +19,6 @@ from kolo_c.cli.view import no_such_node
 from kolo_c.errors import harmless
 from kolo_c.model import nearby
 from kolo_c.model.close_up import CloseUp, close_up
-from kolo_c.model.exceptions import flight
 from kolo_c.model.fold import Fold, Folding, working_ns
 from kolo_c.model.node import UNKNOWN
 from kolo_c.store import records as r
@@ -72,7 +72,7 @@ class NodePage:
         self._write_title(screen)
         self._write_values(screen)
         if self.node.left_by_exception:
-            self._write_exception(screen)
+            write_exception(screen, self.labels, self._sources, self.node, self._value)
         self._write_caller(screen)
         self._write_source(screen)
         self._write_calls(screen)
@@ -213,38 +213,6 @@ class NodePage:
         if held.node is self.node:
             return what
         return f"{what} of {self.labels.name(held.node)} ({held.node.number})"
-
-    # ---- exception ----
-
-    def _write_exception(self, screen: Screen) -> None:
-        node = self.node
-        found = flight(node)
-        known = found.exception is not None
-        text = self._value(found.exception) if known else "of unknown type"
-        screen.text("")
-        screen.long("exception ", text, ERROR)
-        for other in found.through:
-            line = self.labels.raise_line(other)
-            name = self.labels.name(other)
-            verb = "raised in" if other is found.raised_in else "left"
-            at = f" in line {line}" if line is not None else ""
-            parts: Line = [(f"  {verb} {name} ({other.number}){at}", "")]
-            if other.code is not None:
-                file = self.trace.definitions.code(other.code).file
-                source = self._sources.line(file, line)
-                parts.append((f":  {source}" if source else "", DIM))
-            screen.line(parts)
-        if found.handled_by is not None:
-            by = found.handled_by
-            handled = f"  handled in {self.labels.name(by)} ({by.number})"
-            screen.text(handled, HANDLED)
-        elif not found.unfinished:
-            screen.text("  not handled in recorded code", ERROR)
-        before = found.raised_in.raised_child
-        if before is not None and before.exception() is not None:
-            cause = self._value(before.exception())
-            text = f"after {cause} of {self.labels.name(before)} ({before.number})"
-            screen.wrapped(text, DIM, "  ")
 
     # ---- source ----
 

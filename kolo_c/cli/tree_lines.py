@@ -47,7 +47,7 @@ class TreeLines:
         """``base``: the level above the first that is shown."""
         self._screen = screen
         self._labels = labels
-        self._folds = folds
+        self.folds = folds
         self._stream = stream
         self._base = base
         self._digits = max(len(str(stream.last_node)), 3)
@@ -81,8 +81,8 @@ class TreeLines:
         if isinstance(row, Fold):
             self.folded = True
             number = row.nodes[0].number
-            label = self._folds.line(row, width)
-            self._line(number, row.level, label, self._folds.time(row), row)
+            label = self.folds.line(row, width)
+            self._line(number, row.level, label, self.folds.time(row), row)
             return
         fetch_end(self._stream, row)
         label = self._labels.line(row)
@@ -99,7 +99,7 @@ class TreeLines:
     def hidden(self, node: Node) -> None:
         """Say what is hidden below ``node``."""
         if node.hidden and not node.children:
-            count = plural(node.hidden, "node") if self._folds.counts else "more"
+            count = plural(node.hidden, "node") if self.folds.counts else "more"
             where = full_address(self._stream, node.number)
             self.note(node.level + 1, f"… {count} below: kolo-c show {where}")
 
@@ -137,7 +137,7 @@ class TreeLines:
 
     def _place(self, row: Row) -> str:
         return (
-            self._folds.place(row) if isinstance(row, Fold) else self._labels.place(row)
+            self.folds.place(row) if isinstance(row, Fold) else self._labels.place(row)
         )
 
 

@@ -268,6 +268,7 @@ class View:
         written = 0
         for builder in window.pieces(stream):
             self.labels.note_caught(builder.sources)
+            lines.folds.add(builder.sources)
             rows = [
                 row
                 for row in self._folding.rows(builder.roots)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kolo_c.model.fold import Folding, Row
     from kolo_c.store.reader import Stream
 
-_BLOCKS_AT_ONCE = 16
+_BLOCKS_AT_ONCE = 8
 _NODES_AT_END = 1_000
 
 
