@@ -45,6 +45,10 @@ _FORGETS_FILE_FIRST = sys.version_info >= (
 )
 
 
+# As long as nothing of the program has run.
+_LIBRARY_PATH = tuple(sys.path)
+
+
 class Recorder(Protocol):
     """Who wants to know when the program begins and how it ended."""
 
@@ -267,6 +271,23 @@ def _forget_shadowed(folder: str) -> None:
             os.path.exists(os.path.join(folder, name + end))
             for end in (".py", "/__init__.py")
         ):
+            continue
+        for loaded in list(sys.modules):
+            if loaded == name or loaded.startswith(name + "."):
+                del sys.modules[loaded]
+
+
+def find_library_again() -> None:
+    """After the program's end: let imports find the library's modules.
+
+    Not those of the same name that are in the program's folder, nor what it has put in
+    their place.
+    """
+    sys.path[:] = _LIBRARY_PATH
+    library = os.path.dirname(os.__file__) + os.sep
+    for name in sys.stdlib_module_names & sys.modules.keys():
+        origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None)
+        if origin in ("built-in", "frozen") or str(origin).startswith(library):
             continue
         for loaded in list(sys.modules):
             if loaded == name or loaded.startswith(name + "."):

@@ -16,8 +16,10 @@ import sys
 from kolo_c.cli.options import add_config_options, load_config
 from kolo_c.core import choose_core
 from kolo_c.filter import Filter
-from kolo_c.runner import run
+from kolo_c.runner import find_library_again, run
 from kolo_c.session import Session
+from kolo_c.store.bounds import keep_within_bounds
+from kolo_c.store.locate import SEGMENTS_NAME
 from kolo_c.target import parse_target
 
 TYPE_CHECKING = False
@@ -84,6 +86,7 @@ class Run:
         project, loaded = load_config(args, target.start)
         config = loaded.require()
         chosen = Filter(config, project, loaded.origins)
+        _bound_early(project, config)
         session = Session(
             config,
             project,
@@ -95,6 +98,19 @@ class Run:
         )
         recorder = _Recorder(session, target, config, project, chosen, args.show)
         return run(target, recorder)
+
+
+def _bound_early(project: Project, config: Config) -> None:
+    """Apply the bounds of a store that is there.
+
+    The session would do it, but only now are imports sure to find the library's modules
+    and not those of the program's folder.
+    """
+    try:
+        if os.path.isdir(os.path.join(project.store, SEGMENTS_NAME)):
+            keep_within_bounds(project.store, config.max_bytes, config.keep_days)
+    except OSError:
+        pass  # the session meets it as well, and says so
 
 
 class _Recorder:
@@ -170,6 +186,8 @@ class _Recorder:
             sys.stdout.flush()
         except Exception:
             pass  # the interpreter says so in a moment
+        if self._show or not self._config.quiet:
+            find_library_again()  # it takes more than a recorder does
         if not self._config.quiet:
             self._close(summary)
         if self._show and summary.calls:

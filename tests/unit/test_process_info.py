@@ -26,7 +26,7 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner)
         | st.tuples(inner, inner)
-        | st.dictionaries(st.text() | st.integers(), inner)
+        | st.dictionaries(st.text(), inner)
     ),
     max_leaves=20,
 )
@@ -37,7 +37,7 @@ def test_json_is_as_the_library_writes_it(value) -> None:
     assert to_json(value) == json.dumps(value)
 
 
-def test_subclasses_are_left_to_the_library() -> None:
+def test_a_subclass_is_written_as_what_it_is() -> None:
     class Odd(int):
         def __repr__(self) -> str:
             return "odd"

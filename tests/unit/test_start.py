@@ -65,10 +65,12 @@ def modules(folder: Path, *words: str) -> set[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "setup.py").touch()
-    (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "kolo-c").write_text(COMMAND)
-    return tmp_path
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "setup.py").touch()
+    (project / "program.py").write_text(PROGRAM)
+    return project
 
 
 def top(names: set[str]) -> set[str]:
@@ -100,7 +102,7 @@ def test_run_brings_nothing_heavy_and_nothing_of_others(
 ) -> None:
     bare = modules(folder, "program.py")
     own = ["program.py", "-x", "--accessToken=hunter22"]
-    found = modules(folder, "kolo-c", "run", *words, *own) - bare
+    found = modules(folder, "../kolo-c", "run", *words, *own) - bare
     assert "kolo_c.session" in found
     assert not top(found) & HEAVY
     assert top(found) - sys.stdlib_module_names == {"kolo_c"}
@@ -117,7 +119,7 @@ def test_run_by_python_m_brings_runpy_and_no_more(folder: Path) -> None:
 @needs_core
 def test_settings_in_a_file_bring_a_parser_and_nothing_of_others(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[tool.kolo_c]\ndepth = 2\n")
-    found = modules(folder, "kolo-c", "run", "program.py")
+    found = modules(folder, "../kolo-c", "run", "program.py")
     others = top(found - modules(folder, "program.py")) - sys.stdlib_module_names
     assert others <= {"kolo_c", "tomli"}
     assert "tomli" not in others or sys.version_info < (3, 11)
@@ -126,7 +128,7 @@ def test_settings_in_a_file_bring_a_parser_and_nothing_of_others(folder: Path) -
 @needs_core
 def test_a_pyproject_that_says_nothing_of_us_is_not_parsed(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[project]\nname = 'other'\n")
-    assert not top(modules(folder, "kolo-c", "run", "program.py")) & {
+    assert not top(modules(folder, "../kolo-c", "run", "program.py")) & {
         "tomllib",
         "tomli",
     }
@@ -275,3 +277,53 @@ def test_a_session_that_wrote_much_lets_the_next_one_look(folder: Path) -> None:
         )
         assert done.returncode == 0
         assert stamp.exists() is stays
+
+
+# ---- a program's folder with names of the library ----
+
+NAMES = (
+    "argparse ast bisect collections contextlib dataclasses datetime enum fcntl fnmatch "
+    "functools heapq inspect itertools json locale operator pathlib platform re shutil "
+    "sqlite3 string struct tempfile textwrap threading typing zipfile zlib".split()
+)
+
+
+@needs_core
+@pytest.mark.parametrize("due", [False, True], ids=["", "bounds are due"])
+def test_modules_of_the_program_are_never_imported_for_us(
+    folder: Path, due: bool
+) -> None:
+    for name in NAMES:
+        (folder / f"{name}.py").write_text(f"print('mine: {name}')\n")
+    (folder / "failing.py").write_text(
+        "import sys, json\n"
+        "sys.modules['pathlib'] = None\n"
+        "def fails(secret): raise ValueError('no \\u2028 \"such\"')\n"
+        "fails([1, 'two'])\n"
+    )
+    environ = {
+        name: text for name, text in os.environ.items() if name[:6] != "KOLO_C"
+    } | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": ""}
+
+    def run(*words: str) -> tuple[str, str, int]:
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout, done.stderr, done.returncode
+
+    if due:
+        (folder / ".kolo_c" / "segments").mkdir(parents=True)
+        (folder / ".kolo_c" / "segments" / "x-0.db").touch()
+    plain = run("failing.py")
+    stdout, stderr, code = run("../kolo-c", "run", "--set", "depth=3", "failing.py")
+    assert (stdout, code) == (plain[0], plain[2])
+    assert plain[0].startswith("mine: json\n")
+    told = stderr.removeprefix(plain[1])
+    assert told != stderr
+    assert "ValueError" in told
+    assert "recorded 3 calls" in told  # json.py is one
