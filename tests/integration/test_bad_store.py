@@ -75,7 +75,7 @@ def test_a_segment_that_is_empty_hides_nothing_else(recorded):
     (recorded.store / "segments" / "01ARZ3NDEKTSV4RRFFQ69G5FAV-0001.db").write_bytes(
         b""
     )
-    done = kolo(recorded.project, "show")
+    done = kolo(recorded.project, "show", "--no-fold")
     assert done.returncode == 0
     assert "f(n=19)" in done.stdout
 
@@ -118,7 +118,7 @@ def test_a_mapping_that_is_cut_short(recorded):
     name = segment(recorded).name.rpartition("-")[0]
     path = recorded.store / "segments" / f"{name}.map"
     path.write_bytes(b"KOLOMAP1" + b"\x00" * 100)
-    done = kolo(recorded.project, "show")
+    done = kolo(recorded.project, "show", "--no-fold")
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 1)
 
@@ -128,7 +128,7 @@ def test_a_locked_segment_can_be_read(recorded):
     database = sqlite3.connect(segment(recorded), isolation_level=None)
     try:
         database.execute("BEGIN IMMEDIATE")
-        done = kolo(recorded.project, "show")
+        done = kolo(recorded.project, "show", "--no-fold")
     finally:
         database.close()
     assert done.returncode == 0
@@ -142,7 +142,7 @@ def test_a_segment_that_is_locked_against_reading_is_read_or_named(recorded):
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute("BEGIN EXCLUSIVE")
-        done = kolo(recorded.project, "show")
+        done = kolo(recorded.project, "show", "--no-fold")
     finally:
         database.close()
     if done.returncode:
