@@ -222,3 +222,22 @@ def test_json_is_whole_whatever_is_folded(project: Path) -> None:
     names = [node["name"] for node in nodes]
     assert names.count("total") == 52
     assert [node["node"] for node in nodes] == sorted(node["node"] for node in nodes)
+
+
+def test_what_an_exception_came_from_is_said(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
+    (tmp_path / "chain.py").write_text(
+        "def low():\n    raise KeyError('k')\n\n\ndef high():\n    try:\n"
+        "        low()\n    except KeyError as error:\n"
+        "        raise ValueError('v') from error\n\n\nhigh()\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "kolo_c", "run", "chain.py"],
+        cwd=tmp_path, env=environment(), capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    page = show(tmp_path, "/2")
+    assert "raised in high (2) in line 9:  raise ValueError('v') from error" in page
+    assert "  caused by KeyError, raised in chain.py:2\n" in page
+    assert "▸ 7          low()   → 3" in page

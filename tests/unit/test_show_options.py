@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kolo_c.cli import main as command_line
-from kolo_c.cli import units
+from kolo_c.cli import units, view
+from kolo_c.model import window
 from kolo_c.model.node import Node, walk
 from kolo_c.model.search import calls, finder, lasting, raises
 from kolo_c.model.sieve import Sieve
 from kolo_c.model.tree import TreeBuilder
 from kolo_c.store.reader import Store, Stream
 from kolo_c.wire import Definition, Kind, Tag
-from tests.unit.store_builder import ProcessBuilder, StreamBuilder, tagged
+from tests.unit.store_builder import Owner, ProcessBuilder, StreamBuilder, tagged
 
 
 class Bakery:
@@ -167,6 +169,58 @@ class TestWindows:
             line = show(*words, "--thread", "1")[4]
             assert line.startswith("  1  main() → None")
             assert line.endswith("  5.05 ms  bakery.py:1")
+
+
+class TestRunning:
+    def test_a_running_trace_is_shown_as_far_as_it_got(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        process = ProcessBuilder()
+        process.ended = False
+        file = process.file("/app/a.py")
+        main, step = process.code(file, "main"), process.code(file, "step", ("n",))
+        s = process.trace("live").stream(process.thread("MainThread"))
+        s.call(main)
+        for number in range(40):
+            s.call(step, number)
+            s.ret(number)
+            if number % 10 == 9:
+                s.cut()
+        s.call(step, 1234)
+        monkeypatch.chdir(tmp_path)
+        with Owner(process.write_mapping(tmp_path, s.blocks)):
+            found = []
+            for words in (["--tail", "2"], ["/42"], ["/1"], ["--around", "42"]):
+                assert command_line.main(["show", *words]) == 0
+                found.append(capsys.readouterr().out)
+        assert "main() … running" in found[0] and "step(n=1234) … running" in found[0]
+        assert re.search(r"step\(…\) ×\d+ more", found[0])
+        assert "  running\n" in found[1] and "  n = 1234" in found[1]
+        assert "  running\n" in found[2] and "and more: 41 nodes below" in found[2]
+        assert "▸ step(n=1234)" in found[3]
+
+
+def test_a_huge_thread_is_written_a_part_at_a_time(
+    bakery: Bakery, show: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = show("--max-lines", "0", "--no-fold")
+    nodes = json.loads("\n".join(show("--json")))["nodes"]
+    monkeypatch.setattr(view, "_MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(window, "_BLOCKS_AT_ONCE", 3)
+    apart = show("--max-lines", "0", "--no-fold")
+    assert len(apart) == len(whole)
+    # Who handled an exception is not known where the call stands in an earlier part.
+    assert apart[4] == whole[4].replace(" ✓ handled TooHot from 9", "")
+    assert [line for line in apart[5:] if "✗" not in line] == [
+        line for line in whole[5:] if "✗" not in line
+    ]
+    assert numbers(apart) == numbers(whole)
+    found = json.loads("\n".join(show("--json")))["nodes"]
+    names = ("node", "name", "level", "duration_ns", "parent", "status")
+    assert [[node[n] for n in names] for node in found] == [
+        [node[n] for n in names] for node in nodes
+    ]
 
 
 class TestMistakes:
