@@ -94,6 +94,15 @@ class _Converter:
 
     def cut_items(self, value: v.CutItems, depth: int) -> Json:
         items: list[Json]
+        found = value.as_fields()
+        if found is not None:
+            return _marked(
+                "object",
+                type=self.type(found[0]),
+                length=value.length,
+                fields=self.fields(found[1], depth),
+                cut=True,
+            )
         if value.tag == v.DICT:
             pairs = tuple(zip(value.items[::2], value.items[1::2], strict=False))
             items = self.pairs(pairs, depth)

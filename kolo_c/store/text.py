@@ -97,13 +97,17 @@ class _Writer:
             yield f", … {more:,} more" if pairs else f"… {more:,}"
         yield "}"
 
-    def fields(self, name: str, fields: v.Fields, depth: int) -> Iterator[str]:
+    def fields(
+        self, name: str, fields: v.Fields, depth: int, more: int = 0
+    ) -> Iterator[str]:
         yield f"{name}("
         for index, (key, value) in enumerate(fields):
             if index:
                 yield ", "
             yield f"{harmless(key)}="
             yield from self.pieces(value, depth)
+        if more > 0:
+            yield f", … {more:,} more" if fields else f"… {more:,}"
         yield ")"
 
     def dict(self, value: v.Dict, depth: int) -> Iterator[str]:
@@ -121,6 +125,11 @@ class _Writer:
         if value.tag == v.DICT:
             pairs = tuple(zip(value.items[::2], value.items[1::2], strict=False))
             return self.pairs(pairs, value.length - len(pairs), depth)
+        cut = value.as_fields()
+        if cut is not None:
+            type, fields = cut
+            more = value.length - len(fields)
+            return self.fields(self.name(type), fields, depth, more)
         return self.items(
             value.tag, value.items, value.length - len(value.items), depth
         )

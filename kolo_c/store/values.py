@@ -24,6 +24,7 @@ else:
 Pairs = tuple[tuple[Value, Value], ...]
 Fields = tuple[tuple[str, Value], ...]
 DICT = 20
+_HEADS = {21: 2, 23: 1}  # Tag.OBJECT: type and address; Tag.NAMEDTUPLE: type
 
 
 class Dict(Slotted):
@@ -74,6 +75,16 @@ class CutItems(Slotted):
         self.tag = tag
         self.length = length
         self.items = items
+
+    def as_fields(self) -> tuple[int, Fields] | None:
+        """Type and first fields of an instance that was cut; None for a container."""
+        head = _HEADS.get(self.tag)
+        if head is None or len(self.items) < head or type(self.items[0]) is not int:
+            return None
+        names, values = self.items[head::2], self.items[head + 1 :: 2]
+        if not all(type(name) is str for name in names):
+            return None
+        return self.items[0], tuple(zip(names, values, strict=False))
 
 
 class Cut(Slotted):
