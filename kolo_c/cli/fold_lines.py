@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from kolo_c.cli.cells import cells
 from kolo_c.cli.labels import DIM, ERROR, HANDLED, NAME, TIME, VALUE
 from kolo_c.cli.units import duration, plural, spread
 from kolo_c.errors import harmless
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from kolo_c.model.node import Node
 
 _MODULES_NAMED = 4
-_WIDE = 100
+_ROOM_FOR_COUNTS = 36
+_WIDE = 80
 
 
 class FoldLines:
@@ -52,32 +54,32 @@ class FoldLines:
                 self._below[id(above)] = self._below.get(id(above), 0) + 1
                 above = above.parent
 
-    def line(self, fold: Fold, width: int | None) -> Line:
-        """What ``fold`` stands for."""
+    def line(self, fold: Fold, room: int | None) -> Line:
+        """What ``fold`` stands for; ``room``: None in a pipe, where a line has no
+        column for the sum."""
         if fold.kind == IMPORTS:
-            return [*self._imports(fold), *self._exceptions(fold)]
+            return [*self._imports(fold, room), *self._exceptions(fold)]
         parts: Line = [(self._name(fold), NAME), (f" ×{fold.repetitions:,}", "bold")]
         if not self._is_whole(fold):
             parts.append((" more", VALUE))
+        parts += self._exceptions(fold)
         found = fold.durations()
         if found:
             low, middle, high = found[0], found[len(found) // 2], found[-1]
-            words = "  min–median–max " if width is None or width >= _WIDE else "  "
-            parts += [
-                (words, DIM),
-                (spread(low, middle, high), TIME),
-                (f", sum {duration(sum(found))}", TIME),
-            ]
+            words = "  min–median–max " if room is None or room >= _WIDE else "  "
+            parts += [(words, DIM), (spread(low, middle, high), TIME)]
+            if room is None:
+                parts.append((f", sum {duration(sum(found))}", TIME))
         below = sum(node.hidden for node in fold.nodes)
         below += sum(1 for _ in walk(fold.nodes)) - len(fold.nodes)
         if below and self.counts:
             parts.append((f", {below:,} below", DIM))
-        return [*parts, *self._exceptions(fold)]
+        return parts
 
-    def time(self, fold: Fold) -> str:
-        """How long an import took; a repetition says it in its line."""
+    def time(self, fold: Fold, room: int | None) -> str:
+        """How long all of it took, where its line does not say it."""
         if fold.kind != IMPORTS:
-            return ""
+            return duration(sum(fold.durations())) if room is not None else ""
         return duration(sum(working_ns(node) or 0 for node in fold.nodes))
 
     def place(self, fold: Fold) -> str:
@@ -99,7 +101,7 @@ class FoldLines:
                 break
         return " + ".join(names)
 
-    def _imports(self, fold: Fold) -> Line:
+    def _imports(self, fold: Fold, room: int | None) -> Line:
         modules = [n for n in walk(fold.nodes) if self._folding.is_import(n)]
         definitions = self._labels.trace.definitions
         names = [
@@ -107,9 +109,11 @@ class FoldLines:
             for node in fold.nodes
             if node.code is not None
         ]
-        shown = ", ".join(names[:_MODULES_NAMED])
-        if len(names) > _MODULES_NAMED:
-            shown += ", …"
+        shown = ""
+        for count in range(min(len(names), _MODULES_NAMED), 0, -1):
+            shown = ", ".join(names[:count]) + (", …" if len(names) > count else "")
+            if room is None or cells(shown) <= room - _ROOM_FOR_COUNTS:
+                break
         parts: Line = [("import ", DIM), (shown, NAME)]
         hidden = sum(node.hidden for node in fold.nodes)
         if len(modules) > 1 or hidden:

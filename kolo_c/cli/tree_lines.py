@@ -77,12 +77,12 @@ class TreeLines:
 
     def row(self, row: Row, *, marked: int | None = None, below: int = 0) -> None:
         """Write one; ``below``: how many nodes below it are not shown."""
-        width = self._screen.width
         if isinstance(row, Fold):
             self.folded = True
             number = row.nodes[0].number
-            label = self.folds.line(row, width)
-            self._line(number, row.level, label, self.folds.time(row), row)
+            room = self._room()
+            label = self.folds.line(row, room)
+            self._line(number, row.level, label, self.folds.time(row, room), row)
             return
         fetch_end(self._stream, row)
         label = self._labels.line(row)
@@ -116,8 +116,7 @@ class TreeLines:
             ends = [(f"  {time}" if time else "", TIME), (f"  {place}", DIM)]
             self._screen.line([*left, *ends])
             return
-        gap = 2 if self._place_width else 0
-        room = max(width - _TIME_WIDTH - self._place_width - gap - 2, _FEWEST_OF_TEXT)
+        room = self._room() or _FEWEST_OF_TEXT
         left = cut(_spare_outcome(left, room), room, "…")
         filled = " " * max(room - sum(cells(text) for text, _ in left), 0)
         right = " " * (_TIME_WIDTH - cells(time)) + time
@@ -125,6 +124,14 @@ class TreeLines:
         if self._place_width:
             ends.append((f"  {fit_end(place, self._place_width)}", DIM))
         self._screen.line([*left, *ends])
+
+    def _room(self) -> int | None:
+        """The columns for what happened, number and indent included; None: no end."""
+        width = self._screen.width
+        if width is None:
+            return None
+        gap = 2 if self._place_width else 0
+        return max(width - _TIME_WIDTH - self._place_width - gap - 2, _FEWEST_OF_TEXT)
 
     def _indent(self, level: int) -> str:
         width = self._screen.width
@@ -166,7 +173,7 @@ def _spare_outcome(parts: Line, room: int) -> Line:
     spared: Line = []
     for text, style in parts:
         if style == ARGUMENTS and over > 0:
-            keep = max(cells(text) - over - 1, _FEWEST_OF_ARGUMENTS)
+            keep = max(cells(text) - over - 1, _FEWEST_OF_ARGUMENTS, room // 4)
             if keep < cells(text):
                 text = fit(text, keep - 1) + ")"
         spared.append((text, style))
