@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 
-from kolo_c.errors import ConfigError, StoreNotFound, TraceNotFound
-from kolo_c.store.locate import STORE_NAME, locate_store
+from kolo_c.errors import StoreNotFound, TraceNotFound
+from kolo_c.store.locate import locate_store
 from kolo_c.store.marks import has_due
+from kolo_c.store.path_map import load_path_map
 from kolo_c.store.reader import Store
 from kolo_c.store.recovery import recover_dead
 
@@ -18,8 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
-
-    from kolo_c.store.path_map import PathMap
 
 _LONGEST_THREAD, _LONGEST_NODE = 9, 18
 
@@ -79,7 +78,7 @@ def open_store(start: Path | None = None, *, db: str | None = None) -> Store:
         from kolo_c.store.exported import open_exported  # noqa: PLC0415
 
         store = open_exported(Path(db))
-        store.catalogue.path_map = _path_map(_project_of(start))
+        store.catalogue.path_map = load_path_map(_project_of(start))
         return store
     path = locate_store(start)
     for problem in recover_dead(path):
@@ -91,26 +90,8 @@ def open_store(start: Path | None = None, *, db: str | None = None) -> Store:
 
         sweep(Path(path))
     store = Store(path)
-    store.catalogue.path_map = _path_map(os.path.dirname(path))
+    store.catalogue.path_map = load_path_map(os.path.dirname(path))
     return store
-
-
-def _path_map(root: str) -> PathMap | None:
-    """The setting ``path_map``; no settings are read where it is not among them."""
-    files = ("pyproject.toml", os.path.join(STORE_NAME, "config.toml"))
-    if "KOLO_C_PATH_MAP" not in os.environ and not any(
-        b"path_map" in _content(os.path.join(root, name)) for name in files
-    ):
-        return None
-    from kolo_c.config import load  # noqa: PLC0415 - the next two: hardly ever set
-    from kolo_c.store.path_map import PathMap  # noqa: PLC0415
-
-    loaded = load(root)
-    for problem in loaded.problems:
-        if problem.key == "path_map":
-            raise ConfigError(str(problem), f"Correct {problem.where}.")
-    pairs = (text.partition("=") for text in loaded.config.path_map)
-    return PathMap((_folder(recorded), _folder(here)) for recorded, _, here in pairs)
 
 
 def _project_of(start: Path | None) -> str:
@@ -118,18 +99,6 @@ def _project_of(start: Path | None) -> str:
         return os.path.dirname(locate_store(start))
     except StoreNotFound:
         return os.getcwd()
-
-
-def _folder(text: str) -> str:
-    return os.path.expanduser(text.strip()).rstrip("/")
-
-
-def _content(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
 
 
 def warn_of_errors(store: Store) -> None:

@@ -18,6 +18,7 @@ from kolo_c.reading.quiet import quietly
 from kolo_c.reading.traces import Trace
 from kolo_c.scope import active_session
 from kolo_c.store.locate import SEGMENTS_NAME, STORE_NAME, find_store
+from kolo_c.store.path_map import load_path_map
 from kolo_c.store.reader import Store as StoredStore
 
 _FLUSH_SECONDS = 2.0
@@ -44,7 +45,9 @@ def open(path: str | os.PathLike[str] | None = None) -> Store:
         found = _directory(found)
     if session is not None and _is_same(found, session.project.store):
         session.flush(_FLUSH_SECONDS)
-    return Store(_open_file(found) if found.is_file() else StoredStore(found))
+    stored = _open_file(found) if found.is_file() else StoredStore(found)
+    stored.catalogue.path_map = load_path_map(_project_of(found))
+    return Store(stored)
 
 
 class Store:
@@ -136,6 +139,16 @@ def _directory(path: Path) -> Path:
         f"no {STORE_NAME} directory in {path}",
         "Give a project's directory, its .kolo_c, or a file of `kolo-c export`.",
     )
+
+
+def _project_of(found: Path) -> str:
+    """Whose settings hold: the store's project's, for a file those of this place."""
+    if not found.is_file():
+        return str(found.parent)
+    try:
+        return str(find_store().parent)
+    except StoreNotFound:
+        return os.getcwd()
 
 
 def _open_file(path: Path) -> StoredStore:

@@ -3,10 +3,15 @@
 A trace made in a container names files as the container has them. The setting
 ``path_map`` says where those are here; what reads a trace then shows these.
 
-Threads: any. Owns: nothing. Fails: never.
+Threads: any. Owns: nothing. Fails: ConfigError for a wrong setting.
 """
 
 from __future__ import annotations
+
+import os
+
+from kolo_c.errors import ConfigError
+from kolo_c.store.locate import STORE_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,3 +31,35 @@ class PathMap:
             if path == recorded or path.startswith(recorded + "/"):
                 return here + path[len(recorded) :]
         return path
+
+
+def load_path_map(root: str) -> PathMap | None:
+    """The setting of the project in ``root``; ConfigError where it is wrong.
+
+    No settings are read where it is not among them.
+    """
+    files = ("pyproject.toml", os.path.join(STORE_NAME, "config.toml"))
+    if "KOLO_C_PATH_MAP" not in os.environ and not any(
+        b"path_map" in _content(os.path.join(root, name)) for name in files
+    ):
+        return None
+    from kolo_c.config import load  # noqa: PLC0415 - hardly ever set
+
+    loaded = load(root)
+    for problem in loaded.problems:
+        if problem.key == "path_map":
+            raise ConfigError(str(problem), f"Correct {problem.where}.")
+    pairs = (text.partition("=") for text in loaded.config.path_map)
+    return PathMap((_folder(recorded), _folder(here)) for recorded, _, here in pairs)
+
+
+def _folder(text: str) -> str:
+    return os.path.expanduser(text.strip()).rstrip("/")
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

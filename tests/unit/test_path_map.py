@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import kolo_c
 from kolo_c.cli.main import main
 from kolo_c.store.path_map import PathMap
 from tests.unit.store_builder import ProcessBuilder
@@ -84,3 +85,12 @@ def test_an_entry_that_is_none_is_said(
     message = capsys.readouterr().err
     assert "/app=~/shop" in message
     assert "pyproject.toml" in message
+
+
+def test_the_api_has_it_too(project: Path) -> None:
+    (project / "pyproject.toml").write_text(
+        '[tool.kolo_c]\npath_map = ["/app=/home/me"]\n'
+    )
+    with kolo_c.open() as store:
+        (call,) = store.latest().calls()
+        assert call.path == "/home/me/shop.py"
