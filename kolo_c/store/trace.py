@@ -24,7 +24,7 @@ from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from kolo_c.store.blocks import Block, Close
     from kolo_c.store.definitions import Definitions, Thread
@@ -108,6 +108,8 @@ class Stream:
         self.blocks = blocks
         self._decoded: OrderedDict[int, Decoded] = OrderedDict()
         self._skimmed: OrderedDict[int, list[Raw]] = OrderedDict()
+        self._begun: tuple[int, list[Record] | list[Raw]] = (-1, [])
+        """A block and the first records of its nodes."""
         self._opens: OrderedDict[int, list[int]] = OrderedDict()
         self._endings: OrderedDict[int, dict[int, Ending]] = OrderedDict()
         self._first_nodes = [block.first_node for block in blocks]
@@ -176,21 +178,30 @@ class Stream:
         index = self.find_block(node)
         if index is None:
             return None
-        if index in self._decoded:
-            found = (each for each in self._decoded[index].records if each.node == node)
-            return next(found, None)
         block = self.blocks[index]
-        raw: Iterable[Raw] = ()
-        if index not in self._skimmed and (node - block.first_node) * 8 < block.nodes:
+        known = index in self._skimmed or index in self._decoded
+        if not known and (node - block.first_node) * 8 < block.nodes:
             # Near the block's beginning: most callers of what a screen shows are.
             self.trace.decoded_blocks += 1
-            raw = skim_records(block.fetch_data(), block.base_ns, block.first_node)
-        else:
-            raw = self.skim(index)
-        for ns, number, fields in raw:
-            if number == node:
-                return make_record(ns, number, fields)
-        return None
+            data = block.fetch_data()
+            for raw in skim_records(data, block.base_ns, block.first_node):
+                if raw[1] == node:
+                    return make_record(*raw)
+            return None
+        begun = self._first_records(index)
+        at = node - block.first_node  # numbers follow each other
+        found = begun[at] if at < len(begun) else None
+        return make_record(*found) if isinstance(found, tuple) else found
+
+    def _first_records(self, index: int) -> list[Record] | list[Raw]:
+        """Those of a block's nodes, made or not; of the last block they are kept."""
+        if self._begun[0] != index:
+            if index in self._decoded:
+                made = [each for each in self._decoded[index].records if each.node]
+                self._begun = (index, made)
+            else:
+                self._begun = (index, [raw for raw in self.skim(index) if raw[1]])
+        return self._begun[1]
 
     def endings(self, index: int) -> dict[int, Ending]:
         """For each call that an earlier block began and this one ended: the record that
