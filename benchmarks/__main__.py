@@ -12,7 +12,17 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.machine import describe
 
-NAMES = ("skipped", "kept", "writer", "memory", "size", "readable", "start", "reader", "grep")
+NAMES = (
+    "skipped",
+    "kept",
+    "writer",
+    "memory",
+    "size",
+    "readable",
+    "start",
+    "reader",
+    "grep",
+)
 # Only when named: it installs other people's packages.
 NAMED = ("peers",)
 
