@@ -341,7 +341,10 @@ class TestHostile:
     @pytest.mark.parametrize(
         "words",
         [["list"], ["list", "--json"], ["show"], ["show", "--json"], ["dump"],
-         ["show", "--width", "70"], ["show", "--function", "nope"], ["show", "x\x1b["]],
+         ["show", "--width", "70"], ["show", "--function", "nope"], ["show", "x\x1b["],
+         ["show", "--no-fold"], ["show", "--tail", "5"], ["show", "--around", "3"],
+         ["show", "/3"], ["show", "/17"], ["show", "/20", "--json"],
+         ["show", "--thread", "\x1b["], ["show", "--task", "\u202e"]],
     )  # fmt: skip
     def test_no_escape_reaches_the_terminal(
         self, here: Path, capsys: pytest.CaptureFixture[str], words: list[str]
