@@ -10,7 +10,7 @@ from kolo_c.cli.screen import Screen
 from kolo_c.errors import harmless
 from kolo_c.store import records as r
 from kolo_c.store.leaves import Leaves, parts
-from kolo_c.store.scan import NAMES, code_of, stream_of
+from kolo_c.store.scan import NAMES, code_of, record_of, stream_of
 from kolo_c.store.text import shorten, value_text
 from kolo_c.store.values import CutText
 from kolo_c.wire import Kind
@@ -71,12 +71,11 @@ class HitWriter:
 
     def hit(self, hit: Hit) -> None:
         """Write one hit."""
-        trace, stream, block, raw = hit
+        trace, stream, _, raw = hit
         if trace is not self._trace:
             self._trace = trace
             self._leaves = Leaves(trace.definitions, trace.process.root)
-        records = stream.decode(block).records
-        record = records[raw.record] if raw.record < len(records) else r.Record(0, 0)
+        record = record_of(hit) or r.Record(0, 0)
         code = trace.definitions.code(code_of(stream, raw)) if raw.node else None
         owner = stream_of(stream, raw)
         ordinal = owner.ordinal if owner is not None else 0

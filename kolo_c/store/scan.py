@@ -19,7 +19,7 @@ from kolo_c.store import records as r
 from kolo_c.store.decoding import DAMAGE, unpacker_for
 from kolo_c.store.definitions import Code
 from kolo_c.store.leaves import Leaves
-from kolo_c.store.records import decode_records
+from kolo_c.store.records import decode_records, make_record
 from kolo_c.wire import BLOCK_BYTES, END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
@@ -318,11 +318,20 @@ def code_of(stream: Stream, hit: RawHit) -> int:
     owner = stream_of(stream, hit)
     if hit.code or owner is None:
         return hit.code
-    index = owner.find_block(hit.node)
-    for record in owner.decode(index).records if index is not None else ():
-        if record.node == hit.node:
-            return record.code if isinstance(record, (r.Call, r.Entered)) else 0
-    return 0
+    record = owner.first_record(hit.node)
+    return record.code if isinstance(record, (r.Call, r.Entered)) else 0
+
+
+def record_of(hit: Hit) -> r.Record | None:
+    """The record of a hit, without those before it; None where it cannot be read."""
+    try:
+        unpacker = unpacker_for(hit.stream.blocks[hit.block].fetch_data())
+        for _ in range(hit.raw.record):
+            unpacker.skip()
+        fields = unpacker.unpack()
+    except (StoreError, *DAMAGE):
+        return None
+    return make_record(0, hit.raw.node, fields)
 
 
 def _is_wanted(stream: Stream, hit: RawHit, query: Query) -> bool:

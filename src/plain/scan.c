@@ -246,6 +246,7 @@ scan_kind(struct kc_scan *scan, uint8_t kind, uint32_t count,
 
 /* The least number of fields of each kind, by enum kc_kind. */
 static const uint8_t kind_fields[] = {2, 1, 2, 2, 4, 5, 2, 3, 1, 2, 1, 2, 3, 2, 2, 3};
+_Static_assert(sizeof kind_fields == KC_KIND_MARK + 1, "each kind has its number");
 #define KIND_NODES                                                                     \
     (1u << KC_KIND_CALL | 1u << KC_KIND_ENTERED | 1u << KC_KIND_REGION |               \
      1u << KC_KIND_NOTE | 1u << KC_KIND_LOG | 1u << KC_KIND_PLUGIN)

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -233,6 +234,21 @@ def test_with_and_without_the_extension_the_hits_are_the_same(
             assert fast == slow, (pattern, kinds, function)
             hits += sum(found[0] for found in fast)
         assert hits > 100
+
+
+def test_the_random_values_are_of_every_tag() -> None:
+    chance = random.Random(1)
+    seen: set[int] = set()
+
+    def look(value: Any) -> None:
+        for one in value if isinstance(value, list) else ():
+            if isinstance(one, msgpack.ExtType):
+                seen.add(one.data[0])
+            look(one)
+
+    for _ in range(3000):
+        look(random_value(chance, [1]))
+    assert seen == set(Tag)
 
 
 @needs_extension
