@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kolo_c.cli.view import Options, View
 from kolo_c.model.ends import fetch_begin, fetch_end, fill_ends
 from kolo_c.model.node import Node
 from kolo_c.store import records as r
@@ -17,7 +21,7 @@ from kolo_c.store.blocks import Block
 from kolo_c.store.reader import Store
 from kolo_c.store.trace import Stream
 from kolo_c.wire import Kind, Mark
-from tests.unit.store_builder import ProcessBuilder, StreamBuilder
+from tests.unit.store_builder import Owner, ProcessBuilder, StreamBuilder
 
 
 class Recorded:
@@ -262,3 +266,76 @@ class TestSkim:
         assert len(list(r.skim_records(data[:-1], 0, 1))) == 1
         assert r.make_record(0, 1, [0, 1, "no code", None]) is None
         assert r.make_record(0, 1, [99]) is None
+
+
+class TestWindows:
+    """Of a long trace a screen reads a few blocks, and the rest not at all."""
+
+    BLOCKS = 30
+    NODES_A_BLOCK = 1000
+
+    def long(self, tmp_path: Path, *, running: bool) -> Path:
+        """main and very many calls below it; half of it in the mapping of a process
+        that runs, or all of it in the segment of one that has ended."""
+        recorded = Recorded()
+        stream = recorded.stream
+        stream.call(recorded.code, "main")
+        for number in range(self.BLOCKS):
+            stream.call(recorded.code, "outer")
+            for inner in range(self.NODES_A_BLOCK - 1):
+                stream.call(recorded.code, inner, after=1_000)
+                stream.ret([number, inner], after=1_000)
+            if number % 2:
+                stream.cut()
+            stream.ret(after=1_000)
+            stream.cut()
+        if not running:
+            stream.ret("the end")
+            recorded.trace.end()
+            recorded.process.write(tmp_path)
+            return tmp_path
+        recorded.process.ended = False
+        half = stream.blocks[: self.BLOCKS // 2]
+        recorded.process.write(tmp_path, blocks=half)
+        recorded.process.write_mapping(tmp_path, stream.blocks[self.BLOCKS // 2 - 3 :])
+        return tmp_path
+
+    @pytest.mark.parametrize("running", [False, True], ids=["ended", "running"])
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({"max_lines": 100, "folds": False}, ("  1  f(n='main')", "f(n=97) → [0, 97]")),
+            ({"around": 15000, "max_lines": 100}, ("15000  ",)),
+            ({"tail": 100, "folds": False}, ("f(n=998) → [29, 998]",)),
+            ({"thread": "main", "max_lines": 100}, ("  1  f(n='main')",)),
+        ],
+        ids=["first", "middle", "last", "thread"],
+    )  # fmt: skip
+    def test_a_screen_reads_a_few_blocks(
+        self,
+        tmp_path: Path,
+        running: bool,
+        options: dict[str, Any],
+        expected: tuple[str, ...],
+    ) -> None:
+        path = self.long(tmp_path, running=running)
+        with self.owned(path, running=running), Store(path / ".kolo_c") as store:
+            trace = store.trace()
+            assert len(trace.streams[0].blocks) >= self.BLOCKS
+            file = io.StringIO()
+            View(trace, Options(**options)).write(file)
+            for text in expected:
+                assert text in file.getvalue()
+            main = "the end" if not running else "running"
+            assert main in file.getvalue()
+            assert trace.decoded_blocks <= 6
+
+    @contextlib.contextmanager
+    def owned(self, path: Path, *, running: bool) -> Iterator[None]:
+        """The lock that a process that runs has."""
+        if not running:
+            yield
+            return
+        (mapping,) = (path / ".kolo_c" / "segments").glob("*.map")
+        with Owner(mapping):
+            yield
