@@ -21,11 +21,12 @@ def simple_ends(raw: list[tuple[int, int, Fields]], start: int, stop: int) -> li
     of the one that ends it; 0 for all others."""
     ends = [0] * len(raw)
     begun: list[int] = []
+    call, end = int(Kind.CALL), int(Kind.RETURN)
     for at in range(start, stop):
         kind = raw[at][2][0]
-        if kind == Kind.CALL:
+        if kind == call:
             begun.append(at)
-        elif kind == Kind.RETURN:
+        elif kind == end:
             if begun:
                 ends[begun.pop()] = at
         else:  # what it stands in is not simple

@@ -347,8 +347,12 @@ def skim_records(
     node = first_node
     try:
         for fields in unpacker_for(data):
-            ns += _int(fields[1])
-            if fields[0] in NODE_KINDS:
+            passed = fields[1]
+            if passed.__class__ is not int or passed < 0:
+                return
+            ns += passed
+            kind = fields[0]
+            if kind != 1 and kind in NODE_KINDS:
                 yield ns, node, fields
                 node += 1
             else:

@@ -218,8 +218,16 @@ class Stream:
         stack = self.opens_at(index)
         last = self.blocks[index].first_node - 1
         for raw in self.skim(index):
-            last = raw[1] or last
-            ended = self._move(stack, raw)
+            kind = raw[2][0]
+            if kind == 0:  # CALL, and RETURN below: nine of ten
+                last = raw[1]
+                stack.append(last)
+                continue
+            if kind == 1:
+                ended = stack.pop() if stack else 0
+            else:
+                last = raw[1] or last
+                ended = self._move(stack, raw)
             if ended in wanted:
                 found[ended] = (make_record(*raw), last)
                 if len(found) == len(wanted):
