@@ -16,11 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from kolo_c.cli.main import (  # noqa: E402 - the path comes first
-    COMMANDS,
-    build_parser,
-    load_command,
-)
+from kolo_c.cli.main import COMMANDS, load_command  # noqa: E402 - the path comes first
+from kolo_c.cli.parser import build_parser  # noqa: E402 - the path comes first
 
 PAGE = ROOT / "docs" / "reference" / "cli.md"
 HEAD = """\

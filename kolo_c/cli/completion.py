@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from kolo_c.cli.main import COMMANDS, build_parser, load_command
+from kolo_c.cli.main import COMMANDS, load_command
+from kolo_c.cli.parser import build_parser
 from kolo_c.errors import KoloError
 
 SHELLS = ("bash", "zsh", "fish")

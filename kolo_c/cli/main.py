@@ -14,19 +14,20 @@ import os
 import sys
 
 from kolo_c._version import __version__
-from kolo_c.cli import quick
 from kolo_c.cli.command import splits
+from kolo_c.cli.defaults import defaults_of
 from kolo_c.errors import KoloError, StoreNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
+    from typing import Any
 
     from kolo_c.cli.command import Command
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+EXIT_CTRL_C = 130
 _NEWEST = 5
 # The help of `kolo-c` alone imports no command; a test compares these with them.
 COMMANDS = {
@@ -83,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # flush what is left when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_ERROR
+    except KeyboardInterrupt:
+        if words[0] == "run":
+            raise  # the program's: it ends as under python
+        return EXIT_CTRL_C
 
 
 def _dispatch(words: list[str]) -> int:
@@ -103,27 +108,14 @@ def _dispatch(words: list[str]) -> int:
     program: list[str] = []
     if splits(command):
         rest, program = command.split(rest)
-    args: argparse.Namespace = quick.parse(  # type: ignore[assignment]
-        command.configure, rest
-    ) or build_parser(command).parse_args(rest)
+    args: Any = None if rest else defaults_of(command.configure)
+    if args is None:
+        from kolo_c.cli.parser import build_parser  # noqa: PLC0415 - see defaults.py
+
+        args = build_parser(command).parse_args(rest)
     if splits(command):
         args.program = program
     return command.run(args)
-
-
-def build_parser(command: Command) -> argparse.ArgumentParser:
-    """The parser of one command; its docstring is the help."""
-    import argparse  # noqa: PLC0415 - 3 ms, see quick.py
-    import inspect  # noqa: PLC0415 - for help and mistakes, as argparse
-
-    parser = argparse.ArgumentParser(
-        prog=f"kolo-c {command.name}",
-        description=inspect.cleandoc(type(command).__doc__ or ""),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    command.configure(parser)
-    return parser
 
 
 def _help() -> str:

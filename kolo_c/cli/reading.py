@@ -125,7 +125,7 @@ def _number(text: str, least: int) -> int:
     except ValueError:
         number = least - 1
     if number < least:
-        import argparse  # noqa: PLC0415 - imported by now, see quick.py
+        import argparse  # noqa: PLC0415 - imported by now
 
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from {least} up")
     return number

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kolo_c import __version__
-from kolo_c.cli.main import COMMANDS, build_parser, load_command, main
+from kolo_c.cli.main import COMMANDS, load_command, main
+from kolo_c.cli.parser import build_parser
 from kolo_c.core import c_import_error, choose_core, load_core
 from kolo_c.errors import TracerError
 from tests.unit.store_builder import ProcessBuilder
@@ -314,3 +315,30 @@ def test_an_explicit_core_is_obeyed_or_refused():
         load_core("python")
     assert "Python core" in caught.value.message
     assert 'core = "c"' in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["show", "--functon", "x"], "Did you mean --function?"),
+        (["list", "--jsn"], "Did you mean --json?"),
+        (["run", "--nmae", "x", "program.py"], "Did you mean --name?"),
+    ],
+)
+def test_a_mistyped_option_gets_the_nearest(words, found, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert found in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_reading_command_quietly_and_passes_run(monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    for name in ("list", "run"):
+        monkeypatch.setattr(type(load_command(name)), "run", stop)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == ""
+    with pytest.raises(KeyboardInterrupt):
+        main(["run"])
