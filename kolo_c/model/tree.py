@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
-    from kolo_c.store.reader import Stream
+    from kolo_c.store.trace import Raw, Stream
 
     Wanted: TypeAlias = Callable[[Node], bool]
     Needed: TypeAlias = Callable[[int], bool]
@@ -115,13 +115,15 @@ class TreeBuilder:
             for record in self.stream.decode(index).records:
                 self.apply(record)
             return
-        at = 0
+        self._take_until(raw, 0, max_nodes)
+
+    def _take_until(self, raw: list[Raw], at: int, max_nodes: int) -> None:
         while at < len(raw) and self.shown < max_nodes:
             self._take(raw[at])
             at += 1
         self._skim(raw, at, len(raw))
 
-    def _take(self, raw: tuple[int, int, r.Fields]) -> None:
+    def _take(self, raw: Raw) -> None:
         record = r.make_record(*raw)
         if record is not None:
             self.apply(record)
@@ -140,7 +142,7 @@ class TreeBuilder:
         for each in raw[at:]:
             self._take(each)
 
-    def _skim(self, raw: list[tuple[int, int, r.Fields]], at: int, stop: int) -> None:
+    def _skim(self, raw: list[Raw], at: int, stop: int) -> None:
         """Take these records, but not those of simple calls, which no node shows."""
         # What is too deep to be shown is counted call by call.
         ends = simple_ends(raw, at, stop) if self._max_level is None else []
@@ -161,20 +163,23 @@ class TreeBuilder:
         self.next_block = index
         self._position(index, jumped=True)
 
-    def start_within(self, number: int) -> None:
-        """Take a block from node ``number`` on."""
+    def start_within(self, number: int, count: int | None = None) -> int:
+        """Take a block from node ``number`` on: all of it, or ``count`` nodes and of
+        the rest only what matters to them. What ``shown`` is then, if it has so many.
+        """
         index = self.stream.find_block(number)
         raw = self.stream.skim(index) if index is not None else []
         begins = (at for at, (_, node, _) in enumerate(raw) if node == number)
         at = next(begins, None)
         if index is None or at is None:  # it is damaged, or changing
             self.start_at(max(index or 0, 0))
-            return
+            return self.shown + (count or 0)
         self.next_block = index + 1
         self.decoded += 1
         self._let_run(self.stream.opens_before(index, number))
-        for each in raw[at:]:
-            self._take(each)
+        most = self.shown + (len(raw) if count is None else count)
+        self._take_until(raw, at, most)
+        return most
 
     def fill_ends(self) -> None:
         """Take the ends of open calls from the headers of blocks that were not read."""

@@ -74,16 +74,11 @@ def around(stream: Stream, number: int, count: int) -> Window | None:
     if index is None:
         return None
     before = count // 2
-    first = index
-    while first > 0 and number - stream.blocks[first].first_node < before:
-        first -= 1
+    first = max(min(number - before, stream.last_node - count + 1), 1)
     builder = TreeBuilder(stream)
-    builder.start_at(first)
-    while not builder.finished and (
-        builder.next_block <= index
-        or stream.blocks[builder.next_block].first_node <= number + count - before
-    ):
-        builder.step()
+    most = builder.start_within(first, count)
+    while not builder.finished and builder.shown < most:
+        builder.step(most)
     builder.fill_ends()
     nodes: list[Row] = list(walk(builder.roots))
     at = next((i for i, n in enumerate(nodes) if _is(n, number)), None)
