@@ -26,7 +26,7 @@ class Node:
     """
 
     __slots__ = (
-        "begin", "caller", "children", "code", "continues", "end", "end_kind", "end_ns",
+        "begin", "caller", "children", "code", "continues", "counted_by", "end", "end_kind", "end_ns",
         "end_sequence", "handled", "hidden", "holds", "kept", "level", "lost_end",
         "number", "parent", "raised_child", "resumed", "running", "site", "start_ns",
         "suspended_ns", "suspended_since", "task", "thread", "waits_at", "went_on",
@@ -62,6 +62,8 @@ class Node:
         self.children: list[Node] = []
         self.hidden = 0
         """Nodes below that were not kept."""
+        self.counted_by: Node | None = None
+        """In whose ``hidden`` it is counted, where it was too deep to be kept."""
         self.holds = False
         """Whether something below that was not kept was worth keeping."""
         self.resumed = 0

@@ -273,11 +273,11 @@ class TreeBuilder:
             return
         node.kept = self._max_level is None or node.level <= self._max_level
         if not node.kept:
-            above = parent
-            while above is not None and not above.kept:
-                above = above.parent
-            if above is not None:
-                above.hidden += 1
+            # Parents may be a thousand deep: each knows who counts what is below it.
+            if parent is not None:
+                node.counted_by = parent if parent.kept else parent.counted_by
+            if node.counted_by is not None:
+                node.counted_by.hidden += 1
             return
         self.shown += 1
         (parent.children if parent is not None else self.roots).append(node)
