@@ -26,10 +26,11 @@ class Node:
     """
 
     __slots__ = (
-        "begin", "caller", "children", "code", "continues", "counted_by", "end", "end_kind", "end_ns",
-        "end_sequence", "handled", "hidden", "holds", "kept", "level", "lost_end",
-        "number", "parent", "raised_child", "resumed", "running", "site", "start_ns",
-        "suspended_ns", "suspended_since", "task", "thread", "waits_at", "went_on",
+        "begin", "caller", "children", "code", "continues", "counted_by", "end",
+        "end_kind", "end_ns", "end_sequence", "handled", "hidden", "holds",
+        "kept", "level", "lost_end", "number", "parent", "raised_child",
+        "resumed", "running", "site", "start_ns", "suspended_ns",
+        "suspended_since", "task", "thread", "waits_at", "went_on",
     )  # fmt: skip
 
     def __init__(
