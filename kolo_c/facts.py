@@ -47,11 +47,13 @@ class TraceFacts:
         self.attributes: dict[str, Scalar] = {}
         self._json = "{}"
 
-    def update(self, values: Mapping[str, Scalar]) -> bool:
+    def update(
+        self, values: Mapping[str, Scalar], most: int = ATTRIBUTES_BYTES
+    ) -> bool:
         """Add ``values``; False, with nothing changed, where they are too many."""
         merged = {**self.attributes, **values}
         text = to_json(merged)
-        if len(text) > ATTRIBUTES_BYTES:
+        if len(text) > most:
             return False
         self.attributes = merged
         self._json = text
@@ -69,6 +71,12 @@ class TraceFacts:
                 return text
             problems = problems[:-1]
         return self._json
+
+
+def kept_name(core: Any, name: object) -> str:
+    """A trace's name as it is stored: cut, and without secrets of known shapes."""
+    text: str = core.mask_text(plain_text(name)[:NAME_CHARACTERS])
+    return text
 
 
 class OpenTraces:
@@ -114,7 +122,7 @@ class OpenTraces:
         """Give an open trace a name; False where it has ended."""
         if self._open.get(number) is not facts:
             return False
-        facts.name = self._core.mask_text(plain_text(name)[:NAME_CHARACTERS])
+        facts.name = kept_name(self._core, name)
         return self._tell(number, facts)
 
     def set(self, number: int, facts: TraceFacts, values: Mapping[str, object]) -> bool:
@@ -143,7 +151,8 @@ class OpenTraces:
 
     def _may_write(self, size: int) -> bool:
         now_ns = monotonic_ns()
-        earned = (now_ns - self._credited_ns) * BYTES_PER_SECOND / 1e9
+        passed_ns = max(now_ns - self._credited_ns, 0)  # tests turn clocks back
+        earned = passed_ns * BYTES_PER_SECOND / 1e9
         self._credited_ns = now_ns
         self._credit_bytes = min(self._credit_bytes + earned, BURST_BYTES)
         if self._credit_bytes < size:

@@ -23,6 +23,8 @@ ATTRIBUTE = "failure"
 _MOST = 8
 _LONGEST = 200
 _DEEPEST_TRACEBACK = 100_000
+_MOST_ENTRIES = 64
+_LONG = 1 << 63
 CAUSE, CONTEXT, MEMBER = "cause", "context", "member"
 
 
@@ -31,7 +33,8 @@ def describe(error: BaseException) -> dict[str, Any] | None:
 
     ``chain`` has the exception itself, and after it those that it came from: each with
     its type, its address, ``of`` (the index of the one that it led to, or is a member
-    of), ``relation``, and where it was raised, be that recorded code or not.
+    of), ``relation``, and where it was raised, be that recorded code or not; the first
+    has its traceback's entries too: file, the function's first line, and the line.
     """
     found: dict[str, Any] = {}
     # isinstance() would ask the exception itself for its class.
@@ -39,19 +42,48 @@ def describe(error: BaseException) -> dict[str, Any] | None:
         code = exit_code(error)  # type: ignore[arg-type]
         if code == 0:
             return None
-        found["exit_code"] = code
+        if code is not None:
+            found["exit_code"] = code
     found["chain"] = _chain(error)
     return found
 
 
-def exit_code(error: SystemExit) -> int:
-    """What the process ends with, as the interpreter makes it of ``error``."""
-    code = SystemExit.__dict__["code"].__get__(error)
+def shorten(found: dict[str, Any]) -> bool:
+    """Leave out what is needed least of it; False where all is needed."""
+    chain = found["chain"]
+    if chain[0].pop("traceback", None) is not None:
+        return True
+    if len(chain) > 1:
+        chain.pop()  # others say of it what index they came from, and none is after it
+        return True
+    return False
+
+
+def exit_code(error: SystemExit) -> int | None:
+    """What the process ends with, as the interpreter makes it of ``error``; None where
+    only code of the program knows."""
+    code = given_code(error)
     if code is None:
         return 0
-    if type(code) is int or type(code) is bool:
-        return code & 0xFF
-    return 1
+    if issubclass(type(code), int):
+        number: int = int.__index__(code)  # type: ignore[arg-type]
+        return number & 0xFF if -_LONG <= number < _LONG else 0xFF
+    return None if hasattr(type(code), "__get__") else 1
+
+
+def given_code(error: SystemExit) -> object:
+    """The exception's ``code``, or what computes it: a property of the program's."""
+    for kind in type.__dict__["__mro__"].__get__(type(error)):
+        if kind is SystemExit:
+            break
+        names = type.__dict__["__dict__"].__get__(kind)
+        if "code" in names:
+            return (
+                BaseException.__dict__["__dict__"]
+                .__get__(error)
+                .get("code", names["code"])
+            )
+    return SystemExit.__dict__["code"].__get__(error)
 
 
 def _chain(error: BaseException) -> list[dict[str, Any]]:
@@ -76,9 +108,18 @@ def _link(error: BaseException, of: int | None, relation: str) -> dict[str, Any]
     link: dict[str, Any] = {"type": type_name(type(error)), "address": id(error)}
     if of is not None:
         link.update(of=of, relation=relation)
-    place = _innermost(BaseException.__dict__["__traceback__"].__get__(error))
-    if place is not None:
-        link.update(zip(("file", "line", "function"), place, strict=True))
+    traceback = BaseException.__dict__["__traceback__"].__get__(error)
+    if traceback is not None:
+        entries, innermost = _passed(traceback)
+        code = innermost.tb_frame.f_code
+        name = getattr(code, "co_qualname", code.co_name)
+        link["file"] = _file(code.co_filename)
+        link["line"] = innermost.tb_lineno
+        link["function"] = name[:_LONGEST]
+        if of is None and len(entries) <= _MOST_ENTRIES:
+            link["traceback"] = [
+                [_file(path), first, line] for path, first, line in entries
+            ]
     return link
 
 
@@ -110,17 +151,21 @@ def type_name(kind: type) -> str:
     return f"{module}.{qualname}"[:_LONGEST]
 
 
-def _innermost(traceback: TracebackType | None) -> tuple[str, int, str] | None:
-    """Where the exception was raised, whether that code is recorded or not."""
-    if traceback is None:
-        return None
+def _passed(
+    traceback: TracebackType,
+) -> tuple[dict[tuple[str, int, int], None], TracebackType]:
+    """The traceback's entries, each once, the outermost first; and its innermost,
+    where the exception was raised, whether that code is recorded or not."""
+    entries: dict[tuple[str, int, int], None] = {}
+    at: TracebackType | None = traceback
     for _ in range(_DEEPEST_TRACEBACK):  # it may be a circle
-        if traceback.tb_next is None:
+        if at is None:
             break
-        traceback = traceback.tb_next
-    code = traceback.tb_frame.f_code
-    name = getattr(code, "co_qualname", code.co_name)
-    return _file(code.co_filename), traceback.tb_lineno, name[:_LONGEST]
+        traceback = at
+        code = at.tb_frame.f_code
+        entries[code.co_filename, code.co_firstlineno, at.tb_lineno] = None
+        at = at.tb_next
+    return entries, traceback
 
 
 def _file(path: str) -> str:

@@ -45,6 +45,8 @@ _FORGETS_FILE_FIRST = sys.version_info >= (
 )
 
 
+_MISSING = object()
+
 # As long as nothing of the program has run.
 _LIBRARY_PATH = tuple(sys.path)
 
@@ -147,8 +149,10 @@ def _finish(execute: Callable[[], None], recorder: Recorder) -> int:
         # Only the interpreter can end by SIGINT after its exit handlers have run.
         raise
     except BaseException as error:
-        _show(error)
-        recorder.failed(error)
+        try:
+            _show(error)
+        finally:  # a hook may ask to end, with an exit code of its own
+            recorder.failed(error)
         return 1
     _flush()
     return 0
@@ -156,16 +160,20 @@ def _finish(execute: Callable[[], None], recorder: Recorder) -> int:
 
 def _show(error: BaseException) -> None:
     """What the interpreter does with an exception that nobody handled."""
-    traceback = _program_part(error.__traceback__)
-    error.__traceback__ = traceback
+    # Not by name, which may be the program's to answer.
+    field = BaseException.__dict__["__traceback__"]
+    traceback = _program_part(field.__get__(error))
+    field.__set__(error, traceback)
     kind = type(error)
     sys.last_type, sys.last_value, sys.last_traceback = kind, error, traceback
     if sys.version_info >= (3, 12):
         sys.last_exc = error
     _flush_stdout()
-    hook: Any = getattr(sys, "excepthook", None)
-    sys.audit("sys.excepthook", hook, kind, error, traceback)
-    if hook is None:
+    hook: Any = getattr(sys, "excepthook", _MISSING)
+    sys.audit(
+        "sys.excepthook", None if hook is _MISSING else hook, kind, error, traceback
+    )
+    if hook is _MISSING:
         _write("sys.excepthook is missing\n")
         sys.__excepthook__(kind, error, traceback)
     else:

@@ -21,7 +21,7 @@ from kolo_c import masking
 from kolo_c._version import SCHEMA_VERSION
 from kolo_c.core import load_core
 from kolo_c.errors import TracerError
-from kolo_c.facts import OpenTraces, TraceFacts
+from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
 from kolo_c.frozen import Frozen
 from kolo_c.identifiers import trace_id, ulid
 from kolo_c.process_info import process_info, read_counters, to_json
@@ -135,6 +135,7 @@ class Session:
                 "Inside a session use kolo_c.trace(), which joins it.",
             )
         self._core = load_core(self.config.core)
+        self.traces.process.name = kept_name(self._core, self.name)
         try:
             create_store(self.project.store)
             keep_within_bounds(
@@ -259,11 +260,14 @@ class Session:
             return None
         self._native.resolve(error)
         try:
-            from kolo_c.failure import ATTRIBUTE, describe  # noqa: PLC0415 - failed
+            from kolo_c import failure  # noqa: PLC0415 - it has failed
 
-            found = describe(error)
-            if found is not None:
-                self.traces.process.update({ATTRIBUTE: to_json(found)})
+            found = failure.describe(error)
+            while found is not None and not self.traces.process.update(
+                {failure.ATTRIBUTE: to_json(found)}, TOTAL_BYTES
+            ):
+                if not failure.shorten(found):
+                    break
             return found
         except Exception as problem:  # imports are what the program made of them
             self._problems.append(f"how the program failed is not kept: {problem!r}")
@@ -303,9 +307,11 @@ class Session:
 
         The caller sets ``SCOPE`` to the number in the context that belongs to it.
         """
-        facts = TraceFacts(trace_id(), name)
+        facts = TraceFacts(trace_id(), kept_name(self._core, name))
         number = int(
-            self._native.begin_trace(facts.id, kind, name, self.trace_id, facts.text())
+            self._native.begin_trace(
+                facts.id, kind, facts.name, self.trace_id, facts.text()
+            )
         )
         self.traces.begin(number, facts)
         return number, facts.id

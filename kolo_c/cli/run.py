@@ -153,14 +153,15 @@ class _Recorder:
 
     def exited(self, error: SystemExit) -> None:
         self._failure = self._session.ended_by(error)
-        if isinstance(error.code, str):
+        # Only the library's own is asked: another may be the program's to answer.
+        if type(error) is SystemExit and type(error.code) is str:
             self._hints = _why_missing(error)
 
     def failed(self, error: BaseException) -> None:
         self._error = error
         # Now, as what exit handlers call has nothing to do with it any more.
         self._failure = self._session.ended_by(error)
-        if isinstance(error, ModuleNotFoundError):
+        if type(error) is ModuleNotFoundError:
             self._hints = _why_missing(error)
 
     def _finish(self) -> None:
@@ -170,7 +171,8 @@ class _Recorder:
             summary = self._session.stop("exit", error)
         except Exception as problem:
             if os.getpid() == self._pid:
-                _say([f"the trace could not be closed: {problem}"])
+                kind = type(problem).__name__
+                _say([f"the trace could not be closed: {kind} {problem}"])
             return
         # A forked child that ends in the usual way comes by here as well.
         if os.getpid() == self._pid:
@@ -178,7 +180,7 @@ class _Recorder:
                 self._report(summary)
             except BaseException:
                 pass  # no files left to open, a signal's handler that raises, …
-            if isinstance(error, KeyboardInterrupt):
+            if type(error) is KeyboardInterrupt:  # not one derived from it
                 _end_by_signal()
 
     def _report(self, summary: Summary) -> None:

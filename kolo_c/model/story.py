@@ -13,8 +13,8 @@ from __future__ import annotations
 from itertools import islice
 
 from kolo_c.failure import ATTRIBUTE
-from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight, is_source
+from kolo_c.model.route import Traceback, is_raised_at, route
 from kolo_c.model.stacks import Stack, open_stacks, stopped_tasks
 from kolo_c.model.tail import (
     FIRST_BLOCKS,
@@ -172,17 +172,18 @@ def _follow_exceptions(story: Story, most: int) -> None:
     """The exception that ended the program with those that led to it; or else those
     that ended threads."""
     chain = story.failure["chain"]
+    traceback = Traceback(story.trace, chain[0]) if chain else None
 
     def wanted(node: Node) -> bool:
-        if chain:
-            return same_exception(node, None, chain[0]["address"])
+        if traceback is not None:
+            return traceback.may_have(node)
         return _is_news(story.trace, node)
 
     def enough(node: Node) -> bool:
         # With a `finally` that calls much, what raised is far before the end.
         link = chain[0] if chain else {}
         source = flight(node).raised_in
-        return not story.is_kept(link) or _is_raised_at(story.trace, source, link)
+        return not story.is_kept(link) or is_raised_at(story.trace, source, link)
 
     for stream in _main_first(story.trace)[:_MOST_STREAMS]:
         found = find_failure(stream, wanted, most, enough)
@@ -191,14 +192,15 @@ def _follow_exceptions(story: Story, most: int) -> None:
         tail, node = found
         story.whole = story.whole and tail.whole
         if chain:
-            story.paths.append(Path(_frames(node), chain[0]))
-            _add_segments(story, tail)
+            frames = route(story.trace, tail, node, chain[0])
+            story.paths.append(Path(frames, chain[0]))
             story.complete = tail.whole or enough(story.paths[0].frames[-1])
             _add_chain(story, tail)
             _add_surroundings(story, tail)
             return
         thread = "" if story.trace.info.row.kind != "process" else stream.name
-        story.paths.append(Path(_frames(node), {}, thread=thread))
+        frames = list(reversed(flight(node).through))
+        story.paths.append(Path(frames, {}, thread=thread))
         _add_surroundings(story, tail)
     if not chain and story.paths and story.how == ENDED and not story.paths[0].thread:
         story.how = RAISED
@@ -217,45 +219,6 @@ def _type_of(trace: Trace, node: Node) -> str:
     if not isinstance(found, Raised):
         return ""
     return trace.definitions.type_name(found.type).full
-
-
-def _frames(node: Node) -> list[Node]:
-    """The calls that its exception left, the outermost first."""
-    return list(reversed(flight(node).through))
-
-
-def _add_segments(story: Story, tail: Tail) -> None:
-    """Where the exception came from a task that another waited for: that task's calls.
-
-    An address may be used again, so that they count only where the place is right.
-    """
-    path = story.paths[0]
-    if _is_raised_at(story.trace, path.frames[-1], path.link):
-        return
-    known = {id(node) for node in path.frames}
-    for node in reversed(tail.calls()):
-        if (
-            id(node) not in known
-            and is_source(node)
-            and node.exception() is not None
-            and same_exception(node, None, path.link["address"])
-            and _is_raised_at(story.trace, node, path.link)
-        ):
-            calls = reversed(flight(node).through)
-            path.frames.extend(call for call in calls if id(call) not in known)
-            return
-
-
-def _is_raised_at(trace: Trace, node: Node, link: dict[str, Any]) -> bool:
-    offset = getattr(node.end, "offset", None)
-    if node.code is None:  # it began before the blocks that were read
-        fetch_begin(trace.stream(node.thread), node)
-    if node.code is None or offset is None:
-        return False
-    code = trace.definitions.code(node.code)
-    line = trace.definitions.line(node.code, offset)
-    path = trace.definitions.path(code.file)
-    return (path, line) == (link.get("file"), link.get("line"))
 
 
 def _add_chain(story: Story, tail: Tail) -> None:
@@ -294,7 +257,7 @@ def _only_one_at(
     unknown = [
         node
         for node in sources
-        if node.exception() is None and _is_raised_at(trace, node, link)
+        if node.exception() is None and is_raised_at(trace, node, link)
     ]
     place = (link.get("file"), link.get("line"))
     left = links[links.index(link) :]

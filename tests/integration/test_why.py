@@ -233,6 +233,121 @@ class TestAnException:
         ]
         assert calls[-4:] == ["<module>", "main()", "fetch(n=1)", "leaf(n=1)"]
 
+    def test_a_task_that_was_cancelled_for_it_is_not_on_its_way(self, core, tmp_path):
+        """Where types are not known, the last exception looked like the one before;
+        and the coroutine that waited for the task was missing."""
+        _, lines = record(
+            tmp_path,
+            core,
+            """
+            import asyncio
+            async def fetch(n):
+                await asyncio.sleep(n * 0.01)
+                if n == 2:
+                    raise KeyError(n)
+            async def main():
+                await asyncio.gather(*(fetch(n) for n in range(5)))
+            asyncio.run(main())
+            """,
+        )
+        story = squeezed(lines)
+        head = line_of(story, "ended program.py")
+        calls = [line.split(maxsplit=2)[2] for line in story[head + 1 : head + 4]]
+        assert calls == ["<module>", "main()", "fetch(n=2)"]
+        assert "last calls" in story[head + 4]
+
+    @pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups")
+    def test_an_exception_that_a_group_collected_is_not_on_the_groups_way(
+        self, core, tmp_path
+    ):
+        _, lines = record(
+            tmp_path,
+            core,
+            """
+            def check(n):
+                raise ValueError(n)
+            def all_of(numbers):
+                found = []
+                for n in numbers:
+                    try:
+                        check(n)
+                    except ValueError as error:
+                        found.append(error)
+                raise ExceptionGroup("all", found)
+            all_of([1, 2])
+            """,
+        )
+        story = squeezed(lines)
+        members = [i for i, line in enumerate(story) if "one of the group:" in line]
+        assert ["check(n=" in line for line in story].count(True) == 2
+        assert [story[i + 1][-10:] for i in members] == ["check(n=1)", "check(n=2)"]
+
+    def test_a_hook_that_ends_the_program_is_not_its_failure(self, core, tmp_path):
+        """The hook's exit went by the recorder: the trace had no word of a failure."""
+        code, lines = record(
+            tmp_path,
+            core,
+            """
+            import sys
+            def hook(kind, error, traceback):
+                sys.exit(33)
+            sys.excepthook = hook
+            def fail():
+                raise ValueError(1)
+            fail()
+            """,
+        )
+        assert code == 33
+        story = squeezed(lines)
+        assert story[0] == "kolo-c: ✗ ValueError(1) ended program.py"
+        assert story[1].endswith("<module>")
+        assert story[2].endswith("fail()")
+        assert "more of it" in story[3]
+
+    def test_an_exception_is_not_asked_for_itself(self, core, tmp_path):
+        source = """
+            class Odd(SystemExit):
+                @property
+                def code(self):
+                    print("asked")
+                    return 5
+            raise Odd(3)
+            """
+        assert record(tmp_path, core, source)[0] == 5
+        plain = as_python_does(tmp_path, source)
+        assert plain[0] == 5
+        answer = subprocess.run(
+            [sys.executable, "-m", "kolo_c", "run", "-q", "program.py"],
+            cwd=tmp_path, env=environment(), capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        assert answer.stdout == "asked\n"
+
+    def test_a_program_that_set_many_attributes_has_its_story(self, core, tmp_path):
+        """What is said of the failure had no room beside them, and was left out."""
+        _, lines = record(
+            tmp_path,
+            core,
+            """
+            import kolo_c
+            for n in range(11):
+                assert kolo_c.current().set(**{f"a{n}": "x" * 1000})
+            def fail(depth):
+                if depth:
+                    try:
+                        fail(depth - 1)
+                    except Exception as error:
+                        raise KeyError(depth) from error
+                raise ValueError(0)
+            fail(10)
+            """,
+        )
+        story = squeezed(lines)
+        line_of(story, "KeyError(10) ended program.py")
+        line_of(story, "because of KeyError(9)")
+        (trace,) = json.loads(kolo(tmp_path, "list", "--json"))
+        assert trace["failed"]
+
     def test_what_came_before_a_long_finally_is_found(self, core, tmp_path):
         source = """
             import atexit

@@ -185,6 +185,22 @@ PROGRAMS = {
         raise ValueError("x")
     """,
     "no excepthook": "import sys; del sys.excepthook; raise ValueError('x')",
+    "None as excepthook": "import sys; sys.excepthook = None; raise ValueError('x')",
+    "an exception that answers for itself": """
+        class Odd(Exception):
+            def __getattribute__(self, name):
+                print("asked for", name)
+                return super().__getattribute__(name)
+
+            def __setattr__(self, name, value):
+                print("told", name)
+
+            @property
+            def __class__(self):
+                return KeyboardInterrupt
+
+        raise Odd(1)
+        """,
     "what is left of an exception": """
         import atexit, sys
         def look():
@@ -194,6 +210,7 @@ PROGRAMS = {
         raise ValueError("x")
     """,
     "KeyboardInterrupt": "raise KeyboardInterrupt",
+    "a kind of KeyboardInterrupt": "class Own(KeyboardInterrupt): pass\nraise Own",
     "KeyboardInterrupt with handlers": """
         import atexit, sys
         atexit.register(lambda: print("bye", sys.excepthook is sys.__excepthook__))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kolo_c.failure import ATTRIBUTE, describe, exit_code, type_name
+from kolo_c.failure import ATTRIBUTE, describe, exit_code, shorten, type_name
 from kolo_c.model import story as s
 from kolo_c.model.busiest import CallSample
 from kolo_c.model.ends import fetch_begin
@@ -446,6 +446,9 @@ class TestDescribe:
             (-1, 255),
             ("no", 1),
             ([], 1),
+            (type("Own", (int,), {})(7), 7),
+            (2**70, 255),
+            (-(2**70), 255),
         ],
     )
     def test_an_exit_code_is_what_the_interpreter_makes_of_it(
@@ -454,6 +457,42 @@ class TestDescribe:
         error = SystemExit(code)
         assert exit_code(error) == expected
         assert (describe(error) is None) == (expected == 0)
+
+    def test_an_exit_code_of_the_programs_own_class_is_found_or_not_known(self) -> None:
+        given = type("Given", (SystemExit,), {"code": 17})(3)
+        assert exit_code(given) == 17
+        given.code = 18
+        assert exit_code(given) == 18
+        computed = type("Computed", (SystemExit,), {"code": property(int)})(3)
+        assert exit_code(computed) is None
+        assert "exit_code" not in (describe(computed) or {"exit_code": 0})
+
+    def test_the_first_has_its_traceback_each_place_once(self) -> None:
+        def again(depth: int) -> None:
+            if depth:
+                again(depth - 1)
+            raise KeyError
+
+        try:
+            again(50)
+        except KeyError as error:
+            (link,) = chain_of(error)
+        code = again.__code__
+        first = code.co_firstlineno
+        assert [entry[1:] for entry in link["traceback"][1:]] == [
+            [first, first + 2],
+            [first, first + 3],
+        ]
+
+    def test_it_is_shortened_to_what_matters_most(self) -> None:
+        error = caught(KeyError(), caught(ValueError()))
+        found = describe(error)
+        assert found is not None
+        assert shorten(found)
+        assert "traceback" not in found["chain"][0]
+        assert shorten(found)
+        assert [link["type"] for link in found["chain"]] == ["KeyError"]
+        assert not shorten(found)
 
     def test_nothing_of_the_program_runs(self) -> None:
         class Meta(type):
