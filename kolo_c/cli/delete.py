@@ -99,7 +99,8 @@ class DeleteCommand:
             )
             return _INTERRUPTED
         _report(chosen, spared, swept, as_json=args.json)
-        return 1 if swept is not None and swept.problems else 0
+        failed = swept is not None and swept.problems and _count_waiting(chosen, swept)
+        return 1 if failed else 0
 
 
 COMMAND = DeleteCommand()
@@ -168,8 +169,11 @@ def read_moment(text: str, now_ns: int) -> int:
         return max(now_ns - int(seconds * 1_000_000_000), 0)
     import datetime  # noqa: PLC0415 - an age needs none
 
+    date = text.strip()
+    if date.endswith("Z"):  # which 3.10 does not read
+        date = f"{date[:-1]}+00:00"
     try:
-        return int(datetime.datetime.fromisoformat(text.strip()).timestamp() * 1e9)
+        return int(datetime.datetime.fromisoformat(date).timestamp() * 1e9)
     except (ValueError, OverflowError, OSError):
         raise KoloError(
             f"'{text}' is neither an age nor a date",
@@ -237,11 +241,15 @@ def _report(
         text = (
             f"Deleted {plural(len(chosen), 'trace')}, freed {size(swept.freed_bytes)}"
         )
-        waiting = sum(_name(info) in swept.waiting for info in chosen)
+        waiting = _count_waiting(chosen, swept)
         if waiting and not swept.problems:
             which = "" if waiting == len(chosen) else f" of {waiting:,} of them"
             text += f"; the space{which} is freed when the program has ended"
         print(f"{text}.")
+
+
+def _count_waiting(chosen: list[TraceInfo], swept: Swept) -> int:
+    return sum(_name(info) in swept.waiting for info in chosen)
 
 
 def _nothing(spared: int) -> str:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import stat
 import sys
 from pathlib import Path
 
 from kolo_c.cli.reading import add_store_option, open_store
 from kolo_c.cli.units import plural, size
 from kolo_c.errors import KoloError, StoreError, harmless
+from kolo_c.store.placing import file_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,14 +119,20 @@ def _target(args: argparse.Namespace) -> Path:
             slug="usage",
         )
     target = Path(args.file)
-    if target.is_dir():
+    try:
+        status = os.stat(args.file)
+    except FileNotFoundError:
+        status = None
+    except OSError as error:
+        raise file_error(target, error) from error
+    if status is not None and stat.S_ISDIR(status.st_mode):
         raise StoreError(target, "is a directory", "Name a file in it.", slug="usage")
     if not target.parent.is_dir():
         raise StoreError(
             target, f"there is no directory {target.parent}", "Make it first.",
             slug="file-unwritable",
         )  # fmt: skip
-    if target.exists() and not target.is_file():
+    if status is not None and not stat.S_ISREG(status.st_mode):
         raise StoreError(
             target,
             "is not a file that can be replaced",
@@ -139,7 +148,8 @@ def _target(args: argparse.Namespace) -> Path:
             target, "is a database that is in use", "Choose another name.",
             slug="file-exists",
         )  # fmt: skip
-    return target
+    # What a link names is overwritten, not the link.
+    return Path(os.path.realpath(target)) if target.is_symlink() else target
 
 
 def _choose(
@@ -181,7 +191,7 @@ def _report(
             "process: export it to a file of its own",
             file=sys.stderr,
         )
-    name = harmless(str(target))
+    name = harmless(shlex.quote(str(target)))
     what = plural(len(infos), "trace")
     where = (
         f"kolo-c show --db {name}"

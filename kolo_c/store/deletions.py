@@ -16,7 +16,6 @@ is said in ``problems``.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from kolo_c.errors import StoreError
 from kolo_c.store.catalogue_file import CatalogueFile
 from kolo_c.store.connection import DatabaseError, connect
 from kolo_c.store.files import list_processes
-from kolo_c.store.liveness import pid_lives
 from kolo_c.store.locate import SEGMENTS_NAME
 from kolo_c.store.marks import (
     DELETED,
@@ -41,13 +39,12 @@ from kolo_c.store.marks import (
 )
 from kolo_c.store.opening import database_error, reading_mode
 from kolo_c.store.rewrite import NewSegment
-from kolo_c.store.trace_info import read_json
+from kolo_c.store.writers import may_have_writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from kolo_c.store.connection import Connection
     from kolo_c.store.files import ProcessFiles
     from kolo_c.store.marks import Name
 
@@ -80,13 +77,16 @@ def delete(
     for name in names:
         try:
             put_mark(store, DELETED, name)
+            if remove_mark(store, PINS, name):
+                # A sweep in between took the pin for the later word.
+                put_mark(store, DELETED, name)
         except StoreError as error:
             if error.name != "store-full":
                 raise
             # No room for a mark: all the more reason to make some.
             full = error
             unmarked.add(name)
-        remove_mark(store, PINS, name)
+            remove_mark(store, PINS, name)
     swept = sweep(store, also=unmarked, patience_seconds=patience_seconds)
     if full is not None and unmarked & swept.waiting:
         raise full
@@ -105,6 +105,7 @@ def sweep(
     fd = lock_store(store, patience_seconds)
     if fd is None:
         swept.waiting = marks.union(also)
+        swept.problems.append(f"{store}: another command is changing it")
         return swept
     try:
         _sweep_locked(store, also, swept)
@@ -121,8 +122,10 @@ def lock_store(store: Path, patience_seconds: float) -> int | None:
     folder = store / SEGMENTS_NAME
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    except OSError as error:
+        raise StoreError(
+            folder, f"cannot be read: {error.strerror}", "Check its permissions."
+        ) from error
     deadline = time.monotonic() + patience_seconds
     while fcntl is not None:
         try:
@@ -145,9 +148,9 @@ def _sweep_locked(store: Path, also: Collection[Name], swept: Swept) -> None:
     pins = read_marks(store, PINS)
     for name in read_marks(store, DELETED).union(also):
         if name in pins:
-            remove_mark(store, DELETED, name)  # pinned while it was being deleted
+            _forget(store, name)  # pinned while it was being deleted
         elif name[1] not in processes:
-            remove_mark(store, DELETED, name)  # its segments are gone
+            _forget(store, name)  # its segments are gone
         else:
             _work_of(work, processes[name[1]]).deleted.add(name)
     for segment in read_segment_marks(store, DELETED):
@@ -155,7 +158,7 @@ def _sweep_locked(store: Path, also: Collection[Name], swept: Swept) -> None:
         if process in processes:
             _work_of(work, processes[process]).shed.add(segment)
         else:
-            remove_mark(store, DELETED, segment)
+            _forget(store, segment)
     for todo in work.values():
         try:
             if _is_released(todo.files):
@@ -167,6 +170,14 @@ def _sweep_locked(store: Path, also: Collection[Name], swept: Swept) -> None:
             # What retention removes meanwhile is no problem: the next sweep sees it.
             if all(path.exists() for path in todo.files.segments):
                 swept.problems.append(_problem(todo.files, error))
+
+
+def _forget(store: Path, name: Name | str) -> None:
+    """Take away a mark that means nothing, if that may be: it does no harm."""
+    try:
+        remove_mark(store, DELETED, name)
+    except StoreError:
+        pass
 
 
 def _problem(files: ProcessFiles, error: Exception) -> str:
@@ -193,105 +204,73 @@ def _work_of(work: dict[str, _Work], files: ProcessFiles) -> _Work:
 
 
 def _is_released(files: ProcessFiles) -> bool:
-    """Whether nobody writes to these segments any more.
-
-    A process has its mapping for as long as it lives, and after a violent death until
-    it is recovered. One that could not have a mapping says in its row that it ended.
-    """
+    """Whether nobody writes to these segments any more."""
     if files.mapping is not None or not files.segments:
         return False
     last = files.segments[-1]
+    # Again, after the listing: whoever has none by now has written all there is.
     if os.path.exists(last.parent / f"{files.id}.map"):
         return False
-    with connect(last, reading_mode(last)) as db:
-        for pid, ended_ns, info in db.execute(
-            "SELECT pid, ended_ns, info FROM process"
-        ):
-            if ended_ns is None and _may_live(pid, info):
-                return False
-    return True
-
-
-def _may_live(pid: object, info: object) -> bool:
-    host = read_json(str(info)).get("host")
-    if host is not None and host != socket.gethostname():
-        return True  # on another machine: there is no telling
-    return isinstance(pid, int) and pid_lives(pid, None)
+    return not may_have_writer(last)
 
 
 def _free_process(store: Path, todo: _Work, pins: set[Name], swept: Swept) -> None:
     """Free the space in one process's segments; the marks go when all is done."""
     deleted = {trace for trace, _ in todo.deleted}
     pinned = {trace for trace, process in pins if process == todo.files.id}
+    contents = {path: _Content(path) for path in todo.files.segments}
     # A block's trace may have its row in another segment of the process alone.
-    rows = {path: _trace_rows(path) for path in todo.files.segments}
-    dropped = {
-        number
-        for found in rows.values()
-        for number, trace in found.items()
-        if trace in deleted
-    }
+    ids = [item for each in contents.values() for item in each.ids.items()]
+    dropped = {number for number, trace in ids if trace in deleted}
+    kept = {number for number, trace in ids if trace in pinned}
+    unpinned = set().union(*(each.numbers for each in contents.values())) - kept
     swept.changed.add(todo.files.id)
-    # What goes altogether goes first: writing anew takes room.
     plans = []
-    for path, found in rows.items():
-        shed = path.name in todo.shed
-        stays = [
-            number
-            for number, trace in found.items()
-            if (trace in pinned if shed else number not in dropped)
-        ]
-        plans.append((bool(stays), path, shed, set(stays)))
-    for anything, path, shed, stays_here in sorted(plans, key=lambda plan: plan[0]):
-        if not anything:
+    for path, content in contents.items():
+        goes = unpinned if path.name in todo.shed else dropped
+        plans.append((not content.numbers <= goes, path, goes))
+    # What goes altogether goes first: writing anew takes room.
+    for stays, path, goes in sorted(plans, key=lambda plan: plan[0]):
+        if not stays:
             swept.freed_bytes += remove_segment(path)
-        elif shed:
-            swept.freed_bytes += _rewrite(path, stays_here, keep=True)
+            continue
+        if contents[path].numbers & goes:
+            swept.freed_bytes += _rewrite(path, goes)
+        if path.name in todo.shed:
             put_mark(store, PINS, path.name)
-        elif _holds(path, dropped):
-            swept.freed_bytes += _rewrite(path, dropped, keep=False)
     done: list[Name | str] = [*todo.deleted, *todo.shed]
     for name in done:
         remove_mark(store, DELETED, name)
 
 
-def _trace_rows(path: Path) -> dict[int, str]:
-    with connect(path, reading_mode(path)) as db:
-        return dict(db.execute("SELECT number, id FROM trace"))
+class _Content:
+    """The traces of which a segment has anything."""
+
+    __slots__ = ("ids", "numbers")
+
+    def __init__(self, path: Path) -> None:
+        with connect(path, reading_mode(path)) as db:
+            self.ids: dict[int, str] = dict(db.execute("SELECT number, id FROM trace"))
+            blocks = db.execute("SELECT DISTINCT trace FROM block")
+        self.numbers = self.ids.keys() | {number for (number,) in blocks}
 
 
-def _holds(path: Path, numbers: set[int]) -> bool:
-    """Whether a segment has anything of these traces."""
-    with connect(path, reading_mode(path)) as db:
-        return any(_has_number(db, number) for number in numbers)
-
-
-def _has_number(db: Connection, number: int) -> bool:
-    return bool(
-        db.execute(
-            "SELECT 1 FROM trace WHERE number = ? UNION ALL "
-            "SELECT 1 FROM block WHERE trace = ? LIMIT 1",
-            (number, number),
-        )
-    )
-
-
-def _rewrite(path: Path, numbers: set[int], *, keep: bool) -> int:
-    """Write a segment anew with (``keep``) or without these traces; bytes freed."""
+def _rewrite(path: Path, numbers: set[int]) -> int:
+    """Write a segment anew without these traces; bytes freed."""
     if not _fold_wal(path):
         raise StoreError(path, "is in use by another program", "Try again later.")
     before = path.stat()
     free = os.statvfs(path.parent)
-    if free.f_bavail * free.f_frsize < _bytes_left(path, numbers, keep=keep):
+    if free.f_bavail * free.f_frsize < _bytes_left(path, numbers):
         raise StoreError(path, "the disk is too full to write it anew")
     with NewSegment(path) as new:
-        new.copy(path, numbers, keep=keep)
+        new.copy(path, numbers, keep=False)
         new.finish(overwrite=True, like=before)
     _remove_beside(path)
     return before.st_size - path.stat().st_size
 
 
-def _bytes_left(path: Path, numbers: set[int], *, keep: bool) -> int:
+def _bytes_left(path: Path, numbers: set[int]) -> int:
     """About how large the new file will be: none is begun in vain, at each command."""
     total = left = 1
     with connect(path, reading_mode(path)) as db:
@@ -299,7 +278,7 @@ def _bytes_left(path: Path, numbers: set[int], *, keep: bool) -> int:
             "SELECT trace, SUM(bytes) FROM block GROUP BY trace"
         ):
             total += size
-            left += size if (number in numbers) is keep else 0
+            left += 0 if number in numbers else size
     return path.stat().st_size * left // total + _SPARE_BYTES
 
 

@@ -9,7 +9,8 @@ that has no byte left. A mark without an ``@`` bears the name of a segment: in
 Light: a session that starts in somebody's program imports it.
 
 Threads: any; processes too. Owns: nothing. Fails: StoreError where a mark cannot be
-written; a folder of marks that cannot be read holds none.
+written, or a folder of marks cannot be read: what is pinned must not go because nobody
+knows that it is.
 """
 
 from __future__ import annotations
@@ -123,10 +124,18 @@ def mark_text(store: AnyPath, folder: str, name: Name) -> str:
 
 
 def _list(store: AnyPath, folder: str) -> list[str]:
+    path = os.path.join(store, folder)
     try:
-        return os.listdir(os.path.join(store, folder))
-    except OSError:
+        return os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise StoreError(
+            path,
+            f"cannot be read: {error.strerror}",
+            "Check its permissions.",
+            slug="store-unreadable",
+        ) from error
 
 
 def _file_name(name: Name | str) -> str:

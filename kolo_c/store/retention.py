@@ -55,10 +55,12 @@ class Removed:
 class _Candidate:
     """A segment that may go."""
 
-    __slots__ = ("bytes", "changed_ns", "path", "pinned_bytes")
+    __slots__ = ("bytes", "changed_ns", "last", "path", "pinned_bytes")
 
-    def __init__(self, path: Path, pinned_bytes: int | None) -> None:
+    def __init__(self, path: Path, last: Path, pinned_bytes: int | None) -> None:
         self.path = path
+        self.last = last
+        """The last segment of its process."""
         self.bytes = 0
         self.changed_ns = 0
         self.pinned_bytes = pinned_bytes
@@ -85,11 +87,11 @@ def apply_retention(
     removed = Removed()
     try:
         processes = list_processes(store)
+        pinned = _pinned_bytes(store)
+        candidates, total = _candidates(store, processes, pinned)
     except StoreError:
         return removed
     _remove_unfinished(store, now_ns)
-    pinned = _pinned_bytes(store)
-    candidates, total = _candidates(store, processes, pinned)
     oldest_ns = 0 if keep_days is None else now_ns - int(keep_days * _DAY_NS)
     for found in candidates:
         over = max_bytes is not None and total > max_bytes
@@ -112,15 +114,16 @@ def _candidates(
         counted = files.bytes()
         if files.id in pinned:
             counted -= sum(
-                _Candidate(path, 0).bytes
+                _Candidate(path, path, 0).bytes
                 for path in files.segments
                 if path.name in settled or path.name in waiting
             )
             counted = max(counted - pinned[files.id], 0)
         total += counted
-        if not _is_used(files):
+        if files.segments and not _is_used(files):
+            last = files.segments[-1]
             candidates.extend(
-                _Candidate(path, pinned.get(files.id))
+                _Candidate(path, last, pinned.get(files.id))
                 for path in files.segments
                 if files.id not in pinned or path.name not in settled | waiting
             )
@@ -130,6 +133,8 @@ def _candidates(
 
 def _let_go(store: Path, found: _Candidate, removed: Removed) -> int:
     """Remove or mark a segment; how much less counts against the bound then."""
+    if _may_be_written(found.last):
+        return 0
     if found.pinned_bytes is None:
         if not _remove(found.path):
             removed.failed += 1
@@ -189,6 +194,18 @@ def _is_used(files: ProcessFiles) -> bool:
     reads brings it in, and only then may the segments go.
     """
     return files.has_mapping
+
+
+def _may_be_written(last: Path) -> bool:
+    """Whether a process lives that could not have a mapping: there are few of those,
+    and few segments that go, so that these are asked."""
+    from kolo_c.store.connection import DatabaseError  # noqa: PLC0415 - seldom needed
+    from kolo_c.store.writers import may_have_writer  # noqa: PLC0415 - as above
+
+    try:
+        return may_have_writer(last)
+    except DatabaseError:
+        return False  # not a segment, or one that nobody can use
 
 
 def _remove(path: Path) -> bool:

@@ -76,11 +76,10 @@ class NewSegment:
         self._open = False
         if hasattr(self, "_db"):
             self._db.close()
-        for ending in ("", "-journal"):
-            try:
-                os.unlink(f"{self._unfinished}{ending}")
-            except OSError:
-                pass
+        try:
+            os.unlink(self._unfinished)
+        except OSError:
+            pass
 
     def execute(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """Run one statement on it."""
@@ -154,10 +153,11 @@ class NewSegment:
         self._open = False
 
     def _prepare(self) -> None:
-        # Whatever goes wrong, this file is thrown away: it needs no journal, and is
-        # brought to the disk once, at the end.
+        # Whatever goes wrong, this file is thrown away: it needs no journal on the disk
+        # (none at all is nothing that a careful SQLite allows), and is brought there
+        # once, at the end.
         for pragma in (
-            "page_size = 4096", "journal_mode = OFF", "synchronous = OFF",
+            "page_size = 4096", "journal_mode = MEMORY", "synchronous = OFF",
             "temp_store = MEMORY", "secure_delete = ON",
             f"user_version = {SCHEMA_VERSION}",
         ):  # fmt: skip

@@ -17,7 +17,7 @@ import pytest
 from kolo_c.cli import main as command_line
 from kolo_c.cli.delete import read_moment
 from kolo_c.errors import KoloError
-from kolo_c.store import connection, rewrite
+from kolo_c.store import connection, deletions, rewrite
 from kolo_c.store.deletions import delete, sweep
 from kolo_c.store.marks import DELETED, PINS, has_due, put_mark, read_marks
 from kolo_c.store.pins import pin, read_pins
@@ -410,6 +410,119 @@ class TestDelete:
         assert names(store) == ["trace 2", "trace 0"]
         assert arguments(store, process.traces[2].id) == list(range(20))
 
+    def test_a_mark_that_cannot_be_removed_keeps_nobody_from_reading(
+        self, go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A store that only its owner may write to, with a mark of what has gone."""
+        store = process_with(1).write(tmp_path)
+        put_mark(store, DELETED, ("trc_LONGGONE", "PROCESS"))
+        put_mark(store, DELETED, "PROCESS-0.db")
+
+        def refuse(path: Any, *_: Any, **__: Any) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+
+        monkeypatch.setattr(os, "unlink", refuse)
+        code, out, err = go("list")
+        assert (code, err) == (0, "")
+        assert "trace 0" in out
+
+    def test_pins_that_cannot_be_read_are_no_lack_of_pins(
+        self, go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Somebody else's pins, or no descriptor left: what they keep would go."""
+        process = process_with(2)
+        store = process.write(tmp_path)
+        os.utime(process.segment_path(store), (1000, 1000))
+        pin(store, mark(process, 1), 10)
+        put_mark(store, DELETED, process.segment_path(store).name)
+        listdir = os.listdir
+
+        def refuse(path: Any = ".") -> list[str]:
+            if os.fspath(path).endswith("pins"):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return listdir(path)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "listdir", refuse)
+            removed = apply_retention(store, max_bytes=0, keep_days=1)
+            assert (removed.segments, removed.marked) == (0, 0)
+            code, _, err = go("list")
+            assert code == 1
+            assert f"error: {store}/pins: cannot be read: Permission denied" in err
+            assert go("delete", "--keep", "0")[0] == 1
+        assert names(store) == ["trace 1", "trace 0"]
+        assert go("list")[0] == 0
+        assert names(store) == ["trace 1"]
+
+    def test_a_segment_goes_only_with_all_that_has_blocks_in_it(
+        self, tmp_path: Path
+    ) -> None:
+        """A block of a trace may be in another segment than its row."""
+        process = process_with(2, calls=40)
+        first, second = process.blocks()
+        traces = process.traces
+        process.traces = traces[:1]
+        store = process.write(tmp_path, blocks=[])
+        process.traces = traces[1:]
+        process.write(tmp_path, blocks=[first, second], segment=1)
+        process.traces = traces
+        assert delete(store, [mark(process, 1)]).problems == []
+        assert names(store) == ["trace 0"]
+        assert arguments(store, process.traces[0].id) == list(range(40))
+
+    def test_what_is_stuck_elsewhere_does_not_make_it_a_failure(
+        self, go: Any, tmp_path: Path
+    ) -> None:
+        good, bad = process_with(1), process_with(1)
+        store = good.write(tmp_path)
+        bad.write(tmp_path)
+        put_mark(store, DELETED, mark(bad, 0))
+        bad.segment_path(store).write_bytes(b"SQLite format 3\0" + b"?" * 8000)
+        code, out, err = go("delete", good.traces[0].id)
+        assert (code, out.startswith("Deleted 1 trace, freed ")) == (0, True)
+        assert "space not freed yet: " in err
+
+    def test_a_forced_deletion_is_a_later_word_than_the_pin(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A command that sweeps between the mark and the end of the pin takes the
+        mark away; the trace was said to be deleted, and was there."""
+        process = process_with(1)
+        store = process.write(tmp_path)
+        pin(store, mark(process, 0), 10)
+        remove_mark = deletions.remove_mark
+
+        def sweeping(store: Path, folder: str, name: Any) -> bool:
+            monkeypatch.setattr(deletions, "remove_mark", remove_mark)
+            sweep(store)
+            return remove_mark(store, folder, name)
+
+        monkeypatch.setattr(deletions, "remove_mark", sweeping)
+        delete(store, [mark(process, 0)])
+        assert names(store) == []
+
+    def test_no_file_of_a_killed_rewriting_is_left_beside_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A journal would be: nothing removes that of a file which is not there."""
+        process = process_with(2)
+        store = process.write(tmp_path)
+        seen: list[str] = []
+        finish = rewrite.NewSegment.finish
+
+        def look(self: rewrite.NewSegment, **how: Any) -> None:
+            self.execute("BEGIN")
+            self.execute("UPDATE process SET pid = 1")
+            seen.extend(os.listdir(store / "segments"))
+            self.execute("COMMIT")
+            finish(self, **how)
+
+        monkeypatch.setattr(rewrite.NewSegment, "finish", look)
+        delete(store, [mark(process, 0)])
+        name = process.segment_path(store).name
+        assert len(seen) == 2
+        assert all(each == name or each.endswith(".new") for each in seen)
+
     def test_a_folder_of_marks_that_cannot_be_made_says_so(
         self, go: Any, tmp_path: Path
     ) -> None:
@@ -537,6 +650,7 @@ class TestChoice:
         assert read_moment("90min", now) == now - DAY_NS // 16
         assert read_moment("1.5w", now) == now - int(10.5 * DAY_NS)
         assert read_moment("2026-11-21 10:00+00:00", now) == 1_795_255_200 * 10**9
+        assert read_moment("2026-11-21T10:00:00Z", now) == 1_795_255_200 * 10**9
         assert read_moment("999999w", now) == 0
 
     def ask(
@@ -679,6 +793,20 @@ class TestRetention:
         sweep(store)
         assert not process.segment_path(store).exists()
         assert names(store) == ["trace 1"]
+
+    def test_a_running_process_without_a_mapping_keeps_its_segments(
+        self, tmp_path: Path
+    ) -> None:
+        """Where a mapping cannot be made a program records all the same."""
+        process = process_with(1, host=os.uname().nodename)
+        process.ended = False
+        process.pid = os.getpid()
+        store = process.write(tmp_path)
+        dead = self.old(tmp_path, 1, 1000)
+        removed = apply_retention(store, max_bytes=0, keep_days=None)
+        assert removed.segments == 1
+        assert process.segment_path(store).exists()
+        assert not dead.segment_path(store).exists()
 
     def test_pinned_bytes_do_not_drive_out_the_rest(
         self, go: Any, tmp_path: Path

@@ -241,6 +241,42 @@ class TestTarget:
         assert go("export", id, "one.kolo", "--force")[0] == 0
         check_exported(target, thorough=True)
 
+    def test_what_a_link_names_is_overwritten_not_the_link(
+        self, go: Any, tmp_path: Path, id: str
+    ) -> None:
+        (tmp_path / "one.kolo").write_text("old")
+        (tmp_path / "link").symlink_to("one.kolo")
+        assert go("export", id, "link")[0] == 1
+        assert go("export", id, "link", "--force")[0] == 0
+        assert (tmp_path / "link").is_symlink()
+        check_exported(tmp_path / "one.kolo", thorough=True)
+
+    def test_a_folder_that_nobody_may_look_into_says_so(
+        self, go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, id: str
+    ) -> None:
+        """Permissions hold nobody who runs the tests as root: the answer is made up."""
+        target = str(tmp_path / "closed" / "one.kolo")
+        stat = os.stat
+
+        def refuse(path: Any, *args: Any, **how: Any) -> os.stat_result:
+            if path == target:
+                raise PermissionError(13, "Permission denied", path)
+            return stat(path, *args, **how)
+
+        monkeypatch.setattr(os, "stat", refuse)
+        code, out, err = go("export", id, target)
+        assert (code, out) == (1, "")
+        assert f"{target}: cannot be written: Permission denied" in err
+
+    def test_the_command_that_shows_it_can_be_copied(
+        self, go: Any, tmp_path: Path, id: str
+    ) -> None:
+        code, out, _ = go("export", id, "one trace.kolo")
+        assert (code, out.partition("; ")[2]) == (
+            0,
+            "kolo-c show --db 'one trace.kolo'\n",
+        )
+
     def test_one_that_appears_meanwhile_stays_too(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, id: str
     ) -> None:
@@ -271,6 +307,8 @@ class TestTarget:
             ("one.json", "a .json, but the format is sqlite", 2),
             ("busy.kolo", "is a database that is in use", 1),
             ("pipe", "is not a file that can be replaced", 1),
+            ("n" * 300, "cannot be written: File name too long", 1),
+            ("busy.kolo-wal/one.kolo", "cannot be written: Not a directory", 1),
         ],
     )
     def test_what_cannot_be_written_is_said_first(
@@ -546,6 +584,24 @@ class TestImport:
         assert code == 130
         assert "nothing was imported" in err
         assert os.listdir(tmp_path / ".kolo_c" / "segments") == []
+
+    def test_a_folder_that_cannot_be_locked_says_why(
+        self, go: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        process, _ = build(1)
+        store = process.write(tmp_path)
+        assert go("export", process.traces[0].id, "one.kolo")[0] == 0
+        open_fd = os.open
+
+        def refuse(path: Any, *args: Any, **how: Any) -> int:
+            if os.fspath(path) == str(store / "segments"):
+                raise PermissionError(13, "Permission denied", path)
+            return open_fd(path, *args, **how)
+
+        monkeypatch.setattr(os, "open", refuse)
+        code, _, err = go("import", "one.kolo")
+        assert code == 1
+        assert f"{store}/segments: cannot be read: Permission denied" in err
 
     def test_two_imports_at_once_bring_it_once(self, go: Any, tmp_path: Path) -> None:
         self.exported(go, tmp_path)
