@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 NAME = "catalogue.db"
 VERSION = 1
 _WAIT_SECONDS = 0.25
+_STATE = "PRAGMA data_version"
 _ERROR = 1  # of SQLite: no such table, no such column
 _SCHEMA = (
     """
@@ -101,6 +102,8 @@ class CatalogueFile:
     def __init__(self, store: str | os.PathLike[str]) -> None:
         self.path = os.path.join(store, NAME)
         self._connection: Connection | None = None
+        self._state: list[tuple[Any, ...]] = []
+        """SQLite's mark of what the file held when ``known`` was asked."""
         self._replace = False
         """Whether what is there is good for nothing."""
 
@@ -123,6 +126,7 @@ class CatalogueFile:
         if version != VERSION:
             self._give_up()
             raise CatalogueUnusable
+        self._state = self._query(_STATE)
         rows = self._query("SELECT id, identity, pid, traces FROM process")
         self._check(rows, (_TEXT, _TEXT, _INT, _INT))
         return {id: Known(*rest) for id, *rest in rows}
@@ -203,11 +207,18 @@ class CatalogueFile:
         if self._connection is None:
             return []
         try:
-            return self._connection.execute(sql, values)
+            rows = self._connection.execute(sql, values)
+            # Somebody saved meanwhile: of the processes that ``known`` named it may
+            # have forgotten some, whose traces would be missing.
+            changed = self._state and self._connection.execute(_STATE) != self._state
         except DatabaseError as error:
             damaged = error.code in (CORRUPT, NOTADB, _ERROR)
             self._give_up(replace=damaged)
             raise CatalogueUnusable from error
+        if changed:
+            self._give_up(replace=False)
+            raise CatalogueUnusable
+        return rows
 
     def _check(self, rows: list[tuple[Any, ...]], kinds: tuple[set[Any], ...]) -> None:
         """SQLite promises nothing about what stands in a column."""

@@ -396,6 +396,23 @@ class TestLatest:
                 found.find(newest.id)
         assert opened == []
 
+    def test_what_another_forgets_meanwhile_is_read_from_its_segment(
+        self, store: Path
+    ) -> None:
+        """A deletion takes its process's rows out of the file: a list that knew of
+        them from before showed none of the process's other traces."""
+        with Store(store) as first:
+            first.traces()
+        ids = [files.id for files in list_processes(store)]
+        with Store(store) as opened:
+            assert CatalogueFile(store).save((), ids[:3])
+            assert len(opened.traces()) == COUNT
+        with Store(store) as opened:
+            assert len(opened.traces(2)) == 2
+            assert CatalogueFile(store).save((), ids)
+            assert len(opened.traces()) == COUNT
+            assert len(opened.catalogue.endings(opened.traces())) == COUNT
+
     def test_processes_do_not_stay_open_by_the_thousand(self, store: Path) -> None:
         with catalogue(store) as found:
             traces = found.latest()
