@@ -68,9 +68,9 @@ def trace(  # noqa: F811
     session too. ``config`` are settings for this session (``locals="all"``); within a
     session that runs already its own settings hold.
     """
-    if callable(name):
-        return Trace(None, boundary, {})(name)
-    return Trace(name, boundary, config)
+    if name is None or isinstance(name, str):
+        return Trace(name, boundary, config)
+    return Trace(None, boundary, config)(name)
 
 
 class Trace:

@@ -3,7 +3,8 @@
 A function, coroutine, generator or async generator stays what it was. Between two of
 its steps other code runs in the thread, for which it must not hold.
 
-Threads: any. Owns: nothing. Fails: only as the decorated function does.
+Threads: any. Owns: nothing. Fails: TypeError for what is no function; later only as
+the decorated function does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import types
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -34,8 +36,17 @@ if TYPE_CHECKING:
             """The call ends; only where it was opened."""
 
 
-def decorate(function: Callable[..., Any], part: Callable[[], Part]) -> Any:
-    """The function with its calls recorded, of the same kind as it was."""
+def decorate(function: Any, part: Callable[[], Part]) -> Any:
+    """The function, of the same kind as it was, with a part for each of its calls.
+
+    Raises TypeError for a class, a property and the like, of which a function would be
+    made.
+    """
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(decorate(function.__func__, part))
+    if isinstance(function, type) or not callable(function):
+        kind = "a class" if isinstance(function, type) else type(function).__name__
+        raise TypeError(f"kolo_c decorates functions and methods, not {kind}")
     if inspect.isasyncgenfunction(function):
         return _decorate_async_generator(function, part)
     if inspect.iscoroutinefunction(function):
@@ -59,6 +70,9 @@ def decorate(function: Callable[..., Any], part: Callable[[], Part]) -> Any:
             finally:
                 piece.close(sys.exc_info()[1])
 
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
+            return types.coroutine(run_generator)
         return run_generator
 
     @functools.wraps(function)

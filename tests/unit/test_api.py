@@ -184,6 +184,50 @@ def test_a_decorated_function_keeps_its_face(world):
     assert world.log == ["start named", stop, f"start {name}", stop]
 
 
+@pytest.mark.parametrize("decorator", [kolo_c.trace, kolo_c.pause])
+def test_a_decorated_method_is_bound_as_it_was(world, decorator):
+    class Cart:
+        @decorator
+        @classmethod
+        def of(cls):
+            return cls.__name__
+
+        @decorator
+        @staticmethod
+        def fixed(number):
+            return number
+
+        @classmethod
+        @decorator
+        def made(cls):
+            return cls.__name__
+
+    assert (Cart.of(), Cart().of(), Cart.made()) == ("Cart", "Cart", "Cart")
+    assert (Cart.fixed(1), Cart().fixed(2)) == (1, 2)
+
+
+@pytest.mark.parametrize("decorator", [kolo_c.trace, kolo_c.pause])
+@pytest.mark.parametrize("thing", [int, property(str), 7])
+def test_what_is_no_function_is_not_decorated(world, decorator, thing):
+    """A class came out as a function, a property as one that nobody could get."""
+    with pytest.raises(TypeError, match="functions and methods, not"):
+        decorator(thing)
+
+
+@pytest.mark.parametrize("decorator", [kolo_c.trace, kolo_c.pause])
+def test_a_coroutine_of_types_can_still_be_awaited(world, decorator):
+    @decorator
+    @types.coroutine
+    def step():
+        yield
+        return 5
+
+    async def main():
+        return await step()
+
+    assert asyncio.run(main()) == 5
+
+
 def test_a_decorated_function_may_call_itself(world):
     @kolo_c.trace("f")
     def function(number):
