@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-ATTRIBUTE = "failure"
-"""The attribute of the trace that has it, as JSON."""
+ATTRIBUTE = "kolo_c.failure"
+"""The attribute of the trace that has it, as JSON; no word that a program may use."""
 _MOST = 8
 _LONGEST = 200
 _DEEPEST_TRACEBACK = 100_000

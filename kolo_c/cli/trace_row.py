@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kolo_c.store.trace_info import TraceInfo
 
 STATUS_STYLES = {RUNNING: "yellow", INTERRUPTED: "red"}
-_FAILURE = "failure"
+_FAILURE = "kolo_c.failure"  # failure.py has it; lists do not import that
 _USUAL = (None, "", "exit")
 
 

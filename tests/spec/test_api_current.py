@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+import kolo_c
 from kolo_c.store.records import Note
 from kolo_c.store.values import Dict, Masked
-from tests.spec.tracing import recover
+from tests.spec.tracing import environment, recover
 
 SECRET = "AKIA" + "Q3EGRIYZ5NWTX7LM"
 
@@ -182,6 +186,23 @@ def test_secrets_are_masked_in_attributes_names_and_notes(trace):
     (note,) = [r for r in traced.trace().stream(1).records() if isinstance(r, Note)]
     assert note.values.pairs == (("password", Masked(7)), ("again", Masked(13)))
     assert "AKIA" not in str(note.text)
+
+
+def test_names_that_a_trace_begins_with_are_masked_as_well(tmp_path, core):
+    program = f"""
+import kolo_c
+def f(): pass
+with kolo_c.trace("part {SECRET}", boundary=True):
+    f()
+f()
+"""
+    subprocess.run(
+        [sys.executable, "-m", "kolo_c", "run", "-q", f"--core={core}", "--name",
+         f"all {SECRET}", "-c", program],
+        cwd=tmp_path, env=environment(), check=True, timeout=60,
+    )  # fmt: skip
+    with kolo_c.open(tmp_path) as store:
+        assert [trace.name for trace in store.traces()] == ["part ***", "all ***"]
 
 
 def test_no_code_of_the_program_runs_for_an_attribute(trace):

@@ -14,6 +14,7 @@ import pytest
 
 from kolo_c.cli import main as command_line
 from kolo_c.errors import TraceNotFound
+from kolo_c.failure import ATTRIBUTE
 from kolo_c.store import catalogue as module
 from kolo_c.store import process as processes
 from kolo_c.store.catalogue import Catalogue
@@ -534,7 +535,7 @@ class TestList:
         self, here: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         write(here, "raised", 101, cause="exception")
-        write(here, "told", 102, attributes={"failure": '{"chain": []}'})
+        write(here, "told", 102, attributes={ATTRIBUTE: '{"chain": []}'})
         process = ProcessBuilder()
         process.now_ns += 103 * SECOND_NS
         process.ended = False
