@@ -167,21 +167,24 @@ class _Recorder:
     def _finish(self) -> None:
         """The last exit handler. What fails here must not reach the program's end."""
         error, self._error = self._error, None
+        # A handler of a signal may raise anything meanwhile; Ctrl-C does.
         try:
             summary = self._session.stop("exit", error)
-        except Exception as problem:
-            if os.getpid() == self._pid:
-                kind = type(problem).__name__
-                _say([f"the trace could not be closed: {kind} {problem}"])
-            return
+            problem = ""
+        except BaseException as failure:
+            problem = f"{type(failure).__name__} {failure}".rstrip()
         # A forked child that ends in the usual way comes by here as well.
-        if os.getpid() == self._pid:
-            try:
+        if os.getpid() != self._pid:
+            return
+        try:
+            if problem:
+                _say([f"the trace could not be closed: {problem}"])
+            else:
                 self._report(summary)
-            except BaseException:
-                pass  # no files left to open, a signal's handler that raises, …
-            if type(error) is KeyboardInterrupt:  # not one derived from it
-                _end_by_signal()
+        except BaseException:
+            pass  # no files left to open, …
+        if type(error) is KeyboardInterrupt:  # not one derived from it
+            _end_by_signal()
 
     def _report(self, summary: Summary) -> None:
         try:

@@ -531,6 +531,27 @@ class TestAnEndWithoutAWord:
         names = [frame["name"] for frame in tasks["job-1"]["frames"]]
         assert names == ["job", "inner"]
 
+    def test_another_ctrl_c_while_the_trace_is_closed_ends_it_as_the_first(
+        self, core, tmp_path
+    ):
+        """Its traceback, of our own files, came from the exit handler."""
+        code, lines = record(
+            tmp_path,
+            core,
+            """
+            import atexit, signal, sys
+            def again(frame, event, argument):
+                if frame.f_code.co_name == "stop":
+                    sys.settrace(None)
+                    signal.raise_signal(signal.SIGINT)
+            atexit.register(sys.settrace, again)
+            raise KeyboardInterrupt
+            """,
+        )
+        assert code == -signal.SIGINT
+        assert lines[-2] == "KeyboardInterrupt"
+        assert lines[-1] == "kolo-c: the trace could not be closed: KeyboardInterrupt"
+
     def test_ctrl_c_shows_where_each_thread_and_task_stood(self, core, tmp_path):
         process = start(tmp_path, core, HANGS)
         process.send_signal(signal.SIGINT)
