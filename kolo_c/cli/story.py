@@ -16,6 +16,7 @@ from kolo_c.model.ends import fetch_begin
 from kolo_c.model.exceptions import flight
 from kolo_c.store import records as r
 from kolo_c.store.text import value_text
+from kolo_c.store.trace_info import CUT_CAUSE
 from kolo_c.store.values import Class, Function, Module, Raised, Unbound
 
 TYPE_CHECKING = False
@@ -89,6 +90,10 @@ class StoryText:
             return [(f"{name} ended with exit code {story.exit_code}", _HEAD)]
         if story.how == s.KILLED:
             pid = self.trace.process.pid
+            if self.trace.info.row.cause == CUT_CAUSE:
+                return [
+                    (f"{name} (process {pid}) was running when it was exported", _HEAD)
+                ]
             return [
                 (f"✗ {name} (process {pid}) ended without a word", _ERROR),
                 (": killed, crashed, out of memory, or os._exit", ""),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from kolo_c.errors import KoloError
 from kolo_c.store.records import decode_records
 from kolo_c.store.rewrite import NewSegment
-from kolo_c.store.trace_info import INTERRUPTED, RUNNING
+from kolo_c.store.trace_info import CUT_CAUSE, INTERRUPTED, RUNNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from kolo_c.store.rows import TraceRow
     from kolo_c.store.trace_info import TraceInfo
 
-CUT_CAUSE = "exported while running"
 # Above the offsets in a block, which the pieces that SQLite has begin with.
 _UNSAVED_START = 1 << 32
 

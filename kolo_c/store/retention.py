@@ -73,6 +73,25 @@ class _Candidate:
             self.bytes += status.st_size
             self.changed_ns = max(self.changed_ns, status.st_mtime_ns)
 
+    def may_be_written(self) -> bool:
+        """Whether a process that could not have a mapping lives, and writes here.
+
+        It has a WAL, or where its disk cannot have one, written a moment ago: few are
+        so, and only these are opened.
+        """
+        if (
+            not os.path.exists(f"{self.last}-wal")
+            and time.time_ns() - self.changed_ns > _DAY_NS
+        ):
+            return False
+        from kolo_c.store.connection import DatabaseError  # noqa: PLC0415 - seldom
+        from kolo_c.store.writers import may_have_writer  # noqa: PLC0415 - as above
+
+        try:
+            return may_have_writer(self.last)
+        except DatabaseError:
+            return False  # not a segment, or one that nobody can use
+
 
 def apply_retention(
     store: Path,
@@ -133,7 +152,7 @@ def _candidates(
 
 def _let_go(store: Path, found: _Candidate, removed: Removed) -> int:
     """Remove or mark a segment; how much less counts against the bound then."""
-    if _may_be_written(found.last):
+    if found.may_be_written():
         return 0
     if found.pinned_bytes is None:
         if not _remove(found.path):
@@ -194,18 +213,6 @@ def _is_used(files: ProcessFiles) -> bool:
     reads brings it in, and only then may the segments go.
     """
     return files.has_mapping
-
-
-def _may_be_written(last: Path) -> bool:
-    """Whether a process lives that could not have a mapping: there are few of those,
-    and few segments that go, so that these are asked."""
-    from kolo_c.store.connection import DatabaseError  # noqa: PLC0415 - seldom needed
-    from kolo_c.store.writers import may_have_writer  # noqa: PLC0415 - as above
-
-    try:
-        return may_have_writer(last)
-    except DatabaseError:
-        return False  # not a segment, or one that nobody can use
 
 
 def _remove(path: Path) -> bool:

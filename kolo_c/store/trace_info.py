@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RUNNING = "running"
 COMPLETE = "complete"
 INTERRUPTED = "interrupted"
+CUT_CAUSE = "exported while running"
+"""The cause of a trace that is interrupted in its exported file alone."""
 
 
 class TraceInfo:

@@ -16,11 +16,11 @@ import pytest
 from kolo_c.cli import main as command_line
 from kolo_c.errors import KoloError, StoreError
 from kolo_c.export import segment as segment_export
-from kolo_c.export.segment import CUT_CAUSE
 from kolo_c.store.deletions import delete
 from kolo_c.store.exported import check_exported
 from kolo_c.store.reader import Store
 from kolo_c.store.rewrite import NewSegment
+from kolo_c.store.trace_info import CUT_CAUSE
 from tests.unit.store_builder import Owner, ProcessBuilder, TraceBuilder, ulid
 
 CALLS = 30
@@ -145,6 +145,9 @@ class TestExport:
         code, out, _ = go("show", "--db", "one.kolo")
         assert code == 0
         assert CUT_CAUSE in out
+        code, out, _ = go("why", "--db", "one.kolo")
+        assert "was running when it was exported\n" in out
+        assert "without a word" not in out, "nobody killed it"
 
     def test_a_mapping_alone_is_enough(self, go: Any, tmp_path: Path) -> None:
         """A process that has not committed anything yet."""
