@@ -131,10 +131,7 @@ class Process:
 
         found: dict[int, Thread] = {}
         for segment in self.segments:
-            for row in segment.threads():
-                found[row.number] = Thread(
-                    row.number, row.name, row.ident, row.native_id
-                )
+            found.update((thread.number, thread) for thread in segment.threads())
         for definition in self._unsaved():
             if isinstance(definition, Thread):
                 found[definition.number] = definition

@@ -99,20 +99,6 @@ class TraceRow(Slotted):
         )  # fmt: skip
 
 
-class ThreadRow(Slotted):
-    """A thread of the process."""
-
-    __slots__ = ("number", "name", "ident", "native_id")
-
-    def __init__(
-        self, number: int, name: str | None, ident: int | None, native_id: int | None
-    ) -> None:
-        self.number = number
-        self.name = name
-        self.ident = ident
-        self.native_id = native_id
-
-
 class Sums(Slotted):
     """What the headers of a trace's blocks add up to."""
 

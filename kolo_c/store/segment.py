@@ -23,7 +23,7 @@ from kolo_c.store.connection import (
     DatabaseError,
     connect,
 )
-from kolo_c.store.rows import ProcessRow, Sums, ThreadRow, TraceRow
+from kolo_c.store.rows import ProcessRow, Sums, TraceRow
 from kolo_c.wire import SCHEMA_VERSION
 
 TYPE_CHECKING = False
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.store.connection import Connection, Mode
+    from kolo_c.store.definitions import Thread
 
 _WAIT_SECONDS = 2.0
 _DAMAGED = (
@@ -89,10 +90,12 @@ class Segment:
         )
         return [TraceRow(*self._typed(row, "isssSiiIsSss")) for row in rows]
 
-    def threads(self) -> list[ThreadRow]:
+    def threads(self) -> list[Thread]:
         """The threads of the process, as known to this segment."""
+        from kolo_c.store.definitions import Thread  # noqa: PLC0415 - not for lists
+
         rows = self._query("SELECT number, name, ident, native_id FROM thread")
-        return [ThreadRow(*self._typed(row, "iSII")) for row in rows]
+        return [Thread(*self._typed(row, "iSII")) for row in rows]
 
     def sums(self) -> dict[int, Sums]:
         """For each trace number, what its blocks here add up to."""
