@@ -8,7 +8,7 @@ PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
 .PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind soak fuzz leaks wheel \
-	lint lint-c lint-python types format docs generate generate-check bench clean
+	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -86,6 +86,9 @@ generate-check: build
 
 docs: generate ## The generated pages, and the tests that hold the others to the truth
 	$(PYTHON) -m pytest -q tests/test_documentation.py
+
+screenshots: build ## The pictures in docs/images, from real runs
+	$(PYTHON) tools/screenshots.py
 
 bench: build ## Every benchmark, and the README's table from its results
 	$(PYTHON) -m benchmarks
