@@ -49,7 +49,13 @@ def flight(node: Node) -> Flight:
         raised_in = inner
     through = [raised_in]
     above = raised_in.caller
-    while above is not None and above.left_by_exception and _same(above, through[-1]):
+    while (
+        above is not None
+        and above.left_by_exception
+        and _same(above, through[-1])
+        # Where a later one had the same address, that is what `above` was left by.
+        and _source(above) in (None, through[-1])
+    ):
         through.append(above)
         above = above.caller
     exception = next(

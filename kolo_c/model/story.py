@@ -192,8 +192,10 @@ def _follow_exceptions(story: Story, most: int) -> None:
         tail, node = found
         story.whole = story.whole and tail.whole
         if chain:
-            frames = route(story.trace, tail, node, chain[0])
-            story.paths.append(Path(frames, chain[0]))
+            link = chain[0]
+            is_kept = story.is_kept(link)
+            frames = route(story.trace, tail, node, link, is_kept=is_kept)
+            story.paths.append(Path(frames, link))
             story.complete = tail.whole or enough(story.paths[0].frames[-1])
             _add_chain(story, tail)
             _add_surroundings(story, tail)

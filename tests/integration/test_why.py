@@ -256,6 +256,95 @@ class TestAnException:
         assert calls == ["<module>", "main()", "fetch(n=2)"]
         assert "last calls" in story[head + 4]
 
+    @pytest.mark.parametrize(
+        ("source", "calls"),
+        [
+            pytest.param(
+                """
+                from concurrent.futures import ThreadPoolExecutor
+                def job(n):
+                    if n == 3:
+                        raise ValueError(n)
+                def main():
+                    with ThreadPoolExecutor(2) as pool:
+                        return list(pool.map(job, range(5)))
+                main()
+                """,
+                ["<module>", "main()", "job(n=3)"],
+                id="a pool's thread",
+            ),
+            pytest.param(
+                """
+                def first():
+                    raise ValueError(1)
+                def second():
+                    raise KeyError(2)
+                def main():
+                    try:
+                        first()
+                    except ValueError:
+                        try:
+                            second()
+                        except KeyError:
+                            pass
+                        raise
+                main()
+                """,
+                ["<module>", "main()", "first()"],
+                id="another one handled on the way",
+            ),
+            pytest.param(
+                """
+                from contextlib import contextmanager
+                @contextmanager
+                def opened():
+                    try:
+                        yield
+                    finally:
+                        close()
+                def close():
+                    pass
+                def bad():
+                    raise ValueError(1)
+                def main():
+                    with opened():
+                        bad()
+                main()
+                """,
+                ["<module>", "main()", "bad()"],
+                id="a context manager",
+            ),
+            pytest.param(
+                """
+                def attempt(n):
+                    raise ValueError(n)
+                def main():
+                    last = None
+                    for n in range(3):
+                        try:
+                            attempt(n)
+                        except ValueError as error:
+                            last = error
+                    raise last
+                main()
+                """,
+                ["<module>", "main()", "attempt(n=2)"],
+                id="tried again",
+            ),
+        ],
+    )
+    def test_the_calls_are_those_of_the_traceback(self, core, tmp_path, source, calls):
+        _, lines = record(tmp_path, core, source)
+        story = squeezed(lines)
+        head = line_of(story, "ended program.py")
+        found = [
+            match[1]
+            for line in story[head + 1 : head + 1 + len(calls)]
+            if (match := re.search(r"\.py:\d+ +(\S+)", line))
+        ]
+        assert found == calls
+        assert "not handled" not in "\n".join(story)
+
     @pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups")
     def test_an_exception_that_a_group_collected_is_not_on_the_groups_way(
         self, core, tmp_path
