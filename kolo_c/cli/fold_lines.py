@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from kolo_c.cli.cells import cells
+from kolo_c.cli.cells import cells, fit
 from kolo_c.cli.labels import DIM, ERROR, HANDLED, NAME, TIME, VALUE
 from kolo_c.cli.units import duration, plural, spread
 from kolo_c.errors import harmless
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from kolo_c.model.node import Node
 
 _MODULES_NAMED = 4
-_ROOM_FOR_COUNTS = 36
-_WIDE = 80
+_ROOM_FOR_COUNTS = 24
+_FEWEST_OF_NAME = 7
+_SPREAD = "min–median–max "
 
 
 class FoldLines:
@@ -55,23 +56,29 @@ class FoldLines:
                 above = above.parent
 
     def line(self, fold: Fold, room: int | None) -> Line:
-        """What ``fold`` stands for; ``room``: None in a pipe, where a line has no
-        column for the sum."""
+        """What ``fold`` stands for, in ``room`` columns; None: in a pipe, where a line
+        has no end, and no column for the sum."""
         if fold.kind == IMPORTS:
             return [*self._imports(fold, room), *self._exceptions(fold)]
-        parts: Line = [(self._name(fold), NAME), (f" ×{fold.repetitions:,}", "bold")]
+        counts: Line = [(f" ×{fold.repetitions:,}", "bold")]
         if not self._is_whole(fold):
-            parts.append((" more", VALUE))
-        parts += self._exceptions(fold)
+            counts.append((" more", VALUE))
+        counts += self._exceptions(fold)
         found = fold.durations()
+        times: Line = []
         if found:
             low, middle, high = found[0], found[len(found) // 2], found[-1]
-            words = "  min–median–max " if room is None or room >= _WIDE else "  "
-            parts += [(words, DIM), (spread(low, middle, high), TIME)]
-            if room is None:
-                parts.append((f", sum {duration(sum(found))}", TIME))
+            times = [("  ", ""), (spread(low, middle, high), TIME)]
+        # How often and how long matter more than the whole of a name.
+        left = None if room is None else room - _width(counts) - _width(times)
+        name = self._name(fold, left)
+        if found and (left is None or left >= cells(name) + len(_SPREAD)):
+            times.insert(1, (_SPREAD, DIM))
+        if found and room is None:
+            times.append((f", sum {duration(sum(found))}", TIME))
+        parts = [(name, NAME), *counts, *times]
         below = sum(node.hidden for node in fold.nodes)
-        below += sum(1 for _ in walk(fold.nodes)) - len(fold.nodes)
+        below += _below(fold.nodes)
         if below and self.counts:
             parts.append((f", {below:,} below", DIM))
         return parts
@@ -90,16 +97,30 @@ class FoldLines:
         """Whether no first repetition stands above it."""
         return fold.period == 1 and self._folding.is_comprehension(fold.nodes[0])
 
-    def _name(self, fold: Fold) -> str:
-        names: dict[str, None] = {}
+    def _name(self, fold: Fold, room: int | None) -> str:
+        """The names of what is repeated, shortened where ``room`` is too little."""
+        names: dict[str, str] = {}
         for node in islice(fold.nodes, 4 * fold.period):
-            name = self._labels.name(node)
-            if isinstance(node.begin, r.Call) and not self._is_whole(fold):
-                name += "(…)"
-            names[name] = None
+            name = short = self._labels.name(node)
+            if isinstance(node.begin, r.Call):
+                short = name.rpartition(".")[2]
+                if not self._is_whole(fold):
+                    name += "(…)"
+            names[name] = short
             if len(names) == fold.period:
                 break
-        return " + ".join(names)
+        text = " + ".join(names)
+        if room is None or cells(text) <= room:
+            return text
+        for count in range(len(names), 0, -1):
+            rest = len(names) - count
+            more = [f"{rest} other{'s' if rest > 1 else ''}"] if rest else []
+            text = " + ".join([*islice(names.values(), count), *more])
+            if cells(text) <= room:
+                return text
+        if len(names) > 1:
+            return f"{len(names)} calls"
+        return fit(text, max(room, _FEWEST_OF_NAME))
 
     def _imports(self, fold: Fold, room: int | None) -> Line:
         modules = [n for n in walk(fold.nodes) if self._folding.is_import(n)]
@@ -131,9 +152,14 @@ class FoldLines:
             first = raised[0].number
             parts.append((f" ✗ {len(raised):,} raised, first in {first}", ERROR))
         inside = sum(self._below.get(id(node), 0) for node in fold.nodes)
+        inside += sum(node.hidden_sources for node in walk(fold.nodes))
         if inside:
             parts.append((f" ✓ {plural(inside, 'exception')} inside", HANDLED))
         return parts
+
+
+def _width(parts: Line) -> int:
+    return sum(cells(text) for text, _ in parts)
 
 
 def _below(nodes: list[Node]) -> int:

@@ -81,6 +81,8 @@ class TreeLines:
             self.folded = True
             number = row.nodes[0].number
             room = self._room()
+            if room is not None:
+                room -= len(self.margin) + len(self._indent(row.level))
             label = self.folds.line(row, room)
             self._line(number, row.level, label, self.folds.time(row, room), row)
             return
@@ -101,7 +103,11 @@ class TreeLines:
         if node.hidden and not node.children:
             count = plural(node.hidden, "node") if self.folds.counts else "more"
             where = full_address(self._stream, node.number)
-            self.note(node.level + 1, f"… {count} below: kolo-c show {where}")
+            inside = node.hidden_sources
+            with_them = f" with {plural(inside, 'exception')}" if inside else ""
+            self.note(
+                node.level + 1, f"… {count} below{with_them}: kolo-c show {where}"
+            )
 
     def _line(self, number: int, level: int, label: Line, time: str, row: Row) -> None:
         shown = str(number) if number else ""

@@ -27,8 +27,8 @@ class Node:
 
     __slots__ = (
         "begin", "caller", "children", "code", "continues", "counted_by", "end",
-        "end_kind", "end_ns", "end_sequence", "handled", "hidden", "holds",
-        "kept", "level", "lost_end", "number", "parent", "raised_child",
+        "end_kind", "end_ns", "end_sequence", "handled", "hidden", "hidden_sources",
+        "holds", "kept", "level", "lost_end", "number", "parent", "raised_child",
         "resumed", "running", "site", "start_ns", "suspended_ns",
         "suspended_since", "task", "thread", "waits_at", "went_on",
     )  # fmt: skip
@@ -63,6 +63,8 @@ class Node:
         self.children: list[Node] = []
         self.hidden = 0
         """Nodes below that were not kept."""
+        self.hidden_sources = 0
+        """Exceptions that were raised in them, as far as they were read."""
         self.counted_by: Node | None = None
         """In whose ``hidden`` it is counted, where it was too deep to be kept."""
         self.holds = False

@@ -349,6 +349,8 @@ class TreeBuilder:
             self.exceptions += 1
             if node.kept:
                 self.sources.append(node)
+            elif node.counted_by is not None:
+                node.counted_by.hidden_sources += 1
         if node.caller is not None:
             node.caller.raised_child = node
             node.caller.went_on = False

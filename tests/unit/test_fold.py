@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kolo_c.cli.cells import cells
 from kolo_c.cli.show import print_tree
 from kolo_c.cli.view import Options, View
 from kolo_c.model.build import build
@@ -145,6 +146,26 @@ class TestRaised:
         lines = program.show(tmp_path)
         assert "×19 more" in lines[2] and "✗ 6 raised, first in 4" in lines[2]
 
+    def test_exceptions_deeper_than_is_shown_are_counted(
+        self, program: Program, tmp_path: Path
+    ) -> None:
+        """With --depth a fold, and the note below a call, keep quiet about none."""
+        program.stream.call(program.main)
+        for times in range(6):
+            program.stream.call(program.read)
+            program.stream.call(program.save)
+            for _ in range(times):
+                program.failing(program.cost)
+            program.stream.ret()
+            program.stream.ret()
+        program.stream.call(program.save)
+        program.failing(program.cost)
+        program.stream.ret()
+        program.stream.ret()
+        lines = program.show(tmp_path, depth=2)
+        assert "read(…) ×5 more ✓ 15 exceptions inside" in lines[3]
+        assert lines[5].strip().startswith("… 1 node below with 1 exception: kolo-c")
+
     def test_exceptions_below_folded_calls_are_counted(
         self, program: Program, tmp_path: Path
     ) -> None:
@@ -178,6 +199,30 @@ class TestPatterns:
         assert [line.split()[0] for line in lines] == ["1", "2", "3", "4", "12"]
         assert "read(…) + save(…) ×4 more" in lines[3]
         assert "2.00–2.00–2.00 µs, sum 8.00 µs" in lines[3]
+
+    @pytest.mark.parametrize("width", [70, 80, 90, 100, 105, 110, 120, 140])
+    def test_their_names_are_shortened_before_count_and_times_are_cut(
+        self, program: Program, tmp_path: Path, width: int
+    ) -> None:
+        """How often and how long is what a fold is for."""
+        file = program.process.file("/app/warehouse.py")
+        codes = [
+            program.process.code(
+                file, f"Warehouse.<locals>.{name}_of_the_stock", line=9
+            )
+            for name in ("reserve", "price", "announce", "forget")
+        ]
+        program.stream.call(program.main)
+        for at in range(30):
+            for code in codes:
+                program.leaf(code, after=1_234_567 if at == 20 else 1_234)
+        program.stream.ret()
+        (line,) = [
+            text for text in program.show(tmp_path, width=width) if " more" in text
+        ]
+        assert " ×29 more  " in line and "4.94 µs – 4.94 µs – 4.94 ms" in line
+        assert "res" in line or "4 calls" in line
+        assert cells(line) <= width
 
     def test_a_call_that_comes_once_or_several_times_does_not_break_it(
         self, program: Program, tmp_path: Path
