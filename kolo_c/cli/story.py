@@ -12,7 +12,7 @@ from kolo_c.cli.screen import cut
 from kolo_c.cli.units import duration
 from kolo_c.errors import harmless
 from kolo_c.model import story as s
-from kolo_c.model.ends import fetch_begin
+from kolo_c.model.ends import find_begin
 from kolo_c.model.exceptions import flight
 from kolo_c.store import records as r
 from kolo_c.store.text import value_text
@@ -303,8 +303,7 @@ class StoryText:
 
     def _complete(self, node: Node) -> None:
         """Get what stands before the blocks that were read."""
-        if node.begin is None and node.number:
-            fetch_begin(self.trace.stream(node.continues or node.thread), node)
+        find_begin(self.trace, node)
         if node.site is None and isinstance(node.begin, r.Call):
             node.site = node.begin.site
 

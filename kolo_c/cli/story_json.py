@@ -8,7 +8,7 @@ from __future__ import annotations
 from kolo_c.cli.labels import Labels
 from kolo_c.cli.nodes_json import node_json
 from kolo_c.cli.trace_row import trace_json
-from kolo_c.model.ends import fetch_begin
+from kolo_c.model.ends import find_begin
 from kolo_c.store.jsonable import value_json
 
 TYPE_CHECKING = False
@@ -69,8 +69,7 @@ class _Writer:
         return [self._node(node) for node in nodes]
 
     def _node(self, node: Node) -> dict[str, Any]:
-        if node.begin is None and node.number:
-            fetch_begin(self._trace.stream(node.continues or node.thread), node)
+        find_begin(self._trace, node)
         return {
             "thread": node.thread,
             **node_json(node, self._labels),

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kolo_c.store.reader import Stream
+    from kolo_c.store.reader import Stream, Trace
 
 
 def fill_ends(stream: Stream, nodes: Iterable[Node], index: int) -> None:
@@ -74,6 +74,12 @@ def fetch_begin(stream: Stream, node: Node) -> None:
         node.start_ns = record.ns
         if isinstance(record, (r.Call, r.Entered)):
             node.code = record.code
+
+
+def find_begin(trace: Trace, node: Node) -> None:
+    """The same, from the thread that it began in, whichever that is."""
+    if node.begin is None and node.number != UNKNOWN:
+        fetch_begin(trace.stream(node.continues or node.thread), node)
 
 
 def _ending(stream: Stream, index: int, number: int) -> tuple[r.Record | None, int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from kolo_c.model.ends import fetch_begin
+from kolo_c.model.ends import find_begin
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.tail import Tail, same_exception
 
@@ -114,7 +114,7 @@ class Traceback:
         return not self._codes or self._code_place(node) in self._codes
 
     def _code_place(self, node: Node) -> Place | None:
-        _know_code(self._trace, node)
+        find_begin(self._trace, node)
         if node.code is None:
             return None
         code = self._trace.definitions.code(node.code)
@@ -146,14 +146,9 @@ def _source(
 
 def _raise_place(trace: Trace, node: Node) -> Place | None:
     offset = getattr(node.end, "offset", None)
-    _know_code(trace, node)
+    find_begin(trace, node)
     if node.code is None or offset is None:
         return None
     line = trace.definitions.line(node.code, offset)
     code = trace.definitions.code(node.code)
     return None if line is None else (trace.definitions.path(code.file), line)
-
-
-def _know_code(trace: Trace, node: Node) -> None:
-    if node.code is None:  # it began before the blocks that were read
-        fetch_begin(trace.stream(node.thread), node)
