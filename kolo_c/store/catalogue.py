@@ -11,6 +11,7 @@ own traces only; ``errors`` says so.
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from heapq import merge
@@ -304,7 +305,9 @@ class Catalogue:
             process = self._open(files)
             traces = process.traces()
         except StoreError as error:
-            self.errors.append(error)
+            # What another command deleted since the listing is missed by nobody.
+            if files.has_mapping or any(map(os.path.exists, files.segment_names)):
+                self.errors.append(error)
             return []
         if identity and not (process.alive or process.problems):
             self._unsaved.append((files.id, identity, process.pid, traces))

@@ -99,14 +99,7 @@ class NewSegment:
         ]
         self.execute(f"INSERT OR IGNORE INTO main.{table} VALUES ({marks})", values)
 
-    def copy(
-        self,
-        source: Path,
-        numbers: Iterable[int],
-        *,
-        keep: bool,
-        tables: Sequence[str] = _TABLES,
-    ) -> None:
+    def copy(self, source: Path, numbers: Iterable[int], *, keep: bool) -> None:
         """Copy from ``source``: of its traces those of ``numbers`` alone, or with
         ``keep`` False all but those. What is here already stays."""
         mode = reading_mode(source)
@@ -115,7 +108,7 @@ class NewSegment:
             self._choose(numbers)
             chosen = f"{'' if keep else 'NOT '}IN (SELECT number FROM temp.chosen)"
             self.execute("BEGIN")
-            self._copy_tables(tables, chosen)
+            self._copy_tables(chosen)
             self._copy_blocks(chosen)
             self._copy_definitions(keep=keep)
             self.execute("COMMIT")
@@ -179,8 +172,8 @@ class NewSegment:
         rows = self.execute(f"PRAGMA main.table_info({table})")
         return ", ".join(row[1] for row in rows)
 
-    def _copy_tables(self, tables: Sequence[str], chosen: str) -> None:
-        for table in tables:
+    def _copy_tables(self, chosen: str) -> None:
+        for table in _TABLES:
             columns = self._columns(table)
             where = f" WHERE number {chosen}" if table == "trace" else ""
             self.execute(

@@ -414,6 +414,13 @@ class TestLatest:
             assert len(opened.traces()) == COUNT
             assert len(opened.catalogue.endings(opened.traces())) == COUNT
 
+    def test_what_another_deletes_meanwhile_is_no_error(self, store: Path) -> None:
+        with Store(store) as opened:
+            gone = list_processes(store)[0]
+            gone.segments[0].unlink()
+            assert len(opened.traces()) == COUNT - 1
+            assert opened.catalogue.errors == []
+
     def test_processes_do_not_stay_open_by_the_thousand(self, store: Path) -> None:
         with catalogue(store) as found:
             traces = found.latest()
