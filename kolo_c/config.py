@@ -53,41 +53,6 @@ RESERVED_VARIABLES = frozenset(
 )
 
 
-def _parse_words(value: Any) -> tuple[str, ...]:
-    from kolo_c.masking import split  # noqa: PLC0415 - hardly ever set
-
-    words = []
-    for text in settings.strings.parse(value):
-        # As names are compared: `apiKey` and `API-KEY` are `api_key`.
-        word = split(text).strip("_")
-        if not word:
-            raise ValueError(f"has {text!r}, which has neither letter nor digit")
-        words.append(word)
-    return tuple(words)
-
-
-def _words_from_text(text: str) -> tuple[str, ...]:
-    return _parse_words(settings.strings.from_text(text))
-
-
-_WORDS = Kind("list of names", _parse_words, _words_from_text)
-
-
-def _parse_folders(value: Any) -> tuple[str, ...]:
-    for text in settings.strings.parse(value):
-        recorded, equals, here = text.partition("=")
-        if not equals or not here.strip() or not os.path.isabs(recorded.strip()):
-            raise ValueError(f"must have entries like /app=~/shop, but has {text!r}")
-    return tuple(value)
-
-
-def _folders_from_text(text: str) -> tuple[str, ...]:
-    return _parse_folders(settings.strings.from_text(text))
-
-
-_FOLDERS = Kind("list of FOLDER=FOLDER", _parse_folders, _folders_from_text)
-
-
 class Config(Settings):
     """Every setting with its default. docs/reference/config.md is made from this."""
 
@@ -118,7 +83,7 @@ class Config(Settings):
     )
     path_map: tuple[str, ...] = setting(
         (),
-        _FOLDERS,
+        settings.folders,
         "Folders of another machine, such as a container's, and where they are on this "
         'one: `path_map = ["/app=~/shop"]`. What reads a trace then shows the paths of '
         "this machine.",
@@ -146,13 +111,13 @@ class Config(Settings):
     )
     mask_words: tuple[str, ...] = setting(
         (),
-        _WORDS,
+        settings.words,
         "Names whose values are masked, besides the built-in ones. A name is masked "
         "when one of its word parts, or a run of them, is in the list.",
     )
     mask_exceptions: tuple[str, ...] = setting(
         (),
-        _WORDS,
+        settings.words,
         "Names that are not masked although a word in them is, besides the built-in "
         "ones.",
     )
@@ -322,13 +287,14 @@ class _Loading:
         """
         try:
             with open(path, "rb") as file:
-                text = file.read().decode("utf-8")
+                # Some editors begin a file with a mark that TOML does not know.
+                text = file.read().decode("utf-8").removeprefix("\ufeff")
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, UnicodeDecodeError) as error:
             self.problems.append(Problem(path, "", f"cannot be read: {error}"))
             return {}
-        if only_with not in text:
+        if only_with not in text.lower():
             return {}
         if sys.version_info >= (3, 11):
             import tomllib  # noqa: PLC0415 - not needed where there is no file
@@ -337,13 +303,15 @@ class _Loading:
         try:
             table: dict[str, Any] = tomllib.loads(text)
             return table
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
+            # Of ValueError: its own error, and int's for too many digits.
             self.problems.append(Problem(path, "", f"is not TOML: {error}"))
             return {}
 
     def check_table_name(self, tool: dict[str, Any], where: str) -> None:
-        for name in ("kolo-c", "koloc"):
-            if name in tool:
+        for name in tool:
+            plain_name = name.lower().replace("-", "").replace("_", "")
+            if plain_name == "koloc" and name != "kolo_c":
                 self.problems.append(
                     Problem(where, f"[tool.{name}]", "is not read: write [tool.kolo_c]")
                 )
@@ -355,6 +323,9 @@ class _Loading:
         for key, value in table.items():
             if key in KINDS:
                 self.set(key, value, where, KINDS[key].parse)
+            elif key == "tool":
+                message = "is for pyproject.toml: write the settings without it"
+                self.problems.append(Problem(where, "[tool.kolo_c]", message))
             else:
                 self.unknown(key, where, key.replace("-", "_"), KINDS)
 
@@ -383,7 +354,7 @@ class _Loading:
     def set(self, key: str, value: Any, where: str, parse: Any) -> None:
         try:
             self.values[key] = parse(value)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             self.problems.append(Problem(where, key, str(error)))
             return
         self.origins[key] = where

@@ -275,14 +275,19 @@ def _forget_shadowed(folder: str) -> None:
         spec = getattr(sys.modules.get(name), "__spec__", None)
         if spec is None or spec.origin in ("built-in", "frozen"):
             continue
-        if not any(
-            os.path.exists(os.path.join(folder, name + end))
-            for end in (".py", "/__init__.py")
-        ):
+        if not any(os.path.exists(f"{folder}/{name}{end}") for end in _endings()):
             continue
         for loaded in list(sys.modules):
             if loaded == name or loaded.startswith(name + "."):
                 del sys.modules[loaded]
+
+
+def _endings() -> list[str]:
+    """What stands behind a module's name in its file's, or in its package's."""
+    from _imp import extension_suffixes  # noqa: PLC0415 - hardly ever needed
+
+    ends = [".py", ".pyc", *extension_suffixes()]
+    return [*ends, *(f"/__init__{end}" for end in ends)]
 
 
 def find_library_again() -> None:

@@ -9,6 +9,8 @@ Threads: any. Owns: nothing. Fails: ``ValueError`` with a sentence that complete
 
 from __future__ import annotations
 
+import os
+
 from kolo_c.frozen import Frozen
 
 TYPE_CHECKING = False
@@ -193,6 +195,41 @@ def _strings_from_text(text: str) -> tuple[str, ...]:
 
 
 strings = Kind("list of texts", _parse_strings, _strings_from_text)
+
+
+def _parse_words(value: Any) -> tuple[str, ...]:
+    from kolo_c.masking import split  # noqa: PLC0415 - hardly ever set
+
+    found = []
+    for text in strings.parse(value):
+        # As names are compared: `apiKey` and `API-KEY` are `api_key`.
+        word = split(text).strip("_")
+        if not word:
+            raise ValueError(f"has {text!r}, which has neither letter nor digit")
+        found.append(word)
+    return tuple(found)
+
+
+def _words_from_text(text: str) -> tuple[str, ...]:
+    return _parse_words(strings.from_text(text))
+
+
+words = Kind("list of names", _parse_words, _words_from_text)
+
+
+def _parse_folders(value: Any) -> tuple[str, ...]:
+    for text in strings.parse(value):
+        recorded, equals, here = text.partition("=")
+        if not equals or not here.strip() or not os.path.isabs(recorded.strip()):
+            raise ValueError(f"must have entries like /app=~/shop, but has {text!r}")
+    return tuple(value)
+
+
+def _folders_from_text(text: str) -> tuple[str, ...]:
+    return _parse_folders(strings.from_text(text))
+
+
+folders = Kind("list of FOLDER=FOLDER", _parse_folders, _folders_from_text)
 
 
 def format_size(count: int) -> str:

@@ -67,7 +67,10 @@ def absolute(path: str) -> str:
     """As python makes ``__file__`` absolute: joined, not normalised."""
     if os.path.isabs(path):
         return path
-    return f"{os.getcwd()}/{path}"
+    try:
+        return f"{os.getcwd()}/{path}"
+    except FileNotFoundError:
+        return path  # the working directory was deleted
 
 
 def _hint_for_missing(path: str) -> str:

@@ -76,7 +76,8 @@ def open_store(start: Path | None = None, *, db: str | None = None) -> Store:
     """
     # What is read is kept until the command ends: to look through it for garbage as
     # often as usual takes a tenth of a screen's time.
-    gc.set_threshold(_GARBAGE_AFTER, 20, 50)
+    if hasattr(gc, "set_threshold"):  # PyPy has none
+        gc.set_threshold(_GARBAGE_AFTER, 20, 50)
     if db is not None:
         from pathlib import Path  # noqa: PLC0415 - the next two: few need them
 

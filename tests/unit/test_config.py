@@ -122,6 +122,9 @@ def test_all_problems_are_told_at_once(tmp_path):
         (b"\xff", "cannot be read"),
         (b"[tool]\nkolo_c = 3\n", "must be a table"),
         (b"[tool.kolo-c]\ndepth = 3\n", "write [tool.kolo_c]"),
+        (b"[tool.KOLO_C]\ndepth = 3\n", "write [tool.kolo_c]"),
+        (b"[tool.kolo_c]\nx = " + b"[" * 99_999, "is not TOML"),
+        (b"[tool.kolo_c]\ndepth = " + b"9" * 5_000, "is not TOML"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, content, expected):
@@ -130,6 +133,23 @@ def test_a_broken_file_is_named(tmp_path, content, expected):
     assert loaded.config == Config()
     assert expected in str(loaded.problems[0])
     assert str(tmp_path / "pyproject.toml") in str(loaded.problems[0])
+
+
+def test_a_mark_of_the_byte_order_does_no_harm(tmp_path):
+    write(tmp_path, "\ufeff[tool.kolo_c]\ndepth = 3\n")
+    assert load(tmp_path, {}).require().depth == 3
+
+
+def test_the_table_of_pyproject_has_no_place_in_a_file_of_our_own(tmp_path):
+    (tmp_path / ".kolo_c").mkdir()
+    (tmp_path / ".kolo_c" / "config.toml").write_text("[tool.kolo_c]\ndepth = 3\n")
+    (problem,) = load(tmp_path, {}).problems
+    assert "without it" in str(problem)
+
+
+def test_a_size_beyond_every_number_is_a_problem_and_no_crash(tmp_path):
+    loaded = load(tmp_path, {"KOLO_C_MAX_BYTES": "9" * 400 + ".5 GiB"})
+    assert [problem.key for problem in loaded.problems] == ["max_bytes"]
 
 
 def test_a_pyproject_of_others_is_fine(tmp_path):

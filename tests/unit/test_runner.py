@@ -501,6 +501,26 @@ def test_a_file_beside_the_script_replaces_a_library_module(tmp_path):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="safe_path came with 3.11")
+@pytest.mark.parametrize("name", ["threading", "types", "functools"])
+def test_a_compiled_file_beside_the_script_replaces_a_library_module(name, tmp_path):
+    source = write(tmp_path, "print('mine')", "mine.py")
+    py_compile.compile(str(tmp_path / source), cfile=str(tmp_path / f"{name}.pyc"))
+    script = write(tmp_path, f"import {name} as it; print(it.__file__)")
+    stdout, _, _ = assert_same([script], tmp_path)
+    assert stdout.startswith("mine")
+
+
+def test_a_relative_name_in_a_deleted_folder_ends_with_a_message(tmp_path):
+    (tmp_path / "gone").mkdir()
+    program = (
+        "import os, sys\nos.rmdir('../gone')\nos.execv(sys.executable, sys.argv[1:])"
+    )
+    words = ["python", STANDIN, "run", "../program.py"]
+    _, stderr, code = execute(["-c", program, *words], tmp_path / "gone")
+    assert (code, "Traceback" in stderr) == (2, False), stderr
+    assert "cannot open" in stderr
+
+
 def test_a_safe_path_stays_safe(tmp_path):
     root = str(Path(STANDIN).parents[2])
     # The stand-in had to add one entry to find kolo_c.

@@ -5,6 +5,7 @@ The figures are ``python -m benchmarks start``; here is what they rest on.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from kolo_c.cli.defaults import defaults_of
 from kolo_c.cli.main import COMMANDS, load_command
 from kolo_c.cli.parser import build_parser
+from kolo_c.cli.reading import open_store
 from kolo_c.core import c_import_error
 from kolo_c.project import create_store
 from kolo_c.store.bounds import STAMP_NAME, keep_within_bounds
@@ -155,6 +157,17 @@ def test_defaults_are_those_of_argparse(name: str) -> None:
 @pytest.mark.parametrize("name", ["run", "list", "show", "why"])
 def test_without_options_argparse_is_not_asked(name: str) -> None:
     assert defaults_of(load_command(name).configure) is not None
+
+
+# ---- where Python is another ----
+
+
+def test_a_python_without_thresholds_for_garbage_reads(monkeypatch, tmp_path):
+    """PyPy has none, and every reading command ended there with a traceback."""
+    create_store(tmp_path / ".kolo_c")
+    monkeypatch.delattr(gc, "set_threshold")
+    monkeypatch.delenv("KOLO_C_PATH", raising=False)
+    assert open_store(tmp_path).catalogue is not None
 
 
 # ---- the bounds of the store, not at every start ----
