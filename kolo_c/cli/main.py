@@ -70,8 +70,14 @@ def load_command(name: str) -> Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``kolo-c`` with these words, or those of the process; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    running = words[:1] == ["run"]  # then standard output is the program's
+    if sys.stdout is None and not running:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - as long as we live
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        if not running:
+            sys.stdout.flush()  # what cannot be written shows here, not at the exit
+        return code
     except KoloError as error:
         print(f"kolo-c: error: {error.message}", file=sys.stderr)
         if error.hint:
@@ -80,14 +86,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_USAGE
         return getattr(error, "exit_code", EXIT_ERROR)
     except BrokenPipeError:
-        # The reader went away (`kolo-c dump | head`). The interpreter must not try to
-        # flush what is left when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # the reader went away: kolo-c dump | head
+        return EXIT_ERROR
+    except OSError as error:
+        if running or error.filename is not None:
+            raise
+        _give_up_output()  # files have names, standard output has none
+        why = error.strerror or error
+        print(f"kolo-c: error: standard output: {why}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        if words[0] == "run":
+        if running:
             raise  # the program's: it ends as under python
         return EXIT_CTRL_C
+
+
+def _give_up_output() -> None:
+    """The interpreter must not try to flush what is left when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str]) -> int:

@@ -262,6 +262,9 @@ class TreeBuilder:
     def _keep(self, node: Node) -> None:
         """Decide whether ``node`` is kept, and put it under its parent if so."""
         parent = node.parent
+        if self._passed_over:  # what stands between is not there: it would look next
+            node.kept = False
+            return
         if self._wanted is not None and (parent is None or not parent.kept):
             node.kept = self._wanted(node)
             node.level = 1

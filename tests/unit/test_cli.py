@@ -342,3 +342,36 @@ def test_ctrl_c_ends_a_reading_command_quietly_and_passes_run(monkeypatch, capsy
     assert capsys.readouterr().err == ""
     with pytest.raises(KeyboardInterrupt):
         main(["run"])
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--help"], ["config"], ["config", "--json"]])
+def test_a_full_disk_behind_standard_output_is_an_error_and_no_traceback(
+    words, unbuffered, project
+):
+    """It was one, or came from the interpreter's last breath."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kolo_c", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == ("kolo-c: error: standard output: No space left on device\n")
+
+
+def test_without_standard_output_a_command_does_its_work(project):
+    """As cron starts one; ``show`` had an AttributeError."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kolo_c", "config"],
+        preexec_fn=lambda: os.close(1),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -331,6 +331,25 @@ class TestBlocks:
         assert isinstance(root.end, r.Return) and root.end.value == "the end"
         assert trace.decoded_blocks == 2
 
+    def test_no_node_behind_those_that_were_passed_over_is_in_the_tree(
+        self, program: Program, tmp_path: Path
+    ) -> None:
+        """A call that raised stood next to one that was called long before it, and a
+        fold counted it as one more of them."""
+        s = program.stream
+        s.call(program.f)
+        for _ in range(20):
+            s.call(program.g)
+            s.ret()
+        s.call(program.g)
+        s.raises(program.raised())
+        s.ret("the end")
+        trace = program.read(tmp_path)
+        builder = build(trace.streams[0], max_nodes=5)
+        assert [node.number for node in walk(builder.roots)] == [1, 2, 3, 4, 5]
+        assert builder.first_unread == 6 and builder.exceptions == 1
+        assert builder.roots[0].duration_ns == 43_000
+
     def test_blocks_too_deep_to_be_shown_are_not_read(
         self, program: Program, tmp_path: Path
     ) -> None:
