@@ -91,7 +91,9 @@ def test_the_demo_leaves_the_clone_as_git_has_it(clone: Path) -> None:
     assert answer.stdout == ""
 
 
-@pytest.mark.parametrize("script", ["bootstrap", "demo", "test", "test-python", "wheel"])
+@pytest.mark.parametrize(
+    "script", ["bootstrap", "demo", "test", "test-python", "wheel"]
+)
 def test_a_script_can_be_run_and_parsed(script: str) -> None:
     path = ROOT / "script" / script
     assert os.access(path, os.X_OK)
@@ -106,7 +108,9 @@ def test_an_unknown_step_is_refused_before_anything_is_set_up() -> None:
         ["script/test", "styel"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    assert answer.stderr == "test: no step styel (style c python sanitize wheel pythons)\n"
+    assert (
+        answer.stderr == "test: no step styel (style c python sanitize wheel pythons)\n"
+    )
 
 
 def test_a_python_that_is_too_old_is_refused(tmp_path: Path) -> None:

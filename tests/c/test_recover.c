@@ -132,10 +132,17 @@ test_a_recovery_can_run_again(void)
     struct kc_recovered first;
     struct kc_recovered second;
     char saved[200];
-    write_and_be_killed(5000, 0, 30);
-    (void)snprintf(saved, sizeof saved, "%s/saved", folder);
-    copy_file(map_path, saved);
-    CHECK_EQUAL(KC_OK, recover(&first));
+    /* On a busy machine the writer may have saved all when the signal arrives. */
+    for (int attempt = 0; attempt < 50; attempt++) {
+        write_and_be_killed(5000, 0, 30);
+        (void)snprintf(saved, sizeof saved, "%s/saved", folder);
+        copy_file(map_path, saved);
+        CHECK_EQUAL(KC_OK, recover(&first));
+        if (first.blocks > 0) {
+            break;
+        }
+        rig_remove_folder(folder);
+    }
     CHECK(first.blocks > 0 && first.records > 0);
     uint64_t count = rig_check_records(folder, 0);
     CHECK(rename(saved, map_path) == 0);

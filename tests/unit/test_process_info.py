@@ -24,9 +24,7 @@ VALUES = st.recursive(
     | st.floats()
     | st.text(alphabet=st.characters(exclude_categories=())),
     lambda inner: (
-        st.lists(inner)
-        | st.tuples(inner, inner)
-        | st.dictionaries(st.text(), inner)
+        st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner)
     ),
     max_leaves=20,
 )
