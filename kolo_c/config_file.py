@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tomlkit.items import Array
 
 TABLE = ("tool", "kolo_c")
+_MARK = "\ufeff"  # some editors begin a file with it; TOML does not know it
 _BY_HAND = "Correct it by hand; docs/reference/config.md has every setting."
 
 
@@ -33,7 +34,9 @@ class ConfigFile:
         """``table``: where in it our settings are; empty: it has nothing else."""
         self.path = path
         self.table = table
-        self.text, self.exists = _read(path)
+        text, self.exists = _read(path)
+        self.text = text.removeprefix(_MARK)
+        self._mark = text[: len(text) - len(self.text)]
         self.settings = self._settings(_parse(self.text, path))
 
     def items(self, key: str) -> list[str]:
@@ -74,7 +77,8 @@ class ConfigFile:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
             elif not os.access(path, os.W_OK):
                 raise PermissionError(13, "it is read-only")
-            _replace(path, text, self.text if self.exists else None)
+            before = self._mark + self.text if self.exists else None
+            _replace(path, self._mark + text, before)
         except OSError as error:
             raise ConfigError(
                 f"{self.path}: cannot be written: {error.strerror or error}",
@@ -97,7 +101,7 @@ class ConfigFile:
 
         try:
             return tomlkit.parse(self.text)
-        except TOMLKitError as error:
+        except (TOMLKitError, RecursionError) as error:
             raise ConfigError(f"{self.path}: is not TOML: {error}", _BY_HAND) from error
 
     def _open_table(self, document: TOMLDocument) -> Any:
@@ -165,7 +169,7 @@ def _read(path: str) -> tuple[str, bool]:
 def _parse(text: str, path: str) -> dict[str, Any]:
     try:
         return _load(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not TOML: {error}", _BY_HAND) from error
 
 

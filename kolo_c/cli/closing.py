@@ -10,7 +10,7 @@ import os
 import sys
 
 from kolo_c.cli.empty import why_nothing_recorded
-from kolo_c.cli.units import duration, plural, size
+from kolo_c.cli.units import duration, plural, short_id, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from kolo_c.session import Summary
     from kolo_c.store.reader import Trace
 
-# The end of a trace's name: enough to be the only one, and `show` takes any ending.
-_SHORT_ID = 5
 # Time that the program was held is worth a line from here on.
 _WAITED_NS = 100_000_000
 # What tracing cost is worth a word from here on.
@@ -74,7 +72,7 @@ def _recorded(summary: Summary, name: str, project: Project) -> str:
     return (
         f"recorded {plural(summary.calls, 'call')} of {name} in {took}, "
         f"{size(summary.bytes)} in {project.store}{changed}; "
-        f"see it with: kolo-c show {summary.trace_id[-_SHORT_ID:]}"
+        f"see it with: kolo-c show {short_id(summary.trace_id)}"
     )
 
 
@@ -150,7 +148,7 @@ def _story_lines(trace: Trace) -> list[str]:
     lines = file.getvalue().splitlines()
     if len(lines) > _STORY_LINES - 1:
         lines = [*lines[: _STORY_LINES - 2], "  …"]
-    return [*lines, f"  more of it: kolo-c why {trace.id[-_SHORT_ID:]}"]
+    return [*lines, f"  more of it: kolo-c why {short_id(trace.id)}"]
 
 
 def _width() -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from kolo_c.cli.units import short_id
 from kolo_c.errors import ConfigError, KoloError, harmless
 from kolo_c.patterns import CallablePattern, PatternError, compile_pattern, rule_for
 
@@ -245,7 +246,7 @@ def _tell_effect(trace: Trace, rule: str, root: str) -> None:
             left_out += calls
     if not sample.total:
         return
-    short = harmless(trace.id)[-5:]
+    short = short_id(trace.id)
     if not left_out:
         print(f"it matches no call of the latest trace ({short})")
     elif sample.whole:

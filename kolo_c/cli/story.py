@@ -9,7 +9,7 @@ import time
 
 from kolo_c.cli.labels import Labels
 from kolo_c.cli.screen import cut
-from kolo_c.cli.units import duration
+from kolo_c.cli.units import duration, short_id
 from kolo_c.errors import harmless
 from kolo_c.model import story as s
 from kolo_c.model.ends import find_begin
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from kolo_c.model.stacks import Stack
     from kolo_c.model.story import Path, Story
 
-SHORT_ID = 5
-"""The end of a trace's name: enough to be the only one; commands take any ending."""
 _DIM, _NAME, _ERROR, _HEAD, _WARN = "dim", "cyan", "red", "bold", "yellow"
 _OUTER_FRAMES = 3
 _VALUES = 12
@@ -200,7 +198,7 @@ class StoryText:
         text = "what raised it is farther back"
         if self.story.how in (s.KILLED, s.RUNNING):
             text = "tasks that have waited for long may be missing"
-        short = harmless(self.trace.id)[-SHORT_ID:]
+        short = short_id(self.trace.id)
         return [[(f"  {text}: kolo-c why {short} --all", _DIM)]]
 
     # ---- stacks ----
@@ -359,7 +357,7 @@ class StoryText:
 def address(trace_id: str, node: Node) -> str:
     """How a command names ``node``."""
     thread = "" if node.thread == 1 else f"{node.thread}."
-    return f"{harmless(trace_id)[-SHORT_ID:]}/{thread}{node.number}"
+    return f"{short_id(trace_id)}/{thread}{node.number}"
 
 
 def source_of(story: Story) -> Node | None:

@@ -5,6 +5,8 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+from kolo_c.errors import harmless
+
 _TIMES = ((1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"))
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 _SECOND_NS = 1_000_000_000
@@ -12,6 +14,11 @@ _SCALES = {
     "ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 1_000_000, "s": _SECOND_NS,
     "m": 60 * _SECOND_NS, "min": 60 * _SECOND_NS, "h": 3600 * _SECOND_NS,
 }  # fmt: skip
+
+
+def short_id(trace_id: str) -> str:
+    """The end of a trace's name: enough to be the only one, and commands take any."""
+    return harmless(trace_id)[-5:]
 
 
 def duration(ns: int | None) -> str:

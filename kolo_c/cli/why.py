@@ -13,6 +13,7 @@ from kolo_c.cli.reading import add_store_option, open_store, warn_of_errors
 from kolo_c.cli.screen import Screen
 from kolo_c.cli.story import StoryText, address, source_of
 from kolo_c.cli.story_json import story_json
+from kolo_c.cli.units import short_id
 from kolo_c.errors import harmless
 from kolo_c.model.story import ENDED, MOST_BLOCKS, tell
 
@@ -74,7 +75,7 @@ def _write(story: Story, parent: str, screen: Screen) -> None:
         screen.line(line)
     if parent:
         screen.text(f"  it was started by {parent}", "dim")
-    short = harmless(story.trace.id)[-5:]
+    short = short_id(story.trace.id)
     source = source_of(story)
     if source is not None and source.number:
         place = address(story.trace.id, source)

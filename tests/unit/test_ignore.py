@@ -141,6 +141,7 @@ class TestTheFile:
             ("[tool.kolo_c]\nignore_frames = ['a', 3]\n", "must be a list of texts"),
             ("[tool]\nkolo_c = 3\n", "kolo_c must be a table"),
             ("tool = []\n", "tool must be a table"),
+            ("[tool.kolo_c]\ndeep = " + "[" * 5000 + "]" * 5000, "is not TOML"),
         ],
     )
     def test_what_is_wrong_is_said_and_the_file_stays(
@@ -157,6 +158,16 @@ class TestTheFile:
         assert expected in err
         assert "pyproject.toml" in err
         assert path.read_text() == text
+
+    def test_a_byte_order_mark_stays(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = project / "pyproject.toml"
+        path.write_bytes(b"\xef\xbb\xbf[tool.kolo_c]\nlocals = 'all'\n")
+        assert "added" in ignore(capsys, RULE)[0]
+        text = f"[tool.kolo_c]\nlocals = 'all'\nignore_frames = [\"{RULE}\"]\n"
+        assert path.read_bytes() == b"\xef\xbb\xbf" + text.encode()
+        assert load(project).require().ignore_frames == (RULE,)
 
     def test_bytes_that_are_no_text_stay(
         self, project: Path, capsys: pytest.CaptureFixture[str]
