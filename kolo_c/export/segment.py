@@ -12,7 +12,7 @@ nothing is left then, and nothing has been overwritten.
 from __future__ import annotations
 
 from kolo_c.errors import KoloError
-from kolo_c.store.records import decode_records
+from kolo_c.store.record_decoding import decode_records
 from kolo_c.store.rewrite import NewSegment
 from kolo_c.store.trace_info import CUT_CAUSE, INTERRUPTED, RUNNING
 

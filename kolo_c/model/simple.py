@@ -13,7 +13,7 @@ from kolo_c.wire import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kolo_c.store.records import Fields
+    from kolo_c.store.record_decoding import Fields
 
 
 def simple_ends(raw: list[tuple[int, int, Fields]], start: int, stop: int) -> list[int]:

@@ -16,6 +16,7 @@ from kolo_c.model.exceptions import is_source
 from kolo_c.model.node import UNKNOWN, Node
 from kolo_c.model.simple import simple_ends
 from kolo_c.store import records as r
+from kolo_c.store.record_decoding import make_record
 from kolo_c.wire import Kind, Mark
 
 TYPE_CHECKING = False
@@ -124,7 +125,7 @@ class TreeBuilder:
         self._skim(raw, at, len(raw))
 
     def _take(self, raw: Raw) -> None:
-        record = r.make_record(*raw)
+        record = make_record(*raw)
         if record is not None:
             self.apply(record)
 

@@ -19,7 +19,7 @@ from kolo_c.store import records as r
 from kolo_c.store.decoding import DAMAGE, unpacker_for
 from kolo_c.store.definitions import Code
 from kolo_c.store.leaves import Leaves
-from kolo_c.store.records import decode_records, make_record
+from kolo_c.store.record_decoding import decode_records, make_record
 from kolo_c.wire import BLOCK_BYTES, END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False

@@ -10,16 +10,13 @@ from bisect import bisect_right
 from collections import OrderedDict
 
 from kolo_c.errors import StoreError, TraceNotFound
-from kolo_c.store.records import (
+from kolo_c.store.record_decoding import (
     Decoded,
-    MarkRecord,
-    Resume,
-    Throw,
-    Yield,
     decode_records,
     make_record,
     skim_records,
 )
+from kolo_c.store.records import MarkRecord, Resume, Throw, Yield
 from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
@@ -28,7 +25,8 @@ if TYPE_CHECKING:
 
     from kolo_c.store.blocks import Block, Close
     from kolo_c.store.definitions import Definitions, Thread
-    from kolo_c.store.records import Fields, Record
+    from kolo_c.store.record_decoding import Fields
+    from kolo_c.store.records import Record
     from kolo_c.store.trace_info import TraceInfo
 
     Raw = tuple[int, int, Fields]

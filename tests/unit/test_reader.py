@@ -20,7 +20,8 @@ from kolo_c.store.definitions import Definitions, TypeName
 from kolo_c.store.jsonable import value_json
 from kolo_c.store.locate import find_store
 from kolo_c.store.reader import Store
-from kolo_c.store.records import Call, Raise, Return, decode_records
+from kolo_c.store.record_decoding import decode_records
+from kolo_c.store.records import Call, Raise, Return
 from kolo_c.store.recovery import recover_dead
 from kolo_c.store.retention import apply_retention
 from kolo_c.store.text import value_text

@@ -19,6 +19,7 @@ from kolo_c.model.node import Node
 from kolo_c.store import records as r
 from kolo_c.store.blocks import Block
 from kolo_c.store.reader import Store
+from kolo_c.store.record_decoding import decode_records, make_record, skim_records
 from kolo_c.store.trace import Stream
 from kolo_c.wire import Kind, Mark
 from tests.unit.store_builder import Owner, ProcessBuilder, StreamBuilder
@@ -254,18 +255,18 @@ class TestSkim:
         recorded.stream.cut()
         (block,) = recorded.stream.blocks
         data = bytes(block.data)
-        made = [r.make_record(*each) for each in r.skim_records(data, 5, 7)]
-        assert made == r.decode_records(data, 5, 7).records and len(made) == 7
+        made = [make_record(*each) for each in skim_records(data, 5, 7)]
+        assert made == decode_records(data, 5, 7).records and len(made) == 7
 
     def test_skimming_ends_at_damage(self) -> None:
         recorded = Recorded()
         play(recorded, ["call", "call"])
         recorded.stream.cut()
         data = bytes(recorded.stream.blocks[0].data)
-        assert len(list(r.skim_records(data + b"\xc1", 0, 1))) == 2
-        assert len(list(r.skim_records(data[:-1], 0, 1))) == 1
-        assert r.make_record(0, 1, [0, 1, "no code", None]) is None
-        assert r.make_record(0, 1, [99]) is None
+        assert len(list(skim_records(data + b"\xc1", 0, 1))) == 2
+        assert len(list(skim_records(data[:-1], 0, 1))) == 1
+        assert make_record(0, 1, [0, 1, "no code", None]) is None
+        assert make_record(0, 1, [99]) is None
 
 
 class TestWindows:
