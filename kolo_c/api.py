@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from kolo_c.config import Loaded
     from kolo_c.filter import Filter
     from kolo_c.project import Project
-    from kolo_c.session import Session, Summary
+    from kolo_c.session import Session
+    from kolo_c.summary import Summary
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
 else:

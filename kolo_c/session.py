@@ -12,65 +12,35 @@ Fails: ``start`` raises KoloError; nothing else raises into the program.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from types import CodeType
 
-from kolo_c import masking
-from kolo_c._version import SCHEMA_VERSION
 from kolo_c.core import load_core
+from kolo_c.core_options import options_of, problems_of, rules_of
 from kolo_c.errors import TracerError
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
-from kolo_c.frozen import Frozen
 from kolo_c.identifiers import trace_id, ulid
+from kolo_c.log import write_log
 from kolo_c.process_info import process_info, read_counters, to_json
 from kolo_c.project import create_store
 from kolo_c.scope import PAUSED, SCOPE, SKIPPED, VARIABLE
 from kolo_c.store.bounds import keep_within_bounds, note_written
+from kolo_c.summary import Summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
     from kolo_c.config import Config
-    from kolo_c.filter import Decision, Filter
+    from kolo_c.filter import Filter
     from kolo_c.project import Project
 
-_LOCALS = {"none": 0, "raise": 1, "all": 2}
 _CLOSE_SECONDS = 30.0
-_LOG_MOST_BYTES = 1 << 20
 
 _active: Session | None = None
 _forks_followed = False
-
-
-class Summary(Frozen):
-    """What a session recorded, for the closing line."""
-
-    trace_id: str
-    store: str
-    calls: int
-    records: int
-    bytes: int
-    skipped: int
-    masked: int
-    truncated: int
-    lost: int
-    waited_ns: int
-    errors: int
-    own_ns: int
-    duration_ns: int
-    problems: tuple[str, ...]
-
-    @property
-    def path(self) -> Path:
-        """The store."""
-        from pathlib import Path  # noqa: PLC0415 - 2.5 ms
-
-        return Path(self.store)
 
 
 class Session:
@@ -214,20 +184,11 @@ class Session:
         counters: dict[str, Any] = {}
         if self._native is not None and not self._native.stats()["dead"]:
             counters = self._finish(cause, exception)
-        self._write_log()
-        self._summary = Summary(
+        write_log(self.project.store, self.process_id, self.problems())
+        self._summary = Summary.of(
+            counters,
             trace_id=self.trace_id,
             store=self.project.store,
-            calls=int(counters.get("calls", 0)),
-            records=int(counters.get("records", 0)),
-            bytes=int(counters.get("bytes", 0)),
-            skipped=int(counters.get("skipped", 0)),
-            masked=int(counters.get("masked", 0)),
-            truncated=int(counters.get("truncated", 0)),
-            lost=int(counters.get("lost", 0)),
-            waited_ns=int(counters.get("waited_ns", 0)),
-            errors=int(counters.get("errors", 0)),
-            own_ns=int(counters.get("own_ns", 0)),
             duration_ns=time.monotonic_ns() - self._started_ns,
             problems=tuple(self.problems()),
         )
@@ -331,58 +292,32 @@ class Session:
         """What a person should know: settings, filters, mapping, profilers, errors."""
         found = [*self._problems, *self.project.notes, *self.filter.problems]
         stats = self._native.stats() if self._native is not None else {}
-        if stats.get("mapping_errno"):
-            reason = os.strerror(stats["mapping_errno"])
-            found.append(f"a killed process would lose its last records: {reason}")
-        if stats.get("error"):
-            found.append(stats["error"])
-        if stats.get("writer_error"):
-            found.append(f"the writer: {stats['writer_error']}")
-        if stats.get("blind"):
-            found.append("another profiler took the tracer's place for a while")
-        if sys.version_info >= (3, 12) and stats.get("tool_id") == -1:
-            found.append("no sys.monitoring tool id is free: exceptions have no type")
+        found += problems_of(stats)
         return list(dict.fromkeys(found))
 
     # ---- the core's session ----
 
     def _open(self) -> Any:
-        config = self.config
-        words, exceptions = self._mask_lists()
+        info = process_info(
+            self.config,
+            self.project,
+            self.argv,
+            self._problems,
+            self._parent_process,
+            self._core.mask_text,
+        )
         return self._core.Session(
+            **options_of(self.config),
             directory=os.path.join(self.project.store, "segments"),
             process_id=self.process_id,
-            schema=_schema(),
-            schema_version=SCHEMA_VERSION,
-            info=to_json(self._process_info()),
-            compress=config.compress,
-            segment_bytes=config.segment_max_bytes,
-            free_disk_bytes=config.free_disk_min_bytes,
-            max_trace_bytes=config.max_trace_bytes,
-            wait_max_ns=int(config.wait_max * 1e9),
-            drop=config.overflow == "drop",
+            info=to_json(info),
             decide=self._decide,
             decide_file=self._decide_file,
-            rules=self._default_rules(),
-            mask_words=words,
-            mask_exceptions=exceptions,
             scope_variable=VARIABLE,
             open_boundary=self._open_boundary,
             close_boundary=self._close_boundary,
             skipped=SKIPPED,
         )
-
-    def _default_rules(self) -> dict[str, Any]:
-        config = self.config
-        return {
-            "locals": _LOCALS[config.locals],
-            "user_repr": config.repr == "user",
-            "self_fields": config.self == "fields",
-            "depth": config.depth,
-            "items": config.items,
-            "text_bytes": config.text_bytes,
-            "record_bytes": config.record_bytes,
-        }
 
     def _decide(
         self, code: CodeType, path: str, module: str | None, qualname: str
@@ -391,7 +326,7 @@ class Session:
         decision = self.filter.decide(path, module, qualname)
         if not decision.keep or decision.options is None:
             return decision.keep
-        return _rules_of(decision)
+        return rules_of(decision.options)
 
     def _decide_file(self, path: str) -> bool | None:
         """Asked by the core once per file; None sends it to ``_decide``."""
@@ -400,13 +335,6 @@ class Session:
             return None
         return decision.keep
 
-    def _mask_lists(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        config = self.config
-        return (
-            (*masking.DEFAULT_WORDS, *config.mask_words),
-            (*masking.DEFAULT_EXCEPTIONS, *config.mask_exceptions),
-        )
-
     def _open_boundary(self, code: CodeType) -> int:
         """Asked by the core for a call that a rule made a boundary."""
         name = getattr(code, "co_qualname", code.co_name)
@@ -414,32 +342,6 @@ class Session:
 
     def _close_boundary(self, number: int) -> None:
         self.end_boundary(number, "exit")
-
-    def _process_info(self) -> dict[str, Any]:
-        return process_info(
-            self.config,
-            self.project,
-            self.argv,
-            self._problems,
-            self._parent_process,
-            self._core.mask_text,
-        )
-
-    def _write_log(self) -> None:
-        """What went wrong inside goes to one file beside the segments, bounded."""
-        problems = self.problems()
-        if not problems:
-            return
-        path = os.path.join(self.project.store, "kolo_c.log")
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        lines = [f"{stamp} {self.process_id} {problem}\n" for problem in problems]
-        try:
-            if os.path.exists(path) and os.stat(path).st_size > _LOG_MOST_BYTES:
-                os.replace(path, f"{path}.1")
-            with open(path, "a", encoding="utf-8") as log:
-                log.writelines(lines)
-        except OSError:
-            pass  # the problems are in the trace as well
 
     # ---- fork ----
 
@@ -461,7 +363,7 @@ class Session:
             child.start()
         except Exception as error:  # the child goes on, unrecorded
             self._problems.append(f"a forked child is not recorded: {error}")
-            self._write_log()
+            write_log(self.project.store, self.process_id, self.problems())
         # The parent's is let go of now: our threads point to the child's session.
         self._native = child._native
         self._adopt(child)
@@ -503,26 +405,3 @@ def _after_fork_in_child() -> None:
         if SCOPE.get() != PAUSED:
             VARIABLE.set(0)  # the parent's boundaries are not the child's
         _active._continue_in_child()
-
-
-def _rules_of(decision: Decision) -> dict[str, Any]:
-    options = decision.options
-    assert options is not None
-    rules: dict[str, Any] = {
-        "locals": _LOCALS[options.locals],
-        "values": options.values,
-        "user_repr": options.repr == "user",
-        "self_fields": options.self == "fields",
-        "shallow": options.shallow,
-        "boundary": options.boundary,
-        "mask": options.mask,
-    }
-    if options.max_depth is not None:
-        rules["max_depth"] = options.max_depth
-    return rules
-
-
-def _schema() -> str:
-    path = os.path.join(os.path.dirname(__file__), "store", "schema.sql")
-    with open(path, encoding="utf-8") as file:
-        return file.read()

@@ -16,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kolo_c.filter import Filter
     from kolo_c.project import Project
-    from kolo_c.session import Summary
     from kolo_c.store.reader import Trace
+    from kolo_c.summary import Summary
 
 # Time that the program was held is worth a line from here on.
 _WAITED_NS = 100_000_000

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from kolo_c.config import Config
     from kolo_c.project import Project
-    from kolo_c.session import Summary
+    from kolo_c.summary import Summary
     from kolo_c.target import Target
 
 # Options with a value of their own, for finding where the program's words begin.

@@ -1,0 +1,85 @@
+"""The settings in the words of the core's ``Session``.
+
+Threads: any. Owns: nothing. Fails: OSError where the package's own schema is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kolo_c import masking
+from kolo_c._version import SCHEMA_VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kolo_c.config import Config
+    from kolo_c.filter import FunctionOptions
+
+_LOCALS = {"none": 0, "raise": 1, "all": 2}
+
+
+def options_of(config: Config) -> dict[str, Any]:
+    """What settings decide of the core's session."""
+    return {
+        "schema": _schema(),
+        "schema_version": SCHEMA_VERSION,
+        "compress": config.compress,
+        "segment_bytes": config.segment_max_bytes,
+        "free_disk_bytes": config.free_disk_min_bytes,
+        "max_trace_bytes": config.max_trace_bytes,
+        "wait_max_ns": int(config.wait_max * 1e9),
+        "drop": config.overflow == "drop",
+        "rules": {
+            "locals": _LOCALS[config.locals],
+            "user_repr": config.repr == "user",
+            "self_fields": config.self == "fields",
+            "depth": config.depth,
+            "items": config.items,
+            "text_bytes": config.text_bytes,
+            "record_bytes": config.record_bytes,
+        },
+        "mask_words": (*masking.DEFAULT_WORDS, *config.mask_words),
+        "mask_exceptions": (*masking.DEFAULT_EXCEPTIONS, *config.mask_exceptions),
+    }
+
+
+def rules_of(options: FunctionOptions) -> dict[str, Any]:
+    """What is different for one function."""
+    rules: dict[str, Any] = {
+        "locals": _LOCALS[options.locals],
+        "values": options.values,
+        "user_repr": options.repr == "user",
+        "self_fields": options.self == "fields",
+        "shallow": options.shallow,
+        "boundary": options.boundary,
+        "mask": options.mask,
+    }
+    if options.max_depth is not None:
+        rules["max_depth"] = options.max_depth
+    return rules
+
+
+def problems_of(stats: dict[str, Any]) -> list[str]:
+    """What a person should know of the core's session, from its ``stats()``."""
+    found = []
+    if stats.get("mapping_errno"):
+        reason = os.strerror(stats["mapping_errno"])
+        found.append(f"a killed process would lose its last records: {reason}")
+    if stats.get("error"):
+        found.append(stats["error"])
+    if stats.get("writer_error"):
+        found.append(f"the writer: {stats['writer_error']}")
+    if stats.get("blind"):
+        found.append("another profiler took the tracer's place for a while")
+    if sys.version_info >= (3, 12) and stats.get("tool_id") == -1:
+        found.append("no sys.monitoring tool id is free: exceptions have no type")
+    return found
+
+
+def _schema() -> str:
+    path = os.path.join(os.path.dirname(__file__), "store", "schema.sql")
+    with open(path, encoding="utf-8") as file:
+        return file.read()
