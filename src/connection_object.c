@@ -207,6 +207,9 @@ connection_shut(ConnectionObject *self)
     self->db = NULL;
     /* In a fork's child it is given up: closing would touch what the parent uses. */
     if (db != NULL && self->pid == getpid()) {
+        /* Our callbacks belong to execute(), which has said where the GIL goes back. */
+        sqlite3_progress_handler(db, 0, NULL, NULL);
+        (void)sqlite3_busy_handler(db, NULL, NULL);
         Py_BEGIN_ALLOW_THREADS(void)
         sqlite3_close(db); /* no statement outlives its execute() */
         Py_END_ALLOW_THREADS

@@ -4,6 +4,7 @@
 #include "compat.h"
 
 #include "session/definitions.h"
+#include "session/definitions_write.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,10 +14,8 @@
 #include "plain/stream.h"
 #include "session/text.h"
 
-#define NAME_MAX_BYTES 1024u
 #define PATH_MAX_BYTES 4096u
-#define ATTRIBUTES_MAX_BYTES 16384u /* half a record; Python sees to it (within.py) */
-#define SOURCE_MAX_BYTES 24576u     /* in the log itself; longer text is left out */
+#define SOURCE_MAX_BYTES 24576u /* in the log itself; longer text is left out */
 #define LINE_TABLE_MAX_BYTES 16384u
 #define NAMES_MAX 255
 #define TYPES_INITIAL 1024u
@@ -146,13 +145,9 @@ definitions_commit(struct kc_definitions *definitions, const struct kc_cursor *c
     return ++definitions->last;
 }
 
-/* Each definition is written by one function of this shape, at most twice: the second
- * time in a new block. */
-typedef void (*write_fields)(struct kc_cursor *cursor, const void *facts);
-
-static uint64_t
-definitions_write(struct kc_definitions *definitions, enum kc_definition kind,
-                  size_t fields, write_fields write, const void *facts)
+uint64_t
+kc_definitions_write(struct kc_definitions *definitions, enum kc_definition kind,
+                     size_t fields, kc_write_fields write, const void *facts)
 {
     for (int attempt = 0; attempt < 2; attempt++) {
         struct kc_cursor cursor = definitions_begin(definitions, kind, fields);
@@ -169,8 +164,8 @@ definitions_write(struct kc_definitions *definitions, enum kc_definition kind,
     return 0;
 }
 
-static void
-write_name_or_nil(struct kc_cursor *cursor, PyObject *text, size_t most)
+void
+kc_definitions_write_name(struct kc_cursor *cursor, PyObject *text, size_t most)
 {
     if (text == NULL || !PyUnicode_Check(text)) {
         kc_wire_nil(cursor);
@@ -184,7 +179,7 @@ write_name_or_nil(struct kc_cursor *cursor, PyObject *text, size_t most)
 static void
 write_string(struct kc_cursor *cursor, const void *facts)
 {
-    kc_text_write(cursor, (PyObject *)(uintptr_t)facts, NAME_MAX_BYTES);
+    kc_text_write(cursor, (PyObject *)(uintptr_t)facts, KC_NAME_MAX_BYTES);
 }
 
 /* The number that `table` has for `key`, or 0. Keys are exact strings: no user code. */
@@ -214,7 +209,8 @@ kc_definitions_string(struct kc_definitions *definitions, PyObject *text)
 {
     uint64_t number = table_get(definitions->strings, text);
     if (number == 0) {
-        number = definitions_write(definitions, KC_DEF_STRING, 1, write_string, text);
+        number =
+            kc_definitions_write(definitions, KC_DEF_STRING, 1, write_string, text);
         if (number != 0) {
             table_set(definitions->strings, text, number);
         }
@@ -243,8 +239,8 @@ write_type(struct kc_cursor *cursor, const void *facts)
         if (type->tp_dict != NULL) {
             module = PyDict_GetItemString(type->tp_dict, "__module__");
         }
-        write_name_or_nil(cursor, module, NAME_MAX_BYTES);
-        write_name_or_nil(cursor, qualname, NAME_MAX_BYTES);
+        kc_definitions_write_name(cursor, module, KC_NAME_MAX_BYTES);
+        kc_definitions_write_name(cursor, qualname, KC_NAME_MAX_BYTES);
         return;
     }
     const char *name = type->tp_name != NULL ? type->tp_name : "?";
@@ -299,7 +295,8 @@ type_define(struct kc_definitions *definitions, PyTypeObject *type)
     {
         return 0;
     }
-    uint64_t number = definitions_write(definitions, KC_DEF_TYPE, 2, write_type, type);
+    uint64_t number =
+        kc_definitions_write(definitions, KC_DEF_TYPE, 2, write_type, type);
     if (number == 0) {
         return 0;
     }
@@ -351,7 +348,7 @@ write_file(struct kc_cursor *cursor, const void *facts)
         kc_wire_nil(cursor);
         kc_wire_nil(cursor);
     }
-    write_name_or_nil(cursor, file->source, SOURCE_MAX_BYTES);
+    kc_definitions_write_name(cursor, file->source, SOURCE_MAX_BYTES);
 }
 
 uint64_t
@@ -380,7 +377,7 @@ kc_definitions_file(struct kc_definitions *definitions, PyObject *path,
     }
     Py_XDECREF(bytes);
     PyErr_Clear(); /* a path that the file system cannot spell has no file */
-    number = definitions_write(definitions, KC_DEF_FILE, 4, write_file, &facts);
+    number = kc_definitions_write(definitions, KC_DEF_FILE, 4, write_file, &facts);
     if (number != 0) {
         table_set(definitions->files, path, number);
     }
@@ -393,7 +390,7 @@ write_slot_names(struct kc_cursor *cursor, const PyCodeObject *code, int from, i
     int shown = to - from < NAMES_MAX ? to - from : NAMES_MAX;
     kc_wire_array(cursor, (size_t)shown);
     for (int i = from; i < from + shown; i++) {
-        kc_text_write(cursor, kc_code_borrow_slot_name(code, i), NAME_MAX_BYTES);
+        kc_text_write(cursor, kc_code_borrow_slot_name(code, i), KC_NAME_MAX_BYTES);
     }
 }
 
@@ -403,8 +400,8 @@ write_code(struct kc_cursor *cursor, const void *facts)
     const struct kc_code_facts *about = facts;
     const PyCodeObject *code = about->code;
     kc_wire_uint(cursor, about->file);
-    kc_text_write(cursor, about->qualname, NAME_MAX_BYTES);
-    write_name_or_nil(cursor, about->module, NAME_MAX_BYTES);
+    kc_text_write(cursor, about->qualname, KC_NAME_MAX_BYTES);
+    kc_definitions_write_name(cursor, about->module, KC_NAME_MAX_BYTES);
     kc_wire_int(cursor, code->co_firstlineno);
     kc_wire_uint(cursor, (uint64_t)code->co_flags);
     write_slot_names(cursor, code, 0, about->argument_count);
@@ -420,7 +417,7 @@ write_code(struct kc_cursor *cursor, const void *facts)
         kc_wire_nil(cursor);
     }
     kc_wire_uint(cursor, (uint64_t)about->self_kind);
-    kc_text_write(cursor, code->co_name, NAME_MAX_BYTES);
+    kc_text_write(cursor, code->co_name, KC_NAME_MAX_BYTES);
 }
 
 uint64_t
@@ -428,124 +425,11 @@ kc_definitions_code(struct kc_definitions *definitions,
                     const struct kc_code_facts *facts)
 {
     uint64_t number =
-        definitions_write(definitions, KC_DEF_CODE, 10, write_code, facts);
+        kc_definitions_write(definitions, KC_DEF_CODE, 10, write_code, facts);
     if (number == 0) {
         struct kc_code_facts brief = *facts;
         brief.brief = true;
-        number = definitions_write(definitions, KC_DEF_CODE, 10, write_code, &brief);
+        number = kc_definitions_write(definitions, KC_DEF_CODE, 10, write_code, &brief);
     }
     return number;
-}
-
-/* ---- threads, tasks, traces ---- */
-
-struct thread_facts {
-    uint32_t number;
-    PyObject *name;
-    uint64_t ident;
-    uint64_t native_id;
-};
-
-static void
-write_thread(struct kc_cursor *cursor, const void *facts)
-{
-    const struct thread_facts *thread = facts;
-    kc_wire_uint(cursor, thread->number);
-    write_name_or_nil(cursor, thread->name, NAME_MAX_BYTES);
-    kc_wire_uint(cursor, thread->ident);
-    kc_wire_uint(cursor, thread->native_id);
-}
-
-uint64_t
-kc_definitions_thread(struct kc_definitions *definitions, uint32_t thread_number,
-                      PyObject *name, uint64_t ident, uint64_t native_id)
-{
-    struct thread_facts facts = {thread_number, name, ident, native_id};
-    return definitions_write(definitions, KC_DEF_THREAD, 4, write_thread, &facts);
-}
-
-struct task_facts {
-    PyObject *name;
-    PyObject *qualname;
-};
-
-static void
-write_task(struct kc_cursor *cursor, const void *facts)
-{
-    const struct task_facts *task = facts;
-    write_name_or_nil(cursor, task->name, NAME_MAX_BYTES);
-    write_name_or_nil(cursor, task->qualname, NAME_MAX_BYTES);
-}
-
-uint64_t
-kc_definitions_task(struct kc_definitions *definitions, PyObject *name,
-                    PyObject *qualname)
-{
-    struct task_facts facts = {name, qualname};
-    return definitions_write(definitions, KC_DEF_TASK, 2, write_task, &facts);
-}
-
-static void
-write_trace(struct kc_cursor *cursor, const void *facts)
-{
-    const struct kc_trace_facts *trace = facts;
-    kc_wire_uint(cursor, trace->number);
-    kc_wire_text(cursor, trace->id);
-    kc_wire_text(cursor, trace->kind);
-    write_name_or_nil(cursor, trace->name, NAME_MAX_BYTES);
-    write_name_or_nil(cursor, trace->parent, NAME_MAX_BYTES);
-    kc_wire_uint(cursor, trace->started_ns);
-    kc_wire_uint(cursor, trace->started_utc_ns);
-    write_name_or_nil(cursor, trace->attributes, ATTRIBUTES_MAX_BYTES);
-}
-
-uint64_t
-kc_definitions_trace(struct kc_definitions *definitions,
-                     const struct kc_trace_facts *facts)
-{
-    return definitions_write(definitions, KC_DEF_TRACE, 8, write_trace, facts);
-}
-
-static void
-write_trace_set(struct kc_cursor *cursor, const void *facts)
-{
-    const struct kc_trace_facts *trace = facts;
-    kc_wire_uint(cursor, trace->number);
-    write_name_or_nil(cursor, trace->name, NAME_MAX_BYTES);
-    write_name_or_nil(cursor, trace->attributes, ATTRIBUTES_MAX_BYTES);
-}
-
-uint64_t
-kc_definitions_trace_set(struct kc_definitions *definitions,
-                         const struct kc_trace_facts *facts)
-{
-    return definitions_write(definitions, KC_DEF_TRACE_SET, 3, write_trace_set, facts);
-}
-
-struct trace_end_facts {
-    const struct kc_trace_facts *trace;
-    uint64_t ended_ns;
-    const char *cause;
-    const char *counters;
-};
-
-static void
-write_trace_end(struct kc_cursor *cursor, const void *facts)
-{
-    const struct trace_end_facts *end = facts;
-    kc_wire_uint(cursor, end->trace->number);
-    kc_wire_uint(cursor, end->ended_ns);
-    kc_wire_text(cursor, end->cause);
-    kc_wire_text(cursor, end->counters);
-    write_name_or_nil(cursor, end->trace->name, NAME_MAX_BYTES);
-    write_name_or_nil(cursor, end->trace->attributes, ATTRIBUTES_MAX_BYTES);
-}
-
-uint64_t
-kc_definitions_trace_end(struct kc_definitions *definitions,
-                         const struct kc_trace_facts *facts, uint64_t ended_ns,
-                         const char *cause, const char *counters)
-{
-    struct trace_end_facts end = {facts, ended_ns, cause, counters};
-    return definitions_write(definitions, KC_DEF_TRACE_END, 6, write_trace_end, &end);
 }
