@@ -255,6 +255,24 @@ def test_a_locked_file_is_waited_for_so_long_and_no_longer(copy, path):
         assert 0.25 < time.monotonic() - began < 2
 
 
+def test_closing_waits_for_nobody_and_asks_for_no_signal(copy, path):
+    """What is left of a log is not folded in while somebody reads; it stays for later."""
+    with connect(path, "rwc") as reader, contextlib.ExitStack() as stack:
+        reader.execute("PRAGMA journal_mode = WAL")
+        reader.execute("CREATE TABLE t (x)")
+        writer = connect(path, "rw", 20)
+        stack.callback(writer.close)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM t")
+        writer.execute(f"INSERT INTO t SELECT i FROM ({COUNT_TO})", (9999,))
+        began = time.monotonic()
+        writer.close()
+        assert time.monotonic() - began < 5
+        assert reader.execute("SELECT count(*) FROM t") == [(0,)]
+    with connect(path) as later:
+        assert later.execute("SELECT count(*) FROM t") == [(9999,)]
+
+
 def test_a_lock_that_is_let_go_is_taken(only_extension, path):
     with locked(path) as holder, connect(path, "rw", 20) as database:
         timer = threading.Timer(0.2, holder.stdin.close)
