@@ -4,12 +4,14 @@ Kept within bounds, because each change goes to a log that forgets nothing, in m
 that the program's records need: a burst of changes is written at once, and then so many
 bytes a second; the others with a later change, or at the trace's end.
 
-Threads: any, under the GIL. Owns: names and attributes of the open traces.
+Threads: any; one at a time changes a trace.
+Owns: names and attributes of the open traces.
 Fails: never, but by False; runs no code of the program, whatever it is given.
 """
 
 from __future__ import annotations
 
+from _thread import RLock
 from time import monotonic_ns
 
 from kolo_c.plain import plain, plain_text
@@ -39,29 +41,30 @@ _CHANGE_BYTES = 64  # what it takes beside them
 class TraceFacts:
     """Of one trace, while it is open."""
 
-    __slots__ = ("_json", "attributes", "id", "name")
+    __slots__ = ("attributes", "id", "lock", "name")
 
     def __init__(self, id: str, name: str) -> None:
         self.id = id
         self.name = name
         self.attributes: dict[str, Scalar] = {}
-        self._json = "{}"
+        """Never changed, but replaced."""
+        self.lock = RLock()
+        """For changes, and for saying them in their order."""
 
     def update(
         self, values: Mapping[str, Scalar], most: int = ATTRIBUTES_BYTES
     ) -> bool:
         """Add ``values``; False, with nothing changed, where they are too many."""
-        merged = {**self.attributes, **values}
-        text = to_json(merged)
-        if len(text) > most:
-            return False
-        self.attributes = merged
-        self._json = text
-        return True
+        with self.lock:
+            if len(to_json({**self.attributes, **values})) > most:
+                return False
+            # Anew: a signal's handler in this thread may have set some meanwhile.
+            self.attributes = {**self.attributes, **values}
+            return True
 
     def text(self) -> str:
         """The attributes as JSON."""
-        return self._json
+        return to_json(self.attributes)
 
     def text_with(self, problems: list[str]) -> str:
         """The attributes as JSON, with as many of ``problems`` as there is room for."""
@@ -70,7 +73,7 @@ class TraceFacts:
             if len(text) <= TOTAL_BYTES:
                 return text
             problems = problems[:-1]
-        return self._json
+        return self.text()
 
 
 def kept_name(core: Any, name: object) -> str:
@@ -122,8 +125,10 @@ class OpenTraces:
         """Give an open trace a name; False where it has ended."""
         if self._open.get(number) is not facts:
             return False
-        facts.name = kept_name(self._core, name)
-        return self._tell(number, facts)
+        kept = kept_name(self._core, name)
+        with facts.lock:
+            facts.name = kept
+            return self._tell(number, facts)
 
     def set(self, number: int, facts: TraceFacts, values: Mapping[str, object]) -> bool:
         """Add attributes to an open trace; False: it has ended, or has too many."""
@@ -133,7 +138,8 @@ class OpenTraces:
         for key, value in values.items():
             name = plain_text(key)[:KEY_CHARACTERS]
             masked[self._core.mask_text(name)] = self._masked(name, plain(value))
-        return facts.update(masked) and self._tell(number, facts)
+        with facts.lock:
+            return facts.update(masked) and self._tell(number, facts)
 
     def _masked(self, name: str, value: Scalar) -> Scalar:
         if self._native.hides(name, value):

@@ -291,7 +291,8 @@ def test_attributes_without_end_are_refused_and_cost_little(trace):
 def test_threads_say_what_they_like_of_the_same_trace(trace):
     traced = trace(
         """
-        import kolo_c, threading
+        import kolo_c, sys, threading
+        sys.setswitchinterval(1e-6)
         def f(): pass
         f()
         def work(n):
