@@ -41,7 +41,9 @@ def write_exception(
     screen.long("exception ", text, ERROR)
     for other in found.through:
         screen.line(_left(labels, sources, other, first=other is found.raised_in))
-    if found.handled_by is not None:
+    if found.ended_task:
+        screen.wrapped("ended its task: who awaits that gets it", HANDLED, "  ")
+    elif found.handled_by is not None:
         by = found.handled_by
         screen.wrapped(f"handled in {labels.name(by)} ({by.number})", HANDLED, "  ")
     elif not found.unfinished:

@@ -56,7 +56,8 @@ class Labels:
         """Let the calls in which the exceptions raised in ``sources`` were handled say
         so."""
         for source in sources:
-            handler = flight(source).handled_by
+            found = flight(source)
+            handler = None if found.ended_task else found.handled_by
             if handler is not None:
                 self._caught.setdefault(id(handler), []).append(source)
 
@@ -222,7 +223,9 @@ class Labels:
         line = self.raise_line(node)
         if line is not None:
             parts.append((f" in line {line}", DIM))
-        if found.handled_by is not None:
+        if found.ended_task:
+            parts.append((", which ended its task", DIM))
+        elif found.handled_by is not None:
             by = found.handled_by
             parts.append((f", handled in {self.name(by)} ({by.number})", DIM))
         elif not found.unfinished:

@@ -149,12 +149,14 @@ def _named(
 
 def _exception(node: Node, labels: Labels) -> Object:
     found = flight(node)
+    handler = None if found.ended_task else found.handled_by
     return {
         "exception": value_json(found.exception, labels.trace.definitions),
         "raised_line": labels.raise_line(node),
         "raised_here": is_source(node),
         "raised_in": found.raised_in.number,
-        "handled_by": found.handled_by.number if found.handled_by is not None else None,
+        "handled_by": handler.number if handler is not None else None,
+        "ended_task": found.ended_task,
     }
 
 

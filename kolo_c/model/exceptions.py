@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class Flight:
     """The way of one exception."""
 
-    __slots__ = ("exception", "handled_by", "raised_in", "through", "unfinished")
+    __slots__ = (
+        "ended_task", "exception", "handled_by", "raised_in", "through", "unfinished",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,6 +42,18 @@ class Flight:
         """The first recorded caller that went on; None: it left them all, or one of
         them had not ended when the record stops (``unfinished``)."""
         self.unfinished = unfinished
+        last = through[-1]
+        self.ended_task = _ends_task(last, handled_by)
+        """Whether it ended a task: who awaits that gets it, and no record says who.
+        ``handled_by`` only stood below the task, running the loop, and went on."""
+
+
+def _ends_task(node: Node, caller: Node | None) -> bool:
+    """Whether ``caller`` runs the loop, and ``node`` is all of a task that runs in it.
+    What was resumed may be of a task whose switch was not read."""
+    if caller is None or caller.stands_in or caller.resumed:
+        return False
+    return bool(node.task) and caller.task != node.task
 
 
 def flight(node: Node) -> Flight:

@@ -29,7 +29,7 @@ class Node:
         "begin", "caller", "children", "code", "continues", "counted_by", "end",
         "end_kind", "end_ns", "end_sequence", "handled", "hidden", "hidden_sources",
         "holds", "kept", "level", "lost_end", "number", "parent", "raised_child",
-        "resumed", "running", "site", "start_ns", "suspended_ns",
+        "resumed", "running", "site", "stands_in", "start_ns", "suspended_ns",
         "suspended_since", "task", "thread", "waits_at", "went_on",
     )  # fmt: skip
 
@@ -47,6 +47,8 @@ class Node:
         self.level = level
         self.parent = parent
         self.begin = begin
+        self.stands_in = begin is None
+        """Whether its beginning was not read in its place; its task is not known."""
         self.task = task
         self.code: int | None = None
         self.start_ns: int | None = begin.ns if begin is not None else None

@@ -137,7 +137,7 @@ class TestShow:
         shop(id="trc_01J9ZD00000000000000000SHP").write(here)
         out, _ = run(capsys, "show", "--depth", "2")
         assert "Cart.add" not in out
-        assert "… 3 nodes below: kolo-c show 000SHP/2" in out
+        assert "… 3 nodes below with 1 exception: kolo-c show 000SHP/2" in out
 
     @pytest.mark.parametrize(
         ("pattern", "count"), [("Cart.add", 2), ("add", 2), ("Cart.*", 2)]

@@ -222,6 +222,27 @@ class TestExceptions:
         found = flight(by_number(builder)[1])
         assert found.raised_in.number == 2 and found.exception is None
 
+    def test_what_ends_a_task_is_not_said_to_be_handled_by_who_runs_the_loop(
+        self, program: Program, tmp_path: Path
+    ) -> None:
+        """Whoever awaits the task gets it, and no record says who that is."""
+        s = program.stream
+        s.call(program.f)
+        s.record(Kind.TASK, 1)
+        s.call(program.g)
+        s.call(program.h)
+        s.raises(program.raised())
+        s.call(program.h)
+        s.ret()
+        s.raises(program.raised(0x20))
+        s.record(Kind.TASK, 0)
+        s.call(program.h)
+        s.raises(program.raised(0x30))
+        s.ret()
+        nodes = by_number(program.build(tmp_path))
+        ended = {number: flight(nodes[number]).ended_task for number in (2, 3, 5)}
+        assert ended == {2: True, 3: False, 5: False}
+
     def test_what_was_handled_later_names_the_exception(
         self, program: Program, tmp_path: Path
     ) -> None:
