@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import shutil
-import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,7 +156,13 @@ def _versions(loaded: Loaded) -> Iterator[Finding]:
             "kolo-c run says what to install; KOLO_C_CORE and core choose another.",
         )
     yield Finding(OK, "hook", f"setprofile (asked for: {loaded.config.hook})")
-    yield _sqlite("SQLite of Python", sqlite3.sqlite_version)
+    try:
+        import sqlite3  # noqa: PLC0415 - a Python may be built without it
+    except ImportError as error:
+        text = f"none ({error}): the extension brings its own"
+        yield Finding(INFO, "SQLite of Python", text)
+    else:
+        yield _sqlite("SQLite of Python", sqlite3.sqlite_version)
 
 
 def _extension_versions() -> Iterator[Finding]:

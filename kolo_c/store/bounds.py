@@ -2,7 +2,7 @@
 
 Threads: any; processes too: at worst two apply them. Owns: the file ``retention``,
 which has the bounds and, as its time, when they were applied last. Fails: OSError where
-the store cannot be written.
+the store cannot be read; without the file all goes on.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ def keep_within_bounds(store: str, max_bytes: int, keep_days: float) -> None:
         from kolo_c.store.retention import apply_retention  # noqa: PLC0415
 
         apply_retention(Path(store), max_bytes=max_bytes, keep_days=keep_days)
-    with open(stamp, "w", encoding="utf-8") as file:
-        file.write(bounds)
+    try:
+        with open(stamp, "w", encoding="utf-8") as file:
+            file.write(bounds)
+    except OSError:
+        pass  # another user's, say: they are applied each time then
 
 
 def note_written(store: str, written: int, max_bytes: int) -> None:
@@ -41,8 +44,8 @@ def note_written(store: str, written: int, max_bytes: int) -> None:
     if written > max_bytes // 100:
         try:
             os.unlink(os.path.join(store, STAMP_NAME))
-        except FileNotFoundError:
-            pass  # another session took it away
+        except OSError:
+            pass  # another session took it away, or it is another user's
 
 
 def _is_fresh(stamp: str, bounds: str) -> bool:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 import sys
 
+from kolo_c.errors import KoloError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +100,15 @@ def connect(
         connection: Connection = _extension.Connection(uri, timeout_ms)
         return connection
     # Late: a Python may be built without it, and the extension does without it.
-    from kolo_c.store.stock_sqlite import StockConnection  # noqa: PLC0415
+    try:
+        from kolo_c.store.stock_sqlite import StockConnection  # noqa: PLC0415
+    except ImportError as error:
+        raise KoloError(
+            f"this Python cannot read databases: {error}",
+            "kolo_c's extension would do it, but is not built here either: take a "
+            "Python with sqlite3, or kolo-c from a wheel.",
+            slug="no-sqlite",
+        ) from error
 
     return StockConnection(uri, timeout_ms)
 

@@ -246,6 +246,13 @@ def test_doctor_finds_nothing_wrong_here(project, capsys):
     assert {"Python", "hook", "root", "disk", "SQLite of Python"} <= topics.keys()
 
 
+def test_doctor_looks_at_a_python_without_sqlite(project, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    data = answer(capsys, "doctor", "--set", "free_disk_min_bytes=0")
+    (found,) = [row for row in data["findings"] if row["topic"] == "SQLite of Python"]
+    assert (found["level"], found["text"][:4]) == ("info", "none")
+
+
 def test_doctor_says_what_stops_tracing(project, capsys, monkeypatch):
     (project / ".kolo_c").touch()
     monkeypatch.setenv("KOLO_C_DEPTH", "deep")

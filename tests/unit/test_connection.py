@@ -492,6 +492,21 @@ def test_without_the_extension_the_error_is_a_class_of_our_own():
     assert done.stdout == f"kolo_c.store.connection {CANTOPEN}\n"
 
 
+def test_without_any_sqlite_the_next_step_is_said():
+    program = (
+        "import sys; sys.modules['kolo_c._kolo'] = sys.modules['sqlite3'] = None\n"
+        "from kolo_c.store.connection import connect\n"
+        "from kolo_c.errors import KoloError\n"
+        "try: connect('/nowhere/at/all')\n"
+        "except KoloError as error: print(error.name, 'wheel' in error.hint)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "no-sqlite True\n"
+
+
 IN_A_SUBINTERPRETER = """
 try: import _interpreters as interpreters
 except ImportError: import _xxsubinterpreters as interpreters

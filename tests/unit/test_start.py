@@ -20,7 +20,7 @@ from kolo_c.cli.parser import build_parser
 from kolo_c.cli.reading import open_store
 from kolo_c.core import c_import_error
 from kolo_c.project import create_store
-from kolo_c.store.bounds import STAMP_NAME, keep_within_bounds
+from kolo_c.store.bounds import STAMP_NAME, keep_within_bounds, note_written
 
 ROOT = Path(__file__).parents[2]
 needs_core = pytest.mark.skipif(bool(c_import_error()), reason="no C core")
@@ -213,6 +213,15 @@ def test_a_clock_that_was_set_back_does_not_stop_them(store, applied) -> None:
     os.utime(Path(store) / STAMP_NAME, (later, later))
     keep_within_bounds(store, 1 << 30, 14.0)
     assert len(applied) == 2
+
+
+def test_a_mark_that_cannot_be_written_stops_no_session(store, applied) -> None:
+    """In a store that users share, the first one's mark kept all others out."""
+    (Path(store) / STAMP_NAME).mkdir()
+    for _ in range(2):
+        keep_within_bounds(store, 1 << 30, 14.0)
+    assert len(applied) == 2
+    note_written(store, 1 << 30, 1 << 30)
 
 
 def test_a_new_store_has_nothing_to_bound(tmp_path, applied) -> None:
