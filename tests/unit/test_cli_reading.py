@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -537,7 +538,7 @@ def test_a_reader_that_goes_away_is_no_error(here: Path) -> None:
     many(here, 5000)
     command = [sys.executable, "-m", "kolo_c", "dump"]
     root = Path(__file__).resolve().parents[2]
-    environ = {"PYTHONPATH": str(root), "PATH": ""}
+    environ = {**os.environ, "PYTHONPATH": str(root)}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
     ) as process:
@@ -558,7 +559,7 @@ def test_show_imports_no_more_than_it_needs(here: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     found = subprocess.run(
         [sys.executable, "-c", script],
-        env={"PYTHONPATH": str(root), "PATH": ""},
+        env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         timeout=30,
