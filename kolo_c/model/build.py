@@ -9,7 +9,7 @@ from kolo_c.model.tree import TreeBuilder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kolo_c.model.tree import Wanted
+    from kolo_c.model.forest import Wanted
     from kolo_c.store.reader import Stream
 
 

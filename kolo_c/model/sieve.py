@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from kolo_c.model.forest import Wanted
     from kolo_c.model.node import Node
-    from kolo_c.model.tree import Wanted
     from kolo_c.store.reader import Stream
 
     MayHave: TypeAlias = Callable[[int], bool]
