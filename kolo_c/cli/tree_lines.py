@@ -92,7 +92,9 @@ class TreeLines:
             label = [("▸ ", "bold"), *label]
         if below:
             label = [*label, (f"  [{below:,} below]", DIM)]
-        self._line(row.number, row.level, label, self._labels.time(row), row)
+        own = row.continues in (None, self._stream.ordinal)
+        number = row.number if own else 0  # of this thread another has that number
+        self._line(number, row.level, label, self._labels.time(row), row)
 
     def note(self, level: int, text: str) -> None:
         """Write something about the lines, where a row of ``level`` would stand."""

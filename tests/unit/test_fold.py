@@ -358,3 +358,24 @@ def test_a_trace_of_repetitions_is_not_read_to_its_end(
     assert "main() → 7" in lines[4] and "×119 more" in lines[6]
     assert "2,280 more of 2,401 nodes" in lines[7] and "--around 122" in lines[7]
     assert trace.decoded_blocks == 3 < len(trace.streams[0].blocks)
+
+
+def test_a_call_of_another_thread_has_none_of_this_threads_numbers(
+    program: Program, tmp_path: Path
+) -> None:
+    """It had its own, which ``TRACE/2.N`` takes for another call's."""
+    first = program.stream
+    first.call(program.main)
+    first.call(program.read)
+    first.yields()
+    second = program.trace.stream(program.process.thread("Other"))
+    second.call(program.main)
+    second.resume(2, program.read, thread=first.thread)
+    second.yields()
+    second.call(program.save)
+    second.ret()
+    second.ret()
+    first.ret()
+    lines = program.show(tmp_path, thread="2")
+    assert lines[1].startswith("       ↻ read goes on (began as 1.2)")
+    assert lines[2].startswith("  2    save()")
