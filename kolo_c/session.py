@@ -324,9 +324,8 @@ class Session:
     ) -> bool | dict[str, Any]:
         """Asked by the core, once per code object whose file alone does not decide."""
         decision = self.filter.decide(path, module, qualname)
-        if not decision.keep or decision.options is None:
-            return decision.keep
-        return rules_of(decision.options)
+        options = decision.options if decision.keep else None
+        return decision.keep if options is None else rules_of(options)
 
     def _decide_file(self, path: str) -> bool | None:
         """Asked by the core once per file; None sends it to ``_decide``."""

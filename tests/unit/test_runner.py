@@ -503,7 +503,7 @@ def test_a_file_beside_the_script_replaces_a_library_module(tmp_path):
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="safe_path came with 3.11")
 @pytest.mark.parametrize("name", ["threading", "types", "functools"])
 def test_a_compiled_file_beside_the_script_replaces_a_library_module(name, tmp_path):
-    source = write(tmp_path, "print('mine')", "mine.py")
+    source = write(tmp_path, "print('mine')\ndef _shutdown(): pass", "mine.py")
     py_compile.compile(str(tmp_path / source), cfile=str(tmp_path / f"{name}.pyc"))
     script = write(tmp_path, f"import {name} as it; print(it.__file__)")
     stdout, _, _ = assert_same([script], tmp_path)
@@ -512,11 +512,17 @@ def test_a_compiled_file_beside_the_script_replaces_a_library_module(name, tmp_p
 
 def test_a_relative_name_in_a_deleted_folder_ends_with_a_message(tmp_path):
     (tmp_path / "gone").mkdir()
-    program = (
-        "import os, sys\nos.rmdir('../gone')\nos.execv(sys.executable, sys.argv[1:])"
-    )
-    words = ["python", STANDIN, "run", "../program.py"]
-    _, stderr, code = execute(["-c", program, *words], tmp_path / "gone")
+    program = """
+        import os, sys
+        import kolo_c.cli.main, kolo_c.cli.run
+        os.rmdir("../gone")
+        kolo_c.cli.run.choose_core = lambda: None
+        sys.exit(kolo_c.cli.main.main(["run", "../program.py"]))
+    """
+    program = textwrap.dedent(program)
+    library = str(Path(STANDIN).parents[2])
+    words = ["-c", program]
+    _, stderr, code = execute(words, tmp_path / "gone", PYTHONPATH=library)
     assert (code, "Traceback" in stderr) == (2, False), stderr
     assert "cannot open" in stderr
 
