@@ -16,8 +16,9 @@ from benchmarks.results import Proof
 from kolo_c.config import Config
 from kolo_c.filter import Filter
 from kolo_c.project import Project, standard_library
-from kolo_c.session import Session, Summary
+from kolo_c.session import Session
 from kolo_c.store.reader import Store, Trace
+from kolo_c.summary import Summary
 from kolo_c.wire import Kind
 
 WORKLOADS = Path(__file__).with_name("workloads")
