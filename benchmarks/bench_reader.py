@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.cold import environment, evict, forget_everything, spend
+from benchmarks.cold import (
+    environment,
+    evict,
+    forget_everything,
+    install_command,
+    spend,
+)
 from benchmarks.recording import WORKLOADS
 from benchmarks.results import Figure, Row, median, percentile
 from kolo_c.identifiers import ulid
@@ -24,7 +30,7 @@ TITLE = "What kolo-c list and kolo-c show take, over python's own start"
 METHOD = """\
 A store of many traces, one recorded and then copied, each with a process, a trace and \
 a time of its own; and a single huge trace of two threads, of a program that has ended \
-and of one that still runs. Whole processes (python -m kolo_c) in turn with \
+and of one that still runs. Whole processes (kolo-c as pip installs it) in turn with \
 python -c '', round after round: the wall time of each over that of python -c '' of \
 the same round, median of the rounds. Before each, the store's files are evicted from \
 the page cache (posix_fadvise); Python and its modules stay in it. CPU time, and the \
@@ -121,7 +127,7 @@ def _row(
     before: Callable[[], None] = lambda: None,
     forget: Callable[[], None] | None = None,
 ) -> Row:
-    command = ["-m", "kolo_c", *words]
+    command = [install_command(store), *words]
     spend(store, command)  # compiles what is not, and catalogues
     own: list[tuple[float, float]] = []
     python: list[tuple[float, float]] = []

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.cold import install_command
 from benchmarks.machine import ROOT
 from benchmarks.results import Figure, Row, median, percentile
 from kolo_c.store.reader import Store
@@ -29,12 +30,6 @@ LIST_MOST = 6.0
 IMPORT_MOST_MS = 15.0
 TRACES = 20
 
-_SCRIPT = """\
-import sys
-from kolo_c.cli.main import main
-if __name__ == "__main__":
-    sys.exit(main())
-"""
 # They would make every process compile our modules, or write a line at a time.
 _UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPROFILEIMPORTTIME")
 
@@ -49,8 +44,7 @@ class _Place:
             each.mkdir()
             (each / "setup.py").touch()
             (each / "empty.py").touch()
-        self.script = folder / "kolo-c"
-        self.script.write_text(_SCRIPT, encoding="utf-8")
+        self.script = install_command(folder)
         self.environ = {
             name: value
             for name, value in os.environ.items()
@@ -61,7 +55,7 @@ class _Place:
     def fill(self) -> None:
         """Traces for kolo-c list, and modules compiled."""
         for _ in range(TRACES):
-            self.spend(self.listed, [str(self.script), "run", "-q", "empty.py"])
+            self.spend(self.listed, [self.script, "run", "-q", "empty.py"])
 
     def spend(self, folder: Path, words: list[str]) -> tuple[float, float]:
         """Run python with these words: its CPU and its wall time in milliseconds."""
@@ -87,7 +81,7 @@ def run(quick: bool) -> Figure:
     with tempfile.TemporaryDirectory() as folder:
         place = _Place(Path(folder))
         place.fill()
-        kolo = str(place.script)
+        kolo = place.script
         commands = {
             "python": (place.project, ["-c", ""]),
             "import": (place.project, ["-c", "import kolo_c"]),

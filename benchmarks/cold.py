@@ -17,6 +17,19 @@ from benchmarks.machine import ROOT
 # They would make every process compile our modules, or write a line at a time.
 _UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPROFILEIMPORTTIME")
 _DROP = Path("/proc/sys/vm/drop_caches")
+_SCRIPT = """\
+import sys
+from kolo_c.cli.main import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+def install_command(folder: Path) -> str:
+    """Write ``kolo-c`` as pip installs it into ``folder``; its path."""
+    path = folder / "kolo-c"
+    path.write_text(_SCRIPT, encoding="utf-8")
+    return str(path)
 
 
 def environment() -> dict[str, str]:
