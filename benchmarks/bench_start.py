@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.cold import install_command
-from benchmarks.machine import ROOT
+from benchmarks.cold import install_command, spend
 from benchmarks.results import Figure, Row, median, percentile
 from kolo_c.store.reader import Store
 
@@ -30,9 +25,6 @@ LIST_MOST = 6.0
 IMPORT_MOST_MS = 15.0
 TRACES = 20
 
-# They would make every process compile our modules, or write a line at a time.
-_UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPROFILEIMPORTTIME")
-
 
 class _Place:
     """A project with an empty script, a store to list, and the installed command."""
@@ -45,34 +37,11 @@ class _Place:
             (each / "setup.py").touch()
             (each / "empty.py").touch()
         self.script = install_command(folder)
-        self.environ = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in _UNUSUAL and not name.startswith("KOLO_C_")
-        }
-        self.environ["PYTHONPATH"] = str(ROOT)
 
     def fill(self) -> None:
         """Traces for kolo-c list, and modules compiled."""
         for _ in range(TRACES):
-            self.spend(self.listed, [self.script, "run", "-q", "empty.py"])
-
-    def spend(self, folder: Path, words: list[str]) -> tuple[float, float]:
-        """Run python with these words: its CPU and its wall time in milliseconds."""
-        began = time.perf_counter_ns()
-        child = subprocess.Popen(
-            [sys.executable, *words],
-            cwd=folder,
-            env=self.environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _, status, used = os.wait4(child.pid, 0)
-        wall_ns = time.perf_counter_ns() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise subprocess.CalledProcessError(child.returncode, words)
-        return (used.ru_utime + used.ru_stime) * 1e3, wall_ns / 1e6
+            spend(self.listed, [self.script, "run", "-q", "empty.py"])
 
 
 def run(quick: bool) -> Figure:
@@ -96,7 +65,7 @@ def run(quick: bool) -> Figure:
         for number in range(rounds + 1):
             shift = number % len(names)
             for name in (*names[shift:], *names[:shift]):
-                spent = place.spend(*commands[name])
+                spent = spend(*commands[name])
                 if number:  # the first round warms up
                     times[name].append(spent)
         with Store(place.project / ".kolo_c") as store:
@@ -124,7 +93,7 @@ def _ratio(
     void: str = "",
 ) -> Row:
     pairs = list(zip(times[name], times["python"], strict=True))
-    ratios = [own[0] / python[0] for own, python in pairs]
+    ratios = [own[1] / python[1] for own, python in pairs]
     return Row(
         text,
         "x",
@@ -134,17 +103,17 @@ def _ratio(
         most=most,
         void=void,
         values={
-            "cpu_ms": median(own[0] for own, _ in pairs),
-            "wall_ms": median(own[1] for own, _ in pairs),
-            "wall_ratio": median(own[1] / python[1] for own, python in pairs),
-            "python_cpu_ms": median(python[0] for _, python in pairs),
+            "cpu_ms": median(own[1] for own, _ in pairs),
+            "wall_ms": median(own[0] for own, _ in pairs),
+            "wall_ratio": median(own[0] / python[0] for own, python in pairs),
+            "python_cpu_ms": median(python[1] for _, python in pairs),
         },
     )
 
 
 def _import(times: Mapping[str, list[tuple[float, float]]]) -> Row:
     pairs = zip(times["import"], times["python"], strict=True)
-    series = [own[0] - python[0] for own, python in pairs]
+    series = [own[1] - python[1] for own, python in pairs]
     return Row(
         "import kolo_c",
         "ms",

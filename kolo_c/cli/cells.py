@@ -48,11 +48,6 @@ def fit_end(text: str, width: int, mark: str = "…") -> str:
     return mark + text[at:]
 
 
-def pad(text: str, width: int) -> str:
-    """``text`` with blanks after it up to ``width`` columns."""
-    return text + " " * (width - cells(text))
-
-
 def _head(text: str, room: int) -> str:
     if text.isascii():
         return text[:room]

@@ -141,7 +141,7 @@ def _story_lines(trace: Trace) -> list[str]:
         value_width=24 if width < _NARROW else 40,
     )
     file = Text()
-    # No terminal, and so no colours: rich is not to be imported here.
+    # A text has no colours: what reads stderr may be a terminal or a file.
     screen = Screen(file, width)
     for line in story.lines():
         screen.line(line)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kolo_c.cli.options import add_config_options, load_config
-from kolo_c.config import Config, Loaded
+from kolo_c.config import Loaded
 from kolo_c.filter import Filter
 from kolo_c.project import Project
 
@@ -112,11 +112,6 @@ def toml_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(toml_value(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def default_values() -> dict[str, Any]:
-    """What holds where nothing is set, for the reference."""
-    return Config().as_dict()
 
 
 COMMAND = ConfigCommand()

@@ -21,7 +21,6 @@ from kolo_c.cli.view import FILE_LINES, SCREEN_LINES, View
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import TextIO
 
     from kolo_c.cli.node import NodePage
     from kolo_c.cli.reading import Address
@@ -123,17 +122,6 @@ class ShowCommand:
 
 
 COMMAND = ShowCommand()
-
-
-def print_tree(
-    store: Store,
-    trace_id: str | None = None,
-    file: TextIO | None = None,
-    *,
-    options: Options | None = None,
-) -> None:
-    """Write the tree of a trace to ``file`` (stdout), as ``kolo-c show`` does."""
-    View(store.trace(trace_id), options or Options()).write(file or sys.stdout)
 
 
 def _shown(store: Store, address: Address, options: Options) -> View | NodePage:

@@ -1,4 +1,4 @@
-"""The tree of a stream, or of one node, in one go.
+"""The tree of a stream in one go.
 
 Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
 """
@@ -30,25 +30,3 @@ def build(
         builder.step(max_nodes)
     builder.fill_ends()
     return builder
-
-
-def build_below(
-    stream: Stream,
-    number: int,
-    *,
-    max_nodes: int | None = None,
-) -> TreeBuilder | None:
-    """Build the tree of node ``number`` alone; None where there is no such node."""
-    index = stream.find_block(number)
-    if index is None:
-        return None
-    builder = TreeBuilder(stream, wanted=lambda node: node.number == number)
-    builder.start_at(index)
-    builder.step_to(number)
-    node = builder.roots[0] if builder.roots else None
-    while node is not None and node.is_open and not builder.finished:
-        if max_nodes is not None and builder.shown >= max_nodes:
-            break
-        builder.step(max_nodes)
-    builder.fill_ends()
-    return builder if builder.roots else None

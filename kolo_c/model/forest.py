@@ -42,7 +42,6 @@ class Forest:
         self.stack: list[Node] = []
         self.shown = 0
         """Nodes that were kept."""
-        self.read_nodes = 0
         self.exceptions = 0
         """Exceptions that were raised, each counted where it first left a call."""
         self.sources: list[Node] = []
@@ -126,7 +125,6 @@ class Forest:
             parent.went_on = True
         node = self._node(record.node, parent, record)
         node.code = code
-        self.read_nodes += 1
         self._keep(node)
         return node
 

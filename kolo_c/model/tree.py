@@ -60,7 +60,6 @@ class TreeBuilder(Forest):
         index = self.next_block
         self.next_block = index + 1
         if self._leaves_out(index, self._base(index)):
-            self.read_nodes += self.stream.blocks[index].nodes
             self.hid_blocks = True
             self._jumped = True
             return
@@ -117,7 +116,6 @@ class TreeBuilder(Forest):
                 if self.stack:
                     self.stack[-1].went_on = True
                 self._passed_over = self._passed_over or raw[at][1]
-                self.read_nodes += (end - at + 1) // 2
                 at = end
             else:
                 self._take(raw[at])

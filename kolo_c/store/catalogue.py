@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     Wanted = Callable[[TraceInfo], bool]
 
 SHORTEST_ENDING = 3
-PREFIX = "trc_"
 # As long as there are segments that nobody has read: of a million traces, hardly two
 # end in the same eight characters.
 _SAFE_ENDING = 8

@@ -15,7 +15,6 @@ import pytest
 from kolo_c.cli import main as command_line
 from kolo_c.cli import units
 from kolo_c.cli.screen import Screen
-from kolo_c.cli.show import print_tree
 from kolo_c.cli.view import Options, View
 from kolo_c.store.reader import Store
 from kolo_c.wire import Kind, Mark, Tag
@@ -303,13 +302,6 @@ class TestShow:
         assert out.splitlines()[0].endswith("  running")
         assert "f() … running" in out
 
-    def test_print_tree_is_for_other_commands(self, here: Path) -> None:
-        shop().write(here)
-        file = io.StringIO()
-        with Store(here / ".kolo_c") as store:
-            print_tree(store, None, file)
-        assert "main(n=3) → 42" in file.getvalue()
-
 
 class TestHostile:
     def hostile(self, here: Path) -> None:
@@ -371,13 +363,13 @@ class TestHostile:
         monkeypatch.setenv("TERM", "xterm")
         coloured = Terminal()
         with Store(here / ".kolo_c") as store:
-            print_tree(store, file=coloured)
+            View(store.trace(), Options()).write(coloured)
             assert "\x1b[" in coloured.getvalue()
             for harm in ("\x1b[2J", "\x1b]0", "\x07", "\x9b", "\u202e"):
                 assert harm not in coloured.getvalue()
             monkeypatch.setenv("NO_COLOR", "1")
             plain = Terminal()
-            print_tree(store, file=plain)
+            View(store.trace(), Options()).write(plain)
         assert all(line.isprintable() for line in plain.getvalue().split("\n"))
         assert max(map(len, plain.getvalue().split("\n"))) <= 100
 
@@ -386,7 +378,7 @@ class TestHostile:
         raw = io.BytesIO()
         file = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
         with Store(here / ".kolo_c") as store:
-            print_tree(store, file=file)
+            View(store.trace(), Options()).write(file)
         text = raw.getvalue().decode("ascii")
         assert "main(n=3) -> 42" in text and "caf\\xe9" in text
 

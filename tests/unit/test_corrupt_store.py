@@ -14,7 +14,7 @@ import pytest
 
 from kolo_c.cli import main as command_line
 from kolo_c.cli.dump import dump
-from kolo_c.cli.show import print_tree
+from kolo_c.cli.view import Options, View
 from kolo_c.errors import KoloError, StoreError
 from kolo_c.store.mapping import read_mapping
 from kolo_c.store.reader import Store
@@ -58,7 +58,7 @@ def read_all(store_path: Path) -> None:
         for info in store.traces():
             for _ in dump(store.trace(info.id)):
                 pass
-            print_tree(store, info.id, io.StringIO())
+            View(store.trace(info.id), Options()).write(io.StringIO())
 
 
 def damage_reads_or_says(store_path: Path, path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_damaged_block_loses_what_follows_in_it_and_says_so(tmp_path: Path) ->
     blocks[1].data[:1] = b"\xc1"
     file = io.StringIO()
     with Store(process.write(tmp_path)) as store:
-        print_tree(store, None, file)
+        View(store.trace(), Options()).write(file)
         records = list(dump(store.trace()))
     assert "block 1 of thread 1 is damaged" in file.getvalue()
     assert {record["block"] for record in records[1:]} == {0, 2, 3, 4}

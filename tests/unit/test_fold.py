@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from kolo_c.cli.cells import cells
-from kolo_c.cli.show import print_tree
 from kolo_c.cli.view import Options, View
 from kolo_c.model.build import build
 from kolo_c.model.fold import Fold, Folding
@@ -59,7 +58,7 @@ class Program:
         self.read_back(directory)
         file = io.StringIO()
         with Store(directory / ".kolo_c") as store:
-            print_tree(store, None, file, options=Options(**options))  # type: ignore[arg-type]
+            View(store.trace(), Options(**options)).write(file)  # type: ignore[arg-type]
         lines = file.getvalue().splitlines()[4:]
         return [line for line in lines if line and not line.startswith("kolo-c show")]
 

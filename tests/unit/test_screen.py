@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kolo_c.cli.cells import cells, fit, fit_end, pad
+from kolo_c.cli.cells import cells, fit, fit_end
 from kolo_c.cli.pager import Paged, PagerLeft, pager_command
 from kolo_c.cli.screen import Screen, cut, terminal_size, wants_colour
 from kolo_c.cli.units import spread
@@ -48,7 +48,6 @@ class TestCells:
         self, text: str, columns: int
     ) -> None:
         assert cells(text) == columns
-        assert cells(pad(text, 20)) == 20
 
     @pytest.mark.parametrize("width", range(1, 12))
     @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from kolo_c.model.build import build, build_below
+from kolo_c.model.build import build
 from kolo_c.model.ends import fetch_begin, fetch_end
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.node import Node, walk
 from kolo_c.model.tree import TreeBuilder
 from kolo_c.store import records as r
-from kolo_c.store.reader import Store, Trace
+from kolo_c.store.reader import Store, Stream, Trace
 from kolo_c.wire import Kind, Mark, Tag
 from tests.unit.store_builder import ProcessBuilder, StreamBuilder, TraceBuilder, tagged
 
@@ -547,3 +547,25 @@ def test_ten_thousand_levels_are_no_trouble(program: Program, tmp_path: Path) ->
         s.ret()
     nodes = list(walk(program.build(tmp_path).roots))
     assert len(nodes) == 10_000 and nodes[-1].level == 10_000
+
+
+def build_below(
+    stream: Stream,
+    number: int,
+    *,
+    max_nodes: int | None = None,
+) -> TreeBuilder | None:
+    """Build the tree of node ``number`` alone; None where there is no such node."""
+    index = stream.find_block(number)
+    if index is None:
+        return None
+    builder = TreeBuilder(stream, wanted=lambda node: node.number == number)
+    builder.start_at(index)
+    builder.step_to(number)
+    node = builder.roots[0] if builder.roots else None
+    while node is not None and node.is_open and not builder.finished:
+        if max_nodes is not None and builder.shown >= max_nodes:
+            break
+        builder.step(max_nodes)
+    builder.fill_ends()
+    return builder if builder.roots else None
