@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,24 @@ import pytest
 
 from kolo_c.core import choose_core
 from tests.spec.tracing import Traced, close_stores, trace_program
+
+
+def pytest_configure() -> None:
+    """Signals have their defaults, here and in what tests start, as in a terminal.
+
+    A shell that is not interactive starts what follows an ``&`` with SIGINT and SIGQUIT
+    ignored, nohup does it to SIGHUP, and others to whatever they like. That is
+    inherited by every program, and a Python then installs no handler of its own.
+    """
+    # Python itself ignores these two, and subprocess gives children the default again.
+    own = {signal.SIGPIPE, signal.SIGXFSZ}
+    for number in signal.valid_signals() - own:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            interrupt = number == signal.SIGINT
+            signal.signal(
+                number, signal.default_int_handler if interrupt else signal.SIG_DFL
+            )
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 @pytest.fixture(params=["c", "python"])

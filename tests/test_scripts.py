@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -129,3 +130,35 @@ def test_a_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
     )
     assert answer.returncode == 1
     assert "is Python 3.9.2: kolo_c needs 3.10 or newer" in answer.stderr
+
+
+IGNORED = """\
+import signal, subprocess, sys
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+if sys.argv[1:]:
+    from tests.conftest import pytest_configure
+    pytest_configure()
+says = "import signal; print(signal.getsignal(2) is signal.default_int_handler, [ \
+signal.getsignal(n).name for n in (1, 3)], len(signal.pthread_sigmask(0, ())))"
+subprocess.run([sys.executable, "-c", says], check=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("", "False ['SIG_IGN', 'SIG_IGN'] 1\n"),
+        ("as in tests", "True ['SIG_DFL', 'SIG_DFL'] 0\n"),
+    ],
+)
+def test_what_tests_start_has_the_signals_of_a_terminal(word: str, said: str) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", IGNORED, *word.split()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout == said
