@@ -49,6 +49,7 @@ RESERVED_VARIABLES = frozenset(
         "KOLO_C_RUNNER",
         "KOLO_C_PARENT",
         "KOLO_C_START",
+        "KOLO_C_TICKING",
     }
 )
 

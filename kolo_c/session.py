@@ -20,7 +20,7 @@ from kolo_c.core import load_core
 from kolo_c.core_options import options_of, problems_of, rules_of
 from kolo_c.errors import TracerError
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
-from kolo_c.identifiers import trace_id, ulid
+from kolo_c.identifiers import TICKING, trace_id, ulid
 from kolo_c.log import write_log
 from kolo_c.process_info import process_info, read_counters, to_json
 from kolo_c.project import create_store
@@ -105,6 +105,8 @@ class Session:
                 "Inside a session use kolo_c.trace(), which joins it.",
             )
         self._core = load_core(self.config.core)
+        if TICKING:
+            self._core.tick(True)
         self.traces.process.name = kept_name(self._core, self.name)
         try:
             create_store(self.project.store)

@@ -184,6 +184,18 @@ module_clock(PyObject *module, PyObject *none)
                          (unsigned long long)kc_clock_system_ns());
 }
 
+static PyObject *
+module_tick(PyObject *module, PyObject *ticking)
+{
+    (void)module;
+    int truth = PyObject_IsTrue(ticking);
+    if (truth < 0) {
+        return NULL;
+    }
+    kc_clock_set_ticking(truth);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
     {"register_profiler", (PyCFunction)(void (*)(void))module_register_profiler,
      METH_VARARGS | METH_KEYWORDS,
@@ -211,6 +223,9 @@ static PyMethodDef module_methods[] = {
     {"mask_text", module_mask_text, METH_O,
      "mask_text(text)\n\nThe text with *** in place of each secret of a known shape."},
     {"clock", module_clock, METH_NOARGS, "The clock's source and reading, as a dict."},
+    {"tick", module_tick, METH_O,
+     "tick(ticking)\n\nLet the clock of sessions to come count each stream's records "
+     "instead\nof time, or time again: for the comparison of cores and hooks."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -42,21 +42,13 @@ kc_clock_utc_ns(void)
 uint64_t
 kc_clock_slow_ns(void)
 {
-    if (kc_clock.source == KC_CLOCK_TICKING) {
-        return __atomic_add_fetch(&kc_clock.ticks, 1, __ATOMIC_RELAXED);
-    }
-    return kc_clock_system_ns();
+    return kc_clock.source == KC_CLOCK_TICKING ? 0 : kc_clock_system_ns();
 }
 
 void
 kc_clock_anchor(uint64_t *anchor_ns, uint64_t *anchor_utc_ns)
 {
-    if (kc_clock.source == KC_CLOCK_TICKING) {
-        *anchor_ns = __atomic_load_n(&kc_clock.ticks, __ATOMIC_RELAXED);
-    }
-    else {
-        *anchor_ns = kc_clock_ns();
-    }
+    *anchor_ns = kc_clock_ns();
     *anchor_utc_ns = kc_clock_utc_ns();
 }
 
@@ -121,6 +113,9 @@ clock_has_invariant_tsc(void)
 void
 kc_clock_init(uint64_t spin_ns)
 {
+    if (kc_clock.source == KC_CLOCK_TICKING) {
+        return;
+    }
     if (!clock_has_invariant_tsc()) {
         kc_clock.source = KC_CLOCK_SYSTEM;
         return;
@@ -150,7 +145,9 @@ void
 kc_clock_init(uint64_t spin_ns)
 {
     (void)spin_ns;
-    kc_clock.source = KC_CLOCK_SYSTEM;
+    if (kc_clock.source != KC_CLOCK_TICKING) {
+        kc_clock.source = KC_CLOCK_SYSTEM;
+    }
 }
 
 #endif
@@ -158,7 +155,7 @@ kc_clock_init(uint64_t spin_ns)
 void
 kc_clock_set_ticking(int ticking)
 {
-    kc_clock.ticks = 0;
+    kc_clock.tick_ns = ticking ? 1 : 0;
     if (ticking) {
         kc_clock.source = KC_CLOCK_TICKING;
     }

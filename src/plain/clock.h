@@ -5,11 +5,12 @@
  * is a clock_gettime(). The values are those of CLOCK_MONOTONIC either way, so that
  * processes of one machine can be compared.
  *
- * For tests and for the comparison of cores a clock may be set to tick: every read
- * then returns one more than the one before.
+ * For the comparison of cores and hooks the clock may be set to tick: it then stands
+ * at 0, and each record is one nanosecond later than the one before it in its stream
+ * (kc_clock_after()). The first record of a stream is at 1, whatever other threads do.
  *
- * Threads: kc_clock_init() once, before any other; then from any thread. The ticking
- *          clock is for one thread at a time.
+ * Threads: kc_clock_init() and kc_clock_set_ticking() before any other; then from any
+ *          thread.
  * Owns:    nothing.
  * Fails:   never.
  */
@@ -33,7 +34,7 @@ struct kc_clock {
     uint64_t base_tsc;
     uint64_t base_ns;
     uint64_t ns_per_tick; /* fixed point, 32 bits of fraction */
-    uint64_t ticks;       /* of the ticking clock */
+    uint64_t tick_ns;     /* from a record to the next where time stands: 0, or 1 */
 };
 
 extern struct kc_clock kc_clock;
@@ -42,15 +43,14 @@ extern struct kc_clock kc_clock;
  * the first call on, which is better the later; nobody may read the clock meanwhile. */
 void kc_clock_init(uint64_t spin_ns);
 
-/* Count reads instead of time, from 0. */
+/* Count records instead of time. */
 void kc_clock_set_ticking(int ticking);
 
 uint64_t kc_clock_system_ns(void); /* CLOCK_MONOTONIC */
 uint64_t kc_clock_utc_ns(void);    /* CLOCK_REALTIME */
 uint64_t kc_clock_slow_ns(void);   /* not the TSC: system or ticking */
 
-/* This clock and the wall clock read together. A ticking clock does not tick here: any
- * thread may ask. */
+/* This clock and the wall clock read together. */
 void kc_clock_anchor(uint64_t *anchor_ns, uint64_t *anchor_utc_ns);
 
 static inline uint64_t
@@ -64,6 +64,17 @@ kc_clock_ns(void)
     }
 #endif
     return kc_clock_slow_ns();
+}
+
+/* The time of a record that was begun at `now_ns`, behind one of `last_ns`. A clock
+ * that steps back (another core's TSC) never makes it earlier than that. */
+static inline uint64_t
+kc_clock_after(uint64_t last_ns, uint64_t now_ns)
+{
+    if (__builtin_expect(now_ns > last_ns, 1)) {
+        return now_ns;
+    }
+    return last_ns + kc_clock.tick_ns;
 }
 
 #endif

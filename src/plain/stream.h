@@ -25,6 +25,7 @@
 #define KC_STREAM_H
 
 #include "plain/block.h"
+#include "plain/clock.h"
 #include "plain/wire.h"
 
 struct kc_stream {
@@ -92,8 +93,7 @@ kc_stream_begin(struct kc_stream *stream, uint64_t now_ns, enum kc_kind kind,
         return cursor;
     }
     kc_wire_open_record(&cursor, (uint8_t)kind, fields + 2);
-    /* A clock that steps back (another core's TSC) never gives a negative dt. */
-    kc_wire_uint(&cursor, now_ns > stream->last_ns ? now_ns - stream->last_ns : 0);
+    kc_wire_uint(&cursor, kc_clock_after(stream->last_ns, now_ns) - stream->last_ns);
     return cursor;
 }
 
@@ -102,9 +102,7 @@ static inline void
 kc_stream_publish(struct kc_stream *stream, uint8_t *at, uint64_t now_ns)
 {
     struct kc_block *block = stream->block;
-    if (KC_LIKELY(now_ns > stream->last_ns)) {
-        stream->last_ns = now_ns;
-    }
+    stream->last_ns = kc_clock_after(stream->last_ns, now_ns);
     block->last_ns = stream->last_ns;
     block->record_count++;
     stream->at = at;
@@ -184,7 +182,8 @@ kc_stream_commit_pop(struct kc_stream *stream, const struct kc_cursor *cursor,
     struct kc_block *block = stream->block;
     kc_stream_popped(stream, open);
     if (KC_UNLIKELY(began != block->sequence && kind != KC_KIND_YIELD)) {
-        struct kc_close close = {open->node, now_ns, (uint64_t)kind};
+        uint64_t end_ns = kc_clock_after(stream->last_ns, now_ns);
+        struct kc_close close = {open->node, end_ns, (uint64_t)kind};
         stream->close_count++;
         stream->end -= sizeof close;
         memcpy(block->data + KC_BLOCK_DATA_BYTES - stream->close_count * sizeof close,

@@ -59,7 +59,7 @@ kc_fast_begin(const struct kc_stream *stream, enum kc_kind kind, size_t count,
     at[0] = (uint8_t)(0x90 | count);
     at[1] = (uint8_t)kind;
     at += 2;
-    kc_put_uint64(&at, now_ns > stream->last_ns ? now_ns - stream->last_ns : 0);
+    kc_put_uint64(&at, kc_clock_after(stream->last_ns, now_ns) - stream->last_ns);
     return at;
 }
 

@@ -47,19 +47,23 @@ test_measuring_again_changes_the_rate_by_little(void)
 }
 
 static void
-test_a_ticking_clock_counts_reads(void)
+test_a_ticking_clock_counts_records(void)
 {
-    uint64_t anchor_ns = 0;
+    uint64_t anchor_ns = 1;
     uint64_t utc_ns = 0;
     kc_clock_set_ticking(1);
-    CHECK_EQUAL(1, kc_clock_ns());
-    CHECK_EQUAL(2, kc_clock_ns());
+    CHECK_EQUAL(0, kc_clock_ns());
+    CHECK_EQUAL(1, kc_clock_after(0, kc_clock_ns()));
+    CHECK_EQUAL(8, kc_clock_after(7, kc_clock_ns()));
+    kc_clock_init(0);
+    CHECK_EQUAL(KC_CLOCK_TICKING, kc_clock.source);
     kc_clock_anchor(&anchor_ns, &utc_ns);
-    CHECK_EQUAL(2, anchor_ns);
-    CHECK_EQUAL(3, kc_clock_ns());
-    kc_clock_set_ticking(1);
-    CHECK_EQUAL(1, kc_clock_ns());
+    CHECK_EQUAL(0, anchor_ns);
+    CHECK(utc_ns > 0);
     kc_clock_set_ticking(0);
+    CHECK_EQUAL(7, kc_clock_after(7, 6));
+    CHECK_EQUAL(7, kc_clock_after(7, 7));
+    CHECK_EQUAL(8, kc_clock_after(7, 8));
     CHECK(kc_clock.source != KC_CLOCK_TICKING);
     CHECK(kc_clock_ns() > 1000000);
 }
@@ -86,7 +90,7 @@ main(void)
     test_the_clock_is_that_of_the_system();
     test_measuring_again_changes_the_rate_by_little();
     test_the_clock_is_that_of_the_system();
-    test_a_ticking_clock_counts_reads();
+    test_a_ticking_clock_counts_records();
     test_an_anchor_has_both_clocks();
     return check_result("clock");
 }
