@@ -5,10 +5,11 @@ that is safe. ``clock_gettime_ns`` is asked, as libraries that stop the time for
 replace ``time.monotonic_ns`` in every module; one that changes the C function itself
 (time-machine) is believed, for the wall clock.
 
-For tests and for the comparison of cores the clock may be set to tick: every read then
-returns one more than the one before.
+For the comparison of cores and hooks the clock may be set to tick: it then stands at 0,
+and each record is one nanosecond later than the one before it in its stream
+(``after``). The first record of a stream is at 1, whatever other threads do.
 
-Threads: any; the ticking clock is for one at a time. Owns: nothing. Fails: never.
+Threads: any; ``set_ticking`` before any other. Owns: nothing. Fails: never.
 """
 
 from __future__ import annotations
@@ -19,23 +20,22 @@ SYSTEM = 0
 TICKING = 2
 
 source = SYSTEM
-ticks = 0
+tick_ns = 0  # from a record to the next where time stands: 0, or 1
 
 
 def ns() -> int:
     """The time of an event."""
     if source == TICKING:
-        return slow_ns()
+        return 0
     return clock_gettime_ns(CLOCK_MONOTONIC)
 
 
-def slow_ns() -> int:
-    """System or ticking, asked each time."""
-    global ticks
-    if source == TICKING:
-        ticks += 1
-        return ticks
-    return system_ns()
+def after(last_ns: int, now_ns: int) -> int:
+    """The time of a record that was begun at ``now_ns``, behind one of ``last_ns``.
+
+    A clock that steps back never makes it earlier than that.
+    """
+    return now_ns if now_ns > last_ns else last_ns + tick_ns
 
 
 def system_ns() -> int:
@@ -49,13 +49,12 @@ def utc_ns() -> int:
 
 
 def anchor() -> tuple[int, int]:
-    """This clock and the wall clock read together; a ticking clock does not tick."""
-    now_ns = ticks if source == TICKING else system_ns()
-    return now_ns, utc_ns()
+    """This clock and the wall clock read together."""
+    return ns(), utc_ns()
 
 
 def set_ticking(ticking: bool) -> None:
-    """Count reads instead of time, from 0."""
-    global source, ticks
-    ticks = 0
+    """Count records instead of time."""
+    global source, tick_ns
+    tick_ns = 1 if ticking else 0
     source = TICKING if ticking else SYSTEM

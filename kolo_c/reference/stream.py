@@ -22,6 +22,7 @@ Fails: ``begin`` gives a cursor whose status is FULL.
 
 from __future__ import annotations
 
+from kolo_c.reference import clock
 from kolo_c.reference.block import (
     BLOCK_DATA_BYTES,
     BLOCK_FILLING,
@@ -162,16 +163,14 @@ class Stream:
         if cursor.status is not Status.OK:
             return cursor
         cursor.open_record(kind, fields + 2)
-        # A clock that steps back never gives a negative dt.
-        cursor.uint(now_ns - self.last_ns if now_ns > self.last_ns else 0)
+        cursor.uint(clock.after(self.last_ns, now_ns) - self.last_ns)
         return cursor
 
     def commit(self, cursor: Cursor, now_ns: int) -> None:
         """Publish the record; nothing of it was visible before."""
         block = self.block
         assert block is not None
-        if now_ns > self.last_ns:
-            self.last_ns = now_ns
+        self.last_ns = clock.after(self.last_ns, now_ns)
         longs = block.longs
         longs[LAST_NS] = self.last_ns
         block.words[RECORD_COUNT] += 1
@@ -213,7 +212,8 @@ class Stream:
             self.close_count += 1
             self.end -= CLOSE_BYTES
             at = BLOCK_DATA_BYTES - self.close_count * CLOSE_BYTES
-            CLOSE.pack_into(block.data, at, opened.node, now_ns, kind)
+            end_ns = clock.after(self.last_ns, now_ns)
+            CLOSE.pack_into(block.data, at, opened.node, end_ns, kind)
         self.commit(cursor, now_ns)
 
     # ---- the stack ----
