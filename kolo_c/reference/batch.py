@@ -1,0 +1,221 @@
+"""One batch of the writer: a try to save it. Twin of src/plain/batch.c.
+
+The batch stands in the Writer (``batch``, ``definitions``, ``pending``), so that it
+survives a try that failed, or that an exception of the program (a signal's handler)
+ended.
+
+Threads: one at a time; the writer sees to it.
+Owns: nothing; the blocks of a batch are the writer's until they are given back.
+Fails: ``try_save`` with False; the reason is in the writer's ``error_text``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from kolo_c.reference import clock
+from kolo_c.reference.block import BLOCK_DEFINITIONS
+from kolo_c.reference.status import Status
+from kolo_c.reference.store import BUSY, Store, store_path, store_remove
+from kolo_c.reference.store_carry import carry
+from kolo_c.reference.store_definitions import save_definitions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.reference.block import Block
+    from kolo_c.reference.writer import Writer
+
+DISK_CHECK_NS = 1_000_000_000
+RUNNING, STOPPED, FAILED = 1, 2, 3
+
+
+def set_state(writer: Writer, state: int, error: int) -> None:
+    """What the mapping says of the writer."""
+    header = writer.mapping.header
+    header.writer_error = error & 0xFFFFFFFF
+    header.writer_state = state
+
+
+def note_failure(writer: Writer, text: str) -> None:
+    """Remember why."""
+    writer.error_text = text[:255]
+    writer.failed_count += 1
+
+
+def renew_anchor(writer: Writer) -> tuple[int, int]:
+    """Both clocks now, and where a reader or a recovery finds them."""
+    anchor_ns, anchor_utc_ns = clock.anchor()
+    writer.mapping.header.anchor_ns = anchor_ns
+    writer.mapping.header.anchor_utc_ns = anchor_utc_ns
+    return anchor_ns, anchor_utc_ns
+
+
+def has_work(writer: Writer) -> bool:
+    """Whether there is anything that SQLite does not have."""
+    log = writer.definitions
+    return bool(writer.batch) or (log is not None and log.bytes() != log.saved)
+
+
+def try_save(writer: Writer) -> bool:
+    """Save the batch and give its blocks back; False where that failed."""
+    if not has_work(writer):
+        renew_anchor(writer)
+        writer.definitions = None
+        writer.pending = False
+        return True
+    if _try_transaction(writer) is not Status.OK:
+        # Another connection's lock passes by itself: that is a slow disk, no error.
+        if writer.store.error_code & 0xFF != BUSY:
+            note_failure(writer, writer.store.error)
+            set_state(writer, FAILED, writer.store.error_code)
+            writer.failing = True
+        return False
+    if writer.failing:
+        set_state(writer, RUNNING, 0)
+        writer.failing = False
+    _release(writer)
+    return True
+
+
+def _has_disk(writer: Writer) -> bool:
+    """Whether the disk has what must stay free.
+
+    Asked now and then, and at every try while failing.
+    """
+    now_ns = clock.system_ns()
+    lately = now_ns - writer.disk_checked_ns < DISK_CHECK_NS
+    if writer.free_disk_min_bytes == 0 or (not writer.failing and lately):
+        return True
+    writer.disk_checked_ns = now_ns
+    try:
+        about = os.statvfs(writer.directory)
+    except OSError:
+        return True  # SQLite will say what is wrong
+    free = about.f_bavail * about.f_frsize
+    if free >= writer.free_disk_min_bytes:
+        return True
+    writer.store.error_code = errno.ENOSPC
+    writer.store.error = (
+        f"{writer.directory}: {free} bytes free, {writer.free_disk_min_bytes} must stay"
+    )
+    return False
+
+
+def _try_transaction(writer: Writer) -> Status:
+    store = writer.store
+    stored_bytes, mask_count = store.stored_bytes, store.mask_count
+    if not _has_disk(writer):
+        return Status.IO
+    status = Status.IO
+    try:
+        status = store.begin()
+        if status is Status.OK:
+            status = store.anchor(*renew_anchor(writer))
+        if status is Status.OK:
+            status = _fill_transaction(writer)
+        if status is Status.OK:
+            status = store.commit()
+    finally:
+        if status is not Status.OK:
+            store.rollback()
+            store.stored_bytes, store.mask_count = stored_bytes, mask_count
+    if status is Status.OK:
+        writer.stored_bytes += store.stored_bytes - stored_bytes
+        writer.mask_count += store.mask_count - mask_count
+    return status
+
+
+def _fill_transaction(writer: Writer) -> Status:
+    """Definitions first: those of the batch, then the log's next block."""
+    status = Status.OK
+    for block in writer.batch:
+        if status is Status.OK and block.kind == BLOCK_DEFINITIONS:
+            status = _save_definitions(writer, block, block.bytes())
+    log = writer.definitions
+    if status is Status.OK and log is not None:
+        writer.definitions_to = log.bytes()
+        status = _save_definitions(writer, log, writer.definitions_to)
+    for block in writer.batch:
+        if status is Status.OK and block.kind != BLOCK_DEFINITIONS:
+            status = _pass_corrupt(writer, writer.store.block(block))
+    return status
+
+
+def _save_definitions(writer: Writer, block: Block, end: int) -> Status:
+    status = save_definitions(writer.store, block, block.saved, end)
+    return _pass_corrupt(writer, status)
+
+
+def _pass_corrupt(writer: Writer, status: Status) -> Status:
+    """A block that is wrong in itself would be so at every try: go on without."""
+    if status is not Status.CORRUPT:
+        return status
+    note_failure(writer, writer.store.error)
+    return Status.OK
+
+
+def _release(writer: Writer) -> None:
+    """After the commit, and only then: SQLite has it, the blocks may be used again."""
+    log = writer.definitions
+    if log is not None:
+        writer.raw_bytes += writer.definitions_to - log.saved
+        log.saved = writer.definitions_to
+        writer.definitions = None
+    while writer.batch:
+        block = writer.batch[-1]
+        writer.raw_bytes += block.bytes()
+        if block.kind == BLOCK_DEFINITIONS:
+            writer.raw_bytes -= block.saved
+            block.saved = block.bytes()
+        writer.batch.pop()
+        writer.mapping.give(block)
+        writer.block_count += 1
+    writer.pending = False
+
+
+# ---- rotation ----
+
+
+def set_rotate_bytes(writer: Writer, size: int) -> None:
+    """The size at which a segment rotates that has ``size`` bytes now.
+
+    What rotation carried over must not make the next segment rotate at once.
+    """
+    least = size + writer.segment_max_bytes // 4
+    writer.rotate_bytes = max(least, writer.segment_max_bytes)
+
+
+def rotate_if_due(writer: Writer) -> None:
+    """Go on in a new segment, where this one has grown past its limit."""
+    if writer.segment_max_bytes == 0:
+        return
+    size = writer.store.size()
+    if size >= writer.rotate_bytes:
+        _rotate(writer, size)
+
+
+def _rotate(writer: Writer, size: int) -> None:
+    """Go on in a new segment. Where that fails the old one is as good, for a while."""
+    path = store_path(writer.directory, writer.process_id, writer.segment + 1)
+    following = Store()
+    status = Status.IO
+    try:
+        status = following.open(path, writer.schema, writer.schema_version)
+        if status is Status.OK:
+            following.compress = writer.compress
+            status = carry(following, writer.store)
+    finally:
+        if status is not Status.OK:
+            note_failure(writer, following.error)
+            following.close()
+            store_remove(path)
+            set_rotate_bytes(writer, size)
+    if status is not Status.OK:
+        return
+    # From here on a recovery takes the new segment; until here it removes it.
+    writer.segment += 1
+    writer.mapping.header.segment = writer.segment
+    before, writer.store = writer.store, following
+    before.close()
+    set_rotate_bytes(writer, following.size())

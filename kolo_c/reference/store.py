@@ -1,0 +1,334 @@
+"""One SQLite segment: opened, filled block by block, closed. Twin of src/plain/store.c.
+
+Writer and recovery share it. All of a batch goes into one transaction: definitions
+first, then blocks, so that what a block needs is never younger than the block.
+Definitions are read in store_definitions.py, as far as they are rows of their own; what
+a new segment takes over from the one before is in store_carry.py.
+
+Python's ``sqlite3`` writes. A process that has loaded this module reads its store with
+it, too (kolo_c.store.connection): two copies of SQLite in one process drop each other's
+locks. Blocks are compressed where Python brings zstd along (3.14 and newer), else
+stored as they are: the schema has both. A connection is closed while the process forks
+(``suspend``), and opened again by the next statement.
+
+Threads: one at a time. Owns: the connection.
+Fails: by Status STORE, NO_MEMORY or CORRUPT; ``error`` says why. A failed transaction
+is rolled back: nothing of it is saved, and it may be tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from functools import lru_cache
+from importlib import import_module
+
+from kolo_c.reference import row
+from kolo_c.reference.block import (
+    BLOCK_BYTES,
+    BLOCK_DATA_BYTES,
+    CLOSE_BYTES,
+    OPEN_BYTES,
+)
+from kolo_c.reference.status import Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kolo_c.reference.block import Block
+
+BUSY_SECONDS = 0.25
+"""Readers hold no lock for long; the writer tries again."""
+# Larger pages waste half a page a block, and take longer to fold in at the end.
+PAGE_BYTES = 4096
+BUSY = 5
+"""SQLite's primary code where another connection has the lock."""
+SCHEMA = 17
+RAW, ZSTD = 0, 1
+NOMEM = 7
+
+# 3.10 has the message alone.
+_CODE_OF_TEXT = (
+    ("is locked", BUSY),
+    ("readonly", 8),
+    ("disk I/O", 10),
+    ("malformed", 11),
+    ("is full", 13),
+    ("unable to open", 14),
+    ("not a database", 26),
+)
+
+
+def store_path(directory: str, process_id: str, segment: int) -> str:
+    """Where a process's segment is."""
+    return f"{directory}/{process_id}-{segment}.db"
+
+
+def store_remove(path: str) -> None:
+    """Remove a segment that nobody has open."""
+    for ending in ("-wal", "-shm", "-journal", ""):
+        try:
+            os.unlink(path + ending)
+        except OSError:
+            pass
+
+
+class Store:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.path = ""
+        self.compress = 1
+        """The zstd level; 0 stores raw."""
+        self.block_count = 0  # inserted; all three count what is rolled back, too
+        self.stored_bytes = 0
+        self.mask_count = 0  # secrets masked in sources
+        self.error_code = 0  # SQLite's, of the last failure
+        self.error = ""
+        self._db: sqlite3.Connection | None = None
+
+    # ---- life ----
+
+    def open(self, path: str, schema: str, version: int) -> Status:
+        """Open or create the segment at ``path``.
+
+        ``schema`` is the text of schema.sql, executed in a new file; ``version`` is its
+        number: another one in an existing file is STORE with a message.
+        """
+        self.path = path
+        try:
+            status = self._prepare(schema, version)
+        except (sqlite3.Error, MemoryError) as error:
+            status = self.fail(error)
+        if status is not Status.OK:
+            self.close()
+        return status
+
+    def _prepare(self, schema: str, version: int) -> Status:
+        """A file without tables gets the schema, one of another version is refused."""
+        found = self._ask("PRAGMA user_version")
+        if self._ask("SELECT count(*) FROM sqlite_master") != 0:
+            if found == version:
+                return Status.OK
+            self.error = (
+                f"{self.path}: has schema version {found}, "
+                f"this kolo_c writes version {version}"
+            )
+            self.error_code = SCHEMA
+            return Status.STORE
+        db = self.db()
+        # An empty segment lost with the machine's power is no loss: do not wait for the
+        # disk before there is something in it.
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        db.execute("PRAGMA journal_mode = WAL").fetchall()
+        db.executescript(
+            f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT"
+        )
+        db.execute("PRAGMA synchronous = NORMAL")
+        return Status.OK
+
+    def db(self) -> sqlite3.Connection:
+        """The connection, made where there is none."""
+        if self._db is None:
+            db = sqlite3.connect(
+                self.path,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            self._db = db
+            db.execute("PRAGMA synchronous = NORMAL")
+        return self._db
+
+    def suspend(self) -> None:
+        """Close the connection, if there is one; the next statement opens another.
+
+        A child of a fork must not have it, nor even close it.
+        """
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def close(self) -> None:
+        """Close; the last connection folds the WAL into the file."""
+        self.suspend()
+
+    def abandon(self) -> sqlite3.Connection | None:
+        """Forget the connection without closing it; whoever gets it keeps it."""
+        db, self._db = self._db, None
+        return db
+
+    # ---- statements ----
+
+    def fail(self, error: BaseException) -> Status:
+        """Keep what SQLite says of its failure."""
+        if isinstance(error, MemoryError):
+            self.error_code = NOMEM
+            self.error = f"{self.path}: out of memory"
+            return Status.NO_MEMORY
+        text = str(error)
+        code: int | None = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            code = next((code for says, code in _CODE_OF_TEXT if says in text), 1)
+        self.error_code = code
+        self.error = f"{self.path}: {text}"
+        return Status.STORE
+
+    def run(self, sql: str, *values: Any) -> Status:
+        """Run one statement that gives no rows."""
+        try:
+            self.db().execute(sql, values)
+        except (sqlite3.Error, MemoryError) as error:
+            return self.fail(error)
+        return Status.OK
+
+    def _ask(self, sql: str) -> int:
+        rows = self.db().execute(sql).fetchall()
+        return rows[0][0] or 0 if rows else 0
+
+    def ask(self, sql: str) -> tuple[Status, int]:
+        """One number from ``sql`` (0 where there is no row, or NULL)."""
+        try:
+            return Status.OK, self._ask(sql)
+        except (sqlite3.Error, MemoryError) as error:
+            return self.fail(error), 0
+
+    def ask_row(self, sql: str, *values: Any) -> tuple[Status, bool]:
+        """Whether ``sql`` gives a row."""
+        try:
+            rows = self.db().execute(sql, values).fetchall()
+        except (sqlite3.Error, MemoryError) as error:
+            return self.fail(error), False
+        return Status.OK, bool(rows)
+
+    def run_aside(self, sql: str) -> None:
+        """Run one statement whose failure is none of the store's."""
+        try:
+            self.db().execute(sql)
+        except sqlite3.Error:
+            pass
+
+    def begin(self) -> Status:
+        """Begin a transaction."""
+        return self.run(row.BEGIN)
+
+    def commit(self) -> Status:
+        """End it."""
+        return self.run(row.COMMIT)
+
+    def rollback(self) -> None:
+        """Take it back; the first error is the one to tell."""
+        try:
+            if self._db is not None and self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass
+
+    # ---- rows ----
+
+    def process(
+        self,
+        process_id: str,
+        segment: int,
+        pid: int,
+        started_ns: int,
+        started_utc_ns: int,
+        info: str,
+    ) -> Status:
+        """The process's row (REPLACE). ``info`` is JSON."""
+        return self.run(
+            row.PROCESS, process_id, segment, pid, row.signed(started_ns),
+            row.signed(started_utc_ns), row.mend_text(info.encode(*_UTF8)),
+        )  # fmt: skip
+
+    def process_end(self, ended_ns: int, cause: str) -> Status:
+        """How the process ended (the first to say so is right)."""
+        return self.run(row.PROCESS_END, row.signed(ended_ns), cause)
+
+    def anchor(self, anchor_ns: int, anchor_utc_ns: int) -> Status:
+        """The clocks read together."""
+        return self.run(row.ANCHOR, row.signed(anchor_ns), row.signed(anchor_utc_ns))
+
+    def interrupt(self, ended_ns: int, cause: str) -> Status:
+        """What still runs ended with the process: those traces are `interrupted`."""
+        return self.run(row.INTERRUPT, row.signed(ended_ns), cause)
+
+    def block(self, block: Block) -> Status:
+        """Save a block of records with its header.
+
+        A block that is there already is left. CORRUPT where the header's counts lead
+        outside the block.
+        """
+        size, closes, opens = block.bytes(), block.close_count(), block.open_count
+        if size + closes * CLOSE_BYTES + opens * OPEN_BYTES > BLOCK_DATA_BYTES:
+            self.error = f"{self.path}: a block's counts are wrong"
+            return Status.CORRUPT
+        data = bytes(block.data)
+        closes_end = BLOCK_DATA_BYTES - closes * CLOSE_BYTES
+        closes_tail = _turned_round(data, BLOCK_DATA_BYTES, closes, CLOSE_BYTES)
+        opens_tail = _turned_round(data, closes_end, opens, OPEN_BYTES)
+        try:
+            done = self.db().execute(
+                row.BLOCK,
+                (
+                    block.trace_number, block.thread_number, row.signed(block.sequence),
+                    row.signed(block.base_ns), row.signed(block.last_ns),
+                    row.signed(block.first_node), block.node_count, block.record_count,
+                    block.start_depth, block.least_depth, row.signed(block.definition),
+                    size, closes_tail, opens_tail,
+                ),
+            )  # fmt: skip
+            if done.rowcount == 0:
+                return Status.OK  # a recovery before us had it
+            encoding, stored = self.pack(data[:size])
+            self.db().execute(row.BLOCK_DATA, (done.lastrowid, encoding, stored))
+        except (sqlite3.Error, MemoryError) as error:
+            return self.fail(error)
+        self.stored_bytes += len(closes_tail or b"") + len(opens_tail or b"")
+        self.stored_bytes += len(stored)
+        self.block_count += 1
+        return Status.OK
+
+    def pack(self, data: bytes) -> tuple[int, bytes]:
+        """Encoding and bytes: compressed where that can be done and is shorter."""
+        compress = _zstd() if self.compress != 0 else None
+        if compress is not None:
+            short = compress(data, self.compress)
+            if len(short) < len(data):
+                return ZSTD, short
+        return RAW, data
+
+    def size(self) -> int:
+        """Bytes on disk: main file and WAL."""
+        size = 0
+        for ending in ("", "-wal"):
+            try:
+                size += os.stat(self.path + ending).st_size
+            except OSError:
+                pass
+        return size
+
+
+_UTF8 = ("utf-8", "surrogatepass")
+assert BLOCK_BYTES == 65536  # what the schema and every reader take for granted
+
+
+def _turned_round(data: bytes, end: int, count: int, size: int) -> bytes | None:
+    """``count`` items of ``size`` bytes before ``end``, in the order they happened."""
+    starts = range(end - size, end - (count + 1) * size, -size)
+    return b"".join(data[at : at + size] for at in starts) if count else None
+
+
+@lru_cache(maxsize=1)
+def _zstd() -> Callable[[bytes, int], bytes] | None:
+    """What compresses, where Python brings it along."""
+    try:
+        found: Callable[[bytes, int], bytes] = import_module(
+            "compression.zstd"
+        ).compress
+    except ImportError:
+        return None
+    return found
