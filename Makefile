@@ -7,7 +7,7 @@ C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
-.PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind soak fuzz leaks wheel \
+.PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind soak fuzz leaks cpython-tests wheel \
 	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
@@ -54,6 +54,10 @@ soak: build ## Hours of recording: nothing grows, nothing is lost (SECONDS=3600)
 fuzz: build ## Hostile bytes for the reader, hostile values for the encoder (ROUNDS=20000)
 	FUZZ_ROUNDS=$(or $(ROUNDS),20000) $(PYTHON) -m pytest -q \
 	    tests/unit/test_corrupt_store.py tests/unit/test_values.py
+
+# One Python's: a clone's .venv; `PYTHON -m tools.cpython_tests` for another.
+cpython-tests: build ## CPython's own tests, with and without tracing: what differs and why
+	$(PYTHON) -m tools.cpython_tests --more
 
 wheel: .venv/bin/python ## The sdist, and a wheel that is tried where there is nothing but Python
 	script/wheel

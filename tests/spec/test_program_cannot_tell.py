@@ -1,0 +1,51 @@
+"""CPython's own tests pass, fail and are skipped alike with and without tracing.
+
+A few files that are quick; ``python -m tools.cpython_tests`` has the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+
+import pytest
+
+from tools.cpython_tests import command
+
+pytestmark = [
+    pytest.mark.skipif(
+        platform.python_implementation() != "CPython", reason="they are CPython's"
+    ),
+    pytest.mark.skipif(
+        not command.has_tests(), reason="this Python came without its tests"
+    ),
+]
+
+
+@pytest.mark.parametrize("test", ["test_generators", "test_contextlib", "test_with"])
+def test_cpythons_tests_end_alike_under_every_hook(
+    core: str, test: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = command.main(["--json", "--core", core, test])
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert code == 0, runs
+    for run in runs:
+        assert run["tests"] > 20
+        assert run["calls"] > 1000
+        assert run["end"] == {"untraced": "passed", "traced": "passed"}
+        assert run["notes"] == []
+
+
+def test_a_difference_is_found_and_ends_with_1(
+    core: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """sys.getprofile() tells: without the list it has no reason."""
+    if command.VERSION < (3, 12):
+        pytest.skip("the test came with 3.12")
+    words = ["--core", core, "--hook=setprofile", "test_threading"]
+    words += ["--match", "test_getprofile_all_threads"]
+    monkeypatch.setattr(command, "applying", lambda *_: [])
+    assert command.main(words) == 1
+    said = capsys.readouterr().out
+    assert "untraced passed, traced failed" in said
+    assert "under a callback that does nothing: the same" in said

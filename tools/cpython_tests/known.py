@@ -1,0 +1,127 @@
+"""Differences that are known and explained: one list, each line as narrow as can be.
+
+A line holds for the tests, versions, hooks and cores that it names, and only if what
+the test says of its failure is what the line expects. With ``by_any`` the same test
+must fail as well under a callback that does nothing, in the hook's place: such a
+difference is CPython's, and whoever profiles makes it. The command looks each time.
+
+A line that applies to a test which ran, and did not differ, is reported: strike it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True)
+class Side:
+    """A hook and a core to trace with."""
+
+    hook: str
+    core: str
+
+    def __str__(self) -> str:
+        return f"{self.hook}/{self.core}"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A difference that is explained."""
+
+    test: str
+    """The test's id; ``*`` stands for any text."""
+    says: str
+    """A regular expression that is found in what the test says."""
+    reason: str
+    hooks: tuple[str, ...] = ()
+    """Empty: under every hook."""
+    cores: tuple[str, ...] = ()
+    since: tuple[int, ...] = (3, 10)
+    until: tuple[int, ...] = (4,)
+    """The first version that does not have it any more."""
+    by_any: bool = True
+    """A callback that does nothing makes the same difference."""
+
+    def applies(self, side: Side, version: tuple[int, ...]) -> bool:
+        """Whether this is to be expected there at all."""
+        return (
+            self.since <= version < self.until
+            and (not self.hooks or side.hook in self.hooks)
+            and (not self.cores or side.core in self.cores)
+        )
+
+    def covers(self, test: str) -> bool:
+        """Whether ``test`` is meant."""
+        return fnmatchcase(test, self.test)
+
+    def explains(self, test: str, says: str) -> bool:
+        """Whether this is why ``test`` differs."""
+        return self.covers(test) and re.search(self.says, says) is not None
+
+
+KNOWN: tuple[Known, ...] = (
+    Known(
+        test="test.test_frame.TestIncompleteFrameAreInvisible.test_sneaky_frame_object",
+        says=r"AssertionError: <frame at .* code f> is not <frame at",
+        reason="It expects that the very next allocation is a certain frame object's. "
+        "A profile function has the interpreter make that object earlier.",
+        hooks=("setprofile",),
+        since=(3, 11),
+        until=(3, 13),
+    ),
+    Known(
+        test="test.test_profile.ProfileTest.test_calling_conventions",
+        says=r"Bad return.*\('profile', 0,",
+        reason="sys.setprofile() called under a profile function: the new function is "
+        "told that this very call returns, which profile.Profile does not expect.",
+        hooks=("setprofile",),
+        since=(3, 12),
+    ),
+    Known(
+        test="test.test_threading.ThreadTests.test_getprofile_all_threads",
+        says=r"!= \[None, <function",
+        reason="It expects that a new thread has no profile function, and "
+        "sys.getprofile() tells that it has.",
+        hooks=("setprofile",),
+        since=(3, 12),
+    ),
+    Known(
+        test="test.test_monitoring.*",
+        says=r"AssertionError: \d+ != 0",
+        reason="It takes the tool ids 2, 3 and 4 without asking whether they are free, "
+        "and expects that none of them has events: 4 is ours.",
+        since=(3, 12),
+    ),
+    Known(
+        test="test_code",
+        says=r"(?s)crashed \(SIGSEGV\).*Result: SUCCESS.*Fatal Python error",
+        reason="It asks for a code extra index, with a function that frees what was "
+        "kept. The interpreter calls it for whatever code object has extras, ours "
+        "too, and so at its own end, when ctypes has freed that function. "
+        "Whoever uses code extras makes it.",
+        cores=("c",),
+        by_any=False,
+    ),
+)
+
+
+def applying(side: Side, version: tuple[int, ...]) -> list[Known]:
+    """The lines that hold for ``side`` on ``version``."""
+    return [known for known in KNOWN if known.applies(side, version)]
+
+
+def unmet(
+    lines: Iterable[Known], ran: Iterable[str], differ: Iterable[str]
+) -> list[Known]:
+    """Those of ``lines`` whose tests ran, and did not differ."""
+    ran = list(ran)
+    differ = list(differ)
+    return [
+        known
+        for known in lines
+        if any(known.covers(test) for test in ran)
+        and not any(known.covers(test) for test in differ)
+    ]

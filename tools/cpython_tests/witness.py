@@ -1,0 +1,74 @@
+"""Run ``python -m test`` under a callback that does nothing: what any profiler changes.
+
+    python witness.py HOOK CORE [regrtest arguments]
+
+Threads: attaches every one that the program starts. Owns: nothing. Fails: exit code 2
+where there is no such callback for HOOK and CORE.
+"""
+
+import runpy
+import sys
+import threading
+from typing import Any
+
+CALLS = "PY_START PY_RESUME PY_RETURN PY_YIELD "
+EXCEPTIONS = "PY_UNWIND PY_THROW"
+
+
+def attach_setprofile(core: str) -> None:
+    """The C callback of the extension, or a Python function."""
+    if core != "c":
+
+        def nothing(*_: object) -> None:
+            pass
+
+        sys.setprofile(nothing)
+        threading.setprofile(nothing)
+        return
+    from kolo_c import _kolo  # noqa: PLC0415 - not for the Python core
+
+    def attach(*_: object) -> None:
+        _kolo.register_noop_profiler()
+
+    if sys.version_info >= (3, 12):
+        attach_monitoring(core, EXCEPTIONS)
+    _kolo.register_noop_profiler()
+    threading.setprofile(attach)
+
+
+def attach_monitoring(core: str, names: str) -> None:
+    """A tool for the events with these names."""
+
+    def nothing(*_: object) -> None:
+        pass
+
+    # For C: a callable that takes anything, and does not return DISABLE.
+    callback = nothing if core != "c" else "".format
+    monitoring: Any = getattr(sys, "monitoring", None)
+    if monitoring is None:
+        raise SystemExit(2)
+    monitoring.use_tool_id(4, "witness")
+    wanted = 0
+    for name in names.split():
+        event = getattr(monitoring.events, name)
+        monitoring.register_callback(4, event, callback)
+        wanted |= event
+    monitoring.set_events(4, wanted)
+
+
+def main() -> None:
+    """Attach, and become ``python -m test``."""
+    hook, core = sys.argv[1:3]
+    del sys.argv[1:3]
+    sys.path[0] = ""  # as with -m; ours has names that tests might import
+    if hook == "setprofile":
+        attach_setprofile(core)
+    elif hook == "monitoring":
+        attach_monitoring(core, CALLS + EXCEPTIONS)
+    else:
+        raise SystemExit(2)
+    runpy.run_module("test", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
