@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 
 from kolo_c.errors import TracerError
+from kolo_c.extension import import_error as c_import_error
+from kolo_c.extension import is_free_threaded
 from kolo_c.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-_EXTENSION = "kolo_c._kolo"
 _BUILD_HINT = (
     "Install kolo-c again with a C compiler, and the headers of msgpack-c, SQLite and "
     "zstd, at hand (script/bootstrap does it in a source tree), and without "
@@ -29,23 +30,6 @@ class Choice(Frozen):
     name: str
     """"c", "python", or "" where there is none."""
     reason: str
-
-
-def c_import_error() -> str:
-    """Why the C core cannot be imported; empty where it can, which imports it."""
-    try:
-        import kolo_c._kolo  # noqa: F401, PLC0415 - asking is what imports it
-    except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == _EXTENSION:
-            return "the extension kolo_c._kolo was not built"
-        return f"the extension kolo_c._kolo cannot be loaded: {error}"
-    return ""
-
-
-def is_free_threaded() -> bool:
-    """Whether importing the extension would switch the GIL on."""
-    # sysconfig would say it too, but brings its build data into the program.
-    return "t" in getattr(sys, "abiflags", "")
 
 
 def choose_core(asked: str = "auto", *, c_error: str | None = None) -> Choice:

@@ -30,8 +30,9 @@ from kolo_c.cli.findings import (
 from kolo_c.cli.options import add_config_options, load_config
 from kolo_c.cli.reading import add_store_option, open_store
 from kolo_c.config import Loaded
-from kolo_c.core import choose_core, is_free_threaded
+from kolo_c.core import choose_core
 from kolo_c.errors import KoloError
+from kolo_c.extension import is_free_threaded
 from kolo_c.filter import Filter
 from kolo_c.project import Project, why_not_writable
 from kolo_c.settings import format_size

@@ -277,6 +277,24 @@ def recover(
     return status, recovered
 
 
+def recover_file(
+    map_path: str, schema: str, schema_version: int, compress: int
+) -> dict[str, int]:
+    """``recover`` with the face that the extension's has: raises OSError."""
+    status, recovered = recover(map_path, schema, schema_version, compress)
+    if status is Status.BUSY:
+        raise BlockingIOError(f"{map_path}: its process is running")
+    if status is not Status.OK:
+        raise OSError(f"{map_path}: {recovered.error}")
+    return {
+        "blocks": recovered.blocks,
+        "records": recovered.records,
+        "definitions": recovered.definitions,
+        "damaged": recovered.damaged,
+        "lost": recovered.lost_records,
+    }
+
+
 def _open_mapping(recovery: _Recovery, path: str) -> Status:
     status, number = recovery.mapping.open_dead(path)
     if status is Status.BUSY:

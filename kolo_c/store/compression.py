@@ -10,6 +10,7 @@ import importlib
 from functools import lru_cache
 
 from kolo_c.errors import KoloError
+from kolo_c.extension import extension_for_reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,10 +55,7 @@ def _zstd() -> Decompress:
 
 
 def _from_extension() -> Decompress | None:
-    try:
-        extension = importlib.import_module("kolo_c._kolo")
-    except ImportError:
-        return None
+    extension = extension_for_reading()
     found: Decompress | None = getattr(extension, "zstd_decompress", None)
     return found
 

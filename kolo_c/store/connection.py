@@ -2,8 +2,9 @@
 
 Two copies of the library in one process drop each other's POSIX locks (sqlite.org, "How
 To Corrupt", 2.2.1). The writer of a process that records uses the extension's copy, so
-whatever opens the store's files in that process has to use it too; Python's sqlite3,
-which may carry another copy, serves where nothing can be recorded.
+whatever opens the store's files in that process has to use it too. Python's sqlite3,
+which may carry another copy, serves where there is no extension, and in a process that
+has loaded the Python core, which writes with it.
 
 Threads: a connection serves one at a time. Owns: the connection, until close().
 Fails: DatabaseError, whose ``code`` is SQLite's primary result code.
@@ -15,6 +16,7 @@ import os
 import sys
 
 from kolo_c.errors import KoloError
+from kolo_c.extension import extension_for_reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,18 +44,9 @@ if TYPE_CHECKING:
             """Close it."""
 
 
-def _is_out_of_place() -> bool:
-    """Whether importing the extension would switch a free-threaded Python's GIL on."""
-    free_threaded = "t" in getattr(sys, "abiflags", "")
-    return free_threaded and "kolo_c._kolo" not in sys.modules
+_PYTHON_WRITER = "kolo_c.reference.store"
 
-
-_extension: Any = None
-if not _is_out_of_place():
-    try:
-        from kolo_c import _kolo as _extension
-    except ImportError:
-        pass
+_extension: Any = extension_for_reading()
 
 if TYPE_CHECKING:
 
@@ -96,7 +89,7 @@ def connect(
     """
     uri = uri_of(path, mode)
     timeout_ms = int(timeout_seconds * 1000)
-    if _extension is not None:
+    if _extension is not None and _PYTHON_WRITER not in sys.modules:
         connection: Connection = _extension.Connection(uri, timeout_ms)
         return connection
     # Late: a Python may be built without it, and the extension does without it.

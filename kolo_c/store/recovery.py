@@ -1,7 +1,7 @@
 """Bring what dead processes left in their mappings into their segments.
 
-Done at the start of each reading command. Without the C extension the mappings stay as
-they are, and readers show what they hold.
+Done at the start of each reading command, by the C extension or, without it, by its
+twin in Python. Where neither can be had (no sqlite3) the mappings stay as they are.
 
 Threads: any; processes too, as the mapping's lock lets one in. Owns: nothing.
 Fails: never: a mapping that cannot be recovered is still read.
@@ -10,6 +10,7 @@ Fails: never: a mapping that cannot be recovered is still read.
 from __future__ import annotations
 
 import os
+import sys
 
 from kolo_c.store.locate import SEGMENTS_NAME
 
@@ -30,9 +31,7 @@ def recover_dead(store: str | os.PathLike[str], extension: Any = None) -> list[s
     dead = [path for path in mappings if not is_owned(path)]
     if not dead:
         return []
-    if extension is None:
-        extension = _extension()
-    recover = getattr(extension, "recover", None)
+    recover = _recover() if extension is None else extension.recover
     if recover is None:
         return []
     from kolo_c.wire import SCHEMA_VERSION  # noqa: PLC0415
@@ -63,9 +62,16 @@ def _is_mapping(name: str) -> bool:
     return name.endswith(".map")
 
 
-def _extension() -> Any:
+def _recover() -> Any:
+    # Only where something is to be done.
+    from kolo_c.extension import extension_for_reading  # noqa: PLC0415
+
+    extension = extension_for_reading()
+    # A process that writes with Python's sqlite3 has to stay with it.
+    if extension is not None and "kolo_c.reference.store" not in sys.modules:
+        return extension.recover
     try:
-        from kolo_c import _kolo  # noqa: PLC0415 - only where something is to be done
+        from kolo_c.reference.recover import recover_file  # noqa: PLC0415
     except ImportError:
         return None
-    return _kolo
+    return recover_file

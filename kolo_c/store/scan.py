@@ -12,9 +12,9 @@ block, and said so.
 from __future__ import annotations
 
 import fnmatch
-from importlib import import_module
 
 from kolo_c.errors import StoreError
+from kolo_c.extension import extension_for_reading
 from kolo_c.store import records as r
 from kolo_c.store.decoding import DAMAGE, unpacker_for
 from kolo_c.store.definitions import Code
@@ -265,11 +265,8 @@ class SlowScanner:
 
 def new_scanner(query: Query) -> Scanner:
     """The fastest there is here."""
-    try:
-        extension = import_module("kolo_c._kolo")
-    except ImportError:  # it was not built
-        return SlowScanner(query)
-    return FastScanner(query, extension)
+    extension = extension_for_reading()
+    return SlowScanner(query) if extension is None else FastScanner(query, extension)
 
 
 def scan_trace(
