@@ -37,6 +37,8 @@ class Session:
         open_boundary: Callable[[CodeType], int],
         close_boundary: Callable[[int], None],
         skipped: dict[int, object],
+        hook: str,
+        new_threads: bool,
     ) -> None: ...
     def attach_thread(self, frame: Any, event: str, arg: Any) -> None: ...
     def begin_trace(

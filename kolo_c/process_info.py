@@ -39,6 +39,9 @@ def process_info(
     problems: Iterable[str],
     parent_process: str | None,
     mask_text: Callable[[str], str],
+    *,
+    core: str,
+    hook: str,
 ) -> dict[str, Any]:
     """What holds for all traces of this process."""
     options = masking.mask_options(
@@ -57,8 +60,8 @@ def process_info(
         "platform": sys.platform,
         "executable": sys.executable,
         "kolo_c": __version__,
-        "core": "c",
-        "hook": "setprofile",
+        "core": core,
+        "hook": hook,
         "git_commit": git_commit(project.root),
         "parent_process": parent_process,
         "config": {**config.as_dict(), "root": project.root},

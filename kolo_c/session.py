@@ -20,6 +20,7 @@ from kolo_c.core import load_core
 from kolo_c.core_options import options_of, problems_of, rules_of
 from kolo_c.errors import TracerError
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
+from kolo_c.hook import load_hook
 from kolo_c.identifiers import TICKING, trace_id, ulid
 from kolo_c.log import write_log
 from kolo_c.process_info import process_info, read_counters, to_json
@@ -79,6 +80,7 @@ class Session:
         self._always = always
         self._replace_profiler = replace_profiler
         self._core: Any = None
+        self._hook = ""
         self._native: Any = None
         self._number = 0
         self._started_ns = 0
@@ -105,6 +107,7 @@ class Session:
                 "Inside a session use kolo_c.trace(), which joins it.",
             )
         self._core = load_core(self.config.core)
+        self._hook = load_hook(self.config.hook)
         if TICKING:
             self._core.tick(True)
         self.traces.process.name = kept_name(self._core, self.name)
@@ -149,7 +152,7 @@ class Session:
                 "Switch it off, or ask to replace it; while it is there nothing "
                 "can be recorded.",
             ) from error
-        if self.config.threads:
+        if self.config.threads and self._hook == "setprofile":
             # threading has no public way to ask for the function on 3.10 and 3.11 only.
             self._previous_hook = getattr(threading, "_profile_hook", None)
             self._thread_hook = self._native.attach_thread
@@ -307,6 +310,8 @@ class Session:
             self._problems,
             self._parent_process,
             self._core.mask_text,
+            core="c" if self._core.__name__ == "kolo_c._kolo" else "python",
+            hook=self._hook,
         )
         return self._core.Session(
             **options_of(self.config),
@@ -319,6 +324,8 @@ class Session:
             open_boundary=self._open_boundary,
             close_boundary=self._close_boundary,
             skipped=SKIPPED,
+            hook=self._hook,
+            new_threads=self.config.threads,
         )
 
     def _decide(

@@ -27,6 +27,15 @@
 #error "kolo_c needs Python 3.10 or newer"
 #endif
 
+/* What runs a function: the interpreter's own frame. It lies in the thread's stack of
+ * frames, or in its generator, from the call's beginning to its end; a frame object for
+ * it exists only where somebody asked for one. On 3.10 they are one thing. */
+#if PY_VERSION_HEX >= 0x030B0000
+typedef struct _PyInterpreterFrame kc_frame;
+#else
+typedef PyFrameObject kc_frame;
+#endif
+
 /* PyEval_SetProfile() for another thread. Exported by every version from 3.9 on,
  * declared in internal headers only; the public PyEval_SetProfileAllThreads() (3.12)
  * gives all threads the same object, while each of ours carries its thread's state. */
@@ -134,11 +143,18 @@ kc_thread_is_tracing(PyThreadState *tstate)
 #define KC_HAS_QUALNAME 0
 #endif
 
-/* sys.monitoring, for exceptions beside the profile function. */
+/* sys.monitoring: a hook, and for setprofile the exceptions. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define KC_HAS_MONITORING 1
 #else
 #define KC_HAS_MONITORING 0
+#endif
+
+/* Until 3.14 PY_UNWIND and PY_THROW come from all code or none. */
+#if PY_VERSION_HEX >= 0x030F0000
+#define KC_EXCEPTIONS_ARE_LOCAL 1
+#else
+#define KC_EXCEPTIONS_ARE_LOCAL 0
 #endif
 
 /* 3.12.0 and 3.12.1 report an exit by exception as "returned None" (gh-110892). */
@@ -175,14 +191,60 @@ kc_thread_is_tracing(PyThreadState *tstate)
 #include <internal/pycore_frame.h>
 #endif
 
-/* The code object of a running frame, borrowed: the frame keeps it alive. */
-static inline PyCodeObject *
-kc_frame_borrow_code(PyFrameObject *frame)
+/* The interpreter's frame of a frame object, as long as the call runs or the object
+ * lives. */
+static inline kc_frame *
+kc_frame_of(PyFrameObject *object)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return object->f_frame;
+#else
+    return object;
+#endif
+}
+
+/* The frame object, if there is one already, borrowed; else NULL. */
+static inline PyFrameObject *
+kc_frame_borrow_object(kc_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return frame->frame_obj;
+#else
+    return frame;
+#endif
+}
+
+/* What the running thread is in; NULL outside every frame. Called from C, by a callback
+ * of the interpreter, that is the frame which the callback is about. */
+static inline kc_frame *
+kc_frame_current(PyThreadState *tstate)
 {
 #if PY_VERSION_HEX >= 0x030D0000
-    return _PyFrame_GetCode(frame->f_frame);
+    return tstate->current_frame;
 #elif PY_VERSION_HEX >= 0x030B0000
-    return frame->f_frame->f_code;
+    return tstate->cframe->current_frame;
+#else
+    return tstate->frame;
+#endif
+}
+
+/* Whose call `frame` is, frames of the interpreter itself included. */
+static inline kc_frame *
+kc_frame_previous(kc_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return frame->previous;
+#else
+    return frame->f_back;
+#endif
+}
+
+/* The code object of a running frame, borrowed: the frame keeps it alive. */
+static inline PyCodeObject *
+kc_frame_borrow_code(kc_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return _PyFrame_GetCode(frame);
 #else
     return frame->f_code;
 #endif
@@ -190,10 +252,10 @@ kc_frame_borrow_code(PyFrameObject *frame)
 
 /* The last instruction that began, in code units; -1 before the first. */
 static inline int
-kc_frame_lasti(PyFrameObject *frame)
+kc_frame_lasti(kc_frame *frame)
 {
 #if PY_VERSION_HEX >= 0x030B0000
-    return _PyInterpreterFrame_LASTI(frame->f_frame);
+    return _PyInterpreterFrame_LASTI(frame);
 #else
     return frame->f_lasti;
 #endif
@@ -201,7 +263,7 @@ kc_frame_lasti(PyFrameObject *frame)
 
 /* The same as an offset for a record: 0 before the first instruction. */
 static inline uint64_t
-kc_frame_offset(PyFrameObject *frame)
+kc_frame_offset(kc_frame *frame)
 {
     int lasti = kc_frame_lasti(frame);
     return lasti > 0 ? (uint64_t)lasti : 0;
@@ -210,26 +272,22 @@ kc_frame_offset(PyFrameObject *frame)
 /* Slot `index` of the frame's locals (co_localsplus order; on 3.10 varnames, cells,
  * free variables), borrowed, NULL where it is unbound. Cells are not unwrapped. */
 static inline PyObject *
-kc_frame_borrow_slot(PyFrameObject *frame, int index)
+kc_frame_borrow_slot(kc_frame *frame, int index)
 {
 #if PY_VERSION_HEX >= 0x030E0000
-    _PyStackRef slot = frame->f_frame->localsplus[index];
+    _PyStackRef slot = frame->localsplus[index];
     return PyStackRef_IsNull(slot) ? NULL : PyStackRef_AsPyObjectBorrow(slot);
 #elif PY_VERSION_HEX >= 0x030B0000
-    return frame->f_frame->localsplus[index];
+    return frame->localsplus[index];
 #else
     return frame->f_localsplus[index];
 #endif
 }
 
 static inline PyObject *
-kc_frame_borrow_globals(PyFrameObject *frame)
+kc_frame_borrow_globals(kc_frame *frame)
 {
-#if PY_VERSION_HEX >= 0x030B0000
-    return frame->f_frame->f_globals;
-#else
     return frame->f_globals;
-#endif
 }
 
 static inline int

@@ -122,14 +122,11 @@ kc_dict_size(PyObject *dict)
 }
 
 #ifdef KOLO_C_DEBUG
+#include "compat.h"
+
 /* The function that runs Python frames (PEP 523), replaced for a moment to count them.
  * Private under this name on every version, and used in debug builds only. */
-#if PY_VERSION_HEX >= 0x030B0000
-typedef struct _PyInterpreterFrame kc_eval_frame;
-#else
-typedef PyFrameObject kc_eval_frame;
-#endif
-typedef PyObject *(*kc_frame_eval)(PyThreadState *, kc_eval_frame *, int);
+typedef PyObject *(*kc_frame_eval)(PyThreadState *, kc_frame *, int);
 
 static inline kc_frame_eval
 kc_frame_eval_replace(kc_frame_eval eval)

@@ -17,7 +17,7 @@
 #include "session_object.h"
 #include "state.h"
 #include "trace/filter.h"
-#include "trace/hook_setprofile.h"
+#include "trace/hook.h"
 #include "trace/verdict.h"
 
 static SessionObject *active; /* borrowed; one a process, guarded by the GIL */
@@ -71,13 +71,17 @@ session_open_mask(SessionObject *self, PyObject *words, PyObject *exceptions)
 }
 
 static int
-session_open_tracer(SessionObject *self, PyObject *rules)
+session_open_tracer(SessionObject *self, PyObject *rules, const char *hook)
 {
     struct kc_tracer *tracer = &self->tracer;
     tracer->session = &self->session;
     tracer->tool_id = -1;
     self->session.tracer = tracer;
-    self->session.hook = kc_hook_setprofile;
+    tracer->hook = kc_hook_find(hook);
+    if (tracer->hook == NULL) {
+        return -1;
+    }
+    self->session.hook = tracer->hook->profile;
     tracer->default_rules = (struct kc_code_rules){
         .values = true,
         .locals = KC_LOCALS_RAISE,
@@ -129,6 +133,8 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
                             "open_boundary",
                             "close_boundary",
                             "skipped",
+                            "hook",
+                            "new_threads",
                             NULL};
     unsigned long long segment_bytes = 0;
     unsigned long long free_disk_bytes = 0;
@@ -144,17 +150,20 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *open_boundary = NULL;
     PyObject *close_boundary = NULL;
     PyObject *skipped = NULL;
+    const char *hook = NULL;
+    int new_threads = 0;
     if (self->session.tracer != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!", names, &options.directory,
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!sp", names, &options.directory,
             &options.process_id, &options.schema, &options.schema_version,
             &options.info, &options.compress, &segment_bytes, &free_disk_bytes,
             &max_trace_bytes, &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type,
             &rules, &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
-            &open_boundary, &close_boundary, &PyDict_Type, &skipped))
+            &open_boundary, &close_boundary, &PyDict_Type, &skipped, &hook,
+            &new_threads))
     {
         return -1;
     }
@@ -173,6 +182,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     options.max_trace_bytes = max_trace_bytes;
     options.wait_max_ns = wait_max_ns;
     options.drop = drop != 0;
+    self->session.new_threads = new_threads != 0;
     struct kc_module_state *state = PyType_GetModuleState(Py_TYPE(op));
     self->session.thread_type =
         (PyTypeObject *)Py_NewRef((PyObject *)state->thread_type);
@@ -184,7 +194,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->tracer.skipped_codes = Py_NewRef(skipped);
     if (session_open_mask(self, words, exceptions) < 0 ||
         kc_session_open(&self->session, &options) < 0 ||
-        session_open_tracer(self, rules) < 0)
+        session_open_tracer(self, rules, hook) < 0)
     {
         return -1;
     }
@@ -311,6 +321,9 @@ session_forget_verdicts(PyObject *op, PyObject *none)
     (void)none;
     self->tracer.generation = kc_verdict_next_generation();
     PyDict_Clear(self->tracer.files);
+    if (self->registered && self->tracer.hook->forget != NULL) {
+        self->tracer.hook->forget(&self->tracer);
+    }
     Py_RETURN_NONE;
 }
 

@@ -9,13 +9,14 @@
 #include "session_object.h"
 #include "state.h"
 #include "trace/hook_setprofile.h"
+#include "trace/profile_event.h"
 
 #define QUIESCE_NS 5000000000u
 
 PyObject *
 kc_session_other_profiler(PyThreadState *tstate)
 {
-    if (tstate->c_profilefunc == NULL || tstate->c_profilefunc == kc_hook_setprofile) {
+    if (tstate->c_profilefunc == NULL || tstate->c_profilefunc == kc_hook_profile) {
         return NULL;
     }
     PyObject *object = tstate->c_profileobj;
@@ -53,7 +54,8 @@ kc_session_register(PyObject *op, int replace)
     }
     PyInterpreterState *interpreter = PyInterpreterState_Main();
     PyThreadState *tstate = PyInterpreterState_ThreadHead(interpreter);
-    for (; tstate != NULL && !replace; tstate = PyThreadState_Next(tstate)) {
+    bool displaces = self->session.hook != NULL && !replace;
+    for (; tstate != NULL && displaces; tstate = PyThreadState_Next(tstate)) {
         PyObject *name = kc_session_other_profiler(tstate);
         if (name != NULL) {
             PyErr_Format(PyExc_RuntimeError, "another profiler is installed: %U", name);
@@ -63,11 +65,11 @@ kc_session_register(PyObject *op, int replace)
             return -1;
         }
     }
-    if (kc_hook_subscribe(&self->tracer) < 0) {
+    if (self->tracer.hook->begin(&self->tracer) < 0) {
         return -1;
     }
     self->registered = true;
-    self->session.attaching = true;
+    self->session.attaching = self->session.hook != NULL;
     /* This thread first: it is the trace's first. */
     int result = kc_session_attach(&self->session, PyThreadState_Get());
     tstate = PyInterpreterState_ThreadHead(interpreter);
@@ -117,7 +119,7 @@ kc_session_unregister(PyObject *op)
         self->registered = false;
         self->session.attaching = false;
         kc_session_detach_all(&self->session);
-        kc_hook_unsubscribe(&self->tracer);
+        self->tracer.hook->end(&self->tracer);
         session_quiesce(self);
         for (struct kc_thread *thread = self->session.threads; thread != NULL;
              thread = thread->next)
@@ -126,7 +128,7 @@ kc_session_unregister(PyObject *op)
                 thread->guard == KC_GUARD_FREE)
             {
                 thread->guard = kc_thread_guard_for_flush(thread);
-                kc_tracer_settle(thread);
+                kc_profile_settle(thread);
                 thread->guard = KC_GUARD_FREE;
             }
         }
@@ -166,8 +168,8 @@ kc_session_attach_thread(PyObject *op, PyObject *const *args, Py_ssize_t count)
     {
         PyObject *object = Py_XNewRef(tstate->c_profileobj);
         if (object != NULL) {
-            (void)kc_hook_setprofile(object, (PyFrameObject *)args[0], PyTrace_CALL,
-                                     Py_None);
+            (void)kc_hook_profile(object, (PyFrameObject *)args[0], PyTrace_CALL,
+                                  Py_None);
             Py_DECREF(object);
         }
     }

@@ -7,19 +7,17 @@
 #include "session/scope.h"
 #include "session_object.h"
 #include "trace/capture.h"
-#include "trace/hook_setprofile.h"
+#include "trace/profile_event.h"
 
 /* This thread's state, borrowed, if it is traced. */
 static struct kc_thread *
-session_borrow_thread(const SessionObject *self)
+session_borrow_thread(SessionObject *self)
 {
     PyThreadState *tstate = PyThreadState_Get();
-    if (!self->registered || self->session.dead ||
-        tstate->c_profilefunc != kc_hook_setprofile)
-    {
+    if (!self->registered || self->session.dead) {
         return NULL;
     }
-    return ((ThreadObject *)tstate->c_profileobj)->thread;
+    return kc_thread_borrow_own(&self->session, tstate);
 }
 
 /* This thread's state and its stream, if it is traced and inside a trace. */
@@ -32,7 +30,7 @@ session_own_thread(SessionObject *self)
     }
     thread->guard = KC_GUARD_RECORD;
     if (thread->pending != KC_PENDING_NONE) {
-        kc_tracer_settle(thread); /* it belongs to the scope as it was */
+        kc_profile_settle(thread); /* it belongs to the scope as it was */
     }
     kc_scope_check(thread);
     if (thread->stream != NULL) {

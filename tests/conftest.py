@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kolo_c.core import choose_core
+from kolo_c.hook import NAMES, choose_hook
 from tests.spec.tracing import Traced, close_stores, trace_program
 
 
@@ -41,10 +42,23 @@ def core(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(params=NAMES)
+def hook(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for a hook runs with all that this Python has."""
+    name: str = request.param
+    marker = request.node.get_closest_marker("hooks")
+    if marker is not None and name not in marker.args:
+        pytest.skip(f"not a fact of the {name} hook")
+    choice = choose_hook(name)
+    if not choice.name:
+        pytest.skip(f"no {name} hook: {choice.reason}")
+    return name
+
+
 @pytest.fixture
-def trace(core: str, tmp_path: Path) -> Callable[..., Traced]:
+def trace(core: str, hook: str, tmp_path: Path) -> Callable[..., Traced]:
     """``trace(source, *arguments, config={…})``: run a program and read its trace."""
-    return functools.partial(trace_program, tmp_path / "project", core)
+    return functools.partial(trace_program, tmp_path / "project", core, hook)
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,7 @@ from kolo_c.core import choose_core
 from kolo_c.errors import KoloError
 from kolo_c.extension import is_free_threaded
 from kolo_c.filter import Filter
+from kolo_c.hook import choose_hook
 from kolo_c.project import Project, why_not_writable
 from kolo_c.settings import format_size
 from kolo_c.tool_environment import how_to_leave, owner_of_environment
@@ -156,7 +157,12 @@ def _versions(loaded: Loaded) -> Iterator[Finding]:
             choice.reason,
             "kolo-c run says what to install; KOLO_C_CORE and core choose another.",
         )
-    yield Finding(OK, "hook", f"setprofile (asked for: {loaded.config.hook})")
+    hook = choose_hook(loaded.config.hook)
+    if hook.name:
+        yield Finding(OK, "hook", f"{hook.name}: {hook.reason}")
+    else:
+        hint = 'Set hook = "auto" (KOLO_C_HOOK=auto), which takes what there is.'
+        yield Finding(PROBLEM, "hook", hook.reason, hint)
     try:
         import sqlite3  # noqa: PLC0415 - a Python may be built without it
     except ImportError as error:

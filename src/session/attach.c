@@ -1,6 +1,7 @@
 /* attach.c -- whose profile function is ours: attaching, adopting, detaching.
  * See session.h. */
 
+#define KC_COMPAT_FRAMES
 #include "compat.h"
 
 #include <string.h>
@@ -37,29 +38,24 @@ attach_thread(struct kc_session *session, struct kc_thread *thread,
     return result;
 }
 
-static struct kc_thread *
-attach_find(struct kc_session *session, PyThreadState *tstate)
-{
-    uint64_t id = PyThreadState_GetID(tstate);
-    for (struct kc_thread *thread = session->threads; thread != NULL;
-         thread = thread->next) {
-        if (thread->tstate_id == id && !thread->ended) {
-            return thread;
-        }
-    }
-    return NULL;
-}
-
 int
 kc_session_attach(struct kc_session *session, PyThreadState *tstate)
 {
+    if (session->hook == NULL) { /* it gets its object when it asks for its state */
+        if (kc_thread_find(session, tstate) == NULL &&
+            kc_thread_new(session, tstate) == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        return 0;
+    }
     if (tstate->c_profilefunc == session->hook && !session->dead &&
         ((ThreadObject *)tstate->c_profileobj)->thread != NULL &&
         ((ThreadObject *)tstate->c_profileobj)->thread->session == session)
     {
         return 0;
     }
-    struct kc_thread *thread = attach_find(session, tstate);
+    struct kc_thread *thread = kc_thread_find(session, tstate);
     if (thread == NULL) {
         thread = kc_thread_new(session, tstate);
         if (thread == NULL) {
@@ -95,7 +91,9 @@ attach_note_displaced(struct kc_thread *thread)
 }
 
 /* Drop from the thread's stack what ended while it was blind: calls whose frames are
- * not on the interpreter's chain any more, and the regions above the last of those. */
+ * not on the interpreter's chain any more, and the regions above the last of those. A
+ * frame's place may be in use again: another call of the same function at the same
+ * place is taken for the one that was. */
 static void
 attach_cut_ended(struct kc_thread *thread)
 {
@@ -103,20 +101,18 @@ attach_cut_ended(struct kc_thread *thread)
     uint32_t left = stack->depth; /* entries below it are still to be found */
     uint32_t highest = 0;         /* above it nothing is kept */
     /* Without our object the thread is gone, since we waited for a block. */
-    PyFrameObject *frame =
-        thread->object != NULL ? PyThreadState_GetFrame(thread->tstate) : NULL;
-    while (frame != NULL) {
+    kc_frame *frame = thread->object != NULL ? kc_frame_current(thread->tstate) : NULL;
+    for (; frame != NULL; frame = kc_frame_previous(frame)) {
         for (uint32_t i = left; i-- > 0;) {
-            if (stack->entries[i].frame == frame) {
+            if (stack->entries[i].frame == frame &&
+                stack->entries[i].code_object == kc_frame_borrow_code(frame))
+            {
                 stack->entries[i].found = true;
                 highest = highest == 0 ? i + 1 : highest;
                 left = i;
                 break;
             }
         }
-        PyFrameObject *back = PyFrame_GetBack(frame);
-        Py_DECREF(frame);
-        frame = back;
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < stack->depth; i++) {
@@ -129,7 +125,6 @@ attach_cut_ended(struct kc_thread *thread)
         if (!entry->unwritten) {
             kc_stream_drop(&entry->stream->stream, &entry->open);
         }
-        Py_CLEAR(entry->frame);
     }
     stack->depth = kept;
 }
@@ -204,7 +199,7 @@ kc_session_adopt_threads(struct kc_session *session)
         if (tstate->c_profilefunc != NULL) {
             continue;
         }
-        struct kc_thread *thread = attach_find(session, tstate);
+        struct kc_thread *thread = kc_thread_find(session, tstate);
         if (thread != NULL && thread->guard != KC_GUARD_FREE) {
             continue; /* it is ending: its last blocks are on their way */
         }
@@ -237,7 +232,7 @@ kc_session_attach_again(PyFrameObject *frame, const char *event)
         PyErr_Clear();
         return;
     }
-    struct kc_thread *thread = attach_find(session, tstate);
+    struct kc_thread *thread = kc_thread_find(session, tstate);
     if (thread != NULL && thread->guard != KC_GUARD_FREE) {
         return;
     }
@@ -303,7 +298,7 @@ attach_look_displaced(void *none)
     PyThreadState *tstate = PyInterpreterState_ThreadHead(
         PyThreadState_GetInterpreter(PyThreadState_Get()));
     for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
-        struct kc_thread *thread = attach_find(session, tstate);
+        struct kc_thread *thread = kc_thread_find(session, tstate);
         if (thread != NULL && !thread->attached) {
             attach_audited = PySys_AddAuditHook(attach_audit, NULL) == 0;
             PyErr_Clear();
@@ -325,7 +320,13 @@ kc_session_detach_all(struct kc_session *session)
     PyThreadState *tstate = PyInterpreterState_ThreadHead(
         PyThreadState_GetInterpreter(PyThreadState_Get()));
     for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
-        struct kc_thread *thread = attach_find(session, tstate);
+        struct kc_thread *thread = kc_thread_find(session, tstate);
+        if (session->hook == NULL) {
+            if (thread != NULL) {
+                kc_thread_detach(thread, tstate);
+            }
+            continue;
+        }
         if (tstate->c_profilefunc != session->hook) {
             if (thread != NULL && !session->dead) {
                 session->blind_count++; /* somebody has our place to the end */

@@ -74,7 +74,8 @@ struct kc_session {
     bool opened;    /* its process row is in the store */
     bool saved;     /* all that there was has been saved: nothing is to be recovered */
     bool attaching; /* threads without a profile function get ours */
-    bool dead;      /* in the child of a fork: nothing of it may be touched */
+    bool new_threads; /* those that begin later are recorded too */
+    bool dead;        /* in the child of a fork: nothing of it may be touched */
     bool drop;
 
     char *strings[4]; /* copies of directory, process id, schema, info */
@@ -104,7 +105,7 @@ struct kc_session {
     PyObject *tasks;          /* dict: address of a task -> (weakref, number) */
     struct kc_waiting_table waiting;
     PyTypeObject *thread_type;
-    Py_tracefunc hook;
+    Py_tracefunc hook; /* the profile function; NULL with another hook */
     struct kc_tracer *tracer;
 };
 

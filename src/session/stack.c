@@ -22,23 +22,20 @@ kc_stack_grow(struct kc_stack *stack)
 void
 kc_stack_destroy(struct kc_stack *stack)
 {
-    while (stack->depth != 0) {
-        stack->depth--;
-        Py_CLEAR(stack->entries[stack->depth].frame);
-    }
     PyMem_RawFree(stack->entries);
     stack->entries = NULL;
+    stack->depth = 0;
     stack->capacity = 0;
 }
 
 static uint32_t
-waiting_home(const struct kc_waiting_table *table, const PyFrameObject *frame)
+waiting_home(const struct kc_waiting_table *table, const kc_frame *frame)
 {
     return (uint32_t)(((uintptr_t)frame >> 4) * 0x9E3779B1u) & (table->capacity - 1);
 }
 
 static struct kc_waiting *
-waiting_find(const struct kc_waiting_table *table, const PyFrameObject *frame)
+waiting_find(const struct kc_waiting_table *table, const kc_frame *frame)
 {
     uint32_t at = waiting_home(table, frame);
     while (table->slots[at].frame != NULL && table->slots[at].frame != frame) {
@@ -107,8 +104,8 @@ waiting_close_gap(struct kc_waiting_table *table, uint32_t at)
 }
 
 bool
-kc_waiting_take(struct kc_waiting_table *table, PyFrameObject *frame,
-                PyCodeObject *code, struct kc_waiting *waiting)
+kc_waiting_take(struct kc_waiting_table *table, kc_frame *frame, PyCodeObject *code,
+                struct kc_waiting *waiting)
 {
     if (table->count == 0) {
         return false;
@@ -125,7 +122,7 @@ kc_waiting_take(struct kc_waiting_table *table, PyFrameObject *frame,
 }
 
 const struct kc_waiting *
-kc_waiting_borrow(const struct kc_waiting_table *table, const PyFrameObject *frame,
+kc_waiting_borrow(const struct kc_waiting_table *table, const kc_frame *frame,
                   const PyCodeObject *code)
 {
     if (table->count == 0) {

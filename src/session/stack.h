@@ -1,22 +1,24 @@
 /* stack.h -- the kept calls that are open on a thread, and the generators that wait.
  *
- * An entry holds its frame object, so that the frame of the nearest kept caller can be
- * asked where it stands without walking the interpreter's frames. The reference is let
- * go when the call's end is reported, before the interpreter clears the frame: nothing
- * of the program lives longer for it.
+ * An entry knows its frame, so that the frame of the nearest kept caller can be asked
+ * where it stands without walking the interpreter's frames. It is the interpreter's own
+ * frame, borrowed: it stays in its place until the call's end, which the hook reports
+ * before the frame is cleared. After a blind time, in which ends were not reported, the
+ * stack is cut to what still runs before anything is read (kc_session_adopt_threads()).
  *
  * A generator that yields leaves the stack and waits in a table keyed by its frame.
  *
  * Threads: the stack by its own thread; the table under the GIL or `lock`.
- * Owns:    a reference to each frame on the stack; none for waiting generators (their
- *          frames are compared, never read).
+ * Owns:    no reference to a frame. Those of waiting generators are compared, never
+ *          read.
  * Fails:   by false, when memory is refused.
  */
 
 #ifndef KC_STACK_H
 #define KC_STACK_H
 
-#include <Python.h>
+#include "compat.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,8 +31,9 @@ struct kc_thread_stream; /* session/thread.h */
 #define KC_OPEN_NOWHERE UINT64_MAX
 
 struct kc_entry {
-    PyFrameObject *frame; /* strong; NULL for a region */
-    struct kc_code *code; /* lives as long as its code object, which the frame holds */
+    kc_frame *frame;                 /* borrowed; NULL for a region */
+    PyCodeObject *code_object;       /* borrowed: the frame holds it … */
+    struct kc_code *code;            /* … and this lives as long as it does */
     struct kc_thread_stream *stream; /* whose stream has the call */
     struct kc_open open;
     uint64_t began; /* sequence of the block with its first record */
@@ -72,8 +75,8 @@ kc_stack_top(struct kc_stack *stack)
 
 /* A generator that has yielded. */
 struct kc_waiting {
-    PyFrameObject *frame; /* borrowed, compared only */
-    PyCodeObject *code;   /* borrowed, compared only */
+    kc_frame *frame;    /* borrowed, compared only */
+    PyCodeObject *code; /* borrowed, compared only */
     uint32_t trace_number;
     uint32_t thread_number;
     uint64_t node;
@@ -97,13 +100,13 @@ void kc_waiting_destroy(struct kc_waiting_table *table);
 bool kc_waiting_add(struct kc_waiting_table *table, const struct kc_waiting *waiting);
 
 /* Take the generator of `frame` out into *waiting; false where there is none. */
-bool kc_waiting_take(struct kc_waiting_table *table, PyFrameObject *frame,
+bool kc_waiting_take(struct kc_waiting_table *table, kc_frame *frame,
                      PyCodeObject *code, struct kc_waiting *waiting);
 
 /* The generator of `frame`, borrowed until the table changes; NULL where there is none.
  */
 const struct kc_waiting *kc_waiting_borrow(const struct kc_waiting_table *table,
-                                           const PyFrameObject *frame,
+                                           const kc_frame *frame,
                                            const PyCodeObject *code);
 
 #define KC_WAITING_MOST (1u << 20)

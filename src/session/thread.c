@@ -8,6 +8,8 @@
 #include "plain/clock.h"
 #include "session/session.h"
 
+#define KC_THREAD_KEY "kolo_c.thread" /* in a thread state's dict */
+
 struct kc_thread *
 kc_thread_new(struct kc_session *session, PyThreadState *tstate)
 {
@@ -38,10 +40,112 @@ kc_thread_new(struct kc_session *session, PyThreadState *tstate)
     return thread;
 }
 
+/* Whose state was asked for last: a thread asks many times before another does. */
+static struct {
+    const struct kc_session *session;
+    PyThreadState *tstate;
+    struct kc_thread *thread;
+} thread_last; /* guarded by the GIL */
+
+struct kc_thread *
+kc_thread_find(struct kc_session *session, PyThreadState *tstate)
+{
+    uint64_t id = PyThreadState_GetID(tstate);
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        if (thread->tstate_id == id && !thread->ended) {
+            return thread;
+        }
+    }
+    return NULL;
+}
+
+/* An object in the thread state's dict, whose deallocation tells of the thread's end.
+ */
+static bool
+thread_watch(struct kc_thread *thread)
+{
+    PyObject *dict = PyThreadState_GetDict(); /* borrowed */
+    if (dict == NULL) {
+        return false;
+    }
+    ThreadObject *object = PyObject_New(ThreadObject, thread->session->thread_type);
+    if (object == NULL) {
+        return false;
+    }
+    object->thread = NULL; /* until it is in its place */
+    bool placed = PyDict_SetItemString(dict, KC_THREAD_KEY, (PyObject *)object) == 0;
+    if (placed) {
+        object->thread = thread;
+        thread->object = (PyObject *)object;
+        thread->attached = true;
+    }
+    Py_DECREF(object); /* the dict has it */
+    return placed;
+}
+
+/* The state of a thread that was not the last one to ask. */
+KC_COLD static struct kc_thread *
+thread_look_up(struct kc_session *session, PyThreadState *tstate)
+{
+    struct kc_thread *thread = kc_thread_find(session, tstate);
+    if (thread == NULL && !session->new_threads) {
+        return NULL;
+    }
+    struct kc_exc pending = kc_exc_save();
+    if (thread == NULL) {
+        thread = kc_thread_new(session, tstate);
+    }
+    if (thread != NULL && thread->object == NULL && !thread_watch(thread)) {
+        PyErr_Clear();
+        kc_session_error(session, "a thread's end will not be noticed");
+    }
+    kc_exc_restore(pending);
+    if (thread != NULL) {
+        thread_last.session = session;
+        thread_last.tstate = tstate;
+        thread_last.thread = thread;
+    }
+    return thread;
+}
+
+struct kc_thread *
+kc_thread_borrow_own(struct kc_session *session, PyThreadState *tstate)
+{
+    if (session->hook != NULL) {
+        return tstate->c_profilefunc == session->hook
+                   ? ((ThreadObject *)tstate->c_profileobj)->thread
+                   : NULL;
+    }
+    if (KC_LIKELY(thread_last.tstate == tstate && thread_last.session == session)) {
+        return thread_last.thread;
+    }
+    return thread_look_up(session, tstate);
+}
+
+void
+kc_thread_detach(struct kc_thread *thread, PyThreadState *tstate)
+{
+    if (thread->object != NULL) { /* its end is not the thread's */
+        ((ThreadObject *)thread->object)->thread = NULL;
+        thread->object = NULL;
+    }
+    thread->attached = false;
+    if (tstate->dict != NULL &&
+        PyDict_GetItemString(tstate->dict, KC_THREAD_KEY) != NULL &&
+        PyDict_DelItemString(tstate->dict, KC_THREAD_KEY) < 0)
+    {
+        PyErr_Clear();
+    }
+}
+
 /* Everything that the thread owns. */
 static void
 thread_clear(struct kc_thread *thread)
 {
+    if (thread_last.thread == thread) {
+        thread_last.tstate = NULL;
+    }
     thread->stream = NULL;
     thread->keep_bits = 0;
     thread->unknown_count = 0;
@@ -235,7 +339,9 @@ thread_let_go(struct kc_thread *thread)
             return;
         }
     }
-    kc_session_watch_displaced();
+    if (thread->session->hook != NULL) {
+        kc_session_watch_displaced();
+    }
 }
 
 /* A program that has taken our object from sys.getprofile() put it back: called with

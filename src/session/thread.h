@@ -1,9 +1,11 @@
 /* thread.h -- what one thread of the program has while it is traced.
  *
- * The profile function's object is a ThreadObject, which leads straight to the thread's
- * state: no thread-local look-up. Its deallocation tells that the thread has ended, or
- * that another profiler took our place; the state stays with the session until it is
- * known which (kc_session_adopt_threads()).
+ * A ThreadObject leads to the thread's state. With setprofile it is the profile
+ * function's object, so that no look-up is needed; other hooks keep it in the thread
+ * state's dict, and find the running thread's state by kc_thread_borrow_own(). Its
+ * deallocation tells that the thread has ended, or that another profiler took our
+ * place; the state stays with the session until it is known which
+ * (kc_session_adopt_threads()).
  *
  * Threads: a kc_thread is used by its own thread, or by any that holds the GIL while
  *          `guard` is free.
@@ -92,6 +94,7 @@ struct kc_thread {
         pending; /* enum kc_pending: an exit or entry that waits for its exception */
     uint64_t pending_ns;
     PyFrameObject *pending_frame; /* strong: its end may come unseen */
+    const kc_frame *pending_at;   /* where it was then */
     struct kc_code *pending_code;
 
     struct kc_unknown unknown[KC_UNKNOWN_MOST];
@@ -115,6 +118,17 @@ extern PyType_Spec kc_thread_type_spec;
 /* The state of a thread, in the session's list (that of a thread that has ended is used
  * again); NULL without memory. */
 struct kc_thread *kc_thread_new(struct kc_session *session, PyThreadState *tstate);
+
+/* The state that `tstate` has in `session`; NULL where it has none. */
+struct kc_thread *kc_thread_find(struct kc_session *session, PyThreadState *tstate);
+
+/* The running thread's state, borrowed; NULL where it is not recorded. With a hook that
+ * has no object of ours at hand a new thread gets its state here. */
+struct kc_thread *kc_thread_borrow_own(struct kc_session *session,
+                                       PyThreadState *tstate);
+
+/* Take our object out of the thread state's dict. */
+void kc_thread_detach(struct kc_thread *thread, PyThreadState *tstate);
 
 /* Give back the blocks to the pool without saving, and all memory. */
 void kc_thread_free(struct kc_thread *thread);

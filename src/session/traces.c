@@ -111,14 +111,12 @@ kc_session_check_limit(struct kc_session *session, struct kc_trace *trace)
     }
 }
 
-/* Take the calls of `stream` off the thread's stack. Their frames are let go at the
- * end: the last reference to one may run code of the program. */
+/* Take the calls of `stream` off the thread's stack. */
 static void
 session_forget_calls(struct kc_thread *thread, const struct kc_thread_stream *stream)
 {
     struct kc_stack *stack = &thread->stack;
-    PyFrameObject **frames = PyMem_RawMalloc((stack->depth + 1) * sizeof *frames);
-    uint32_t forgotten = 0;
+    bool forgotten = false;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < stack->depth; i++) {
         struct kc_entry *entry = &stack->entries[i];
@@ -126,21 +124,14 @@ session_forget_calls(struct kc_thread *thread, const struct kc_thread_stream *st
             stack->entries[kept++] = *entry;
             continue;
         }
-        if (forgotten == 0) {
+        if (!forgotten) {
             thread->depth_limit = entry->depth_limit; /* as it was outside */
         }
-        if (frames != NULL) { /* without memory they stay for ever */
-            frames[forgotten] = entry->frame;
-        }
-        forgotten++;
+        forgotten = true;
     }
     stack->depth = kept;
     thread->unknown_count = 0;
     kc_thread_clear_pending(thread);
-    for (uint32_t i = 0; frames != NULL && i < forgotten; i++) {
-        Py_XDECREF(frames[i]);
-    }
-    PyMem_RawFree(frames);
 }
 
 /* Unlink the stream of `trace`, or one that was left of an earlier trace, from

@@ -99,7 +99,7 @@ write_site(struct kc_cursor *cursor, const struct kc_thread *thread,
 }
 
 static PyObject *
-slot_borrow_value(PyFrameObject *frame, const struct kc_slot *slot)
+slot_borrow_value(kc_frame *frame, const struct kc_slot *slot)
 {
     PyObject *value = kc_frame_borrow_slot(frame, slot->index);
     if ((slot->flags & KC_ARGUMENT_CELL) != 0 && value != NULL && PyCell_Check(value)) {
@@ -118,7 +118,7 @@ write_masked(struct kc_values *values, struct kc_cursor *cursor)
 }
 
 static void
-write_slot(struct kc_values *values, struct kc_cursor *cursor, PyFrameObject *frame,
+write_slot(struct kc_values *values, struct kc_cursor *cursor, kc_frame *frame,
            const struct kc_code *code, const struct kc_slot *slot)
 {
     PyObject *value = slot_borrow_value(frame, slot);
@@ -169,7 +169,7 @@ write_arguments(struct kc_cursor *cursor, const struct capture *capture)
 
 /* All slots that are not arguments, then nothing: their names are in the code row. */
 static void
-write_locals(struct kc_values *values, struct kc_cursor *cursor, PyFrameObject *frame,
+write_locals(struct kc_values *values, struct kc_cursor *cursor, kc_frame *frame,
              const struct kc_code *code)
 {
     for (int i = code->argument_count; i < code->slot_count; i++) {

@@ -187,7 +187,7 @@ code_is_simple(const struct kc_code *about)
 }
 
 struct kc_code *
-kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
+kc_code_new(PyCodeObject *code, kc_frame *frame, uint64_t number,
             const struct kc_code_rules *rules, const struct kc_mask *mask)
 {
     (void)frame;
@@ -281,7 +281,7 @@ names_in_type(PyTypeObject *type, PyCodeObject *code)
 #endif
 
 void
-kc_code_names(PyCodeObject *code, PyFrameObject *frame, PyObject **module,
+kc_code_names(PyCodeObject *code, kc_frame *frame, PyObject **module,
               PyObject **qualname)
 {
     *module = NULL;

@@ -11,7 +11,8 @@
 #ifndef KC_CODE_H
 #define KC_CODE_H
 
-#include <Python.h>
+#include "compat.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -83,7 +84,7 @@ struct kc_code_rules {
 };
 
 /* `frame` is a running frame of `code`; `number` its definition. */
-struct kc_code *kc_code_new(PyCodeObject *code, PyFrameObject *frame, uint64_t number,
+struct kc_code *kc_code_new(PyCodeObject *code, kc_frame *frame, uint64_t number,
                             const struct kc_code_rules *rules,
                             const struct kc_mask *mask);
 void kc_code_free(struct kc_code *code);
@@ -91,7 +92,7 @@ void kc_code_free(struct kc_code *code);
 /* Module and qualified name of the function that `frame` runs: new references (module
  * may be NULL). On 3.10, where code has no qualified name, methods are found through
  * the type of their first argument. Runs no user code. */
-void kc_code_names(PyCodeObject *code, PyFrameObject *frame, PyObject **module,
+void kc_code_names(PyCodeObject *code, kc_frame *frame, PyObject **module,
                    PyObject **qualname);
 
 /* The most arguments that a simple call has. */
@@ -102,6 +103,13 @@ int kc_code_argument_count(const PyCodeObject *code);
 /* 0: no self; 1: self; 2: cls. By the first argument's name and the function's place.
  */
 int kc_code_self_kind(const PyCodeObject *code, PyObject *qualname);
+
+/* Whether a generator that stands at `lasti` has yet to run its first instruction. */
+static inline bool
+kc_code_is_fresh(const struct kc_code *code, int lasti)
+{
+    return lasti < 0 || lasti < code->start_at;
+}
 
 /* The bits of enum kc_exit for the instruction at `lasti`. */
 static inline unsigned

@@ -194,7 +194,7 @@ filter_is_skipped(struct kc_tracer *tracer, PyCodeObject *code)
 }
 
 void
-kc_filter_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *code,
+kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
                  struct kc_decision *decision)
 {
     *decision = (struct kc_decision){.rules = tracer->default_rules};

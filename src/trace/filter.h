@@ -22,8 +22,8 @@ struct kc_decision {
     PyObject *source;   /* new reference or NULL: text that is in no file */
 };
 
-void kc_filter_decide(struct kc_tracer *tracer, PyFrameObject *frame,
-                      PyCodeObject *code, struct kc_decision *decision);
+void kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
+                      struct kc_decision *decision);
 void kc_decision_clear(struct kc_decision *decision);
 
 /* Read function options from the dict that the filter gave: -1 with an exception set.

@@ -26,12 +26,12 @@ kc_pause_leave(struct kc_thread *thread)
     thread->scope_generation = thread->session->scope_generation - 1;
 }
 
-void
-kc_pause_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code)
+bool
+kc_pause_follow(struct kc_thread *thread, kc_frame *frame, const struct kc_code *code)
 {
     /* A generator's values are not for the record now, and it has no end of its own. */
     if ((code->code->co_flags & COROUTINE_FLAGS) == 0) {
-        return;
+        return false;
     }
     const struct kc_waiting *waiting =
         kc_waiting_borrow(&thread->session->waiting, frame, code->code);
@@ -39,7 +39,6 @@ kc_pause_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *c
         waiting != NULL ? kc_pause_stream(thread, waiting->trace_number) : NULL;
     if (stream != NULL) {
         thread->stream = stream;
-        kc_tracer_enter(thread, frame, code);
-        kc_pause_leave(thread);
     }
+    return stream != NULL;
 }

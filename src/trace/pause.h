@@ -16,9 +16,10 @@
 
 #include "trace/tracer.h"
 
-/* A frame of `code` is entered within a pause. */
-KC_COLD void kc_pause_go_on(struct kc_thread *thread, PyFrameObject *frame,
-                            struct kc_code *code);
+/* Whether what goes on in `frame` within a pause is to be followed: then the thread is
+ * in its trace, until kc_pause_leave(). */
+KC_COLD bool kc_pause_follow(struct kc_thread *thread, kc_frame *frame,
+                             const struct kc_code *code);
 
 /* The thread's stream of the open trace `number`, borrowed; NULL where there is none.
  */

@@ -16,15 +16,12 @@
 
 /* ---- the stack ---- */
 
-/* The top leaves. Nothing of the program lives longer for our having held its frame. */
-static void
+/* The top leaves. */
+static inline void
 stack_pop(struct kc_thread *thread)
 {
-    struct kc_entry *entry = kc_stack_top(&thread->stack);
-    PyFrameObject *frame = entry->frame;
-    thread->depth_limit = entry->depth_limit;
+    thread->depth_limit = kc_stack_top(&thread->stack)->depth_limit;
     thread->stack.depth--;
-    Py_XDECREF(frame);
 }
 
 void
@@ -43,14 +40,16 @@ kc_tracer_cut(struct kc_thread *thread, uint32_t keep)
 /* The entry of `frame` as the top of the stack; NULL where its beginning was not seen.
  */
 static inline struct kc_entry *
-stack_expect(struct kc_thread *thread, const PyFrameObject *frame)
+stack_expect(struct kc_thread *thread, const kc_frame *frame,
+             const struct kc_code *code)
 {
     struct kc_entry *top = kc_stack_top(&thread->stack);
-    if (KC_LIKELY(top != NULL && top->frame == frame)) {
+    if (KC_LIKELY(top != NULL && top->frame == frame && top->code == code)) {
         return top;
     }
     for (uint32_t i = thread->stack.depth; i-- > 0;) {
-        if (thread->stack.entries[i].frame == frame) {
+        if (thread->stack.entries[i].frame == frame &&
+            thread->stack.entries[i].code == code) {
             kc_tracer_cut(thread, i + 1);
             return &thread->stack.entries[i];
         }
@@ -60,14 +59,14 @@ stack_expect(struct kc_thread *thread, const PyFrameObject *frame)
 
 /* A new top for `frame`; NULL without memory. */
 static inline struct kc_entry *
-stack_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code)
+stack_enter(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
 {
     struct kc_entry *entry = kc_stack_push(&thread->stack);
     if (KC_UNLIKELY(entry == NULL)) {
         return NULL;
     }
-    Py_XINCREF(frame);
     *entry = (struct kc_entry){.frame = frame,
+                               .code_object = code->code,
                                .code = code,
                                .stream = thread->stream,
                                .open = {0, KC_OPEN_NOWHERE},
@@ -218,8 +217,9 @@ unknown_add(struct kc_thread *thread, const struct kc_entry *entry)
     if (thread->unknown_count == KC_UNKNOWN_MOST || entry->foreign) {
         return;
     }
-    thread->unknown[thread->unknown_count++] = (struct kc_unknown){
-        entry->frame, entry->code->code, entry->stream, entry->open.node};
+    thread->unknown[thread->unknown_count++] =
+        (struct kc_unknown){kc_frame_borrow_object(entry->frame), entry->code->code,
+                            entry->stream, entry->open.node};
 }
 
 static void
@@ -228,7 +228,8 @@ unknown_tell(struct kc_thread *thread, PyObject *exception, const PyFrameObject 
     for (uint32_t i = 0; i < thread->unknown_count; i++) {
         struct kc_unknown *unknown = &thread->unknown[i];
         if (unknown->frame == frame &&
-            kc_frame_borrow_code(unknown->frame) == unknown->code) {
+            kc_frame_borrow_code(kc_frame_of(unknown->frame)) == unknown->code)
+        {
             (void)kc_capture_handled(thread, unknown, exception, kc_clock_ns());
             *unknown = thread->unknown[--thread->unknown_count];
             return;
@@ -286,10 +287,18 @@ tracer_look_for_handled(struct kc_thread *thread, bool may_be_thrown)
     }
 }
 
-/* Estimate our own time from one event in sixteen. Blocks handed over and decisions are
- * rare and long: they are measured each, elsewhere, and left out here. */
+/* Our own work begins; its time. */
+static inline uint64_t
+tracer_open(struct kc_thread *thread)
+{
+    thread->guard = KC_GUARD_RECORD;
+    return kc_clock_ns();
+}
+
+/* It is done. Estimate our own time from one event in sixteen. Blocks handed over and
+ * decisions are rare and long: they are measured each, elsewhere, and left out here. */
 static inline void
-tracer_count_cost(struct kc_thread *thread, uint64_t began_ns)
+tracer_shut(struct kc_thread *thread, uint64_t began_ns)
 {
     if (KC_UNLIKELY(++thread->sample % COST_SAMPLE == 0)) {
         uint64_t cost_ns = kc_clock_ns() - began_ns;
@@ -298,12 +307,13 @@ tracer_count_cost(struct kc_thread *thread, uint64_t began_ns)
             COST_SAMPLE * (cost_ns > cold_ns ? cost_ns - cold_ns : 0);
     }
     thread->cold_ns = 0;
+    thread->guard = KC_GUARD_FREE;
 }
 
 /* ---- entering ---- */
 
 static void
-tracer_begin(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
+tracer_begin(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
              uint64_t now_ns)
 {
     struct kc_entry *entry = stack_enter(thread, frame, code);
@@ -328,8 +338,8 @@ tracer_begin(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
 
 /* A call that opens a trace of its own, or joins the one that is. */
 KC_COLD static void
-tracer_begin_boundary(struct kc_thread *thread, PyFrameObject *frame,
-                      struct kc_code *code, uint64_t now_ns)
+tracer_begin_boundary(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                      uint64_t now_ns)
 {
     uint32_t outer = 0;
     uint32_t number = code->boundary ? kc_boundary_open(thread, code, &outer) : 0;
@@ -356,9 +366,9 @@ tracer_begin_boundary(struct kc_thread *thread, PyFrameObject *frame,
 
 /* A generator that yielded before goes on; `throws` by an exception. */
 KC_COLD static void
-tracer_go_on_in_trace(struct kc_thread *thread, PyFrameObject *frame,
-                      struct kc_code *code, const struct kc_waiting *waiting,
-                      PyObject *exception, bool throws, uint64_t now_ns)
+tracer_go_on_in_trace(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                      const struct kc_waiting *waiting, PyObject *exception,
+                      bool throws, uint64_t now_ns)
 {
     if (waiting != NULL && waiting->boundary != 0) {
         kc_boundary_scope(thread, waiting->boundary);
@@ -391,7 +401,7 @@ tracer_go_on_in_trace(struct kc_thread *thread, PyFrameObject *frame,
 
 /* The same where the program may have paused: a coroutine of a trace is followed. */
 KC_COLD static void
-tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
+tracer_go_on(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
              const struct kc_waiting *waiting, PyObject *exception, bool throws,
              uint64_t now_ns)
 {
@@ -408,59 +418,13 @@ tracer_go_on(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *cod
     }
 }
 
-static void
-tracer_wait(struct kc_thread *thread, enum kc_pending pending, PyFrameObject *frame,
-            uint64_t now_ns)
-{
-    thread->pending = (uint8_t)pending;
-    thread->pending_ns = now_ns;
-    Py_XSETREF(thread->pending_frame, (PyFrameObject *)Py_NewRef((PyObject *)frame));
-}
-
-static void
-tracer_enter_suspending(struct kc_thread *thread, PyFrameObject *frame,
-                        struct kc_code *code, uint64_t now_ns)
-{
-    int lasti = kc_frame_lasti(frame);
-    bool fresh = lasti < 0 || (kc_code_exit_at(code, lasti) & KC_EXIT_START) != 0 ||
-                 (!KC_REPORTS_UNSTARTED && lasti < code->start_at);
-    struct kc_waiting waiting;
-    bool known =
-        kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
-    if (KC_REPORTS_UNSTARTED && !known && !fresh && lasti < code->start_at) {
-        return;
-    }
-    if (KC_UNLIKELY(code->skipped) && (fresh || !known)) {
-        return; /* only what was running goes on */
-    }
-    if (fresh) {
-        tracer_begin_boundary(thread, frame, code, now_ns);
-        return;
-    }
-    bool resumes = !KC_POSITION_TELLS_THROW ||
-                   (kc_code_exit_at(code, lasti) & KC_EXIT_RESUME) != 0;
-    bool certain = resumes && KC_POSITION_TELLS_THROW;
-    if (certain || !thread->tracer->sees_exceptions) {
-        tracer_go_on(thread, frame, code, known ? &waiting : NULL, NULL, !resumes,
-                     now_ns);
-        return;
-    }
-    /* PY_THROW follows at once, if it was throw(). */
-    if (known && !kc_waiting_add(&thread->session->waiting, &waiting)) {
-        known = false;
-    }
-    tracer_wait(thread, resumes ? KC_PENDING_RESUME : KC_PENDING_THROW, frame, now_ns);
-    thread->pending_code = code;
-}
-
 void
-kc_tracer_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code)
+kc_tracer_start(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
 {
     if (KC_UNLIKELY(thread->stack.depth >= thread->depth_limit)) {
         return;
     }
-    uint64_t now_ns = kc_clock_ns();
-    thread->guard = KC_GUARD_RECORD;
+    uint64_t now_ns = tracer_open(thread);
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
         tracer_look_for_handled(thread, code->suspends);
     }
@@ -468,14 +432,46 @@ kc_tracer_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
     if (KC_LIKELY(!code->special)) {
         tracer_begin(thread, frame, code, now_ns);
     }
-    else if (code->suspends) {
-        tracer_enter_suspending(thread, frame, code, now_ns);
-    }
     else if (!code->skipped) {
+        if (code->suspends) { /* what waited in this place has ended unseen */
+            struct kc_waiting gone;
+            (void)kc_waiting_take(&thread->session->waiting, frame, code->code, &gone);
+        }
         tracer_begin_boundary(thread, frame, code, now_ns);
     }
-    tracer_count_cost(thread, now_ns);
-    thread->guard = KC_GUARD_FREE;
+    tracer_shut(thread, now_ns);
+}
+
+void
+kc_tracer_resume_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                    bool throws, PyObject *exception, uint64_t now_ns)
+{
+    struct kc_waiting waiting;
+    bool known =
+        kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
+    if (KC_UNLIKELY(code->skipped) && !known) {
+        return; /* only what was running goes on */
+    }
+    if (KC_LIKELY(thread->stream != NULL)) {
+        tracer_prepare(thread, thread->stream, now_ns);
+    }
+    tracer_go_on(thread, frame, code, known ? &waiting : NULL, exception, throws,
+                 now_ns);
+}
+
+void
+kc_tracer_resume(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                 bool throws, PyObject *exception)
+{
+    if (KC_UNLIKELY(thread->stack.depth >= thread->depth_limit)) {
+        return;
+    }
+    uint64_t now_ns = tracer_open(thread);
+    if (KC_UNLIKELY(thread->unknown_count != 0)) {
+        tracer_look_for_handled(thread, true);
+    }
+    kc_tracer_resume_at(thread, frame, code, throws, exception, now_ns);
+    tracer_shut(thread, now_ns);
 }
 
 /* ---- leaving ---- */
@@ -551,65 +547,22 @@ tracer_return_boundary(struct kc_thread *thread, struct kc_entry *entry,
     kc_boundary_close(thread, boundary, outer);
 }
 
-static bool
-tracer_is_exception(const struct kc_code *code, PyFrameObject *frame,
-                    const PyObject *value)
-{
-    if (KC_LIKELY(value != NULL)) {
-#if KC_NONE_MAY_BE_EXCEPTION
-        if (KC_UNLIKELY(value == Py_None && code->exits != NULL)) {
-            return kc_code_exit_at(code, kc_frame_lasti(frame)) == KC_EXIT_OTHER;
-        }
-#else
-        (void)code;
-        (void)frame;
-#endif
-        return false;
-    }
-    return true;
-}
-
 void
-kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *code,
-                PyObject *value)
+kc_tracer_return(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                 PyObject *value)
 {
-    if (KC_UNLIKELY(thread->pending != KC_PENDING_NONE)) {
-        thread->guard = KC_GUARD_RECORD;
-        kc_tracer_settle(thread);
-        thread->guard = KC_GUARD_FREE;
-    }
-    struct kc_entry *entry = stack_expect(thread, frame);
+    struct kc_entry *entry = stack_expect(thread, frame, code);
     if (KC_UNLIKELY(entry == NULL)) {
         return; /* it was running before tracing began, or is below a limit */
     }
-    uint64_t now_ns = kc_clock_ns();
-    thread->guard = KC_GUARD_RECORD;
+    uint64_t now_ns = tracer_open(thread);
     if (KC_UNLIKELY(entry->counted)) {
         counted_leave(thread, entry, now_ns);
         thread->guard = KC_GUARD_FREE;
         return;
     }
     tracer_prepare(thread, entry->stream, now_ns);
-    if (KC_UNLIKELY(tracer_is_exception(code, frame, value))) {
-        if (thread->tracer->sees_exceptions) {
-            tracer_wait(thread, KC_PENDING_UNWIND, frame, now_ns);
-        }
-        else {
-            tracer_raise(thread, entry, NULL, now_ns);
-        }
-    }
-    else if (code->suspends &&
-             (kc_code_exit_at(code, kc_frame_lasti(frame)) & KC_EXIT_YIELD) != 0)
-    {
-        if (KC_NONE_MAY_BE_EXCEPTION && value == Py_None &&
-            thread->tracer->sees_exceptions) {
-            tracer_wait(thread, KC_PENDING_YIELD, frame, now_ns);
-        }
-        else {
-            tracer_suspend(thread, entry, value, now_ns);
-        }
-    }
-    else if (KC_UNLIKELY(entry->boundary != 0)) {
+    if (KC_UNLIKELY(entry->boundary != 0)) {
         tracer_return_boundary(thread, entry, value, now_ns);
     }
     else if (KC_UNLIKELY(entry->unwritten)) {
@@ -621,59 +574,67 @@ kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame, struct kc_code *
     else {
         tracer_left(thread, entry, kc_capture_return(thread, entry, value, now_ns));
     }
-    tracer_count_cost(thread, now_ns);
-    thread->guard = KC_GUARD_FREE;
+    tracer_shut(thread, now_ns);
 }
 
-/* ---- exits and entries that wait for their exception ---- */
-
-static void
-tracer_finish(struct kc_thread *thread, uint8_t pending, PyFrameObject *frame,
-              PyObject *exception)
+void
+kc_tracer_yield_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                   PyObject *value, uint64_t now_ns)
 {
-    uint64_t now_ns = thread->pending_ns;
-    if (pending == KC_PENDING_THROW || pending == KC_PENDING_RESUME) {
-        struct kc_waiting waiting;
-        struct kc_code *code = thread->pending_code;
-        bool throws = pending == KC_PENDING_THROW || exception != NULL;
-        bool known =
-            kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
-        tracer_go_on(thread, frame, code, known ? &waiting : NULL, exception, throws,
-                     now_ns);
-        return;
+    struct kc_entry *entry = stack_expect(thread, frame, code);
+    if (entry != NULL) {
+        tracer_prepare(thread, entry->stream, now_ns);
+        tracer_suspend(thread, entry, value, now_ns);
     }
-    struct kc_entry *entry = stack_expect(thread, frame);
+}
+
+void
+kc_tracer_yield(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                PyObject *value)
+{
+    uint64_t now_ns = tracer_open(thread);
+    kc_tracer_yield_at(thread, frame, code, value, now_ns);
+    tracer_shut(thread, now_ns);
+}
+
+void
+kc_tracer_raise_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                   PyObject *exception, uint64_t now_ns)
+{
+    struct kc_entry *entry = stack_expect(thread, frame, code);
     if (entry == NULL) {
         return;
     }
-    if (pending == KC_PENDING_YIELD && exception == NULL) {
-        tracer_suspend(thread, entry, Py_None, now_ns);
+    if (KC_UNLIKELY(entry->counted)) {
+        counted_leave(thread, entry, now_ns);
         return;
     }
+    tracer_prepare(thread, entry->stream, now_ns);
     tracer_raise(thread, entry, exception, now_ns);
 }
 
-static void
-tracer_finish_pending(struct kc_thread *thread, PyObject *exception)
+void
+kc_tracer_raise(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                PyObject *exception)
 {
-    uint8_t pending = thread->pending;
-    PyFrameObject *frame = thread->pending_frame;
-    thread->pending = KC_PENDING_NONE;
-    thread->pending_frame = NULL;
-    tracer_finish(thread, pending, frame, exception);
-    Py_XDECREF(frame);
+    uint64_t now_ns = tracer_open(thread);
+    kc_tracer_raise_at(thread, frame, code, exception, now_ns);
+    tracer_shut(thread, now_ns);
 }
 
 void
-kc_tracer_settle(struct kc_thread *thread)
+kc_tracer_moved(struct kc_thread *thread, const kc_frame *from, kc_frame *to,
+                const struct kc_code *code)
 {
-    tracer_finish_pending(thread, NULL);
+    struct kc_entry *entry = from != to ? stack_expect(thread, from, code) : NULL;
+    if (entry != NULL) {
+        entry->frame = to;
+    }
 }
 
-void
-kc_tracer_exception(struct kc_thread *thread, PyObject *exception)
+bool
+kc_tracer_has(struct kc_thread *thread, const kc_frame *frame,
+              const struct kc_code *code)
 {
-    thread->guard = KC_GUARD_RECORD;
-    tracer_finish_pending(thread, exception);
-    thread->guard = KC_GUARD_FREE;
+    return stack_expect(thread, frame, code) != NULL;
 }

@@ -1,8 +1,8 @@
 /* tracer.h -- what becomes of an event: guard, verdict, scope, record.
  *
- * The hooks call kc_tracer_enter(), kc_tracer_leave() and kc_tracer_exception() with
- * events of kept code only; the tracer keeps the thread's stack, and has capture.c
- * write the records.
+ * The hooks tell it what kept code does: a call starts, goes on, returns, yields, is
+ * left by an exception. The tracer keeps the thread's stack, and has capture.c write
+ * the records.
  *
  * Threads: the traced thread, with the GIL.
  * Owns:    values, mask, the table of kept code objects, the filter's callables.
@@ -20,8 +20,11 @@
 #include "trace/code.h"
 #include "trace/value.h"
 
+struct kc_hook; /* trace/hook.h */
+
 struct kc_tracer {
     struct kc_session *session; /* borrowed */
+    const struct kc_hook *hook;
     struct kc_values *values;
     const struct kc_value_counters *counters; /* of `values` */
     struct kc_mask *mask;
@@ -45,27 +48,47 @@ struct kc_tracer {
     uint64_t filter_error_count;
     char filter_error[256];
 
-    bool sees_exceptions; /* PY_UNWIND and PY_THROW are subscribed */
-    int tool_id;
+    bool sees_exceptions; /* the hook tells which exception leaves a call */
+    int tool_id;          /* of sys.monitoring; -1 for none */
 };
 
-/* A kept call begins, or a kept generator goes on. */
-void kc_tracer_enter(struct kc_thread *thread, PyFrameObject *frame,
-                     struct kc_code *code);
+/* A call begins. */
+void kc_tracer_start(struct kc_thread *thread, kc_frame *frame, struct kc_code *code);
 
-/* A kept call ends or suspends. `value` is NULL where an exception leaves it. */
-void kc_tracer_leave(struct kc_thread *thread, PyFrameObject *frame,
-                     struct kc_code *code, PyObject *value);
+/* A generator or coroutine goes on; `throws` by an exception, which is NULL where it is
+ * not known. */
+void kc_tracer_resume(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                      bool throws, PyObject *exception);
 
-/* The exception of the entry or exit that waits for it. */
-void kc_tracer_exception(struct kc_thread *thread, PyObject *exception);
+/* A call ends with a value; a generator suspends with one; an exception (NULL: of
+ * unknown type) leaves a call. What was not seen to begin is passed over. */
+void kc_tracer_return(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                      PyObject *value);
+void kc_tracer_yield(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                     PyObject *value);
+void kc_tracer_raise(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                     PyObject *exception);
+
+/* The same for what happened at `now_ns`, with the guard up. */
+void kc_tracer_resume_at(struct kc_thread *thread, kc_frame *frame,
+                         struct kc_code *code, bool throws, PyObject *exception,
+                         uint64_t now_ns);
+void kc_tracer_yield_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                        PyObject *value, uint64_t now_ns);
+void kc_tracer_raise_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                        PyObject *exception, uint64_t now_ns);
+
+/* Whether the call in `frame` was seen to begin. What stands above it has ended. */
+bool kc_tracer_has(struct kc_thread *thread, const kc_frame *frame,
+                   const struct kc_code *code);
+
+/* The frame of such a call is in another place now: its frame object took it over. */
+void kc_tracer_moved(struct kc_thread *thread, const kc_frame *from, kc_frame *to,
+                     const struct kc_code *code);
 
 /* Write what stands before the next record of `stream`: marks, the task. */
 void kc_tracer_prepare(struct kc_thread *thread, struct kc_thread_stream *stream,
                        uint64_t now_ns);
-
-/* The exit or entry that waits for its exception will not get it. */
-KC_COLD void kc_tracer_settle(struct kc_thread *thread);
 
 /* `exception` was seen with its traceback: tell the calls that it left (3.10, 3.11). */
 KC_COLD void kc_tracer_resolve(struct kc_thread *thread, PyObject *exception);

@@ -14,7 +14,7 @@ static PyThreadState *frames_thread;    /* and by whom */
 static kc_frame_eval frames_before;
 
 static PyObject *
-frames_count(PyThreadState *thread, kc_eval_frame *frame, int throwing)
+frames_count(PyThreadState *thread, kc_frame *frame, int throwing)
 {
     if (thread == frames_thread && frames_values != NULL) {
         frames_values->counters.frame_count++;

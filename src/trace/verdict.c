@@ -84,7 +84,7 @@ verdict_add_code(struct kc_tracer *tracer, struct kc_code *about)
 
 /* Define the kept `code` and file what is known of it; 0 where that fails. */
 static uint64_t
-verdict_define(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *code,
+verdict_define(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
                const struct kc_decision *decision)
 {
     struct kc_definitions *definitions = tracer->session->definitions;
@@ -110,7 +110,7 @@ verdict_define(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *cod
 }
 
 uint64_t
-kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame, PyCodeObject *code)
+kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code)
 {
     struct kc_exc pending = kc_exc_save();
     struct kc_decision decision;

@@ -58,7 +58,7 @@ kc_verdict_code(const struct kc_tracer *tracer, uint64_t word)
 }
 
 /* Ask the filter, remember the answer. Runs once per code object, and Python in it. */
-KC_COLD uint64_t kc_verdict_decide(struct kc_tracer *tracer, PyFrameObject *frame,
+KC_COLD uint64_t kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame,
                                    PyCodeObject *code);
 
 /* The program wants no further call of `code` recorded. Calls that run end as they

@@ -155,7 +155,7 @@ def test_a_store_that_is_a_file(core, tmp_path):
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / ".kolo_c").write_text("not a folder")
     traced = trace_program(
-        tmp_path / "project", core, PROGRAM, fails=True,
+        tmp_path / "project", core, "auto", PROGRAM, fails=True,
         under=("-m", "kolo_c", "run"), env={"XDG_STATE_HOME": str(tmp_path / "state")},
     )  # fmt: skip
     moved = list((tmp_path / "state").rglob("*.db"))
@@ -167,7 +167,7 @@ def test_a_store_that_is_a_file(core, tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_project_that_is_read_only(core, tmp_path):
     project = tmp_path / "project"
-    trace_program(project, core, PROGRAM)
+    trace_program(project, core, "auto", PROGRAM)
     shutil.rmtree(project / ".kolo_c")
     project.chmod(0o555)
     try:
@@ -213,7 +213,7 @@ def test_a_full_disk_loses_nothing_without_a_word(core, tmp_path):
         pytest.skip("cannot mount a tmpfs")
     try:
         traced = trace_program(
-            disk / "project", core,
+            disk / "project", core, "auto",
             """
             def f(n, text): return n
             for n in range(60_000): f(n, str(n) * 100)

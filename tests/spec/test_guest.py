@@ -251,6 +251,7 @@ def test_a_region_is_a_node_in_the_running_trace(trace):
     ]
 
 
+@pytest.mark.hooks("setprofile")
 def test_tracing_that_cannot_begin_does_not_stop_the_program(trace):
     traced = trace(
         """

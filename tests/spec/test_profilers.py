@@ -9,6 +9,7 @@ import pytest
 from tests.spec.tracing import expected
 
 
+@pytest.mark.hooks("setprofile")
 def test_sys_setprofile_in_the_middle_takes_our_place_and_is_marked(trace):
     traced = trace(
         """
@@ -53,6 +54,7 @@ def test_a_profiler_that_stays_keeps_working_to_the_end(trace):
     assert "f() -> None" in traced.calls()
 
 
+@pytest.mark.hooks("setprofile")
 def test_a_profiler_that_wraps_a_part_leaves_a_blind_mark_behind(trace):
     """When ours is put back, what it missed stands in the stream, with how long."""
     traced = trace(
@@ -132,6 +134,7 @@ def test_cprofile_in_the_program_works(trace):
         assert traced.calls().count("f(n=") == 5
 
 
+@pytest.mark.hooks("setprofile")
 def test_calls_that_still_run_after_a_blind_time_go_on(trace):
     """Their frames are there still; only what began in between is not known."""
     traced = trace(
@@ -159,6 +162,7 @@ def test_calls_that_still_run_after_a_blind_time_go_on(trace):
     assert lines[4:] == ["    f(n=3) -> 3"]
 
 
+@pytest.mark.hooks("setprofile")
 @pytest.mark.parametrize(
     "install", ["sys.setprofile(profiler)", "cProfile.Profile().enable()"]
 )
@@ -323,6 +327,26 @@ def test_another_monitoring_tool_works_beside_us(trace):
     assert "g() raises ValueError('x')" in traced.calls()
 
 
+@pytest.mark.hooks("monitoring")
+def test_without_a_free_tool_monitoring_is_refused_by_name(trace):
+    traced = trace(
+        """
+        import sys, kolo_c
+        for tool in (3, 4):
+            sys.monitoring.use_tool_id(tool, f'tool {tool} of another')
+        try:
+            kolo_c.trace('x').start()
+        except kolo_c.KoloError as error:
+            print('refused', error)
+        """,
+        under=(),
+    )
+    assert traced.stdout.startswith("refused")
+    assert "tool 3 of another" in traced.stdout
+    assert "tool 4 of another" in traced.stdout
+
+
+@pytest.mark.hooks("setprofile")
 def test_without_a_free_tool_the_trace_says_what_it_lacks(trace):
     if sys.version_info < (3, 12):
         pytest.skip("no sys.monitoring")

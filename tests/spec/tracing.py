@@ -36,6 +36,7 @@ class Traced:
 
     project: Path
     core: str
+    hook: str
     code: int
     stdout: str
     stderr: str
@@ -109,6 +110,7 @@ def environment(**more: str) -> dict[str, str]:
 def trace_program(
     project: Path,
     core: str,
+    hook: str,
     source: str,
     *arguments: str,
     config: Mapping[str, Any] | None = None,
@@ -128,11 +130,10 @@ def trace_program(
     python alone. It must end with 0 unless it ``fails``.
     """
     write_program(project, source, config, files)
-    settings = [] if under == () else [f"--core={core}"]
     done = subprocess.run(
-        [sys.executable, *options, *under, *settings, *target, *arguments],
+        [sys.executable, *options, *under, *target, *arguments],
         cwd=project,
-        env=environment(**(env or {})),
+        env=environment(**{"KOLO_C_CORE": core, "KOLO_C_HOOK": hook, **(env or {})}),
         input=stdin,
         capture_output=True,
         text=True,
@@ -141,7 +142,7 @@ def trace_program(
     )
     if not fails:
         assert done.returncode == 0, done.stderr
-    return Traced(project, core, done.returncode, done.stdout, done.stderr, clean)
+    return Traced(project, core, hook, done.returncode, done.stdout, done.stderr, clean)
 
 
 def write_program(

@@ -78,7 +78,10 @@ def test_a_process_says_where_and_with_what_it_runs(tmp_path) -> None:
         ["a problem"],
         None,
         str.upper,
+        core="c",
+        hook="setprofile",
     )
+    assert (info["core"], info["hook"]) == ("c", "setprofile")
     assert info["host"] == platform.node()
     assert info["python"] == platform.python_version()
     assert info["argv"] == ["PROG", "--PASSWORD=***", "X"]

@@ -1,0 +1,74 @@
+"""Which hook the tracer uses here, and why.
+
+Threads: any. Owns: nothing. Fails: ``choose_hook`` never; ``load_hook`` raises
+TracerError where the wish cannot be granted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kolo_c.errors import TracerError
+from kolo_c.frozen import Frozen
+
+NAMES = ("setprofile", "monitoring")
+"""Every hook there is, the one that works everywhere first."""
+
+TOOL_IDS = (4, 3)
+"""Of ``sys.monitoring``, in this order; programs use the others."""
+
+
+class Choice(Frozen):
+    """A hook and, for ``kolo-c doctor``, the reason it was chosen."""
+
+    name: str
+    """One of ``NAMES``, or "" where the one asked for cannot be had."""
+    reason: str
+
+
+def tool_holders() -> str:
+    """Who has both tool ids; empty where we can have one."""
+    get_tool = sys.monitoring.get_tool  # type: ignore[attr-defined,unused-ignore]
+    holders = [(number, get_tool(number)) for number in TOOL_IDS]
+    if any(holder in (None, "kolo_c") for _, holder in holders):
+        return ""
+    return " and ".join(f"{number} by {holder}" for number, holder in holders)
+
+
+def choose_hook(asked: str = "auto") -> Choice:
+    """Decide between the hooks of this Python.
+
+    An explicit request is obeyed or refused, never quietly replaced.
+    """
+    refused = _why_no_monitoring()
+    if asked == "setprofile":
+        return Choice("setprofile", "it was asked for")
+    if asked == "monitoring":
+        if refused:
+            return Choice("", refused)
+        return Choice("monitoring", "it was asked for")
+    if refused:
+        return Choice("setprofile", f"it works everywhere; {refused}")
+    return Choice("monitoring", "code that is skipped costs nothing with it")
+
+
+def load_hook(asked: str = "auto") -> str:
+    """The name of the hook; TracerError where the one asked for cannot be had."""
+    choice = choose_hook(asked)
+    if choice.name:
+        return choice.name
+    raise TracerError(
+        f'nothing can be recorded: hook = "{asked}": {choice.reason}',
+        'Set hook = "auto" (KOLO_C_HOOK=auto), which takes what there is.',
+    )
+
+
+def _why_no_monitoring() -> str:
+    """Why monitoring cannot be had; empty where it can."""
+    if not hasattr(sys, "monitoring"):
+        version = ".".join(map(str, sys.version_info[:2]))
+        return f"Python {version} has no sys.monitoring, which came with 3.12"
+    holders = tool_holders()
+    if holders:
+        return f"no tool id of sys.monitoring is free: {holders}"
+    return ""

@@ -1,0 +1,64 @@
+/* hook.c -- see hook.h. */
+
+#include "compat.h"
+
+#include "trace/hook.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "plain/clock.h"
+#include "trace/hook_monitoring.h"
+#include "trace/hook_setprofile.h"
+
+const struct kc_hook *
+kc_hook_find(const char *name)
+{
+    static const struct kc_hook *const hooks[] = {
+        &kc_hook_setprofile,
+#if KC_HAS_MONITORING
+        &kc_hook_monitoring,
+#endif
+    };
+    for (size_t i = 0; i < sizeof hooks / sizeof *hooks; i++) {
+        if (strcmp(hooks[i]->name, name) == 0) {
+            return hooks[i];
+        }
+    }
+    PyErr_Format(PyExc_ValueError, "this Python has no hook \"%s\"", name);
+    return NULL;
+}
+
+bool
+kc_hook_wait(struct kc_thread *thread)
+{
+    uint64_t began_ns = kc_clock_system_ns();
+    uint64_t deadline_ns = began_ns + thread->session->wait_max_ns;
+    thread->waiting = true;
+    while (thread->guard == KC_GUARD_FLUSH && kc_clock_system_ns() < deadline_ns) {
+        struct timespec pause = {0, 200000};
+        Py_BEGIN_ALLOW_THREADS(void)
+        nanosleep(&pause, NULL);
+        Py_END_ALLOW_THREADS
+    }
+    thread->waiting = false;
+    thread->session->waited_ns += kc_clock_system_ns() - began_ns;
+    if (thread->guard == KC_GUARD_FLUSH && thread->stream != NULL) {
+        kc_thread_lose(thread, thread->stream);
+    }
+    return thread->guard == KC_GUARD_FREE;
+}
+
+uint64_t
+kc_hook_decide(struct kc_thread *thread, kc_frame *frame, PyCodeObject *code)
+{
+    if (!kc_hook_admits(thread)) {
+        return 0;
+    }
+    uint64_t began_ns = kc_clock_ns();
+    thread->guard = KC_GUARD_RECORD;
+    uint64_t word = kc_verdict_decide(thread->tracer, frame, code);
+    thread->guard = KC_GUARD_FREE;
+    thread->session->own_ns += kc_clock_ns() - began_ns;
+    return word;
+}
