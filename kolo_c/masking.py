@@ -178,9 +178,13 @@ def explain(
     exceptions: Iterable[str] = DEFAULT_EXCEPTIONS,
 ) -> Reason:
     """Whether ``name`` is secret, as the tracer decides, and by which rule."""
-    encoded = len(name.encode("utf-8", "surrogatepass"))
-    if not 0 < encoded <= NAME_MAX_BYTES:
+    if len(name.encode("utf-8", "surrogatepass")) > NAME_MAX_BYTES:
         return Reason(False, None)
+    return decide(name, words, exceptions)
+
+
+def decide(name: str, words: Iterable[str], exceptions: Iterable[str]) -> Reason:
+    """The same for a name that is not too long."""
     parts = split(name)
     kept = tuple(exceptions)
     saved: str | None = None

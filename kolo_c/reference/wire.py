@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import builtins
     from typing import Any
 
+    from kolo_c.reference.value_state import Record
+
 _DOUBLE = struct.Struct(">d").pack
 _FLOAT_FROM = struct.Struct(">f").unpack
 _DOUBLE_FROM = struct.Struct(">d").unpack
@@ -118,12 +120,14 @@ def pack_bin(count: int) -> bytes:
 class Cursor:
     """One record on its way: at most ``end`` bytes in ``data``."""
 
-    __slots__ = ("data", "end", "status")
+    __slots__ = ("data", "end", "status", "record")
 
     def __init__(self, end: int, status: Status = Status.OK) -> None:
         self.data = bytearray()
         self.end = end
         self.status = status
+        self.record: Record | None = None
+        """What its values may still take (value_state.py)."""
 
     @property
     def at(self) -> builtins.int:

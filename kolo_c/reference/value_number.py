@@ -1,0 +1,100 @@
+"""Ints of any size, and Decimal; twin of ``src/trace/value_number.c``.
+
+A Decimal's digits come from as_tuple(): str() looks the thread's context up and makes
+one where there is none.
+
+Threads, Owns, Fails: as value.py.
+"""
+
+from __future__ import annotations
+
+from kolo_c.reference.value_state import SCRATCH_BYTES
+from kolo_c.wire import Tag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kolo_c.reference.value import Values
+    from kolo_c.reference.wire import Cursor
+
+_NUMBER_HEAD_BYTES = 9
+"""Array, ext, head of bin or str."""
+_DECIMAL_EXTRA_BYTES = 32
+"""Sign, point, zeros after it, exponent."""
+
+
+def write_int(values: Values, cursor: Cursor, number: int) -> None:
+    """An int of any size, instances of subclasses too."""
+    number = int.__int__(number)
+    if -0x8000000000000000 <= number < 0x10000000000000000:
+        cursor.int(number)
+    else:
+        _write_big(values, cursor, number)
+
+
+def _write_big(values: Values, cursor: Cursor, number: int) -> None:
+    bit_length = number.bit_length()
+    size = bit_length // 8 + 1  # one bit more, for the sign
+    room = values.room(cursor)
+    if room < _NUMBER_HEAD_BYTES + 8:
+        values.cut(cursor, number, None)
+        return
+    cursor.tag(Tag.BIGINT, 1)
+    if size > values.record(cursor).text_limit or size > room - _NUMBER_HEAD_BYTES:
+        cursor.uint(bit_length)
+        values.count_truncated(cursor)
+        return
+    cursor.bin(number.to_bytes(size, "little", signed=True))
+
+
+def as_bytes(number: Any, size: int) -> bytes | None:
+    """``size`` bytes, most significant first, of a non-negative int; None where it does
+    not fit."""
+    if type(number) is not int or number < 0 or number.bit_length() > size * 8:
+        return None
+    return number.to_bytes(size, "big")
+
+
+# ---- Decimal ----
+
+
+def _special(negative: int, digits: str, exponent: str) -> str:
+    sign = "-" if negative else ""
+    if exponent == "F":
+        return f"{sign}Infinity"
+    return f"{sign}{'sNaN' if exponent == 'N' else 'NaN'}{digits}"
+
+
+def _finite(negative: int, digits: str, exponent: int) -> str:
+    """As str(): plain notation while the exponent is in [-6, 0], else scientific."""
+    sign = "-" if negative else ""
+    left = exponent + len(digits)  # digits before the point
+    point = 1 if exponent > 0 or left <= -6 else left
+    if point <= 0:
+        digits = "0." + "0" * -point + digits
+    elif point < len(digits):
+        digits = f"{digits[:point]}.{digits[point:]}"
+    if point != left:
+        digits += f"E{left - 1:+d}"
+    return sign + digits
+
+
+def write_decimal(values: Values, cursor: Cursor, value: Any, base: Any) -> None:
+    """A Decimal; ``base`` is the class itself, which ``value`` may be a subclass of."""
+    negative, figures, exponent = base.as_tuple(value)
+    if len(figures) > SCRATCH_BYTES - 2 * _DECIMAL_EXTRA_BYTES:
+        values.cut(cursor, value, len(figures))
+        return
+    digits = "".join(map(str, figures))
+    if type(exponent) is str:
+        text = _special(negative, digits, exponent)
+    else:
+        text = _finite(negative, digits, exponent)
+    if len(text) > values.record(cursor).text_limit or len(
+        text
+    ) + _NUMBER_HEAD_BYTES > values.room(cursor):
+        values.cut(cursor, value, len(text))  # no part of a number
+        return
+    cursor.tag(Tag.DECIMAL, 1)
+    cursor.text(text)

@@ -1,0 +1,171 @@
+"""Which names are secret, and which strings were under one; twin of
+``src/trace/value_secret.c``.
+
+Both by hash, so that no secret and no object of the program is kept; `str` and `bytes`
+themselves are asked for it, so that no `__hash__` of a subclass runs. Where a Python
+gives equal str and bytes different hashes, a secret is known as what it was.
+
+Threads, Owns, Fails: as value.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+
+from kolo_c.reference import value_text
+from kolo_c.wire import Tag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kolo_c.reference.value import Values
+    from kolo_c.reference.wire import Cursor
+
+_NAME_LEN_MAX = 128
+"""A longer key is no name."""
+_SECRET_LEN_LEAST = 6
+"""Shorter ones would mask half of the program's words."""
+_SECRET_ITEMS_MAX = 32
+_NAMES_MAX = 2048
+_SETS = 4096
+_WAYS = 4
+_HASH_MASK = sys.maxsize * 2 + 1
+
+
+class Secrets:
+    """The strings that were masked: length and hash, the newest of a set first."""
+
+    __slots__ = ("sets", "lengths")
+
+    def __init__(self) -> None:
+        self.sets: dict[int, list[tuple[int, int]]] = {}
+        self.lengths: set[int] = set()
+        """Whether any secret has that length: without it there is no need for a
+        hash."""
+
+    def has(self, length: int, hash_: int) -> bool:
+        """Whether a string like that was masked."""
+        return (length, hash_) in self.sets.get((hash_ & _HASH_MASK) % _SETS, ())
+
+    def add(self, length: int, hash_: int) -> None:
+        """Of too many in a set the oldest is forgotten."""
+        entries = self.sets.setdefault((hash_ & _HASH_MASK) % _SETS, [])
+        entries.insert(0, (length, hash_))
+        del entries[_WAYS:]
+        self.lengths.add(length)
+
+
+def _measure(text: Any) -> tuple[int, int] | None:
+    """Length and hash of a str or bytes; None for anything else."""
+    cls = type(text)
+    if issubclass(cls, str):
+        return str.__len__(text), str.__hash__(text)
+    if issubclass(cls, bytes):
+        return bytes.__len__(text), bytes.__hash__(text)
+    return None
+
+
+def is_name(values: Values, name: Any) -> bool:
+    """Whether ``name`` (any object) is a str or bytes that is a secret name."""
+    cls = type(name)
+    if cls is str:
+        length = len(name)
+    elif issubclass(cls, (str, bytes)):
+        length = (str if issubclass(cls, str) else bytes).__len__(name)
+    else:
+        return False
+    if length == 0 or length > _NAME_LEN_MAX:
+        return False
+    measure = _measure(name)
+    assert measure is not None
+    known = values.names.get(measure)
+    if known is None:
+        if len(values.names) >= _NAMES_MAX:
+            values.names.clear()
+        known = values.names[measure] = _decide_name(values, name)
+    return known
+
+
+def _decide_name(values: Values, name: Any) -> bool:
+    if issubclass(type(name), bytes):
+        return values.mask.name(bytes.__getitem__(name, slice(None)))[0]
+    return values.mask.name(value_text.copy_text(name, _NAME_LEN_MAX * 4))[0]
+
+
+def is_known(values: Values, text: Any, length: int) -> bool:
+    """Whether ``text``, str or bytes of ``length`` characters, was masked before."""
+    if length not in values.secrets.lengths:
+        return False
+    measure = _measure(text)
+    return measure is not None and values.secrets.has(*measure)
+
+
+def remember(values: Values, text: Any) -> None:
+    """Mask ``text`` from now on, if it is a string that is long enough."""
+    measure = _measure(text)
+    if measure is None or measure[0] < _SECRET_LEN_LEAST:
+        return
+    if not values.secrets.has(*measure):
+        values.secrets.add(*measure)
+
+
+def masked(values: Values, cursor: Cursor, length: int | None) -> None:
+    """Write MASKED."""
+    cursor.tag(Tag.MASKED, 1)
+    if length is not None and length < 1 << 32:
+        cursor.uint(length)
+    else:
+        cursor.nil()
+    values.count_masked(cursor, 1)
+
+
+def _remember_items(values: Values, value: Any) -> None:
+    """The strings in a container that stands under a secret name."""
+    cls = type(value)
+    items: Any = ()
+    if issubclass(cls, dict):
+        items = list(islice(dict.values(value), _SECRET_ITEMS_MAX))
+    elif issubclass(cls, list):
+        items = list.__getitem__(value, slice(_SECRET_ITEMS_MAX))
+    elif issubclass(cls, tuple):
+        items = tuple.__getitem__(value, slice(_SECRET_ITEMS_MAX))
+    elif issubclass(cls, set):
+        items = list(islice(set.__iter__(value), _SECRET_ITEMS_MAX))
+    elif issubclass(cls, frozenset):
+        items = list(islice(frozenset.__iter__(value), _SECRET_ITEMS_MAX))
+    for item in items:
+        remember(values, item)
+
+
+def is_harmless(value: Any) -> bool:
+    """Whether ``value`` says nothing: None, bools, the empty string."""
+    cls = type(value)
+    if issubclass(cls, str):
+        return str.__len__(value) == 0
+    if issubclass(cls, bytes):
+        return bytes.__len__(value) == 0
+    return value is None or cls is bool
+
+
+def write(values: Values, cursor: Cursor, value: Any) -> None:
+    """Write ``value``, which stands under a secret name."""
+    measure = _measure(value)
+    if measure is not None:
+        remember(values, value)
+    else:
+        _remember_items(values, value)
+    masked(values, cursor, None if measure is None else measure[0])
+
+
+def hide(values: Values, name: Any, value: Any) -> bool:
+    """Whether ``value``, under ``name``, is a secret."""
+    hidden = False
+    if is_name(values, name):
+        hidden = not is_harmless(value)
+        remember(values, value)
+    elif issubclass(type(value), str):
+        hidden = is_known(values, value, str.__len__(value))
+    values.counters.masked_count += hidden
+    return hidden
