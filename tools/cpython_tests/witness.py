@@ -6,9 +6,13 @@ Threads: attaches every one that the program starts. Owns: nothing. Fails: exit 
 where there is no such callback for HOOK and CORE.
 """
 
+import atexit
+import ctypes
+import gc
 import runpy
 import sys
 import threading
+from types import CodeType, FunctionType
 from typing import Any
 
 CALLS = "PY_START PY_RESUME PY_RETURN PY_YIELD "
@@ -56,6 +60,31 @@ def attach_monitoring(core: str, names: str) -> None:
     monitoring.set_events(4, wanted)
 
 
+def use_code_extras() -> None:
+    """Leave a word on code objects, as the C core does; for that one moment will do."""
+    api = ctypes.pythonapi
+    new = sys.version_info >= (3, 12)
+    prefix = "PyUnstable_Eval" if new else "_PyEval"
+    request = api[f"{prefix}_RequestCodeExtraIndex"]
+    request.argtypes = (ctypes.c_void_p,)
+    request.restype = ctypes.c_ssize_t
+    set_extra = api["PyUnstable_Code_SetExtra" if new else "_PyCode_SetExtra"]
+    set_extra.argtypes = (ctypes.py_object, ctypes.c_ssize_t, ctypes.c_void_p)
+    index = request(None)
+
+    def mark(code: CodeType) -> None:
+        set_extra(code, index, 1)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                mark(constant)
+
+    @atexit.register
+    def mark_all() -> None:
+        for each in gc.get_objects():
+            if isinstance(each, FunctionType):
+                mark(each.__code__)
+
+
 def main() -> None:
     """Attach, and become ``python -m test``."""
     hook, core = sys.argv[1:3]
@@ -67,6 +96,8 @@ def main() -> None:
         attach_monitoring(core, CALLS + EXCEPTIONS)
     else:
         raise SystemExit(2)
+    if core == "c":
+        use_code_extras()
     runpy.run_module("test", run_name="__main__", alter_sys=True)
 
 
