@@ -1,0 +1,231 @@
+"""Whose a call is: which trace, which asyncio task. Twin of src/session/scope.c.
+
+The C core looks it up when the thread state's context has changed (each step of a task
+runs in its own context) or a trace began or ended. Python cannot see that, so what it
+depends on is compared with each call: the context variable, and the running task.
+
+Threads: the thread itself; definitions under the session's lock.
+Owns: the table of tasks: weak references and numbers.
+Fails: by leaving the thread outside every trace, or without a task.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from types import CoroutineType, FunctionType, GeneratorType, ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from kolo_c.reference.session import Session
+    from kolo_c.reference.thread import Thread
+    from kolo_c.reference.traces import Trace
+
+TASKS_MOST = 65536
+SCOPE_PAUSED = 0xFFFFFFFF
+"""What the scope variable has where nothing is recorded (kolo_c/scope.py)."""
+
+_IN_C = type(len)
+_HAS_C_TASKS = sys.implementation.name == "cpython"
+
+
+def check(thread: Thread) -> None:
+    """Look the scope up again where it may have changed."""
+    session = thread.session
+    if (
+        thread.scope_generation != session.scope_generation
+        or thread.scope_number != _current_number(session)
+        or thread.scope_task != _current_task_id(session)
+    ):
+        refresh(thread)
+
+
+def refresh(thread: Thread) -> None:
+    """Look the scope up again."""
+    session = thread.session
+    thread.scope_generation = session.scope_generation
+    thread.scope_number = _current_number(session)
+    thread.scope_task = _current_task_id(session)
+    thread.stream = None
+    thread.keep_bits = 0
+    thread.task = 0
+    thread.paused = False
+    if session.dead or not session.open:
+        return
+    if thread.scope_number == SCOPE_PAUSED:
+        thread.paused = True
+        _find_task(session, thread)  # coroutines recorded before are followed
+        return
+    trace = _current_trace(session, thread.scope_number)
+    if trace is None:
+        return
+    with session.lock:
+        _announce_thread(session, thread)
+        if session.announce(trace) and thread.announced:
+            thread.stream = thread.stream_of(trace)
+    if thread.stream is None:
+        # No block for a definition: the next call tries again.
+        thread.scope_generation = session.scope_generation - 1
+        trace.lost_count += 1
+        session.lost_count += 1
+        return
+    thread.keep_bits = trace.keep_bit
+    _find_task(session, thread)
+
+
+# ---- the trace ----
+
+
+def _current_number(session: Session) -> int:
+    """What the context variable says; 0: nothing."""
+    number = session.scope_variable.get(0)
+    return number if isinstance(number, int) else 0
+
+
+def _current_trace(session: Session, number: int) -> Trace | None:
+    """The trace ``number``, if it is open, else the process's."""
+    for trace in session.traces:
+        if trace.number == number and trace.open:
+            return trace
+    return session.process_trace
+
+
+def _announce_thread(session: Session, thread: Thread) -> None:
+    if thread.announced:
+        return
+    ident = threading.get_ident()
+    name = None
+    threads = sys.modules.get("threading")
+    if type(threads) is ModuleType:
+        active = vars(threads).get("_active")
+        if type(active) is dict:
+            # An attribute, not the property; where a subclass has made one of it, it
+            # is not asked.
+            fields = getattr(active.get(ident), "__dict__", {})
+            name = fields.get("_name")
+    thread.announced = (
+        session.definitions.thread(
+            thread.number,
+            name if type(name) is str else None,
+            ident,
+            threading.get_native_id(),
+        )
+        != 0
+    )
+
+
+# ---- the task ----
+
+
+def use_asyncio(
+    session: Session,
+    running_loop: Callable[[], Any],
+    current_task: Callable[[Any], Any] | dict[Any, Any],
+) -> None:
+    """asyncio has been imported: tasks are looked up from now on."""
+    session.running_loop = running_loop
+    session.current_task = current_task
+    session.scope_generation += 1
+
+
+def _has_asyncio(session: Session) -> bool:
+    """Find the functions, once the program has imported asyncio.
+
+    On CPython both are C functions of _asyncio; where the program replaced them by
+    Python ones, tasks are not looked up. On other Pythons there are no C functions.
+    """
+    if session.current_task is not None:
+        return True
+    if _HAS_C_TASKS:
+        names = _names_of("_asyncio")
+        task = names.get("current_task")
+        if task is None:  # 3.10, 3.11: the function is Python's; the dict is C's
+            task = names.get("_current_tasks")
+        loop = names.get("_get_running_loop")
+        if type(loop) is not _IN_C or type(task) not in (_IN_C, dict):
+            return False
+    else:
+        loop = _names_of("asyncio.events").get("_get_running_loop")
+        task = _names_of("asyncio.tasks").get("_current_tasks")
+        if type(loop) not in (_IN_C, FunctionType) or type(task) is not dict:
+            return False
+    session.running_loop = loop
+    session.current_task = task
+    return True
+
+
+def _names_of(module: str) -> dict[str, Any]:
+    found = sys.modules.get(module)
+    return vars(found) if type(found) is ModuleType else {}
+
+
+def _current_task(session: Session) -> Any:
+    """The task that runs on this thread, or None."""
+    if not _has_asyncio(session):
+        return None
+    assert session.running_loop is not None
+    try:
+        loop = session.running_loop()
+        if loop is None:
+            return None
+        if isinstance(session.current_task, dict):
+            # Loops hash by identity unless a program's own loop says otherwise.
+            return session.current_task.get(loop)
+        assert session.current_task is not None
+        return session.current_task(loop)
+    except Exception:
+        return None
+
+
+def _current_task_id(session: Session) -> int:
+    """Its address; 0 for none. A task does not end within a call of its own."""
+    task = _current_task(session)
+    return 0 if task is None else id(task)
+
+
+def _find_task(session: Session, thread: Thread) -> None:
+    task = _current_task(session)
+    if task is not None:
+        thread.task = _task_number(session, task)
+
+
+def _task_number(session: Session, task: Any) -> int:
+    key = id(task)
+    known = session.tasks.get(key)
+    # The weak reference tells a task from a dead one whose address came back.
+    if known is not None and known[0]() is task:
+        return known[1]
+    if len(session.tasks) >= TASKS_MOST:
+        session.tasks.clear()  # those that live are defined once more
+    with session.lock:
+        number = _define_task(session, task)
+    if number != 0:
+        try:
+            session.tasks[key] = weakref.ref(task), number
+        except TypeError:  # a task of the program's own making
+            pass
+    return number
+
+
+def _define_task(session: Session, task: Any) -> int:
+    """Write the definition of ``task``.
+
+    Only asyncio's own Task type is asked for its name and coroutine: a subclass may be
+    Python.
+    """
+    name = None
+    qualname = None
+    names = _names_of("_asyncio" if _HAS_C_TASKS else "asyncio.tasks")
+    if type(task) is names.get("Task"):
+        name = task.get_name()
+        coroutine = task.get_coro()
+        if type(coroutine) in (CoroutineType, GeneratorType):
+            qualname = coroutine.__qualname__
+    return session.definitions.task(
+        name if type(name) is str else None,
+        qualname if type(qualname) is str else None,
+    )

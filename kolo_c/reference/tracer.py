@@ -1,0 +1,519 @@
+"""What becomes of an event: guard, verdict, scope, record. Twin of src/trace/tracer.c.
+
+The hooks call ``start``, ``resume``, ``return_``, ``yield_`` and ``raise_`` with events
+of kept code only; the tracer keeps the thread's stack, and has capture.py write the
+records.
+
+Threads: the traced thread, with the session's lock.
+Owns: values, mask, the table of verdicts, the filter's callables.
+Fails: never towards the hook: what cannot be recorded is counted as lost. What a
+       signal's handler raises in the middle of it passes through (interrupt.py).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kolo_c.reference import boundary, capture, clock, pause, scope
+from kolo_c.reference.code import DEPTH_MAX
+from kolo_c.reference.stack import Entry, Waiting
+from kolo_c.reference.thread import (
+    GUARD_FREE,
+    GUARD_RECORD,
+    UNKNOWN_MOST,
+    Unknown,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+    from typing import Any
+
+    from kolo_c.reference.code import Code, CodeRules
+    from kolo_c.reference.mask import Mask
+    from kolo_c.reference.session import Session
+    from kolo_c.reference.thread import Thread, ThreadStream
+    from kolo_c.reference.value import Values
+    from kolo_c.reference.verdict import Verdict
+
+COST_SAMPLE = 16
+"""One event in so many is timed itself."""
+COUNTED_MOST = 65536
+"""A crash loses no more than this many counted calls."""
+CHAIN_MOST = 16
+"""Of an exception's causes and contexts are looked at."""
+
+
+class Tracer:
+    """What the threads of a session share."""
+
+    def __init__(
+        self,
+        session: Session,
+        values: Values,
+        mask: Mask,
+        default_rules: CodeRules,
+        decide: Callable[[CodeType, str, str | None, str], bool | dict[str, Any]],
+        decide_file: Callable[[str], bool | None],
+        open_boundary: Callable[[CodeType], int] | None,
+        close_boundary: Callable[[int], None],
+        skipped_codes: dict[int, object],
+    ) -> None:
+        self.session = session
+        self.values = values
+        self.mask = mask
+        self.default_rules = default_rules
+        self.decide = decide
+        self.decide_file = decide_file
+        self.open_boundary = open_boundary
+        self.close_boundary = close_boundary
+        self.skipped_codes = skipped_codes
+        """Python's: address of a code object -> …"""
+        self.kept_codes: dict[int, str | None] = {}
+        """Address of a code object -> source text or None."""
+        self.files: dict[str, bool | None] = {}
+        """Path -> what decide_file said."""
+        self.verdicts: dict[int, Verdict] = {}
+        """By the code object's address; see verdict.py."""
+        self.generation = 1
+        """Of the verdicts."""
+        self.counting: dict[int, Code] = {}
+        """Past the limit: by number, whose calls are counted instead of recorded."""
+        self.code_count = 0
+        self.skipped_count = 0
+        self.kept_count = 0
+        self.filter_error_count = 0
+        self.filter_error = ""
+        self.sees_exceptions = False
+        """PY_UNWIND and PY_THROW are subscribed."""
+        self.tool_id = -1
+
+    def forget_verdicts(self) -> None:
+        """Filters have changed: every code object is decided again."""
+        self.generation += 1
+        self.files.clear()
+
+
+# ---- the stack ----
+
+
+def _pop(thread: Thread) -> None:
+    """The top leaves. Nothing of the program lives longer for our having held it."""
+    thread.depth_limit = thread.stack.pop().depth_limit
+
+
+def cut(thread: Thread, keep: int) -> None:
+    """Entries above ``keep`` ended without an event: the next record says so."""
+    while len(thread.stack) > keep:
+        entry = thread.stack[-1]
+        if not entry.unwritten:
+            entry.stream.stream.drop(entry.open)
+            entry.stream.lost_pending += 1
+        _pop(thread)
+
+
+def _expect(thread: Thread, frame: FrameType) -> Entry | None:
+    """The entry of ``frame`` as the top of the stack; None where it has none."""
+    stack: list[Entry] = thread.stack
+    if stack and stack[-1].frame is frame:
+        return stack[-1]
+    for i in range(len(stack) - 1, -1, -1):
+        if stack[i].frame is frame:
+            cut(thread, i + 1)
+            return stack[i]
+    return None
+
+
+def has(thread: Thread, frame: FrameType) -> bool:
+    """Whether the beginning of ``frame`` was seen; it is the top of the stack then."""
+    return _expect(thread, frame) is not None
+
+
+def _enter(thread: Thread, frame: FrameType, code: Code) -> Entry:
+    """A new top for ``frame``."""
+    assert thread.stream is not None
+    entry = Entry(thread.stream, thread.depth_limit, frame, code)
+    thread.stack.append(entry)
+    return entry
+
+
+def _limit_depth(thread: Thread, code: Code) -> None:
+    """What a call says of those below it."""
+    if code.max_depth != DEPTH_MAX:
+        limit = len(thread.stack) + code.max_depth
+        thread.depth_limit = min(thread.depth_limit, limit)
+
+
+# ---- what stands before a record ----
+
+
+def prepare(thread: Thread, stream: ThreadStream, now_ns: int) -> None:
+    """Write what stands before the next record of ``stream``: marks, the task."""
+    if stream.lost_pending != 0:
+        capture.lost(thread, stream, now_ns)
+    if stream.task != thread.task and stream is thread.stream:
+        capture.task(thread, stream, now_ns)
+
+
+def _entered(thread: Thread, entry: Entry, written: bool) -> None:
+    """The record of the top's beginning is written, or it is unknown to readers."""
+    if not written:
+        entry.unwritten = True
+        thread.lose(entry.stream)
+
+
+def _left(thread: Thread, entry: Entry, written: bool) -> None:
+    """The record of the top's end is written, or it is lost and the stack cut."""
+    if not written:
+        if not entry.unwritten:  # its block may have been lost meanwhile
+            entry.stream.stream.drop(entry.open)
+        thread.lose(entry.stream)
+    _pop(thread)
+
+
+# ---- past the trace's limit ----
+
+
+def _tell_limit(thread: Thread, stream: ThreadStream, now_ns: int) -> None:
+    """The limit has been reached: say so once per level."""
+    trace = stream.trace
+    level = 2 if trace.count_above != 0 else 1
+    if trace.limit_marked < level and capture.limit(thread, stream, level, now_ns):
+        trace.limit_marked = level
+
+
+def _tell_counted(thread: Thread, stream: ThreadStream, code: Code) -> None:
+    if capture.counted(thread, stream, code, clock.ns()):
+        code.counted_calls = 0
+        code.counted_ns = 0
+
+
+def tell_counts(thread: Thread, stream: ThreadStream) -> None:
+    """The trace ends: write what was counted instead of recorded."""
+    for code in list(thread.tracer.counting.values()):
+        if code.counted_calls != 0:
+            _tell_counted(thread, stream, code)
+
+
+def _counts(thread: Thread, code: Code, now_ns: int) -> bool:
+    """Whether this call of ``code`` is counted instead of recorded."""
+    assert thread.stream is not None
+    trace = thread.stream.trace
+    _tell_limit(thread, thread.stream, now_ns)
+    if (
+        trace.count_above != 0
+        and code.call_count >= trace.count_above
+        and not code.suspends
+    ):
+        code.counted = True
+        thread.tracer.counting[code.number] = code
+    return code.counted
+
+
+def _leave_counted(thread: Thread, entry: Entry, now_ns: int) -> None:
+    code = entry.code
+    assert code is not None
+    code.counted_calls += 1
+    code.counted_ns += now_ns - entry.began
+    if code.counted_calls >= COUNTED_MOST:
+        _tell_counted(thread, entry.stream, code)
+    _pop(thread)
+
+
+# ---- exceptions that the interpreter tells late ----
+
+
+def _add_unknown(thread: Thread, entry: Entry) -> None:
+    """The call left by an exception of unknown type; it may be seen later."""
+    if len(thread.unknown) == UNKNOWN_MOST or entry.foreign:
+        return
+    assert entry.frame is not None
+    thread.unknown.append(
+        Unknown(id(entry.frame), entry.frame.f_code, entry.stream, entry.open.node)
+    )
+
+
+def _tell_unknown(thread: Thread, exception: BaseException, frame: FrameType) -> None:
+    for at, unknown in enumerate(thread.unknown):
+        if unknown.frame == id(frame) and frame.f_code is unknown.code:
+            capture.handled(thread, unknown, exception, clock.ns())
+            last = thread.unknown.pop()
+            if at < len(thread.unknown):
+                thread.unknown[at] = last
+            return
+
+
+def resolve(thread: Thread, exception: BaseException) -> None:
+    """``exception`` was seen with its traceback: tell the calls that it left."""
+    # Those that led to it were handled without a call being made: nothing but the chain
+    # has them any more. It may be a circle.
+    at: BaseException | None = exception
+    for _ in range(CHAIN_MOST):
+        if at is None or not thread.unknown:
+            break
+        traceback = _traceback_of(at)
+        while traceback is not None and thread.unknown:
+            # The traceback holds the frame, so its address is nobody else's.
+            _tell_unknown(thread, at, traceback.tb_frame)
+            traceback = traceback.tb_next
+        cause = _cause_of(at)
+        at = cause if cause is not None else _context_of(at)
+    thread.unknown.clear()  # what they do not name was never seen again
+
+
+# Read past what a class of the program's may have put in their place.
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+_cause_of = BaseException.__dict__["__cause__"].__get__
+_context_of = BaseException.__dict__["__context__"].__get__
+
+
+def _look_for_handled(thread: Thread, may_be_thrown: bool) -> None:
+    """A kept call begins while exceptions are unknown: is one of them being handled?
+
+    If not, they were swallowed, unless this is a generator that throw() brings one of
+    them to.
+    """
+    handled = sys.exc_info()[1]
+    if handled is not None:
+        resolve(thread, handled)
+    elif not may_be_thrown:
+        thread.unknown.clear()
+
+
+# ---- our own time ----
+
+
+def _open(thread: Thread) -> int:
+    """Our own work begins; its time."""
+    thread.guard = GUARD_RECORD
+    return clock.ns()
+
+
+def _shut(thread: Thread, began_ns: int) -> None:
+    """It is done. Estimate our own time from one event in sixteen.
+
+    Blocks handed over and decisions are rare and long: they are measured each,
+    elsewhere, and left out here.
+    """
+    thread.sample += 1
+    if thread.sample % COST_SAMPLE == 0:
+        cost_ns = clock.ns() - began_ns
+        thread.session.own_ns += COST_SAMPLE * max(cost_ns - thread.cold_ns, 0)
+    thread.cold_ns = 0
+    thread.guard = GUARD_FREE
+
+
+# ---- entering ----
+
+
+def _begin(thread: Thread, frame: FrameType, code: Code, now_ns: int) -> Entry:
+    entry = _enter(thread, frame, code)
+    if entry.stream.trace.limited and _counts(thread, code, now_ns):
+        entry.unwritten = True
+        entry.counted = True
+        entry.began = now_ns
+        return entry
+    code.call_count += 1
+    _entered(thread, entry, capture.call(thread, entry, now_ns))
+    _limit_depth(thread, code)
+    return entry
+
+
+def _begin_boundary(thread: Thread, frame: FrameType, code: Code, now_ns: int) -> None:
+    """A call that opens a trace of its own, or joins the one that is."""
+    number, outer = 0, 0
+    if code.boundary:
+        number, outer = boundary.open_(thread, frame.f_code)
+    if thread.stream is None:
+        if number != 0:
+            boundary.close(thread, number, outer)
+        return
+    if number != 0:
+        prepare(thread, thread.stream, now_ns)
+    entry = _begin(thread, frame, code, now_ns)
+    entry.boundary = number
+    entry.outer = outer
+
+
+def start(thread: Thread, frame: FrameType, code: Code) -> None:
+    """A fresh kept call begins: a function, a generator's first step, a class body."""
+    if len(thread.stack) >= thread.depth_limit:
+        return
+    now_ns = _open(thread)
+    if thread.unknown:
+        _look_for_handled(thread, code.suspends)
+    assert thread.stream is not None
+    prepare(thread, thread.stream, now_ns)
+    if not code.special:
+        _begin(thread, frame, code, now_ns)
+    elif not code.skipped:
+        if code.suspends:  # what waited in this place has ended unseen
+            thread.session.waiting.take(frame, code)
+        _begin_boundary(thread, frame, code, now_ns)
+    _shut(thread, now_ns)
+
+
+def _go_on_in_trace(
+    thread: Thread,
+    frame: FrameType,
+    code: Code,
+    waiting: Waiting | None,
+    exception: BaseException | None,
+    throws: bool,
+    now_ns: int,
+) -> None:
+    """A generator that yielded before goes on; ``throws`` by an exception."""
+    if waiting is not None and waiting.boundary != 0:
+        boundary.move_scope(thread, waiting.boundary)
+    entry = _enter(thread, frame, code)
+    if waiting is not None:
+        entry.boundary = waiting.boundary
+        entry.outer = waiting.outer
+    same_trace = (
+        waiting is not None
+        and not waiting.unwritten
+        and waiting.trace_number == entry.stream.trace.number
+    )
+    if waiting is None or not same_trace:
+        written = capture.entered(thread, entry, now_ns)
+    elif throws:
+        written = capture.throw(thread, entry, waiting, exception, now_ns)
+    else:
+        written = capture.resume(thread, entry, waiting, now_ns)
+    _entered(thread, entry, written)
+    _limit_depth(thread, code)
+    if waiting is not None and waiting.paused:
+        boundary.move_scope(thread, scope.SCOPE_PAUSED)
+
+
+def resume_at(
+    thread: Thread,
+    frame: FrameType,
+    code: Code,
+    throws: bool,
+    exception: BaseException | None,
+    now_ns: int,
+) -> None:
+    """``resume`` of an event that waited since ``now_ns``."""
+    waiting = thread.session.waiting.take(frame, code)
+    if code.skipped and waiting is None:
+        return  # only what was running goes on
+    if thread.stream is not None:
+        prepare(thread, thread.stream, now_ns)
+        _go_on_in_trace(thread, frame, code, waiting, exception, throws, now_ns)
+        return
+    # The program may have paused: a coroutine of a trace is followed.
+    if waiting is not None:
+        thread.stream = pause.stream_of(thread, waiting.trace_number)
+    if thread.stream is not None:
+        _go_on_in_trace(thread, frame, code, waiting, exception, throws, now_ns)
+        pause.leave(thread)
+
+
+def resume(
+    thread: Thread,
+    frame: FrameType,
+    code: Code,
+    throws: bool,
+    exception: BaseException | None,
+) -> None:
+    """A kept generator or coroutine goes on.
+
+    ``throws``: by throw() or close(), with the exception, or None where it is unknown.
+    """
+    if len(thread.stack) >= thread.depth_limit:
+        return
+    now_ns = _open(thread)
+    if thread.unknown:
+        _look_for_handled(thread, True)
+    resume_at(thread, frame, code, throws, exception, now_ns)
+    _shut(thread, now_ns)
+
+
+# ---- leaving ----
+
+
+def _suspend(thread: Thread, entry: Entry, value: object, now_ns: int) -> None:
+    if entry.boundary != 0:
+        scope.check(thread)
+    waiting = Waiting(
+        entry, thread.number, paused=entry.boundary != 0 and thread.paused
+    )
+    thread.session.waiting.add(waiting)
+    if entry.unwritten:
+        _pop(thread)
+    else:
+        _left(thread, entry, capture.yield_(thread, entry, value, now_ns))
+    if waiting.boundary != 0:
+        boundary.move_scope(thread, waiting.outer)
+
+
+def return_(thread: Thread, frame: FrameType, code: Code, value: object) -> None:
+    """A kept call returns ``value``."""
+    entry = _expect(thread, frame)
+    if entry is None:
+        return  # it was running before tracing began, or is below a limit
+    now_ns = _open(thread)
+    if entry.counted:
+        _leave_counted(thread, entry, now_ns)
+        thread.guard = GUARD_FREE
+        return
+    prepare(thread, entry.stream, now_ns)
+    number, outer = entry.boundary, entry.outer
+    if entry.unwritten:
+        _pop(thread)
+    else:
+        _left(thread, entry, capture.return_(thread, entry, value, now_ns))
+    if number != 0:  # the trace ends with it
+        boundary.close(thread, number, outer)
+    _shut(thread, now_ns)
+
+
+def yield_(thread: Thread, frame: FrameType, code: Code, value: object) -> None:
+    """A kept generator or coroutine is suspended."""
+    now_ns = _open(thread)
+    entry = _expect(thread, frame)
+    if entry is not None:
+        prepare(thread, entry.stream, now_ns)
+        _suspend(thread, entry, value, now_ns)
+    _shut(thread, now_ns)
+
+
+def raise_at(
+    thread: Thread,
+    frame: FrameType,
+    code: Code,
+    exception: BaseException | None,
+    now_ns: int,
+) -> None:
+    """``raise_`` of an event that waited since ``now_ns``."""
+    entry = _expect(thread, frame)
+    if entry is None:
+        return
+    if entry.counted:
+        _leave_counted(thread, entry, now_ns)
+        return
+    prepare(thread, entry.stream, now_ns)
+    number, outer = entry.boundary, entry.outer
+    if entry.unwritten:
+        _pop(thread)
+    else:
+        written = capture.raise_(thread, entry, exception, now_ns)
+        if written and exception is None and number == 0:
+            _add_unknown(thread, entry)
+        _left(thread, entry, written)
+    if number != 0:
+        boundary.close(thread, number, outer)
+
+
+def raise_(
+    thread: Thread,
+    frame: FrameType,
+    code: Code,
+    exception: BaseException | None,
+) -> None:
+    """An exception leaves a kept call; None where it is unknown."""
+    now_ns = _open(thread)
+    raise_at(thread, frame, code, exception, now_ns)
+    _shut(thread, now_ns)
