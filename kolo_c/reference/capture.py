@@ -235,7 +235,10 @@ def call(thread: Thread, entry: Entry, now_ns: int) -> bool:
     assert code is not None and frame is not None
     truncated = thread.tracer.values.counters.truncated_count
     slots = code.slots[: code.argument_count] if _has_values(entry) else []
-    found = arguments_of(frame, code) if slots else {}
+    found: Mapping[str, Any] = {}
+    if slots:
+        in_profile_function = thread.session.hook.PER_THREAD
+        found = arguments_of(frame, code, in_profile_function=in_profile_function)
     stream = entry.stream.stream
     capture = _Capture(thread, entry.stream, entry, Kind.CALL, 2 + len(slots), now_ns)
 

@@ -56,7 +56,7 @@ LOCALS_ALL = 2
 DEPTH_MAX = 0xFFFFFFFF
 
 _SNAPSHOTS = sys.version_info < (3, 13) or sys.implementation.name != "cpython"
-_WRITES_BACK = sys.version_info < (3, 11)
+_WRITES_BACK = sys.implementation.name == "cpython"
 _HAS_QUALNAME = sys.version_info >= (3, 11)
 REPORTS_UNSTARTED = sys.implementation.name == "cpython" and sys.version_info[:2] == (
     3,
@@ -236,19 +236,22 @@ def locals_of(frame: FrameType) -> Mapping[str, Any]:
     return frame.f_locals
 
 
-def arguments_of(frame: FrameType, code: Code) -> Mapping[str, Any]:
+def arguments_of(
+    frame: FrameType, code: Code, *, in_profile_function: bool
+) -> Mapping[str, Any]:
     """The same at the beginning of a call; the frame keeps nothing for it.
 
     A frame that keeps a dict would keep each argument alive to its end, whatever the
     function does with it: destructors would run later. So the dict is emptied again;
-    at this moment nobody else can have it. 3.10 makes one with every event, and writes
-    it back to the frame: there nothing is won, and an empty one would unbind all.
+    at this moment nobody else can have it. But up to 3.12 CPython writes what a profile
+    function has read back to the frame (3.10 reads it of itself): an empty dict would
+    unbind all. There arguments live as long as their call.
     """
     found = frame.f_locals
     if not _SNAPSHOTS or (code.flags & CO_OPTIMIZED) == 0:
         return found
     kept = dict(found)
-    if not _WRITES_BACK:
+    if not (in_profile_function and _WRITES_BACK):
         found.clear()
     return kept
 
