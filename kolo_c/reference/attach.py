@@ -1,0 +1,390 @@
+"""Which threads are ours: attaching, adopting, detaching. Twin of src/session/attach.c.
+
+Under setprofile each thread has a profile function of its own, made by the hook and held
+by nobody but the interpreter. With it goes an ``_End``, which tells that the thread has
+ended, or that the function lost its place. Under monitoring threads need no function;
+there a thread-local object tells the end.
+
+Python can look at, and set, the profile function of the running thread alone. So:
+
+- Threads that ran already when tracing began are attached with
+  ``threading.setprofile_all_threads`` (3.12 and newer). Before, they are not recorded
+  under setprofile. The same holds for threads made by ``_thread`` or in C.
+- An audit hook tells that the program sets a profile function. What it set is seen
+  afterwards, by a trace function that takes itself back at the next event in the frame
+  that asked (``look_soon``); where the program has a trace function of its own, at the
+  next call of ours. PyPy has no such audit event: there a displaced thread stays blind.
+- An exception that our function lets through to the program makes CPython take the
+  function away. The trace function puts it back, and takes our frames off the
+  traceback. The audit hook refuses to have it taken where a frame at the recursion limit
+  could not call it.
+- When tracing ends the other threads' functions take themselves back at their next
+  event.
+
+An audit hook cannot be removed; without a session it returns at once.
+
+Threads: the running one, with the session's lock but in the audit hook.
+Owns: the audit hook, once a process. Fails: never.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from _thread import _local, get_ident
+from weakref import ref
+
+from kolo_c.reference import clock, fork
+from kolo_c.reference.thread import DEPTH_MAX, GUARD_FREE, GUARD_RECORD, Thread
+from kolo_c.wire import Kind, Mark
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from kolo_c.reference.session import Session
+    from kolo_c.reference.thread import ThreadStream
+
+BLIND_BYTES = 64  # more than the mark takes
+_FRAMES_LEAST = 4  # below the recursion limit: too few to call a function of ours
+
+_audited = False
+
+
+class _End:
+    """Dies with the profile function of a thread, or with the thread's locals."""
+
+    __slots__ = ("__weakref__", "thread")
+
+    def __init__(self, thread: Thread) -> None:
+        self.thread: Thread | None = thread
+
+    def __del__(self) -> None:
+        thread = self.thread
+        if thread is None or thread.session.dead or not thread.session.open:
+            return
+        if thread.is_own() and sys._getframe().f_back is None:
+            _with_lock(thread.session, _end_thread, thread)  # its state is cleared
+        elif thread.attached:
+            thread.attached = False
+            thread.detached_ns = clock.ns()
+
+
+def _with_lock(session: Session, step: Callable[..., None], *arguments: Any) -> None:
+    if session.lock.acquire(True, 1.0):
+        try:
+            step(*arguments)
+        finally:
+            session.lock.release()
+
+
+def _end_thread(thread: Thread) -> None:
+    thread.let_go()
+    if thread.ended:
+        _forget(thread)
+
+
+def _forget(thread: Thread) -> None:
+    session = thread.session
+    if session.by_ident.get(thread.ident) is thread:
+        del session.by_ident[thread.ident]
+
+
+# ---- attaching ----
+
+
+def set_function(thread: Thread, function: Any) -> None:
+    """Set the running thread's profile function; it is not the program that does."""
+    thread.changing = True
+    try:
+        sys.setprofile(function)
+    finally:
+        thread.changing = False
+
+
+def has_place(thread: Thread) -> bool:
+    """Whether the running thread has our function, or needs none."""
+    if not thread.session.hook.PER_THREAD:
+        return True
+    function = thread.function() if thread.function is not None else None
+    return function is not None and sys.getprofile() is function
+
+
+def attach(session: Session) -> Thread:
+    """Attach the running thread."""
+    thread = session.running_thread()
+    if thread is not None and thread.attached and has_place(thread):
+        return thread
+    if thread is None:
+        thread = Thread(session)
+        session.threads.append(thread)
+        session.by_ident[thread.ident] = thread
+        if session.hook.PER_THREAD:
+            thread.previous = sys.getprofile()
+    thread.attached = True
+    thread.scope_generation = -1  # look the scope up at the next event
+    end = _End(thread)
+    if not session.hook.PER_THREAD:
+        session.ends.end = end
+        return thread
+    function = session.hook.profile_function(thread)
+    function.end = end
+    thread.function = ref(function)
+    set_function(thread, function)
+    return thread
+
+
+def attach_new(session: Session) -> Thread:
+    """Attach a thread that has just begun: its ident may be that of one that ended."""
+    thread = session.running_thread()
+    if thread is not None:
+        _dismiss(thread)
+        _end_thread(thread)
+        _forget(thread)
+    thread = attach(session)
+    thread.previous = None  # it was what brought us here
+    return thread
+
+
+def _dismiss(thread: Thread) -> None:
+    """Its function goes, but that says nothing."""
+    function = thread.function() if thread.function is not None else None
+    if function is not None:
+        function.end.thread = None
+
+
+def attach_running(session: Session) -> None:
+    """Attach the other threads that run, where Python can."""
+    set_all = getattr(threading, "setprofile_all_threads", None)
+    if set_all is None or not session.hook.PER_THREAD:
+        return
+
+    def first_event(frame: FrameType, event: str, arg: Any) -> None:
+        thread = session.running_thread()
+        if not session.attaching or session.dead:
+            sys.setprofile(None)
+            return
+        _with_lock(session, lambda: attach(session))
+        thread = session.running_thread()
+        function = thread.function() if thread is not None else None
+        if function is not None and event == "call":
+            function(frame, event, arg)
+
+    own = session.running_thread()
+    functions = [t.function() for t in session.threads if t.function is not None]
+    for thread in session.threads:
+        _dismiss(thread)
+    if own is not None:
+        own.changing = True
+    try:
+        before = getattr(threading, "_profile_hook", None)
+        set_all(first_event)
+        threading.setprofile(before)  # it sets that for new threads too
+    finally:
+        if own is not None:
+            own.changing = False
+            own.attached = False
+            attach(session)
+    del functions
+
+
+def adopt_threads(session: Session) -> None:
+    """Attach the threads that have no profile function; let go of those that ended."""
+    if not session.attaching:
+        return
+    running = sys._current_frames()
+    for thread in list(session.threads):
+        if thread.ident not in running and not thread.is_busy():
+            _end_thread(thread)
+    if all(ident in session.by_ident for ident in running) or session.is_displaced():
+        return
+    unattached = frozenset(running) - frozenset(session.by_ident)
+    if unattached != session.unattached:
+        session.unattached = unattached
+        attach_running(session)
+
+
+def detach_all(session: Session) -> None:
+    """Put back what was there; the other threads do it themselves."""
+    for thread in list(session.threads):
+        if not thread.attached and not thread.ended and not session.dead:
+            session.blind_count += 1  # somebody has our place to the end
+        _dismiss(thread)
+    thread = session.running_thread()
+    if thread is not None and session.hook.PER_THREAD and has_place(thread):
+        set_function(thread, thread.previous)
+        thread.attached = False
+    session.ends = _local()
+
+
+def detach_self(thread: Thread) -> None:
+    """The session is over: a thread that meets its function puts back what was there."""
+    if has_place(thread):
+        set_function(thread, thread.previous)
+    thread.attached = False
+
+
+# ---- blind times ----
+
+
+def _cut_ended(thread: Thread) -> None:
+    """Drop from the stack what ended while the thread was blind.
+
+    Calls whose frames are not on the interpreter's chain any more, and the regions above
+    the last of those.
+    """
+    running = set()
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        running.add(id(frame))
+        frame = frame.f_back
+    highest = 0
+    for at, entry in enumerate(thread.stack):
+        if entry.frame is not None and id(entry.frame) in running:
+            highest = at + 1
+    kept = []
+    for at, entry in enumerate(thread.stack):
+        if at < highest and (entry.frame is None or id(entry.frame) in running):
+            kept.append(entry)
+        elif not entry.unwritten:
+            entry.stream.stream.drop(entry.open)
+    thread.stack[:] = kept
+
+
+def _write_blind(thread: Thread, stream: ThreadStream, now_ns: int) -> None:
+    cursor = stream.stream.begin(now_ns, Kind.MARK, 3)
+    cursor.uint(Mark.BLIND)
+    cursor.uint(max(now_ns - thread.detached_ns, 0))
+    cursor.uint(stream.stream.depth)
+    if not cursor.status:
+        stream.stream.commit(cursor, now_ns)
+
+
+def mark_blind(thread: Thread) -> None:
+    """The thread was blind from ``detached_ns`` until now: what ended is unknown."""
+    now_ns = clock.ns()
+    # A block first: its header says how deep the stack was before the mark.
+    for stream in list(thread.streams):
+        if stream.stream.end - stream.stream.at < BLIND_BYTES:
+            thread.next_block(stream, now_ns)
+    _cut_ended(thread)
+    for stream in list(thread.streams):
+        _write_blind(thread, stream, now_ns)
+    thread.session.blind_count += 1
+    thread.depth_limit = DEPTH_MAX
+    thread.unknown.clear()
+    thread.clear_pending()
+
+
+def attach_again(thread: Thread) -> None:
+    """Our place is free again, or ours again: attach as before, with a mark."""
+    session = thread.session
+    if thread.guard != GUARD_FREE:
+        return
+    attach(session)
+    thread.guard = GUARD_RECORD
+    mark_blind(thread)
+    thread.guard = GUARD_FREE
+
+
+# ---- what becomes of our place ----
+
+
+def _displace(thread: Thread) -> None:
+    """From now on the thread is blind."""
+    if thread.attached:
+        thread.attached = False
+        thread.detached_ns = clock.ns()
+
+
+def look_again(thread: Thread) -> None:
+    """Who has our place now?"""
+    session = thread.session
+    if session.dead or not session.attaching or thread.ended:
+        return
+    if not session.hook.PER_THREAD:
+        return
+    raising, thread.raising = thread.raising, None
+    if has_place(thread):
+        if not thread.attached:
+            _with_lock(session, attach_again, thread)
+    elif sys.getprofile() is not None:
+        _displace(thread)
+    elif raising is not None and thread.attached:
+        _with_lock(session, attach, session)  # taken for an exception: nothing missed
+    else:
+        _displace(thread)
+        _with_lock(session, attach_again, thread)
+
+
+def look_soon(thread: Thread, frame: FrameType | None) -> None:
+    """Look at the next event in ``frame``, once what happens now has happened."""
+    if frame is None or sys.gettrace() is not None or frame.f_trace is not None:
+        return
+
+    def look(at: FrameType, event: str, arg: Any) -> None:
+        sys.settrace(None)
+        del frame.f_trace
+        thread.is_looking = False
+        if event == "exception":
+            _hide_frames(arg[2])
+        look_again(thread)
+
+    thread.is_looking = True
+    frame.f_trace = look
+    sys.settrace(look)
+
+
+def _hide_frames(traceback: Any) -> None:
+    """Take our frames out of ``traceback``, whose first frame is the program's."""
+    from kolo_c.reference.interrupt import is_own_frame  # noqa: PLC0415 - a circle
+
+    while traceback is not None:
+        below = traceback.tb_next
+        while below is not None and is_own_frame(below.tb_frame):
+            below = below.tb_next
+        if below is not traceback.tb_next:
+            traceback.tb_next = below
+        traceback = below
+
+
+def _is_deep() -> bool:
+    """Whether the frame that is interrupted has no room for a function of ours."""
+    depth = 0
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back
+    return depth + _FRAMES_LEAST >= sys.getrecursionlimit()
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Before a profile function is set, or taken away, in this thread."""
+    if event != "sys.setprofile":
+        return
+    session = fork.current()
+    if session is None or session.dead or not session.attaching:
+        return
+    thread = session.by_ident.get(get_ident())
+    if thread is None or thread.changing or not session.hook.PER_THREAD:
+        return
+    if thread.raising is not None:
+        if sys.gettrace() is not None and not thread.is_looking:
+            error, thread.raising = thread.raising, None
+            raise error  # and stay
+        return
+    if thread.attached and not thread.in_c and _is_deep():
+        raise RecursionError("maximum recursion depth exceeded")
+    if thread.attached and has_place(thread):
+        _displace(thread)
+    look_soon(thread, sys._getframe().f_back)
+
+
+def watch() -> None:
+    """Have the program's changes of profile functions noticed from now on."""
+    global _audited
+    if not _audited:
+        _audited = True
+        sys.addaudithook(_audit)

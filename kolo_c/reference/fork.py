@@ -1,0 +1,77 @@
+"""A fork in a traced program. Twin of src/session/fork.c.
+
+Before it the writer saves what is queued and closes its connection. From then on the
+thread that forks records nothing, so that in the child, where other handlers may run
+before ours, nothing of the parent's is touched: there everything is let go of, blocks,
+connection, liveness lock. A session of the child's own is started later, by session.py.
+
+Threads: the one that forks. Owns: which session that is. Fails: never.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kolo_c.reference import clock
+from kolo_c.reference.thread import GUARD_COLLECTOR, GUARD_FREE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.reference.session import Session
+
+_DRAIN_NS = 2_000_000_000
+
+_session: Session | None = None
+_registered = False  # handlers cannot be taken back: once for the process
+
+
+def current() -> Session | None:
+    """The session that a fork must know of, and an audit hook; None for none."""
+    return _session
+
+
+def guard_forks(session: Session | None) -> None:
+    """That is ``session`` from now on."""
+    global _session, _registered
+    _session = session
+    if session is not None and not _registered and hasattr(os, "register_at_fork"):
+        _registered = True
+        os.register_at_fork(
+            before=_before, after_in_parent=_in_parent, after_in_child=_in_child
+        )
+
+
+def _before() -> None:
+    session = _session
+    if session is None or session.dead:
+        return
+    thread = session.running_thread()
+    if thread is not None and thread.guard == GUARD_FREE:
+        thread.guard = GUARD_COLLECTOR
+    if not session.lock.acquire(True, _DRAIN_NS / 1e9):
+        return
+    try:
+        if session.writer_started:
+            session.queue.close()
+            session.writer.stop(clock.system_ns() + _DRAIN_NS)
+            session.queue.reopen()
+            session.writer_started = False
+        session.forking = True
+    finally:
+        session.lock.release()
+
+
+def _in_parent() -> None:
+    session = _session
+    if session is None or session.dead:
+        return
+    session.forking = False
+    thread = session.running_thread()
+    if thread is not None and thread.guard == GUARD_COLLECTOR:
+        thread.guard = GUARD_FREE
+
+
+def _in_child() -> None:
+    session = _session
+    if session is not None and not session.dead:
+        session.abandon()

@@ -1,0 +1,292 @@
+"""``Session`` as kolo_c/session.py knows it: a session and its tracer. Twin of
+src/session_object.c.
+
+session_register.py attaches its tracer, session_traces.py begins, names and ends its
+traces, session_says.py has what the program itself tells.
+
+Threads: any; each method takes the session's lock for what it changes.
+Owns: the session and its tracer.
+Fails: RuntimeError, OSError, TypeError, as each method says.
+"""
+
+from __future__ import annotations
+
+from types import CodeType
+
+from kolo_c.reference import clock, fork, hook, session_says, session_traces
+from kolo_c.reference import session_register as register
+from kolo_c.reference import verdict as verdicts
+from kolo_c.reference.code import DEPTH_MAX, LOCALS_RAISE, CodeRules
+from kolo_c.reference.filter import copy_limits, read_rules
+from kolo_c.reference.mask import Mask
+from kolo_c.reference.session import Session as Inner
+from kolo_c.reference.session import SessionOptions
+from kolo_c.reference.tracer import Tracer
+from kolo_c.reference.value import ValueLimits, ValueOptions, Values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import ContextVar
+    from types import FrameType
+    from typing import Any
+
+_active: Session | None = None  # one a process
+
+
+def active() -> Session | None:
+    """The one session that is active in this process."""
+    return _active
+
+
+class Session:
+    """A recording session of the Python core."""
+
+    def __init__(
+        self,
+        *,
+        directory: str,
+        process_id: str,
+        schema: str,
+        schema_version: int,
+        info: str,
+        compress: int,
+        segment_bytes: int,
+        free_disk_bytes: int,
+        max_trace_bytes: int,
+        wait_max_ns: int,
+        drop: bool,
+        decide: Callable[[CodeType, str, str | None, str], bool | dict[str, Any]],
+        decide_file: Callable[[str], bool | None],
+        rules: dict[str, Any],
+        mask_words: tuple[str, ...],
+        mask_exceptions: tuple[str, ...],
+        scope_variable: ContextVar[int],
+        open_boundary: Callable[[CodeType], int],
+        close_boundary: Callable[[int], None],
+        skipped: dict[int, object],
+        hook: str = "setprofile",
+        new_threads: bool = True,
+    ) -> None:
+        """Open the store. RuntimeError where a session is active, OSError by it."""
+        global _active
+        if _active is not None and not _active.inner.dead:
+            raise RuntimeError("a session is active in this process")
+        self.registered = False
+        self.new_threads = new_threads
+        self.inner = Inner(
+            SessionOptions(
+                directory=directory,
+                process_id=process_id,
+                schema=schema,
+                info=info,
+                schema_version=schema_version,
+                compress=compress,
+                segment_max_bytes=segment_bytes,
+                free_disk_min_bytes=free_disk_bytes,
+                max_trace_bytes=max_trace_bytes,
+                wait_max_ns=wait_max_ns,
+                drop=drop,
+            )
+        )
+        self.inner.scope_variable = scope_variable
+        self.inner.hook = _find_hook(hook)
+        try:
+            self.inner.open_store()
+            self.tracer = self._open_tracer(
+                rules, mask_words, mask_exceptions, decide, decide_file,
+                open_boundary, close_boundary, skipped,
+            )  # fmt: skip
+        except BaseException:
+            self.inner.destroy()
+            raise
+        _active = self
+        fork.guard_forks(self.inner)
+
+    def _open_tracer(
+        self,
+        rules: dict[str, Any],
+        mask_words: tuple[str, ...],
+        mask_exceptions: tuple[str, ...],
+        decide: Callable[[CodeType, str, str | None, str], bool | dict[str, Any]],
+        decide_file: Callable[[str], bool | None],
+        open_boundary: Callable[[CodeType], int],
+        close_boundary: Callable[[int], None],
+        skipped: dict[int, object],
+    ) -> Tracer:
+        inner = self.inner
+        limits = ValueLimits(depth=4, items=32, text_bytes=1024, record_bytes=8192)
+        default_rules = CodeRules(ValueOptions(limits, False, False))
+        default_rules.values = True
+        default_rules.locals = LOCALS_RAISE
+        default_rules.max_depth = DEPTH_MAX
+        read_rules(rules, default_rules)
+        mask = Mask(mask_words, mask_exceptions)
+        values = Values(
+            copy_limits(default_rules.options.limits), mask, inner.definitions
+        )
+        tracer = inner.tracer = Tracer(
+            inner, values, mask, default_rules, decide, decide_file,
+            open_boundary, close_boundary, skipped,
+        )  # fmt: skip
+        return tracer
+
+    def __del__(self) -> None:
+        if not hasattr(self, "inner") or self.inner.dead:
+            return
+        if _active is self:
+            _deactivate(self)
+        self.inner.destroy()
+
+    # ---- attaching: session_register.py ----
+
+    def attach_thread(self, frame: FrameType, event: str, arg: Any) -> None:
+        """For threading.setprofile(): attach the thread that calls it."""
+        register.attach_thread(self, frame, event, arg)
+
+    # ---- traces: session_traces.py ----
+
+    def begin_trace(
+        self,
+        id: str,
+        kind: str,
+        name: str,
+        parent: str | None,
+        attributes: str,
+        of_process: bool = False,
+        always: bool = False,
+    ) -> int:
+        """Start a trace; its number. ``attributes`` is JSON text."""
+        return session_traces.begin_trace(
+            self, id, kind, name, parent, attributes, of_process, always
+        )
+
+    def end_trace(
+        self, number: int, cause: str, name: str, attributes: str
+    ) -> tuple[bool, str] | None:
+        """End it; (stored, counters as JSON)."""
+        return session_traces.end_trace(self, number, cause, name, attributes)
+
+    def set_trace(self, number: int, name: str, attributes: str) -> bool:
+        """From now on the trace has this name, and these attributes (JSON text).
+
+        False where that cannot be written.
+        """
+        return session_traces.set_trace(self, number, name, attributes)
+
+    def hides(self, name: str, value: object) -> bool:
+        """Whether the value, under this name, is a secret."""
+        with self.inner.lock:
+            return self.tracer.values.hide(name, value)
+
+    # ---- what the program says: session_says.py ----
+
+    def region_begin(self, name: str, values: dict[str, Any]) -> int:
+        """Its number; 0 where this thread is outside every trace."""
+        return session_says.region_begin(self, name, values)
+
+    def region_end(self, region: int, exception: BaseException | None) -> bool:
+        """False where it is not open here."""
+        return session_says.region_end(self, region, exception)
+
+    def scope_changed(self) -> None:
+        """The scope variable was set in this thread's context."""
+        session_says.scope_changed(self)
+
+    def note(self, text: str, values: dict[str, Any]) -> bool:
+        """Leave a note; False outside every trace."""
+        return session_says.note(self, text, values)
+
+    def resolve(self, exception: BaseException) -> None:
+        """Name the exception to the calls that it left."""
+        session_says.resolve(self, exception)
+
+    # ---- the rest ----
+
+    def skip_code(self, code: CodeType) -> None:
+        """It has come to ``skipped``: record no further call of it."""
+        if not isinstance(code, CodeType):
+            raise TypeError("a code object was expected")
+        if self.inner.open and not self.inner.dead:
+            with self.inner.lock:
+                verdicts.skip(self.tracer, code)
+
+    def keep_code(self, code: CodeType, source: str | None) -> None:
+        """Keep this code object by identity."""
+        self.tracer.kept_codes[id(code)] = source
+
+    def flush(self, timeout: float) -> bool:
+        """Save everything recorded so far; False on time-out (seconds)."""
+        inner = self.inner
+        if inner.dead or not inner.open:
+            return False
+        deadline_ns = clock.system_ns() + int(timeout * 1e9)
+        with inner.lock:
+            inner.adopt_threads()
+            return inner.flush(deadline_ns)
+
+    def close(self, cause: str, timeout: float) -> None:
+        """Save everything, until ``timeout`` seconds have passed."""
+        deadline_ns = clock.system_ns() + int(timeout * 1e9)
+        inner = self.inner
+        try:
+            if inner.dead:
+                inner.open = False
+            else:
+                with inner.lock:
+                    inner.close(cause, deadline_ns)
+        finally:
+            if _active is self:
+                _deactivate(self)
+            # They are methods of the object that has us: let go.
+            if not inner.is_busy():
+                self.tracer.decide = self.tracer.decide_file = _decide_nothing
+                self.tracer.open_boundary = None
+                self.tracer.close_boundary = _decide_nothing
+
+    def forget_verdicts(self) -> None:
+        """Decide every code object again."""
+        with self.inner.lock:
+            self.tracer.forget_verdicts()
+            if self.registered:
+                self.inner.hook.forget(self.tracer)
+
+    def stats(self) -> dict[str, Any]:
+        """The session's counters."""
+        inner, writer = self.inner, self.inner.writer
+        return {
+            "lost": inner.lost_count,
+            "waited_ns": inner.waited_ns,
+            "errors": inner.error_count,
+            "skipped": self.tracer.skipped_count,
+            "kept": self.tracer.kept_count,
+            "stored_bytes": writer.stored_bytes,
+            "raw_bytes": writer.raw_bytes,
+            "writer_ns": writer.cpu_ns,
+            "blind": inner.blind_count,
+            "frames": 0,
+            "mapping_errno": inner.mapping_reason,
+            "error": inner.error_text,
+            "writer_error": writer.error_text,
+            "tool_id": self.tracer.tool_id,
+            "dead": inner.dead,
+            "open": inner.open,
+        }
+
+
+def _decide_nothing(*_: object) -> bool:
+    return False
+
+
+def _deactivate(session: Session) -> None:
+    global _active
+    _active = None
+    if fork.current() is session.inner:
+        fork.guard_forks(None)
+
+
+def _find_hook(name: str) -> Any:
+    try:
+        return hook.find(name)
+    except ValueError as error:
+        raise RuntimeError(str(error)) from None

@@ -1,0 +1,86 @@
+"""Attaching a session's tracer to the threads, and detaching it. Twin of
+src/session_register.c.
+
+Threads: any. Owns: nothing. Fails: ``register`` and ``unregister`` with RuntimeError.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FunctionType
+
+from kolo_c.reference import attach, profile_event, session_object
+from kolo_c.reference.hook_setprofile import ProfileFunction, noop
+from kolo_c.reference.thread import GUARD_FREE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+    from kolo_c.reference.session_object import Session
+
+
+def other_profiler() -> str | None:
+    """Who has the profile function of this thread, if it is not ours."""
+    function = sys.getprofile()
+    if function is None or isinstance(function, ProfileFunction):
+        return None
+    if function is noop:
+        return "kolo_c's no-op profiler"
+    if isinstance(function, FunctionType):
+        return f"{function.__module__} ({function.__qualname__})"
+    kind = type(function)
+    module = kind.__dict__.get("__module__")
+    return f"{module}.{kind.__name__}" if isinstance(module, str) else kind.__name__
+
+
+def register(session: Session, replace: bool) -> None:
+    """Attach the tracer to the running threads, and to those started later."""
+    inner = session.inner
+    if session is not session_object.active() or not inner.open or inner.dead:
+        raise RuntimeError("the session is not active")
+    name = other_profiler() if inner.hook.PER_THREAD and not replace else None
+    if name is not None:
+        raise RuntimeError(f"another profiler is installed: {name}")
+    if inner.hook.PER_THREAD:
+        attach.watch()
+    inner.hook.begin(session.tracer)
+    session.registered = True
+    inner.attaching = True
+    with inner.lock:
+        attach.attach(inner)  # this thread first: it is the trace's first
+        inner.adopt_threads()
+
+
+def unregister(session: Session) -> None:
+    """Detach the tracer and put back what was there."""
+    if session is not session_object.active():
+        raise RuntimeError("the session is not active")
+    if not session.registered:
+        return
+    session.registered = False
+    inner = session.inner
+    inner.attaching = False
+    attach.detach_all(inner)
+    inner.hook.end(session.tracer)
+    with inner.lock:
+        for thread in inner.threads:
+            if thread.pending and not inner.dead and thread.guard == GUARD_FREE:
+                thread.guard = thread.guard_for_flush()
+                profile_event.settle(thread)
+                thread.guard = GUARD_FREE
+
+
+def attach_thread(session: Session, frame: FrameType, event: str, arg: Any) -> None:
+    """For threading.setprofile(): the first event of a new thread attaches it."""
+    inner = session.inner
+    if not session.registered or inner.dead:
+        sys.setprofile(None)
+        return
+    with inner.lock:
+        thread = attach.attach_new(inner)
+    function = thread.function() if thread.function is not None else None
+    # The event that brought us here may be a call of the program's.
+    if function is not None and event == "call":
+        function(frame, event, arg)

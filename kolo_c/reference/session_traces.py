@@ -1,0 +1,110 @@
+"""The traces of a session, for Python: begin, name, end. Twin of src/session_traces.c.
+
+Threads: any. Owns: nothing. Fails: LookupError for a number that no trace has,
+RuntimeError where none can begin.
+"""
+
+from __future__ import annotations
+
+from kolo_c.reference import tracer as tracers
+from kolo_c.reference.thread import GUARD_FLUSH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.reference.session_object import Session
+    from kolo_c.reference.traces import Trace
+
+
+def begin_trace(
+    session: Session,
+    id: str,
+    kind: str,
+    name: str,
+    parent: str | None,
+    attributes: str,
+    of_process: bool,
+    always: bool,
+) -> int:
+    """Start a trace; its number."""
+    inner = session.inner
+    if inner.dead or not inner.open:
+        raise RuntimeError("the session is not active")
+    with inner.lock:
+        trace = inner.begin_trace(id, kind, name, parent, attributes)
+        if of_process:
+            inner.process_trace = trace
+        if always and not inner.announce(trace):
+            inner.error("a trace could not be announced")
+        return trace.number
+
+
+def _find(session: Session, number: int) -> Trace:
+    for trace in session.inner.traces:
+        if trace.number == number:
+            return trace
+    raise LookupError(f"no trace has number {number}")
+
+
+def _counters(session: Session, trace: Trace) -> str:
+    """The counters of ``trace`` as JSON text."""
+    inner, values = session.inner, session.tracer.values.counters
+    counters = {
+        "calls": trace.call_count,
+        "records": trace.record_count,
+        "bytes": trace.byte_count,
+        "skipped": session.tracer.skipped_count,
+        "kept": session.tracer.kept_count,
+        "masked": values.masked_count,
+        "truncated": values.truncated_count,
+        "lost": trace.lost_count,
+        "waited_ns": inner.waited_ns,
+        "errors": inner.error_count + values.error_count,
+        "own_ns": inner.own_ns,
+        "writer_ns": inner.writer.cpu_ns,
+        "blind": inner.blind_count,
+        "values_off": "true" if trace.limited else "false",
+    }
+    return "{" + ", ".join(f'"{key}": {value}' for key, value in counters.items()) + "}"
+
+
+def _tell_counts(session: Session, trace: Trace) -> None:
+    """What was counted instead of recorded goes to the trace's first stream."""
+    for thread in session.inner.threads:
+        for stream in thread.streams:
+            if stream.trace is trace and not thread.is_busy():
+                guard, thread.guard = thread.guard, GUARD_FLUSH
+                tracers.tell_counts(thread, stream)
+                thread.guard = guard
+                return
+
+
+def end_trace(
+    session: Session, number: int, cause: str, name: str, attributes: str
+) -> tuple[bool, str] | None:
+    """End it: whether it is stored, and its counters as JSON.
+
+    None where it ended with the session.
+    """
+    trace = _find(session, number)
+    inner = session.inner
+    if inner.dead or not inner.open:
+        return None
+    with inner.lock:
+        trace.name = name
+        trace.attributes = attributes
+        _tell_counts(session, trace)
+        inner.flush_threads()
+        counters = _counters(session, trace)
+        stored = trace.announced
+        inner.end_trace(trace, cause, counters)
+    return stored, counters
+
+
+def set_trace(session: Session, number: int, name: str, attributes: str) -> bool:
+    """From now on the trace has this name and these attributes."""
+    trace = _find(session, number)
+    inner = session.inner
+    if inner.dead or not inner.open:
+        return False
+    with inner.lock:
+        return inner.set_trace(trace, name, attributes)
