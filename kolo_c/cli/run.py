@@ -81,7 +81,7 @@ class Run:
 
     def run(self, args: argparse.Namespace) -> int:
         # The core first: the session's start waits until its clock has run for 1 ms.
-        choose_core()
+        choose_core(args.config_core or os.environ.get("KOLO_C_CORE") or "auto")
         target = parse_target(args.program)
         project, loaded = load_config(args, target.start)
         config = loaded.require()

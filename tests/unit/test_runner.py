@@ -516,7 +516,7 @@ def test_a_relative_name_in_a_deleted_folder_ends_with_a_message(tmp_path):
         import os, sys
         import kolo_c.cli.main, kolo_c.cli.run
         os.rmdir("../gone")
-        kolo_c.cli.run.choose_core = lambda: None
+        kolo_c.cli.run.choose_core = lambda asked: None
         sys.exit(kolo_c.cli.main.main(["run", "../program.py"]))
     """
     program = textwrap.dedent(program)
