@@ -22,7 +22,8 @@ from kolo_c.reference.mask import Mask
 from kolo_c.reference.session import Session as Inner
 from kolo_c.reference.session import SessionOptions
 from kolo_c.reference.tracer import Tracer
-from kolo_c.reference.value import ValueLimits, ValueOptions, Values
+from kolo_c.reference.value import Values
+from kolo_c.reference.value_state import Limits, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,8 +116,7 @@ class Session:
         skipped: dict[int, object],
     ) -> Tracer:
         inner = self.inner
-        limits = ValueLimits(depth=4, items=32, text_bytes=1024, record_bytes=8192)
-        default_rules = CodeRules(ValueOptions(limits, False, False))
+        default_rules = CodeRules(Options(Limits()))
         default_rules.values = True
         default_rules.locals = LOCALS_RAISE
         default_rules.max_depth = DEPTH_MAX
