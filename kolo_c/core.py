@@ -73,7 +73,9 @@ def choose_core(
     python_error = python_import_error() if python_error is None else python_error
     if not python_error:
         return Choice("python", reason)
-    return Choice("", python_error if asked == "python" else f"{reason}; {python_error}")
+    return Choice(
+        "", python_error if asked == "python" else f"{reason}; {python_error}"
+    )
 
 
 def load_core(asked: str = "auto") -> ModuleType:

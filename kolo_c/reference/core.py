@@ -15,7 +15,6 @@ from kolo_c.reference import mask_shapes, session_register
 from kolo_c.reference.hook_setprofile import noop
 from kolo_c.reference.recover import recover_file as recover
 from kolo_c.reference.session_object import Session
-from kolo_c.reference.status import Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

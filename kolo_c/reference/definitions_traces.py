@@ -81,9 +81,7 @@ class TraceDefinitions:
 
         return self.write(Definition.TRACE_SET, 3, fill)
 
-    def trace_end(
-        self, trace: Trace, ended_ns: int, cause: str, counters: str
-    ) -> int:
+    def trace_end(self, trace: Trace, ended_ns: int, cause: str, counters: str) -> int:
         """Its end; ``counters`` is JSON text."""
 
         def fill(cursor: Cursor) -> None:

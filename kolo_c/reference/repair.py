@@ -9,7 +9,12 @@ Threads: the traced thread, with the session's lock. Owns: nothing. Fails: never
 
 from __future__ import annotations
 
-from kolo_c.reference.block import BLOCK_DATA_BYTES, BLOCK_FILLING, CLOSE_BYTES, OPEN_BYTES
+from kolo_c.reference.block import (
+    BLOCK_DATA_BYTES,
+    BLOCK_FILLING,
+    CLOSE_BYTES,
+    OPEN_BYTES,
+)
 from kolo_c.reference.stack import OPEN_NOWHERE
 from kolo_c.reference.stream import Open
 from kolo_c.reference.thread import GUARD_COLLECTOR, GUARD_FREE

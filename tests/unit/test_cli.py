@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import kolo_c.core
 from kolo_c import __version__
 from kolo_c.cli.main import COMMANDS, load_command, main
 from kolo_c.cli.parser import build_parser
@@ -316,12 +317,38 @@ def test_doctor_says_what_a_trace_lacks_and_what_it_cost(tmp_path, capsys, monke
 def test_an_explicit_core_is_obeyed_or_refused():
     assert choose_core("c", c_error="").name == "c"
     assert choose_core("c", c_error="no extension").name == ""
-    assert choose_core("auto", c_error="no extension").reason == "no extension"
-    assert choose_core("python", c_error="").name == ""
+    assert choose_core("python", c_error="").name == "python"
+    refused = choose_core("python", c_error="", python_error="no sqlite3")
+    assert (refused.name, refused.reason) == ("", "no sqlite3")
+
+
+def test_the_python_core_stands_in_for_the_c_core():
+    found = choose_core("auto", c_error="no extension")
+    assert (found.name, found.reason) == ("python", "no extension")
+    neither = choose_core("auto", c_error="no extension", python_error="no sqlite3")
+    assert (neither.name, neither.reason) == ("", "no extension; no sqlite3")
+
+
+def test_a_core_that_is_refused_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(kolo_c.core, "c_import_error", lambda: "no extension")
     with pytest.raises(TracerError) as caught:
-        load_core("python")
-    assert "Python core" in caught.value.message
-    assert 'core = "c"' in caught.value.hint
+        load_core("c")
+    assert "no extension" in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_free_threaded_python_gets_the_python_core_unless_c_is_asked_for(monkeypatch):
+    monkeypatch.setattr(kolo_c.core, "is_free_threaded", lambda: True)
+    assert choose_core("auto", c_error="").name == "python"
+    assert "GIL" in choose_core("auto", c_error="").reason
+    assert choose_core("c", c_error="").name == "c"
+
+
+def test_the_extension_is_not_imported_where_the_environment_forbids_it(monkeypatch):
+    monkeypatch.setenv("KOLO_C_NO_EXTENSION", "1")
+    assert choose_core("auto").name == "python"
+    assert "KOLO_C_NO_EXTENSION" in choose_core("auto").reason
+    assert choose_core("c").name == ""
 
 
 @pytest.mark.parametrize(
