@@ -9,7 +9,7 @@ called: it works in the thread of the program that fills the queue (see writer.p
 lock may be taken again by its thread: a signal's handler may be traced while it is
 held.
 
-Threads: any. Owns: a block between a successful push and the matching pop.
+Threads: any. Owns: a block between a successful push and its removal.
 Fails: FULL, CLOSED, TIMEOUT.
 """
 
@@ -42,7 +42,7 @@ class Queue:
         self.closed = False
         self.pushed_count = 0
         self.popped_count = 0
-        self.pop_count = 0  # how often something was popped
+        self.batch_count = 0
         self.filled: Callable[[], None] | None = None
         """Called after a push, without the lock; the writer sets these."""
         self.save: Callable[[int], bool] | None = None
@@ -102,42 +102,52 @@ class Queue:
             self.filled()
         return Status.OK
 
-    def _next_definitions(self) -> Block | None:
-        """The log's oldest block that was not taken.
+    def _next_definitions(self, behind: list[Block]) -> Block | None:
+        """The log's oldest block that was not taken, ``behind`` those that were.
 
         A record's definitions were in the log before its block was pushed. So they are
         in a log block that was pushed before it, or in the one that was being filled
         then: that one is the first log block behind it here, or still being filled.
         """
-        for block in self.ring:
+        for block in behind:
             if block.kind == BLOCK_DEFINITIONS:
                 return block
         return self.definitions
 
-    def pop(self, most: int) -> tuple[list[Block], Block | None]:
-        """Take up to ``most`` blocks, and borrow the log's next block.
+    def next_batch(self, most: int) -> tuple[list[Block], Block | None]:
+        """The first ``most`` blocks, and the log's next block, borrowed.
 
         That is the oldest definitions block that is not among them, be it in the queue
         or being filled. What the taken blocks need is in earlier log blocks, among
         them, or in that one. Only the consumer gives definitions blocks back, so the
         borrowed one stays.
+
+        C's kc_queue_pop() in two steps, ``remove`` is the second: an exception between
+        two lines must not lose a block.
         """
         with self.lock:
-            blocks = [self.ring.popleft() for _ in range(min(most, len(self.ring)))]
-            self.popped_count += len(blocks)
-            self.pop_count += 1
-            return blocks, self._next_definitions()
+            self.batch_count += 1
+            waiting = list(self.ring)
+            return waiting[:most], self._next_definitions(waiting[most:])
+
+    def remove(self, blocks: list[Block]) -> None:
+        """They are the consumer's now; done twice it does no harm."""
+        with self.lock:
+            for block in blocks:
+                if self.ring and self.ring[0] is block:
+                    self.popped_count += 1
+                    self.ring.popleft()
 
     def flush(self, deadline_ns: int) -> Status:
         """Save all that was pushed so far, and the definitions, until ``deadline_ns``.
 
         OK, TIMEOUT, CLOSED.
         """
-        target, before = self.pushed_count, self.pop_count
+        target, before = self.pushed_count, self.batch_count
         while not self.closed:
             if self.save is None or not self.save(deadline_ns):
                 return Status.TIMEOUT
-            if self.popped_count >= target and self.pop_count > before:
+            if self.popped_count >= target and self.batch_count > before:
                 return Status.OK
         return Status.CLOSED
 

@@ -27,7 +27,7 @@ Fails: by Status TIMEOUT and what store.py says.
 from __future__ import annotations
 
 import os
-from threading import RLock, get_ident
+from threading import RLock
 from time import CLOCK_THREAD_CPUTIME_ID, clock_gettime_ns, sleep
 
 from kolo_c.reference import batch, clock
@@ -87,8 +87,9 @@ class Writer:
         self.store = Store()
         self.segment = 0
         self.running = False
-        self.lock = RLock()  # guards what follows, and the store
-        self.worker = 0  # the thread that is at work
+        # Guards what follows, and the store. Whoever has it is at work: a thread that
+        # finds itself to have it already comes from a signal's handler.
+        self.lock = RLock()
         self.batch: list[Block] = []
         self.definitions: Block | None = None  # the log's next block; borrowed
         self.definitions_to = 0  # its bytes that the transaction takes
@@ -160,8 +161,8 @@ class Writer:
             self._save_last(deadline_ns)
             self.running = False
         self.queue.filled = self.queue.save = self.mapping.save = None
-        with self.lock:
-            if self.worker == 0:  # not called in the middle of a statement
+        if not self._is_at_work():  # not called in the middle of a statement
+            with self.lock:
                 self.store.suspend()
         self.dropped_blocks = self.queue.count + len(self.batch)
         if self.dropped_blocks or self.pending:
@@ -178,7 +179,7 @@ class Writer:
         now_ns = clock.system_ns()
         hopeless_ns = now_ns + LAST_TRIES_NS
         self.retry_ns = 0  # told to stop in the middle of a long pause: try at once
-        while self.worker != get_ident():
+        while not self._is_at_work():
             if self.save(min(deadline_ns, now_ns + SLICE_NS)) and not self.queue.count:
                 return
             now_ns = clock.system_ns()
@@ -226,18 +227,13 @@ class Writer:
         self.definitions = None
         self.pending = self.running = False
         self.lock = RLock()
-        self.worker = 0
 
     # ---- work ----
 
     def filled(self) -> None:
         """Blocks wait: save them, if they are worth it and it is not too early."""
-        while (
-            self.queue.count >= BATCH_LEAST
-            and self.worker == 0
-            and clock.system_ns() >= self.retry_ns
-        ):
-            if not self._work_alone():
+        while self.queue.count >= BATCH_LEAST and clock.system_ns() >= self.retry_ns:
+            if self._is_at_work() or not self._work_alone():
                 break
 
     def save(self, deadline_ns: int) -> bool:
@@ -246,7 +242,7 @@ class Writer:
         False where nothing came of it: the time is over, or this thread is saving
         already, below.
         """
-        while self.running and self.worker != get_ident():
+        while self.running and not self._is_at_work():
             if clock.system_ns() >= self.retry_ns and self._work_alone():
                 return True
             now_ns = clock.system_ns()
@@ -255,23 +251,23 @@ class Writer:
             sleep(max(0, min(self.retry_ns, deadline_ns) - now_ns) / 1e9)
         return False
 
+    def _is_at_work(self) -> bool:
+        """Whether this thread is: then this is called from a signal's handler."""
+        return self.lock._is_owned()  # type: ignore[attr-defined,no-any-return]
+
     def _work_alone(self) -> bool:
         """One try to save one batch, while nobody else does."""
+        began_ns = clock_gettime_ns(CLOCK_THREAD_CPUTIME_ID)
         with self.lock:
-            if self.worker != 0 or not self.running:
-                return False  # a signal came while this thread was at work
-            began_ns = clock_gettime_ns(CLOCK_THREAD_CPUTIME_ID)
-            try:
-                self.worker = get_ident()
-                return self._work()
-            finally:
-                self.cpu_ns += clock_gettime_ns(CLOCK_THREAD_CPUTIME_ID) - began_ns
-                self.worker = 0
+            done = self.running and self._work()
+        self.cpu_ns += clock_gettime_ns(CLOCK_THREAD_CPUTIME_ID) - began_ns
+        return done
 
     def _work(self) -> bool:
         if not self.pending:
-            self.pending = True  # first: an exception must not lose the blocks
-            self.batch, self.definitions = self.queue.pop(BATCH_BLOCKS)
+            self.batch, self.definitions = self.queue.next_batch(BATCH_BLOCKS)
+            self.pending = True
+        self.queue.remove(self.batch)
         saves = batch.has_work(self)
         if not batch.try_save(self):
             self.retry_ns = clock.system_ns() + self.pause_ns

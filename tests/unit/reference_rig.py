@@ -31,6 +31,10 @@ SCHEMA = (Path(__file__).parents[2] / "kolo_c" / "store" / "schema.sql").read_te
 WAIT_NS = 20_000_000_000
 
 
+def _string(cursor: Cursor) -> None:
+    cursor.text("a definition that is as long as a qualname with its module")
+
+
 class Rig:
     """Mapping, queue, writer, a definitions log and a stream."""
 
@@ -107,11 +111,11 @@ class Rig:
             cursor.uint(trace)
             cursor.text(name)
             cursor.text("process")
-            cursor.text("rig")
+            cursor.text("script.py")
             cursor.text(None)
-            cursor.uint(1)
-            cursor.uint(2)
-            cursor.text("{}")
+            cursor.uint(clock.ns())
+            cursor.uint(clock.utc_ns())
+            cursor.text('{"a": 1}')
 
         self.define(Definition.TRACE, self.definition + 1, fields, 8)
 
@@ -120,9 +124,9 @@ class Rig:
             cursor.uint(trace)
             cursor.uint(clock.ns())
             cursor.text("exit")
-            cursor.text('{"records": 7}')
-            cursor.text("renamed")
-            cursor.text('{"a": 1}')
+            cursor.text('{"records": 3}')
+            cursor.text("the script")
+            cursor.text('{"b": 2}')
 
         self.define(Definition.TRACE_END, self.definition + 1, fields, 6)
 
@@ -135,16 +139,16 @@ class Rig:
             assert self.queue.wait_room(time.monotonic_ns() + WAIT_NS) is Status.OK
         assert status is Status.OK
 
+    def define_needed(self, record: int) -> None:
+        """The definition that this record needs, and all before it."""
+        while self.definition < record // RECORDS_A_DEFINITION + 1:
+            self.define(Definition.STRING, self.definition + 1, _string, 1)
+
     def write(self, count: int = 1) -> None:
         """Records, waiting for room where there is none."""
         for _ in range(count):
             self.record += 1
-            needed = self.record // RECORDS_A_DEFINITION + 1
-            while self.definition < needed:
-                number = self.definition + 1
-                self.define(
-                    Definition.STRING, number, lambda c, n=number: c.text(f"s{n}"), 1
-                )
+            self.define_needed(self.record)
             while True:
                 now_ns = clock.ns()
                 cursor = self.stream.begin(now_ns, Kind.NOTE, 2)
@@ -159,6 +163,7 @@ class Rig:
     def finish(self, unlink: bool = True) -> Status:
         """Hand over, stop, close, destroy: the normal end."""
         self.hand_over()
+        self.end_trace(1)
         status = self.writer.stop(time.monotonic_ns() + WAIT_NS)
         closed = self.writer.close(clock.ns(), "exit")
         self.mapping.destroy(unlink and status is Status.OK)
@@ -171,6 +176,50 @@ def ask(folder: Path, sql: str, segment: int = 0) -> list[tuple]:
         rows = db.execute(sql).fetchall()
     db.close()
     return rows
+
+
+def dump(folder: Path, segment: int = 0) -> dict[str, list[tuple]]:
+    """All that a segment has, as far as it does not depend on when it was saved."""
+    log: dict[int, bytes] = {}
+    for sequence, data in ask(
+        folder,
+        "SELECT sequence, data FROM definition ORDER BY sequence, start",
+        segment,
+    ):
+        log[sequence] = log.get(sequence, b"") + data
+    return {
+        "process": ask(
+            folder, "SELECT id, segment, started_ns, ended_ns, cause, info FROM process",
+            segment,
+        ),
+        "trace": ask(
+            folder,
+            "SELECT number, id, kind, name, parent, started_ns, ended_ns, status, cause, "
+            "attributes, counters FROM trace",
+            segment,
+        ),
+        "thread": ask(folder, "SELECT * FROM thread", segment),
+        "file": ask(folder, "SELECT * FROM file", segment),
+        "source": [
+            (*row, expand(encoding, data, size))
+            for *row, encoding, data, size in ask(
+                folder, "SELECT hash, bytes, masked, encoding, data, bytes FROM source",
+                segment,
+            )
+        ],
+        "definition": sorted(log.items()),
+        "block": [
+            (*row, expand(encoding, data, size))
+            for *row, encoding, data, size in ask(
+                folder,
+                "SELECT trace, thread, sequence, base_ns, last_ns, first_node, nodes, "
+                "records, start_depth, least_depth, definition, closes, opens, encoding, "
+                "data, bytes FROM block JOIN block_data USING (id) "
+                "ORDER BY trace, thread, sequence",
+                segment,
+            )
+        ],
+    }  # fmt: skip
 
 
 def check_records(folder: Path, last_segment: int = 0) -> int:
