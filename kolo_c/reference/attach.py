@@ -1,9 +1,9 @@
 """Which threads are ours: attaching, adopting, detaching. Twin of src/session/attach.c.
 
-Under setprofile each thread has a profile function of its own, made by the hook and held
-by nobody but the interpreter. With it goes an ``_End``, which tells that the thread has
-ended, or that the function lost its place. Under monitoring threads need no function;
-there a thread-local object tells the end.
+Under setprofile each thread has a profile function of its own, made by the hook and
+held by nobody but the interpreter. With it goes an ``_End``, which tells that the
+thread has ended, or that the function lost its place. Under monitoring threads need no
+function; there a thread-local object tells the end.
 
 Python can look at, and set, the profile function of the running thread alone. So:
 
@@ -16,8 +16,8 @@ Python can look at, and set, the profile function of the running thread alone. S
   next call of ours. PyPy has no such audit event: there a displaced thread stays blind.
 - An exception that our function lets through to the program makes CPython take the
   function away. The trace function puts it back, and takes our frames off the
-  traceback. The audit hook refuses to have it taken where a frame at the recursion limit
-  could not call it.
+  traceback. The audit hook refuses to have it taken where a frame at the recursion
+  limit could not call it.
 - When tracing ends the other threads' functions take themselves back at their next
   event.
 
@@ -72,7 +72,7 @@ class _End:
             thread.detached_ns = clock.ns()
 
 
-def _with_lock(session: Session, step: Callable[..., None], *arguments: Any) -> None:
+def _with_lock(session: Session, step: Callable[..., Any], *arguments: Any) -> None:
     if session.lock.acquire(True, 1.0):
         try:
             step(*arguments)
@@ -212,15 +212,15 @@ def detach_all(session: Session) -> None:
         if not thread.attached and not thread.ended and not session.dead:
             session.blind_count += 1  # somebody has our place to the end
         _dismiss(thread)
-    thread = session.running_thread()
-    if thread is not None and session.hook.PER_THREAD and has_place(thread):
-        set_function(thread, thread.previous)
-        thread.attached = False
+    own = session.running_thread()
+    if own is not None and session.hook.PER_THREAD and has_place(own):
+        set_function(own, own.previous)
+        own.attached = False
     session.ends = _local()
 
 
 def detach_self(thread: Thread) -> None:
-    """The session is over: a thread that meets its function puts back what was there."""
+    """The session is over: the thread puts back what was there."""
     if has_place(thread):
         set_function(thread, thread.previous)
     thread.attached = False
@@ -232,8 +232,8 @@ def detach_self(thread: Thread) -> None:
 def _cut_ended(thread: Thread) -> None:
     """Drop from the stack what ended while the thread was blind.
 
-    Calls whose frames are not on the interpreter's chain any more, and the regions above
-    the last of those.
+    Calls whose frames are not on the interpreter's chain any more, and the regions
+    above the last of those.
     """
     running = set()
     frame: FrameType | None = sys._getframe()

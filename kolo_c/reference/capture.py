@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from kolo_c.reference.value_state import Limits
 
 
+def _is_full(cursor: Cursor) -> bool:
+    """Whether what was written did not fit."""
+    return cursor.status is not Status.OK
+
+
 class _Capture:
     """A record about to be written: what its fields are made of."""
 
@@ -88,7 +93,7 @@ class _Capture:
         self.thread.writing = True
         fill(cursor)
         self.thread.writing = False
-        if cursor.status is not Status.OK:
+        if _is_full(cursor):
             return False
         commit(cursor)
         return True
@@ -196,7 +201,7 @@ def _began(entry: Entry) -> int:
         return entry.began
     block = entry.stream.stream.block
     assert block is not None
-    return block.sequence
+    return int(block.sequence)
 
 
 def _spend_less(code: Code, session: Limits) -> None:

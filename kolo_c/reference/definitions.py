@@ -5,8 +5,8 @@ never dropped; its number is the process's. A definition that cannot be kept (th
 is full, no block is to be had) is number 0, and the record that needed it is lost and
 counted. Threads, tasks and traces are in definitions_traces.py.
 
-The log's blocks come from the pool; the queue always knows the one being filled, so that
-the writer saves definitions before the records that need them.
+The log's blocks come from the pool; the queue always knows the one being filled, so
+that the writer saves definitions before the records that need them.
 
 Threads: any, with the session's lock.
 Owns: the log's stream, the tables, references to the names in them.
@@ -249,7 +249,7 @@ def _fill_type(cursor: Cursor, type: type) -> None:
         write_name(cursor, _DICT_OF(type).get("__module__"), NAME_MAX_BYTES)
         write_name(cursor, _QUALNAME_OF(type), NAME_MAX_BYTES)
         return
-    module = type.__module__
+    module: object = type.__module__
     cursor.text(module if isinstance(module, str) else "builtins")
     cursor.text(_NAME_OF(type))
 

@@ -1,11 +1,11 @@
-"""What strikes in a call of ours: the program's exceptions go to the program, ours stay.
+"""What strikes in a call of ours: the program's exceptions go to it, ours stay.
 Twin of src/session/interrupt.c, and more than it: in Python a signal's handler, or an
 exception that another thread sends, may strike between any two lines of ours.
 
 Each event of kept code is a ``run``: the lock is taken, the step done, and whatever was
 raised is sorted. An error of our own is counted and the record lost. All else is the
-program's: it is raised out of our function, in the frame whose event it was, without our
-frames in its traceback (attach.py sees to that, and to our not being removed for it).
+program's: it is raised out of our function, in the frame whose event it was, without
+our frames in its traceback (attach.py sees to that, and to our not being removed).
 What the step had half done is mended first (repair.py).
 
 A program that has used up its recursion limit gets no RecursionError from us before its

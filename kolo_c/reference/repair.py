@@ -80,7 +80,8 @@ def _set_room(stream: ThreadStream, block: Block, written: list) -> None:  # typ
 def _read_block(stream: ThreadStream, block: Block) -> int:
     """Set what the header and the stream count; the depth of the stack at the end."""
     walk = Walk(block.data, 0, block.bytes())
-    depth = least = block.start_depth
+    depth: int = block.start_depth
+    least = depth
     nodes = records = 0
     now_ns = block.base_ns
     while walk.at < walk.end:
@@ -99,7 +100,7 @@ def _read_block(stream: ThreadStream, block: Block) -> int:
             if kind[1] == Kind.MARK and field == 2:
                 told = Walk(block.data, at, walk.at).next()
                 if told is not None and told[0] is Token.UINT:
-                    depth = told[1]
+                    depth = int(told[1])
         least = min(least, depth)
     block.node_count, block.record_count = nodes, records
     block.least_depth = least

@@ -71,6 +71,8 @@ class Session:
 
     definitions: Definitions
     tracer: Any
+    scope_variable: ContextVar[Any]
+    """Number of the trace that a context belongs to."""
     hook: Any
     """How the interpreter reaches us: the module hook_setprofile or hook_monitoring."""
 
@@ -126,10 +128,9 @@ class Session:
         self.process_trace: Trace | None = None
         """Scope of everything that has no other."""
         self.scope_generation = 0
-        self.scope_variable: ContextVar[int] | None = None
         self.current_task: Any = None  # asyncio.current_task, once asyncio is loaded
         self.running_loop: Any = None  # asyncio._get_running_loop
-        self.tasks: dict[int, Any] = {}  # id of a task -> (weakref, number)
+        self.tasks: dict[int, tuple[Any, int]] = {}  # id of a task -> (weakref, number)
         self.waiting = WaitingTable()
         self.tracer = None
 
@@ -160,9 +161,8 @@ class Session:
     def _open_writer(self) -> None:
         options = self.options
         if self.writer.open(self.started_ns, self.started_utc_ns) is not Status.OK:
-            raise OSError(
-                f"{options.directory}/{options.process_id}-0.db: {self.writer.error_text}"
-            )
+            path = f"{options.directory}/{options.process_id}-0.db"
+            raise OSError(f"{path}: {self.writer.error_text}")
         self.writer_ready = True
         self.opened = True
 

@@ -43,6 +43,9 @@ def active() -> Session | None:
 class Session:
     """A recording session of the Python core."""
 
+    inner: Inner
+    tracer: Tracer
+
     def __init__(
         self,
         *,
@@ -242,7 +245,7 @@ class Session:
             if not inner.is_busy():
                 self.tracer.decide = self.tracer.decide_file = _decide_nothing
                 self.tracer.open_boundary = None
-                self.tracer.close_boundary = _decide_nothing
+                self.tracer.close_boundary = _close_nothing
 
     def forget_verdicts(self) -> None:
         """Decide every code object again."""
@@ -276,6 +279,10 @@ class Session:
 
 def _decide_nothing(*_: object) -> bool:
     return False
+
+
+def _close_nothing(_: int) -> None:
+    pass
 
 
 def _deactivate(session: Session) -> None:

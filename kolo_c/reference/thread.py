@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from kolo_c.reference.block import Block
     from kolo_c.reference.session import Session
+    from kolo_c.reference.tracer import Tracer
     from kolo_c.reference.traces import Trace
 
 GUARD_FREE = 0
@@ -77,7 +78,7 @@ class Thread:
     def __init__(self, session: Session) -> None:
         """The state of the running thread."""
         self.session = session
-        self.tracer: Any = session.tracer
+        self.tracer: Tracer = session.tracer
         self.ident = get_ident()
         self.number = session.next_thread_number()
         self.guard = GUARD_FREE
