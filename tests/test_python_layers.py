@@ -19,12 +19,13 @@ FILE_LINES = 400
 FORBIDDEN = {
     "model": {"cli", "web", "export", "integrations", "plugins", "_kolo"},
     "store": {"cli", "web", "export", "integrations", "plugins"},
-    "reference": {"_kolo", "cli", "web", "export", "integrations"},
+    "reference": {"_kolo", "cli", "web", "export", "integrations", "validate"},
+    "validate": {"_kolo", "cli", "web", "integrations", "reference"},
     "wire": {"store", "model", "cli", "_kolo"},
 }
 # Only what reads may need these; the traced program must never see them imported.
 READING_ONLY = {"rich", "msgpack", "zstandard"}
-READERS = {"cli", "store", "model", "export", "web"}
+READERS = {"cli", "store", "model", "export", "web", "validate"}
 
 
 def name_of(path: Path) -> str:

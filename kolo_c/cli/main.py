@@ -45,6 +45,7 @@ COMMANDS = {
     "config": "Print the settings in force and where each comes from.",
     "ignore": "Leave functions out of what is recorded, from the next run on.",
     "explain": "Say which rule keeps or skips a function, or masks a name.",
+    "validate": "Compare what several cores and hooks record of a program.",
     "doctor": "Say what is installed, and what would stop tracing here.",
     "completion": "Print the script that completes the commands in a shell.",
 }

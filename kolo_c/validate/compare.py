@@ -1,0 +1,171 @@
+"""Two recordings of one program: what is equal, what was normalised, what differs.
+
+Threads: one at a time. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kolo_c.validate.normalise import ADDRESSES, CHILD_ID, equal_when_normalised
+from kolo_c.wire import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kolo_c.validate.load import (
+        Facts,
+        Recorded,
+        RecordedStream,
+        RecordedTrace,
+    )
+
+_MOST_DIFFERENCES = 100
+
+
+@dataclass
+class Difference:
+    """Something that is not the same on both sides."""
+
+    where: str
+    """The trace and the thread, or what else was compared."""
+    what: str
+    first: Any
+    """As the first side has it; None: it has nothing there."""
+    second: Any
+    index: int | None = None
+    """Of the record in its stream; None where it is no record."""
+    streams: tuple[RecordedStream, RecordedStream] | None = None
+    program: str = ""
+    """Of a batch; empty where it is of none."""
+
+
+@dataclass
+class Comparison:
+    """Two sides, compared."""
+
+    records: Counter[str] = field(default_factory=Counter)
+    """Those that are equal, by kind."""
+    normalised: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+    difference_count: int = 0
+
+    @property
+    def equal(self) -> bool:
+        """Whether no difference was found."""
+        return self.difference_count == 0
+
+    def add(self, difference: Difference) -> None:
+        """Count it, and keep it if it is one of the first."""
+        self.difference_count += 1
+        if len(self.differences) < _MOST_DIFFERENCES:
+            self.differences.append(difference)
+
+
+def compare(first: Recorded, second: Recorded) -> Comparison:
+    """Compare everything that two sides stored."""
+    found = Comparison()
+    found.normalised[ADDRESSES.name] += first.addresses
+    for problem in first.problems:
+        found.add(Difference("the first side by itself", problem, problem, None))
+    for problem in second.problems:
+        found.add(Difference("the second side by itself", problem, None, problem))
+    for key in _keys(first.traces, second.traces):
+        a, b = first.traces.get(key), second.traces.get(key)
+        if a is None or b is None:
+            there = a or b
+            assert there is not None
+            found.add(
+                Difference(there.name, "a trace", _there(a), _there(b), program=key[0])
+            )
+        else:
+            _compare_traces(a, b, found)
+    _compare_facts("files of kept code", first.files, second.files, found)
+    return found
+
+
+def _compare_traces(a: RecordedTrace, b: RecordedTrace, found: Comparison) -> None:
+    program = a.program
+    first, second = dict(a.facts), dict(b.facts)
+    is_child = a.key[1] == "process" and first["parent"] and second["parent"]
+    if is_child and first["id"] != second["id"]:
+        first["id"] = second["id"] = None
+        found.normalised[CHILD_ID.name] += 1
+    for key in _keys(a.streams, b.streams):
+        one, other = a.streams.get(key), b.streams.get(key)
+        where = f"{a.name}, thread {key[0]}"
+        if one is None or other is None:
+            found.add(
+                Difference(
+                    where, "a thread", _there(one), _there(other), program=program
+                )
+            )
+        else:
+            _compare_streams(where, (a, one), (b, other), found)
+    _compare_facts(f"the row of {a.name}", first, second, found, program)
+
+
+def _compare_streams(
+    where: str,
+    first: tuple[RecordedTrace, RecordedStream],
+    second: tuple[RecordedTrace, RecordedStream],
+    found: Comparison,
+) -> None:
+    (a_trace, a), (b_trace, b) = first, second
+    program = a_trace.program
+    equal = 0
+    for index, (one, other) in enumerate(zip(a.packed, b.packed, strict=False)):
+        if one != other and not equal_when_normalised(
+            (a.records[index], a_trace.numbers),
+            (b.records[index], b_trace.numbers),
+            found.normalised,
+        ):
+            break
+        found.records[Kind(a.records[index][0]).name] += 1
+        equal = index + 1
+    if equal < max(len(a.packed), len(b.packed)):
+        # What follows the first difference of a stream says little.
+        found.add(
+            Difference(
+                where,
+                f"record {equal + 1}",
+                _at(a.records, equal),
+                _at(b.records, equal),
+                equal,
+                (a, b),
+                program,
+            )
+        )
+        return
+    for one_header, other_header in zip(a.headers, b.headers, strict=False):
+        block = f"{where}, header of block {one_header['sequence']}"
+        _compare_facts(block, one_header, other_header, found, program)
+    if len(a.headers) != len(b.headers):
+        what = "the number of blocks"
+        found.add(
+            Difference(where, what, len(a.headers), len(b.headers), program=program)
+        )
+
+
+def _compare_facts(
+    where: str, first: Facts, second: Facts, found: Comparison, program: str = ""
+) -> None:
+    for name in _keys(first, second):
+        a, b = first.get(name), second.get(name)
+        if a != b:
+            found.add(Difference(where, str(name), a, b, program=program))
+
+
+def _keys(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> Iterable[Any]:
+    """Those of both, in the order of the first."""
+    return dict.fromkeys([*first, *second])
+
+
+def _at(records: list[Any], index: int) -> Any:
+    return records[index] if index < len(records) else None
+
+
+def _there(value: object) -> str | None:
+    return None if value is None else "is there"

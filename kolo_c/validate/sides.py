@@ -1,0 +1,87 @@
+"""The sides of a comparison: which core and which hook record the program.
+
+Threads: any. Owns: nothing. Fails: KoloError for a side that is not there.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from kolo_c.config import KINDS
+from kolo_c.core import c_import_error, choose_core
+from kolo_c.errors import KoloError
+
+
+@dataclass(frozen=True)
+class Side:
+    """A core and a hook."""
+
+    core: str
+    hook: str
+
+    def __str__(self) -> str:
+        return f"{self.core}/{self.hook}"
+
+    @property
+    def file_name(self) -> str:
+        """The same, as a part of a file's name."""
+        return f"{self.core}-{self.hook}"
+
+
+def available_sides() -> list[Side]:
+    """Every side that can record here, the one to compare with first."""
+    return [Side(core, hook) for core in _cores() for hook in hooks_of(core)]
+
+
+def _cores() -> list[str]:
+    return [core for core in ("c", "python") if choose_core(core).name == core]
+
+
+def hooks_of(core: str) -> list[str]:
+    """The hooks of a core on this Python."""
+    known = [hook for hook in KINDS["hook"].choices if hook != "auto"]
+    return [hook for hook in known if _has_hook(core, hook)]
+
+
+def _has_hook(core: str, hook: str) -> bool:
+    if hook == "monitoring":
+        return sys.version_info >= (3, 12)
+    if hook == "frame_eval":
+        return core == "c" and sys.version_info < (3, 12)
+    return True
+
+
+def parse_sides(text: str) -> list[Side]:
+    """``c/setprofile,python/setprofile``: two sides or more, all of them there."""
+    sides = [_parse_side(word.strip()) for word in text.split(",") if word.strip()]
+    if len(sides) < 2:
+        raise KoloError(
+            f"--sides {text}: two sides make a comparison",
+            "Write --sides c/setprofile,python/setprofile; the same one twice shows "
+            "whether a program does the same each time.",
+            slug="usage",
+        )
+    return sides
+
+
+def _parse_side(word: str) -> Side:
+    core, slash, hook = word.partition("/")
+    side = Side(core, hook)
+    found = available_sides()
+    if slash and side in found:
+        return side
+    if core == "c" and c_import_error():
+        raise KoloError(
+            f"the side {word} is not there: {c_import_error()}",
+            f"There are {_list(found)}.",
+        )
+    raise KoloError(
+        f"there is no side {word!r} on this Python",
+        f"Write core/hook; there are {_list(found)}.",
+        slug="usage",
+    )
+
+
+def _list(sides: list[Side]) -> str:
+    return ", ".join(map(str, sides)) or "none"

@@ -1,0 +1,309 @@
+"""``kolo-c validate``: equal recordings are equal, and what differs is found and shown.
+
+A program can tell its side by the folder of its store: so the tests make it differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolo_c.validate.normalise import ALL, NORMALISATIONS
+from tests.spec.tracing import environment
+
+ROOT = Path(__file__).resolve().parents[2]
+TWICE = ("--sides", "c/setprofile,c/setprofile")
+SECOND = """
+import os
+second = os.path.basename(os.environ.get('KOLO_C_PATH', '')).startswith('2-')
+"""
+pytest.importorskip("kolo_c._kolo")
+
+
+def validate(
+    folder: Path,
+    source: str,
+    *options: str,
+    stdin: str = "",
+    words: tuple[str, ...] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run ``kolo-c validate`` on a program of this source."""
+    (folder / "pyproject.toml").write_text("")
+    (folder / "program.py").write_text(textwrap.dedent(source))
+    return subprocess.run(
+        [sys.executable, "-m", "kolo_c", "validate", *TWICE, *options, "program.py", *words],
+        cwd=folder,
+        env=environment(),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )  # fmt: skip
+
+
+def found(folder: Path, source: str, *options: str) -> dict[str, Any]:
+    """What it says of the only pair, as JSON; it ends with 1 where that differs."""
+    done = validate(folder, source, "--json", *options)
+    assert done.stderr == ""
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (0 if result["equal"] else 1)
+    assert len(result["comparisons"]) == 1
+    return {**result["comparisons"][0], "untraced": result["untraced"]}
+
+
+def counts(result: dict[str, Any]) -> dict[str, int]:
+    """How often each normalisation was applied."""
+    return {name: each["count"] for name, each in result["normalised"].items()}
+
+
+def test_a_program_is_equal_to_itself_on_every_side(tmp_path: Path) -> None:
+    result = found(
+        tmp_path,
+        """
+        import asyncio, threading
+        class Box:
+            def __init__(self, content): self.content = content
+            def swap(self, other): return {'a': self, 'b': [other, self], 'c': 1.5}
+        def numbers():
+            got = yield 1
+            try: yield got
+            except LookupError: yield 'caught'
+        async def wait(n):
+            await asyncio.sleep(0)
+            return n
+        async def both():
+            return await asyncio.gather(wait(1), wait(2))
+        def fail(): raise ValueError(Box(1))
+        Box([]).swap(Box('x' * 5000))
+        it = numbers(); next(it); it.send(2); it.throw(LookupError())
+        asyncio.run(both())
+        try: fail()
+        except ValueError: pass
+        thread = threading.Thread(target=wait, args=(3,), name='other')
+        thread.start(); thread.join()
+        """,
+    )
+    assert result["equal"]
+    assert result["difference_count"] == 0
+    assert result["records"]["CALL"] > 10
+    assert {"RETURN", "YIELD", "RESUME", "THROW", "RAISE", "TASK"} <= set(
+        result["records"]
+    )
+    assert set(counts(result)) == {"address"}
+
+
+def test_blocks_are_compared_with_their_headers(tmp_path: Path) -> None:
+    result = found(
+        tmp_path,
+        """
+        def deep(n, text): return deep(n - 1, text) if n else text
+        deep(300, 'x' * 900)
+        """,
+    )
+    assert result["equal"]
+    assert result["records"]["CALL"] == 302
+
+
+def test_the_first_difference_is_shown_with_what_came_before_and_its_line(
+    tmp_path: Path,
+) -> None:
+    source = f"""{SECOND}
+def work(n):
+    return 'wrong' if second and n == 2 else n
+for n in range(4): work(n)
+"""
+    done = validate(tmp_path, source)
+    assert done.returncode == 1
+    assert "6 records are equal" in done.stdout
+    assert "process program.py, thread MainThread: record 7" in done.stdout
+    assert 'before        CALL {"dt": 1' in done.stdout
+    assert 'c/setprofile  RETURN {"dt": 1, "value": 2, "locals": []}' in done.stdout
+    assert 'c/setprofile  RETURN {"dt": 1, "value": "wrong", ' in done.stdout
+    assert f"{tmp_path}/program.py:5  def work(n):" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["True if second else 1", "1.0 if second else 1", "-0.0 if second else 0.0"],
+)
+def test_values_that_python_calls_equal_differ(tmp_path: Path, change: str) -> None:
+    result = found(tmp_path, f"{SECOND}\ndef work(): return {change}\nwork()\n")
+    assert result["difference_count"] >= 1
+    assert result["differences"][0]["first"]["kind"] == "RETURN"
+
+
+def test_the_same_object_is_told_from_an_equal_one(tmp_path: Path) -> None:
+    result = found(
+        tmp_path,
+        f"""{SECOND}
+class Box: pass
+def pair(a, b): pass
+box = Box()
+pair(box, Box() if second else box)
+""",
+    )
+    assert not result["equal"]
+    shown = [
+        result["differences"][0][side]["arguments"] for side in ("first", "second")
+    ]
+    addresses = [[value["items"][1] for value in values] for values in shown]
+    assert addresses == [["@1", "@1"], ["@1", "@2"]]
+
+
+def test_a_definition_that_differs_is_found(tmp_path: Path) -> None:
+    result = found(
+        tmp_path,
+        f"""{SECOND}
+exec(compile('def work(b): pass' if second else 'def work(a): pass', __file__, 'exec'))
+work(1)
+""",
+    )
+    assert not result["equal"]
+
+
+def test_output_and_exit_code_are_compared_with_the_untraced_program(
+    tmp_path: Path,
+) -> None:
+    done = validate(
+        tmp_path,
+        f"""{SECOND}
+import sys
+def work(): pass
+work()
+print('two' if second else 'one')
+sys.exit(3 if second else 0)
+""",
+    )
+    assert done.returncode == 1
+    assert "the program behaves differently: stdout" in done.stdout
+    assert "the program behaves differently: exit code" in done.stdout
+    assert "untraced      one\n      c/setprofile  two" in done.stdout
+
+
+def test_standard_input_and_arguments_reach_every_side(tmp_path: Path) -> None:
+    source = """
+        import sys
+        def work(*words): print(words)
+        work(sys.stdin.read(), *sys.argv[1:])
+        """
+    kept = tmp_path / "kept"
+    done = validate(
+        tmp_path, source, "--output", str(kept), stdin="hello", words=("--json", "x")
+    )
+    assert done.returncode == 0
+    first, second = sorted(kept.iterdir())
+    assert (first.name, second.name) == ("1-c-setprofile.json", "2-c-setprofile.json")
+    assert first.read_text() == second.read_text()
+    trace = json.loads(first.read_text())["traces"][0]
+    assert trace["threads"][0]["records"][1]["arguments"] == [
+        {"$": "TUPLE", "items": ["hello", "--json", "x"]}
+    ]
+
+
+# ---- each normalisation: a program that needs it, and nothing else does it ----
+
+NEEDS = {
+    "address": "class A: pass\ndef work(a): return a\nwork(A())\n",
+    "address-in-text": "def work(a): return repr(a)\nwork(object())\n",
+    "process-id": "import os\ndef work(): return os.getpid()\nwork()\n",
+    "thread-ident": "import threading\ndef work(): return threading.get_ident()\nwork()\n",
+    "set-order": """
+class Box:
+    def __init__(self, n): self.n = n
+def work(boxes): return boxes
+work({Box(n) for n in range(300)})  # so many that pages, which lie anywhere, matter
+""",
+    "child-id": """
+import os
+def work(n): return n
+child = os.fork()
+work(1)
+if child: os.waitpid(child, 0)
+""",
+}
+
+
+@pytest.mark.parametrize("each", ALL, ids=lambda each: each.name)
+def test_a_normalisation_is_needed_and_counted(each: Any, tmp_path: Path) -> None:
+    much = ("--set", "items=400", "--set", "record_bytes=32768")
+    result = found(tmp_path, f"import os\n{NEEDS[each.name]}", *much)
+    assert result["equal"], result["differences"]
+    assert counts(result)[each.name] >= 1
+    reasons = {each.name: each.reason for each in ALL}
+    for name, applied in result["normalised"].items():
+        assert applied["reason"] == reasons[name]
+
+
+def test_a_set_of_other_objects_is_another_set(tmp_path: Path) -> None:
+    result = found(
+        tmp_path,
+        f"""{SECOND}
+class Box:
+    def __init__(self, n): self.n = n
+def work(boxes): return boxes
+work({{Box(n) for n in range(20 + second)}})
+""",
+    )
+    assert not result["equal"]
+
+
+def test_the_page_lists_every_normalisation() -> None:
+    page = (ROOT / "docs" / "explanation" / "validation.md").read_text()
+    for each in ALL:
+        assert f"| {each.name} | {each.reason} | {each.pythons}" in page
+    assert set(NORMALISATIONS) < set(ALL)
+
+
+# ---- what cannot be compared ----
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--sides", "c/setprofile", "program.py"), "two sides make a comparison"),
+        (("--sides", "c/setprofile,c/what", "program.py"), "there is no side 'c/what'"),
+        (("--hook", "setprofile", "program.py"), "--hook is one side alone"),
+        (("--generate", "3", "program.py"), "and no program"),
+        ((), "there is no program to run"),
+        (("nothing.py",), "nothing.py"),
+    ],
+)
+def test_wrong_words_are_refused(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "program.py").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "kolo_c", "validate", *words],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_of_which_nothing_is_recorded_is_no_proof(tmp_path: Path) -> None:
+    done = validate(tmp_path, "syntax error")
+    assert done.returncode == 1
+    assert "nothing of program.py was recorded" in done.stderr
+
+
+def test_the_settings_of_the_project_hold(tmp_path: Path) -> None:
+    (tmp_path / ".kolo_c").mkdir()
+    (tmp_path / ".kolo_c" / "config.toml").write_text('ignore_frames = ["qualname:work"]\n')
+    result = found(tmp_path, "def work(): pass\nwork()\n")
+    assert result["records"] == {"CALL": 1, "RETURN": 1}
+    assert sorted(os.listdir(tmp_path / ".kolo_c")) == ["config.toml"]
