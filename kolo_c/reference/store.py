@@ -240,7 +240,7 @@ class Store:
     ) -> Status:
         """The process's row (REPLACE). ``info`` is JSON."""
         return self.run(
-            row.PROCESS, process_id, segment, pid, row.signed(started_ns),
+            row.PROCESS, process_id, row.signed(segment), pid, row.signed(started_ns),
             row.signed(started_utc_ns), row.mend_text(info.encode(*_UTF8)),
         )  # fmt: skip
 
