@@ -59,7 +59,7 @@ class Config(Settings):
 
     hook: str = setting(
         "auto",
-        settings.choice("auto", "setprofile", "monitoring"),
+        settings.choice("auto", "setprofile", "monitoring", "frame_eval"),
         "How the interpreter reaches the tracer. `auto` takes the cheapest hook that "
         "is proved equal on the running Python; another choice is obeyed or refused.",
     )

@@ -11,7 +11,7 @@ import sys
 from kolo_c.errors import TracerError
 from kolo_c.frozen import Frozen
 
-NAMES = ("setprofile", "monitoring")
+NAMES = ("setprofile", "monitoring", "frame_eval")
 """Every hook there is, the one that works everywhere first."""
 
 TOOL_IDS = (4, 3)
@@ -47,6 +47,10 @@ def choose_hook(asked: str = "auto") -> Choice:
         if refused:
             return Choice("", refused)
         return Choice("monitoring", "it was asked for")
+    if asked == "frame_eval":
+        if hasattr(sys, "monitoring"):
+            return Choice("", "it is for Python 3.10 and 3.11; here is sys.monitoring")
+        return Choice("frame_eval", "it was asked for")
     if refused:
         return Choice("setprofile", f"it works everywhere; {refused}")
     return Choice("monitoring", "code that is skipped costs nothing with it")

@@ -36,6 +36,26 @@ typedef struct _PyInterpreterFrame kc_frame;
 typedef PyFrameObject kc_frame;
 #endif
 
+/* The function that runs frames (PEP 523), private under the same name on every
+ * version: what stands in its place, and another in its stead. The hook frame_eval uses
+ * it, and debug builds, which count the frames that run while a value is being written.
+ */
+typedef PyObject *(*kc_frame_eval)(PyThreadState *, kc_frame *, int);
+
+static inline kc_frame_eval
+kc_frame_eval_get(void)
+{
+    return _PyInterpreterState_GetEvalFrameFunc(PyInterpreterState_Get());
+}
+
+static inline kc_frame_eval
+kc_frame_eval_replace(kc_frame_eval eval)
+{
+    kc_frame_eval before = kc_frame_eval_get();
+    _PyInterpreterState_SetEvalFrameFunc(PyInterpreterState_Get(), eval);
+    return before;
+}
+
 /* PyEval_SetProfile() for another thread. Exported by every version from 3.9 on,
  * declared in internal headers only; the public PyEval_SetProfileAllThreads() (3.12)
  * gives all threads the same object, while each of ours carries its thread's state. */
@@ -148,6 +168,17 @@ kc_thread_is_tracing(PyThreadState *tstate)
 #define KC_HAS_MONITORING 1
 #else
 #define KC_HAS_MONITORING 0
+#endif
+
+/* The hook of PEP 523, where sys.monitoring is not there yet. */
+#define KC_HAS_FRAME_EVAL (!KC_HAS_MONITORING)
+
+/* 3.11 runs a Python call of Python code within the C function that runs its caller,
+ * unless a hook is in the place: then each takes its share of the C stack. */
+#if PY_VERSION_HEX >= 0x030B0000
+#define KC_CALLS_ARE_INLINE 1
+#else
+#define KC_CALLS_ARE_INLINE 0
 #endif
 
 /* Until 3.14 PY_UNWIND and PY_THROW come from all code or none. */
@@ -289,6 +320,48 @@ kc_frame_borrow_globals(kc_frame *frame)
 {
     return frame->f_globals;
 }
+
+#if KC_HAS_FRAME_EVAL
+
+/* Whether running `frame` makes a generator of it, and no more: 3.11 does that in the
+ * generator's own code. */
+static inline bool
+kc_frame_makes_generator(kc_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    const int suspends = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR;
+    return (frame->f_code->co_flags & suspends) != 0 &&
+           frame->owner != FRAME_OWNED_BY_GENERATOR;
+#else
+    (void)frame;
+    return false;
+#endif
+}
+
+/* Whether the generator whose frame has just been run waits for its next step. */
+static inline bool
+kc_frame_is_suspended(kc_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return _PyFrame_GetGenerator(frame)->gi_frame_state == FRAME_SUSPENDED;
+#else
+    return frame->f_state == FRAME_SUSPENDED;
+#endif
+}
+
+/* Whether a frame may run below what runs now: at the recursion limit it is refused
+ * before its first instruction. */
+static inline bool
+kc_thread_may_recurse(PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return tstate->recursion_remaining > 0;
+#else
+    return tstate->recursion_depth < Py_GetRecursionLimit();
+#endif
+}
+
+#endif
 
 static inline int
 kc_code_slot_count(const PyCodeObject *code)

@@ -121,21 +121,4 @@ kc_dict_size(PyObject *dict)
     return ((PyDictObject *)dict)->ma_used;
 }
 
-#ifdef KOLO_C_DEBUG
-#include "compat.h"
-
-/* The function that runs Python frames (PEP 523), replaced for a moment to count them.
- * Private under this name on every version, and used in debug builds only. */
-typedef PyObject *(*kc_frame_eval)(PyThreadState *, kc_frame *, int);
-
-static inline kc_frame_eval
-kc_frame_eval_replace(kc_frame_eval eval)
-{
-    PyInterpreterState *interpreter = PyInterpreterState_Get();
-    kc_frame_eval before = _PyInterpreterState_GetEvalFrameFunc(interpreter);
-    _PyInterpreterState_SetEvalFrameFunc(interpreter, eval);
-    return before;
-}
-#endif
-
 #endif

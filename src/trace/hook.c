@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "plain/clock.h"
+#include "trace/hook_frame_eval.h"
 #include "trace/hook_monitoring.h"
 #include "trace/hook_setprofile.h"
 
@@ -18,6 +19,9 @@ kc_hook_find(const char *name)
         &kc_hook_setprofile,
 #if KC_HAS_MONITORING
         &kc_hook_monitoring,
+#endif
+#if KC_HAS_FRAME_EVAL
+        &kc_hook_frame_eval,
 #endif
     };
     for (size_t i = 0; i < sizeof hooks / sizeof *hooks; i++) {

@@ -5,6 +5,8 @@
  * function is told of; it is there only while a value is being written.
  */
 
+#include "compat.h"
+
 #include "trace/value_state.h"
 
 #ifdef KOLO_C_DEBUG

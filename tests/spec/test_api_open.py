@@ -25,7 +25,7 @@ from kolo_c.reading import (
     Subclass,
     Truncated,
 )
-from tests.spec.tracing import KNOWS_EXCEPTIONS
+from tests.spec.tracing import knows_exceptions
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_an_exception_that_python_does_not_tell_has_no_type(opened):
         """
     )
     exception = trace.calls("f").first().exception
-    if KNOWS_EXCEPTIONS:
+    if knows_exceptions():
         assert str(exception) == "KeyError('a')"
     else:
         assert exception == Raised(None, (), None)

@@ -24,8 +24,16 @@ from tests.spec.replay import Show, Tree, replay
 from tests.spec.wellformed import check_trace
 
 PACKAGE_PARENT = str(Path(kolo_c.__file__).parent.parent)
-KNOWS_EXCEPTIONS = sys.version_info >= (3, 12)
-"""3.10 and 3.11 hide the exception that leaves a frame."""
+_knowing = sys.version_info >= (3, 12)
+
+
+def knows_exceptions() -> bool:
+    """Whether the hook of the last program tells the exception that leaves a frame.
+
+    On 3.10 and 3.11 setprofile does not.
+    """
+    return _knowing
+
 
 _open_stores: list[Store] = []
 
@@ -129,6 +137,8 @@ def trace_program(
     ``under`` are the words between python and the program; an empty tuple runs it with
     python alone. It must end with 0 unless it ``fails``.
     """
+    global _knowing
+    _knowing = sys.version_info >= (3, 12) or hook == "frame_eval"
     write_program(project, source, config, files)
     done = subprocess.run(
         [sys.executable, *options, *under, *target, *arguments],
@@ -184,7 +194,7 @@ def expected(text: str) -> str:
     for line in textwrap.dedent(text).strip("\n").splitlines():
         before, mark, after = line.partition(" raises? ")
         if mark:
-            line = before + " raises " + (after if KNOWS_EXCEPTIONS else "?")
+            line = before + " raises " + (after if knows_exceptions() else "?")
         lines.append(line)
     return "\n".join(lines)
 
@@ -194,7 +204,7 @@ def thrown(exception: str) -> str:
 
     3.11 does not tell what was thrown, 3.10 not even that something was.
     """
-    if KNOWS_EXCEPTIONS:
+    if knows_exceptions():
         return f", thrown {exception}"
     return ", thrown ?" if sys.version_info >= (3, 11) else ""
 
