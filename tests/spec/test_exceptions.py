@@ -15,7 +15,7 @@ from kolo_c.model.build import build
 from kolo_c.model.exceptions import flight
 from kolo_c.store.values import Items, Raised
 from kolo_c.wire import Kind
-from tests.spec.tracing import knows_exceptions, expected
+from tests.spec.tracing import expected, knows_exceptions
 
 
 def raised(traced, name):

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from kolo_c.wire import Kind
-from tests.spec.tracing import knows_exceptions, expected, thrown
+from tests.spec.tracing import expected, knows_exceptions, thrown
 
 IS_PYPY = sys.implementation.name == "pypy"
 counts_references = pytest.mark.skipif(
