@@ -17,7 +17,7 @@ from typing import Any
 from kolo_c.store import records as r
 from kolo_c.store.reader import Stream
 from kolo_c.store.text import value_text
-from kolo_c.wire import Mark
+from kolo_c.wire import Kind, Mark
 
 WIDTH = 200
 
@@ -93,7 +93,9 @@ def _line(call: Call, show: Show) -> str:
     return " ".join(parts)
 
 
-class _Replay:
+class Replay:
+    """A stream that is replayed block by block, in order: ``enter``, then ``apply``."""
+
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.definitions = stream.trace.definitions
@@ -102,6 +104,17 @@ class _Replay:
         self.order: list[Call] = []
         self.stack: list[Call] = []
         self.task = ""
+        self.has_gaps = False
+        actions = {kind: f"on_{kind.name.lower()}" for kind in Kind}
+        self.actions = {
+            kind: getattr(self, name)
+            for kind, name in actions.items()
+            if hasattr(self, name)
+        }
+
+    @property
+    def tree(self) -> Tree:
+        return Tree(self.roots, self.order)
 
     def value(self, value: Any) -> str:
         return value_text(value, self.definitions, WIDTH)
@@ -116,14 +129,14 @@ class _Replay:
         return qualname.rpartition("<locals>.")[2]
 
     def line(self, site: int | None) -> int | None:
-        if any(call.name == "unknown" for call in self.stack):
+        if self.has_gaps and any(call.name == "unknown" for call in self.stack):
             return None
-        callers = [call.code for call in self.stack if call.code]
-        if not callers:
+        caller = next((call.code for call in reversed(self.stack) if call.code), 0)
+        if not caller:
             assert site is None
             return None
         assert site is not None
-        return self.definitions.line(callers[-1], site)
+        return self.definitions.line(caller, site)
 
     def begin(self, call: Call, *, push: bool = True) -> Call:
         if call.number:
@@ -142,8 +155,14 @@ class _Replay:
         call.on_stack = False
         return call
 
+    def enter(self, index: int) -> None:
+        """Block ``index`` is next."""
+        if self.stream.begins_after_gap(index):
+            self.skip_to(index)
+
     def skip_to(self, index: int) -> None:
         """Blocks are missing: the header says which calls are open behind them."""
+        self.has_gaps = True
         for call in self.stack:
             call.on_stack = False
         self.stack = []
@@ -155,7 +174,7 @@ class _Replay:
             self.stack.append(call)
 
     def apply(self, record: r.Record) -> None:
-        getattr(self, f"on_{record.kind.name.lower()}")(record)
+        self.actions[record.kind](record)
 
     def on_call(self, record: r.Call) -> None:
         code = self.definitions.code(record.code)
@@ -258,10 +277,9 @@ class _Replay:
 
 def replay(stream: Stream) -> Tree:
     """The tree of ``stream``; fails where its records break the rules."""
-    replayed = _Replay(stream)
+    replayed = Replay(stream)
     for index in range(len(stream.blocks)):
-        if stream.begins_after_gap(index):
-            replayed.skip_to(index)
+        replayed.enter(index)
         for record in stream.decode(index).records:
             replayed.apply(record)
-    return Tree(replayed.roots, replayed.order)
+    return replayed.tree

@@ -20,7 +20,7 @@ import kolo_c
 from kolo_c.store.process import TraceInfo
 from kolo_c.store.reader import Store, Trace
 from kolo_c.store.recovery import recover_dead
-from tests.spec.replay import Show, Tree, replay
+from tests.spec.replay import Show, Tree
 from tests.spec.wellformed import check_trace
 
 PACKAGE_PARENT = str(Path(kolo_c.__file__).parent.parent)
@@ -50,7 +50,10 @@ class Traced:
     stderr: str
     clean: bool = True
     """Whether nothing may be lost and no error counted."""
-    _traces: dict[str, Trace] = field(default_factory=dict)
+    _known: dict[int, tuple[object, Trace, dict[int, Tree]]] = field(
+        default_factory=dict
+    )
+    """Traces that were read, and of which state of the store."""
 
     @property
     def store(self) -> Path:
@@ -66,10 +69,21 @@ class Traced:
 
     def trace(self, index: int = 0) -> Trace:
         """The trace that began as number ``index``, checked."""
-        infos = self.infos()
-        trace = Trace(infos[index])
-        check_trace(trace, clean=self.clean)
-        return trace
+        return self._read(index)[0]
+
+    def _read(self, index: int) -> tuple[Trace, dict[int, Tree]]:
+        """The trace and its trees, anew where the store has changed since."""
+        if index in self._known and self._known[index][0] == self._state():
+            return self._known[index][1:]
+        trace = Trace(self.infos()[index])
+        trees = check_trace(trace, clean=self.clean)
+        # The state is that after reading, for which SQLite makes files of its own.
+        self._known[index] = (self._state(), trace, trees)
+        return trace, trees
+
+    def _state(self) -> object:
+        stats = [(path, path.stat()) for path in sorted(self.files())]
+        return [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
 
     def calls(self, index: int = 0, thread: int = 1, **show: Any) -> str:
         """The calls below ``<module>``, one a line, in the thread's stream."""
@@ -87,16 +101,16 @@ class Traced:
         return tree.text(tree.roots, Show(**show))
 
     def tree(self, index: int = 0, thread: int = 1) -> Tree:
-        return replay(self.trace(index).stream(thread))
+        return self._read(index)[1][thread]
 
     def threads(self, index: int = 0, **show: Any) -> dict[str, str]:
         """For each thread but the main one its name and its calls."""
-        trace = self.trace(index)
+        trace, trees = self._read(index)
         found = {}
         for stream in trace.streams:
             if stream.name == "MainThread":
                 continue
-            tree = replay(stream)
+            tree = trees[stream.ordinal]
             found[stream.name] = tree.text(tree.roots, Show(**show))
         return found
 

@@ -7,21 +7,30 @@ and compared.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kolo_c.model.build import build
 from kolo_c.store.reader import Stream, Trace
+from kolo_c.store.records import Record
 from kolo_c.wire import END_KINDS, NODE_KINDS, PUSH_KINDS, Kind
-from tests.spec.replay import replay
+from tests.spec.replay import Replay, Tree
 
 
-def check_trace(trace: Trace, *, clean: bool = True) -> None:
-    """Fail where the trace contradicts itself; ``clean``: where anything was lost."""
+def check_trace(trace: Trace, *, clean: bool = True) -> dict[int, Tree]:
+    """Fail where the trace contradicts itself; ``clean``: where anything was lost.
+
+    The tree of each stream, by its number.
+    """
     calls = records = 0
+    trees = {}
     for stream in trace.streams:
-        check_headers(stream, gaps=not clean)
-        kinds = [record.kind for record in stream.records()]
-        calls += kinds.count(Kind.CALL) + kinds.count(Kind.ENTERED)
-        records += len(kinds)
-        tree = replay(stream)
+        # Each block is decoded once for all that looks at its records.
+        replayed = Replay(stream)
+        for record in checked_records(stream, replayed, gaps=not clean):
+            replayed.apply(record)
+            calls += record.kind in (Kind.CALL, Kind.ENTERED)
+            records += 1
+        tree = trees[stream.ordinal] = replayed.tree
         builder = build(stream)
         assert builder.unmatched == 0
         numbered = {c.number for c in tree.calls if c.number and c.end != "noted"}
@@ -36,10 +45,13 @@ def check_trace(trace: Trace, *, clean: bool = True) -> None:
     if info.status == "complete" and clean:
         assert info.count("calls") == calls
         assert info.count("records") == records
+    return trees
 
 
-def check_headers(stream: Stream, *, gaps: bool = False) -> None:
-    """The header of each block is what its records make of it."""
+def checked_records(
+    stream: Stream, replayed: Replay, *, gaps: bool = False
+) -> Iterator[Record]:
+    """The records; the header of each block is what its records make of it."""
     stack: list[tuple[int, int]] = []  # node, index of the block that pushed it
     next_node = 1
     for index, block in enumerate(stream.blocks):
@@ -53,6 +65,7 @@ def check_headers(stream: Stream, *, gaps: bool = False) -> None:
         assert stream.opens_at(index) == [node for node, _ in stack]
         decoded = stream.decode(index)
         assert decoded.damage == ""
+        replayed.enter(index)
         least = len(stack)
         closes = []
         last_ns = block.base_ns
@@ -75,6 +88,7 @@ def check_headers(stream: Stream, *, gaps: bool = False) -> None:
             elif kind == Kind.MARK and record.depth is not None:
                 del stack[record.depth :]
             least = min(least, len(stack))
+            yield record
         assert block.nodes == next_node - block.first_node
         assert block.records == len(decoded.records)
         assert block.last_ns == last_ns
