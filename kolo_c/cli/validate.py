@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from kolo_c.validate.generated import Generated
     from kolo_c.validate.program import Validated
     from kolo_c.validate.sides import Side
 
@@ -152,7 +153,7 @@ class Validate:
                 "Write kolo-c validate --generate 100.",
                 slug="usage",
             )
-        Runner: Any = _generated().Runner
+        from kolo_c.validate.generated import Runner  # noqa: PLC0415
         from kolo_c.validate.report import (  # noqa: PLC0415
             generated_json,
             generated_lines,
@@ -173,17 +174,6 @@ class Validate:
 
 
 COMMAND = Validate()
-
-
-def _generated() -> Any:
-    from importlib import import_module  # noqa: PLC0415 - as in run()
-
-    try:
-        return import_module("kolo_c.validate.generated")
-    except ModuleNotFoundError as error:
-        raise KoloError(
-            f"no programs can be generated: {error}", "Name a program to run."
-        ) from None
 
 
 def _refuse_side_settings(args: argparse.Namespace) -> None:
@@ -275,12 +265,14 @@ def _progress(done: int, count: int) -> None:
         print(f"\r{done:,} of {count:,} programs", end=end, file=sys.stderr, flush=True)
 
 
-def _keep_failures(found: Any, folder: Path) -> None:
+def _keep_failures(found: Generated, folder: Path) -> None:
     """The sources of the programs that failed, and what was found in each."""
     from kolo_c.validate.report import failure_json  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
     for failure in found.failures:
+        if failure.program is None:
+            continue
         base = folder / f"p{failure.program.seed}"
         base.with_suffix(".py").write_text(failure.program.source, encoding="utf-8")
         if failure.shrunk is not None:

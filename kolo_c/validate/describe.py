@@ -5,6 +5,7 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -76,6 +77,37 @@ def value_json(value: Any) -> Any:
 def _tag_name(mark: Any) -> str:
     tag = mark.data[0] if len(mark.data) == 1 else -1
     return Tag(tag).name if tag in set(Tag) else f"tag {tag}"
+
+
+def narrow(first: Any, second: Any) -> tuple[str, Any, Any]:
+    """The first place where two values of JSON differ: where it is, and what is there.
+
+    It is empty where they differ as a whole.
+    """
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in dict.fromkeys([*first, *second]):
+            step = _step(f".{key}", first.get(key), second.get(key))
+            if step is not None:
+                return step
+    if isinstance(first, list) and isinstance(second, list):
+        for at, (one, other) in enumerate(zip(first, second, strict=False)):
+            step = _step(f"[{at}]", one, other)
+            if step is not None:
+                return step
+        at = min(len(first), len(second))
+        return f"[{at}]", _item(first, at), _item(second, at)
+    return "", first, second
+
+
+def _step(name: str, first: Any, second: Any) -> tuple[str, Any, Any] | None:
+    if json.dumps(first) == json.dumps(second):  # 1 is not True here
+        return None
+    path, one, other = narrow(first, second)
+    return name + path, one, other
+
+
+def _item(items: list[Any], at: int) -> Any:
+    return items[at] if at < len(items) else "nothing"
 
 
 def source_line(stream: Stream, index: int) -> str:

@@ -10,18 +10,19 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from kolo_c.errors import harmless
-from kolo_c.validate.describe import record_json, source_line
+from kolo_c.validate.describe import narrow, record_json, source_line
 from kolo_c.validate.normalise import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kolo_c.validate.compare import Comparison, Difference
+    from kolo_c.validate.generated import Failure, Generated
     from kolo_c.validate.load import Recorded
     from kolo_c.validate.program import Validated, Verdict
 
 _BEFORE = 3
-_WIDEST = 2000
+_WIDEST = 600
 
 
 def validated_lines(validated: Validated) -> Iterator[str]:
@@ -75,8 +76,24 @@ def difference_lines(difference: Difference, first: str, second: str) -> Iterato
     for side, value in ((first, difference.first), (second, difference.second)):
         shown = "nothing" if value is None else _shown(value, is_record)
         yield f"      {side:<{width}}  {shown}"
+    if is_record and difference.first and difference.second:
+        yield from _place_lines(difference, first, second, width)
     for line in _sources(difference):
         yield f"      {'source':<{width}}  {harmless(line)}"
+
+
+def _place_lines(
+    difference: Difference, first: str, second: str, width: int
+) -> Iterator[str]:
+    """Where within a long record it is."""
+    place, one, other = narrow(
+        record_json(difference.first), record_json(difference.second)
+    )
+    if not place or max(len(json.dumps(one)), len(json.dumps(other))) > _WIDEST:
+        return
+    yield f"      {'at':<{width}}  {harmless(place.lstrip('.'))}"
+    for side, value in ((first, one), (second, other)):
+        yield f"        {side:<{width}}  {_shown(value, is_record=False)}"
 
 
 def _before(difference: Difference) -> list[Any]:
@@ -119,7 +136,7 @@ def _outcome_lines(first: str, second: str, difference: Difference) -> Iterator[
         yield f"      {side:<{width}}  {shown}"
 
 
-def generated_lines(found: Any) -> Iterator[str]:
+def generated_lines(found: Generated) -> Iterator[str]:
     """Generated programs: what is equal on each pair of sides, and what failed."""
     for pair, records in found.records.items():
         yield from ("", pair)
@@ -133,7 +150,11 @@ def generated_lines(found: Any) -> Iterator[str]:
     yield f"{count} of {found.programs:,} programs failed" if count else "no difference"
 
 
-def _failure_lines(failure: Any) -> Iterator[str]:
+def _failure_lines(failure: Failure) -> Iterator[str]:
+    if failure.program is None:
+        yield "the batch, whatever program"
+        yield from difference_lines(failure.difference, *failure.sides)
+        return
     seed = failure.program.seed
     yield f"program {seed} (kolo-c validate --generate 1 --seed {seed})"
     yield from difference_lines(failure.difference, *failure.sides)
@@ -171,7 +192,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def generated_json(found: Any) -> dict[str, Any]:
+def generated_json(found: Generated) -> dict[str, Any]:
     """Generated programs."""
     return {
         "equal": found.good,
@@ -191,15 +212,15 @@ def generated_json(found: Any) -> dict[str, Any]:
     }
 
 
-def failure_json(failure: Any) -> dict[str, Any]:
+def failure_json(failure: Failure) -> dict[str, Any]:
     """A generated program that failed."""
     shrunk = failure.shrunk
     difference = failure.shrunk_difference
     return {
-        "seed": failure.program.seed,
+        "seed": failure.program and failure.program.seed,
         "sides": failure.sides,
         "difference": difference_json(failure.difference),
-        "source": failure.program.source,
+        "source": failure.program and failure.program.source,
         "shrunk": None if shrunk is None else shrunk.source,
         "shrunk_sides": failure.shrunk_sides,
         "shrunk_difference": difference and difference_json(difference),

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from kolo_c.config import KINDS
-from kolo_c.core import c_import_error, choose_core
+from kolo_c.core import choose_core
 from kolo_c.errors import KoloError
 
 
@@ -71,9 +71,10 @@ def _parse_side(word: str) -> Side:
     found = available_sides()
     if slash and side in found:
         return side
-    if core == "c" and c_import_error():
+    choice = choose_core(core)
+    if slash and core in ("c", "python") and choice.name != core:
         raise KoloError(
-            f"the side {word} is not there: {c_import_error()}",
+            f"the side {word} is not there: {choice.reason}",
             f"There are {_list(found)}.",
         )
     raise KoloError(
