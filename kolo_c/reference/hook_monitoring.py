@@ -136,7 +136,7 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
         if verdict is not None and verdict.keep_bits == 0:
             return answer
         frame = sys._getframe(1)
-        thread = session.running_thread()
+        thread = session.own_thread()
         # Something else than the interpreter may have fired it.
         if thread is None or frame.f_code is not code or _monitored is not owner:
             return None

@@ -100,6 +100,8 @@ class Session:
         self.opened = False  # its process row is in the store
         self.saved = False  # all there was has been saved: nothing is to be recovered
         self.attaching = False  # threads without a profile function get ours
+        self.new_threads = True  # those that begin later are recorded too
+        self.first_idents: frozenset[int] = frozenset()  # of the others, to be attached
         self.dead = False  # in the child of a fork: nothing of it may be touched
         self.forking = False
         self.drop = options.drop
@@ -174,6 +176,17 @@ class Session:
     def running_thread(self) -> Thread | None:
         """The state of the running thread, if it has one."""
         return self.by_ident.get(get_ident())
+
+    def own_thread(self) -> Thread | None:
+        """The same for a hook that has no function of ours in each thread: a thread
+        gets its state with its first event. None where it is not recorded."""
+        ident = get_ident()
+        thread = self.by_ident.get(ident)
+        if thread is None and self.attaching and not self.dead:
+            if self.new_threads or ident in self.first_idents:
+                with self.lock:
+                    thread = attach.attach(self)
+        return thread
 
     def is_displaced(self) -> bool:
         """Whether another profiler has the place of ours in some thread."""

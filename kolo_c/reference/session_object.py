@@ -77,7 +77,6 @@ class Session:
         if _active is not None and not _active.inner.dead:
             raise RuntimeError("a session is active in this process")
         self.registered = False
-        self.new_threads = new_threads
         self.inner = Inner(
             SessionOptions(
                 directory=directory,
@@ -94,6 +93,7 @@ class Session:
             )
         )
         self.inner.scope_variable = scope_variable
+        self.inner.new_threads = new_threads
         self.inner.hook = _find_hook(hook)
         try:
             self.inner.open_store()

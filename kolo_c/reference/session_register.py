@@ -45,6 +45,7 @@ def register(session: Session, replace: bool) -> None:
         raise RuntimeError(f"another profiler is installed: {name}")
     if inner.hook.PER_THREAD:
         attach.watch()
+    inner.first_idents = frozenset(sys._current_frames())
     inner.hook.begin(session.tracer)
     session.registered = True
     inner.attaching = True
