@@ -178,9 +178,9 @@ class Thread:
             for entry in self.stack
             if entry.stream is stream and not entry.unwritten
         ]
-        known = len(opens) == stream.stream.depth
+        depth = stream.stream.depth  # without the call whose record is being written
         return stream.stream.take_block(
-            opens if known else None,  # or it cannot be said
+            opens[:depth] if len(opens) >= depth else None,  # or it cannot be said
             self.session.definitions.last,
         )
 
