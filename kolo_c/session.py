@@ -80,7 +80,7 @@ class Session:
         self._always = always
         self._replace_profiler = replace_profiler
         self._core: Any = None
-        self._hook = ""
+        self._names = "", ""
         self._native: Any = None
         self._number = 0
         self._started_ns = 0
@@ -107,7 +107,8 @@ class Session:
                 "Inside a session use kolo_c.trace(), which joins it.",
             )
         self._core = load_core(self.config.core)
-        self._hook = load_hook(self.config.hook)
+        core = "c" if self._core.__name__ == "kolo_c._kolo" else "python"
+        self._names = core, load_hook(self.config.hook, core)
         if TICKING:
             self._core.tick(True)
         self.traces.process.name = kept_name(self._core, self.name)
@@ -152,7 +153,7 @@ class Session:
                 "Switch it off, or ask to replace it; while it is there nothing "
                 "can be recorded.",
             ) from error
-        if self.config.threads and self._hook == "setprofile":
+        if self.config.threads and self._names[1] == "setprofile":
             # threading has no public way to ask for the function on 3.10 and 3.11 only.
             self._previous_hook = getattr(threading, "_profile_hook", None)
             self._thread_hook = self._native.attach_thread
@@ -310,8 +311,8 @@ class Session:
             self._problems,
             self._parent_process,
             self._core.mask_text,
-            core="c" if self._core.__name__ == "kolo_c._kolo" else "python",
-            hook=self._hook,
+            core=self._names[0],
+            hook=self._names[1],
         )
         return self._core.Session(
             **options_of(self.config),
@@ -324,7 +325,7 @@ class Session:
             open_boundary=self._open_boundary,
             close_boundary=self._close_boundary,
             skipped=SKIPPED,
-            hook=self._hook,
+            hook=self._names[1],
             new_threads=self.config.threads,
         )
 

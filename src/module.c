@@ -18,6 +18,7 @@
 #include "session/session.h"
 #include "state.h"
 #include "trace/code.h"
+#include "trace/hook_frame_eval.h"
 #include "trace/hook_setprofile.h"
 
 #define DECOMPRESS_MAX_BYTES (64 << 20)
@@ -78,6 +79,19 @@ module_active_profiler(PyObject *module, PyObject *none)
         Py_RETURN_NONE;
     }
     return name;
+}
+
+/* Whether nothing but the interpreter itself, or ours, runs the frames (PEP 523). */
+static PyObject *
+module_frame_eval_is_free(PyObject *module, PyObject *none)
+{
+    (void)module;
+    (void)none;
+#if KC_HAS_FRAME_EVAL
+    return PyBool_FromLong(kc_hook_may_evaluate());
+#else
+    Py_RETURN_FALSE;
+#endif
 }
 
 static PyObject *
@@ -212,6 +226,8 @@ static PyMethodDef module_methods[] = {
      "Detach the profile function that does nothing."},
     {"active_profiler", module_active_profiler, METH_NOARGS,
      "The name of another profiler on this thread (C ones too), or None."},
+    {"frame_eval_is_free", module_frame_eval_is_free, METH_NOARGS,
+     "Whether no other tool runs the frames of this process (PEP 523)."},
     {"zstd_decompress", module_zstd_decompress, METH_VARARGS,
      "zstd_decompress(data, size)\n\nThe `size` bytes that `data` was compressed "
      "from.\n"

@@ -43,13 +43,13 @@ def core(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=NAMES)
-def hook(request: pytest.FixtureRequest) -> str:
+def hook(request: pytest.FixtureRequest, core: str) -> str:
     """Each test that asks for a hook runs with all that this Python has."""
     name: str = request.param
     marker = request.node.get_closest_marker("hooks")
     if marker is not None and name not in marker.args:
         pytest.skip(f"not a fact of the {name} hook")
-    choice = choose_hook(name)
+    choice = choose_hook(name, core)
     if not choice.name:
         pytest.skip(f"no {name} hook: {choice.reason}")
     return name

@@ -192,6 +192,13 @@ eval_frame(PyThreadState *tstate, kc_frame *frame, int throws)
     return eval_keep(tstate, frame, throws, word);
 }
 
+bool
+kc_hook_may_evaluate(void)
+{
+    kc_frame_eval current = kc_frame_eval_get();
+    return current == _PyEval_EvalFrameDefault || current == eval_frame;
+}
+
 static int
 eval_begin(struct kc_tracer *tracer)
 {

@@ -19,6 +19,9 @@
 
 #if KC_HAS_FRAME_EVAL
 extern const struct kc_hook kc_hook_frame_eval;
+
+/* Whether nobody but the interpreter, or this hook, is in the place. */
+bool kc_hook_may_evaluate(void);
 #endif
 
 #endif

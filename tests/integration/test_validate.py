@@ -303,7 +303,9 @@ def test_a_program_of_which_nothing_is_recorded_is_no_proof(tmp_path: Path) -> N
 
 def test_the_settings_of_the_project_hold(tmp_path: Path) -> None:
     (tmp_path / ".kolo_c").mkdir()
-    (tmp_path / ".kolo_c" / "config.toml").write_text('ignore_frames = ["qualname:work"]\n')
+    (tmp_path / ".kolo_c" / "config.toml").write_text(
+        'ignore_frames = ["qualname:work"]\n'
+    )
     result = found(tmp_path, "def work(): pass\nwork()\n")
     assert result["records"] == {"CALL": 1, "RETURN": 1}
     assert sorted(os.listdir(tmp_path / ".kolo_c")) == ["config.toml"]
