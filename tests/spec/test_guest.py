@@ -187,7 +187,11 @@ def test_garbage_is_collected_as_without_us(trace):
         """
     )
     assert traced.stdout == "500 True []\n"
-    assert len(traced.tree().find("Node.__del__")) == 500
+    deleted = len(traced.tree().find("Node.__del__"))
+    if traced.core == "c":
+        assert deleted == 500
+    else:  # what the collector runs while Python records is not recorded
+        assert 0 < deleted <= 500
 
 
 def test_a_destructor_run_by_the_collector_stands_below_the_call_it_interrupted(trace):
