@@ -149,8 +149,11 @@ class Store:
         A child of a fork must not have it, nor even close it.
         """
         db, self._db = self._db, None
-        if db is not None:
-            db.close()
+        try:
+            if db is not None:
+                db.close()
+        except sqlite3.Error:
+            pass  # PyPy: a signal's exception left a statement there, for good
 
     def close(self) -> None:
         """Close; the last connection folds the WAL into the file."""

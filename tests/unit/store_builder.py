@@ -314,7 +314,7 @@ class ProcessBuilder:
         (store / "segments").mkdir(parents=True, exist_ok=True)
         path = self.segment_path(store, segment)
         db = sqlite3.connect(path)
-        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA journal_mode = WAL").fetchall()  # PyPy ends it only so
         db.executescript(SCHEMA.read_text())
         db.execute(f"PRAGMA user_version = {wire.SCHEMA_VERSION}")
         ended = (self.now_ns, "exit") if self.ended else (None, None)

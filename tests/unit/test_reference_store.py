@@ -143,11 +143,11 @@ def test_what_a_segment_takes_over_is_what_c_takes_over(folders, plain):
     ours, theirs = folders
     rig = Rig(ours, segment_max_bytes=1 << 20, compress=0).start()
     rig.payload = 200
-    rig.write(12_000)
+    rig.write(60_000)
     last = rig.writer.segment
     assert rig.finish() is Status.OK
-    in_c = plain.plain_rig_start(str(theirs).encode(), 1 << 18, 200)
-    plain.plain_rig_write(in_c, 12_000)
+    in_c = plain.plain_rig_start(str(theirs).encode(), 1 << 16, 200)
+    plain.plain_rig_write(in_c, 60_000)
     assert plain.plain_rig_finish(in_c) == 0
     last_of_theirs = max(
         int(path.stem.split("-")[1]) for path in theirs.glob(f"{PROCESS}-*.db")
@@ -161,7 +161,7 @@ def test_what_a_segment_takes_over_is_what_c_takes_over(folders, plain):
         ):
             # A thread goes along in the log; a trace is a row, and only its end is new.
             assert b"trc_" not in data
-        assert check_records(folder, segment) == 12_000
+        assert check_records(folder, segment) == 60_000
 
 
 # ---- what can go wrong ----
