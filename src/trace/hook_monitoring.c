@@ -218,6 +218,19 @@ static PyMethodDef monitoring_methods[KC_EVENT_COUNT] = {
     [KC_EVENT_UNWIND] = CALLBACK("on_unwind", on_unwind, "An exception leaves a call."),
 };
 
+/* Give what is kept already these events of its own. */
+static void
+monitoring_set_kept(const struct kc_tracer *tracer, unsigned events)
+{
+    for (uint32_t i = 0; i < tracer->code_count; i++) {
+        if (tracer->codes[i] != NULL &&
+            kc_monitoring_set_local(tracer->codes[i]->code, events) < 0)
+        {
+            PyErr_Clear();
+        }
+    }
+}
+
 static void
 monitoring_end(struct kc_tracer *tracer)
 {
@@ -226,12 +239,7 @@ monitoring_end(struct kc_tracer *tracer)
     }
     monitored = NULL;
     struct kc_exc pending = kc_exc_save();
-    for (uint32_t i = 0; i < tracer->code_count; i++) {
-        if (tracer->codes[i] != NULL &&
-            kc_monitoring_set_local(tracer->codes[i]->code, 0) < 0) {
-            PyErr_Clear();
-        }
-    }
+    monitoring_set_kept(tracer, 0);
     kc_exc_restore(pending);
     kc_monitoring_release();
     tracer->sees_exceptions = false;
@@ -263,6 +271,7 @@ monitoring_begin(struct kc_tracer *tracer)
         monitoring_end(tracer);
         return -1;
     }
+    monitoring_set_kept(tracer, EVENTS_OF_KEPT);
     return 0;
 }
 
