@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 from tests.unit.build_encode import ROOT, SRC, WARNINGS, _msgpack_flags
+from tests.unit.store_builder import SCHEMA as SCHEMA_PATH
 
 RIG = ROOT / "tests" / "c"
-SCHEMA_PATH = ROOT / "kolo_c" / "store" / "schema.sql"
 LIBRARIES = ("-lsqlite3", "-lzstd", "-lpthread")
 
 

@@ -24,10 +24,11 @@ from kolo_c.reference.wire import Cursor
 from kolo_c.reference.writer import Writer
 from kolo_c.store.compression import expand
 from kolo_c.wire import SCHEMA_VERSION, Definition, Kind
+from tests.unit.store_builder import SCHEMA as SCHEMA_PATH
 
 RECORDS_A_DEFINITION = 50
 PROCESS = "01J0000000000000000000TEST"
-SCHEMA = (Path(__file__).parents[2] / "kolo_c" / "store" / "schema.sql").read_text()
+SCHEMA = SCHEMA_PATH.read_text(encoding="utf-8")
 WAIT_NS = 20_000_000_000
 
 
