@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -110,7 +112,7 @@ def test_an_unknown_step_is_refused_before_anything_is_set_up() -> None:
     )
     assert answer.returncode == 2
     assert (
-        answer.stderr == "test: no step styel (style c python sanitize wheel pythons)\n"
+        answer.stderr == "test: no step styel (style sanitize python pythons c wheel)\n"
     )
 
 
@@ -130,6 +132,96 @@ def test_a_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
     )
     assert answer.returncode == 1
     assert "is Python 3.9.2: kolo_c needs 3.10 or newer" in answer.stderr
+
+
+def side_by_side(jobs: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """Names and their commands, so many at a time."""
+    return subprocess.run(
+        [sys.executable, "tools/side_by_side.py", f"--jobs={jobs}", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_steps_run_side_by_side_and_each_ones_output_is_whole(tmp_path: Path) -> None:
+    """Each waits for the other half-way: one after the other they would not end."""
+    meet = (
+        f"echo {{0}} begins; touch {tmp_path}/{{0}}; "
+        f"while [ ! -e {tmp_path}/{{1}} ]; do sleep 0.05; done; echo {{0}} ends"
+    )
+    answer = side_by_side(
+        2, "one", meet.format("one", "two"), "two", meet.format("two", "one")
+    )
+    assert answer.returncode == 0, answer.stdout
+    for name in ("one", "two"):
+        assert f"== {name}: its output\n{name} begins\n{name} ends\n" in answer.stdout
+        assert f"== {name}: passed in " in answer.stdout
+    assert "script/test: all passed (one two) in " in answer.stdout
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_step_that_fails_fails_all_and_the_others_still_run(jobs: int) -> None:
+    answer = side_by_side(
+        jobs, "good", "echo fine", "bad", "echo oh >&2; exit 3", "last", "echo end"
+    )
+    assert answer.returncode == 1
+    assert "== bad: FAILED after " in answer.stdout
+    assert "== last: passed in " in answer.stdout
+    assert answer.stdout.endswith("\nscript/test: failed: bad\n")
+    assert "oh\n" in (answer.stderr if jobs == 1 else answer.stdout)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_all_that_the_steps_started(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """The lock of a file is free when the last process that has it open has ended."""
+    (tmp_path / "lock").touch()
+    held = f"exec 9<{tmp_path}/lock; flock -s 9; sleep 600 & touch {tmp_path}/"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "tools/side_by_side.py", "--jobs=2"),
+            *("deaf", f"trap '' TERM; {held}deaf; wait"),
+            *("family", f"echo said; {held}family; wait"),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with (tmp_path / "lock").open() as lock:
+        while len(list(tmp_path.iterdir())) < 3:
+            assert process.poll() is None
+            time.sleep(0.02)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=30)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert process.returncode == 128 + number
+    assert "== family: its output\nsaid\n== family: STOPPED after " in said
+    assert "== deaf: STOPPED after " in said
+    assert said.endswith(f"script/test: stopped by {number.name}\n")
+
+
+def test_a_step_has_the_signals_of_a_terminal() -> None:
+    """The tests in it would fail otherwise: an & before it ignores SIGINT for all."""
+    command = "grep SigIgn /proc/self/status"
+    answer = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{sys.executable} tools/side_by_side.py one '{command}' & wait",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ignored = int(answer.stdout.split("SigIgn:")[-1].split()[0], 16)
+    assert not ignored & (1 << (signal.SIGINT - 1) | 1 << (signal.SIGQUIT - 1))
 
 
 IGNORED = """\
