@@ -149,7 +149,8 @@ def _versions(loaded: Loaded) -> Iterator[Finding]:
     choice = choose_core(loaded.config.core)
     if choice.name:
         yield Finding(OK, "core", f"{choice.name}: {choice.reason}")
-        yield from _extension_versions()
+        if choice.name == "c":
+            yield from _extension_versions()
     else:
         yield Finding(
             PROBLEM,

@@ -67,9 +67,8 @@ class _End:
             return
         if thread.is_own() and sys._getframe().f_back is None:
             _with_lock(thread.session, _end_thread, thread)  # its state is cleared
-        elif thread.attached:
-            thread.attached = False
-            thread.detached_ns = clock.ns()
+        else:
+            _displace(thread)
 
 
 def _with_lock(session: Session, step: Callable[..., Any], *arguments: Any) -> None:
@@ -114,7 +113,7 @@ def has_place(thread: Thread) -> bool:
 
 def attach(session: Session) -> Thread:
     """Attach the running thread."""
-    thread = session.running_thread()
+    thread = session.by_ident.get(get_ident())
     if thread is not None and thread.attached and has_place(thread):
         return thread
     if thread is None:
@@ -124,6 +123,7 @@ def attach(session: Session) -> Thread:
         if session.hook.PER_THREAD:
             thread.previous = sys.getprofile()
     thread.attached = True
+    thread.displaced = False
     thread.scope_generation = -1  # look the scope up at the next event
     end = _End(thread)
     if not session.hook.PER_THREAD:
@@ -208,14 +208,16 @@ def adopt_threads(session: Session) -> None:
 
 def detach_all(session: Session) -> None:
     """Put back what was there; the other threads do it themselves."""
-    for thread in list(session.threads):
-        if not thread.attached and not thread.ended and not session.dead:
-            session.blind_count += 1  # somebody has our place to the end
-        _dismiss(thread)
     own = session.running_thread()
     if own is not None and session.hook.PER_THREAD and has_place(own):
+        _dismiss(own)
         set_function(own, own.previous)
         own.attached = False
+    session.attaching = False
+    for thread in list(session.threads):
+        if thread.displaced and not thread.ended and not session.dead:
+            session.blind_count += 1  # somebody has our place to the end
+        _dismiss(thread)
     session.ends = _local()
 
 
@@ -296,6 +298,7 @@ def _displace(thread: Thread) -> None:
     """From now on the thread is blind."""
     if thread.attached:
         thread.attached = False
+        thread.displaced = True
         thread.detached_ns = clock.ns()
 
 

@@ -131,11 +131,10 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
     if event in _EXCEPTIONS and not _EXCEPTIONS_ARE_LOCAL:
         answer = None  # the interpreter refuses DISABLE
 
-    def on_event(code: CodeType, offset: int, value: Any = None) -> Any:
+    def tell(code: CodeType, frame: FrameType, value: Any) -> Any:
         verdict = verdicts.probe(owner, code)
         if verdict is not None and verdict.keep_bits == 0:
             return answer
-        frame = sys._getframe(1)
         thread = session.own_thread()
         # Something else than the interpreter may have fired it.
         if thread is None or frame.f_code is not code or _monitored is not owner:
@@ -149,6 +148,13 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
         if verdict.about is not None and hooks.admits(thread):
             interrupt.run(thread, step, thread, frame, verdict.about, verdict, value)
         return None
+
+    def on_event(code: CodeType, offset: int, value: Any = None) -> Any:
+        frame = sys._getframe(1)
+        try:
+            return tell(code, frame, value)
+        except RecursionError:
+            return None  # there is no room left for us
 
     return on_event
 

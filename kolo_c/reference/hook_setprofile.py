@@ -58,14 +58,17 @@ class ProfileFunction:
             if profile_event.CALLS_TELL_THROW:
                 profile_event.called(thread, arg if thread.in_c else None)
             return
-        if not thread.session.attaching:
-            attach.detach_self(thread)
-            return
-        verdict = verdicts.probe(thread.tracer, frame.f_code)
-        if verdict is None:
-            verdict = hooks.decide(thread, frame)
-        if verdict is not None and verdict.keep_bits != 0:
-            interrupt.run(thread, _keep, thread, frame, event, arg, verdict)
+        try:
+            if not thread.session.attaching:
+                attach.detach_self(thread)
+                return
+            verdict = verdicts.probe(thread.tracer, frame.f_code)
+            if verdict is None:
+                verdict = hooks.decide(thread, frame)
+            if verdict is not None and verdict.keep_bits != 0:
+                interrupt.run(thread, _keep, thread, frame, event, arg, verdict)
+        except RecursionError:
+            thread.broken = True  # there is no room left for us
 
 
 def profile_function(thread: Thread) -> ProfileFunction:

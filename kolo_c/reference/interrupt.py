@@ -8,8 +8,9 @@ program's: it is raised out of our function, in the frame whose event it was, wi
 our frames in its traceback (attach.py sees to that, and to our not being removed).
 What the step had half done is mended first (repair.py).
 
-A program that has used up its recursion limit gets no RecursionError from us before its
-own, but where less than one frame is left; the mending then waits for the next event.
+A program that has nearly used up its recursion limit leaves us no room: what happens in
+its last dozen frames is lost, and said to be. Only where not even one frame is left the
+program gets its RecursionError one frame early.
 
 Threads: the traced thread.
 Owns: nothing.
@@ -65,7 +66,7 @@ def run(thread: Thread, step: Callable[..., Any], *arguments: Any) -> None:
         finally:
             session.lock.release()
     except RecursionError:
-        thread.broken = True  # there is no room for more
+        thread.broken = True  # to be mended when there is room again
         thread.guard = GUARD_FREE
     except BaseException as error:
         if not is_swallowed(thread, error):

@@ -190,7 +190,7 @@ class Session:
 
     def is_displaced(self) -> bool:
         """Whether another profiler has the place of ours in some thread."""
-        return any(not thread.attached for thread in self.threads)
+        return any(thread.displaced for thread in self.threads)
 
     def error(self, text: str) -> None:
         """Note what went wrong inside, once per session."""

@@ -92,8 +92,8 @@ class Session:
                 drop=drop,
             )
         )
-        self.inner.scope_variable = scope_variable
         self.inner.new_threads = new_threads
+        self.inner.scope_variable = scope_variable
         self.inner.hook = _find_hook(hook)
         try:
             self.inner.open_store()

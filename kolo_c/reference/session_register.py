@@ -62,7 +62,6 @@ def unregister(session: Session) -> None:
         return
     session.registered = False
     inner = session.inner
-    inner.attaching = False
     attach.detach_all(inner)
     inner.hook.end(session.tracer)
     with inner.lock:

@@ -28,11 +28,10 @@ def _find_thread(session: Session) -> Thread | None:
     inner = session.inner
     if not session.registered or inner.dead:
         return None
-    thread = inner.running_thread()
+    monitored = inner.attaching and not inner.hook.PER_THREAD
+    thread = inner.own_thread() if monitored else inner.running_thread()
     if thread is None:
-        if inner.hook.PER_THREAD or not inner.attaching:
-            return None
-        thread = attach.attach(inner)
+        return None
     if thread.guard == GUARD_FREE and not thread.is_looking:
         attach.look_again(thread)
     return thread if thread.attached and attach.has_place(thread) else None

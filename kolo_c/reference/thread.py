@@ -84,6 +84,7 @@ class Thread:
         self.guard = GUARD_FREE
         self.keep_bits = 0  # the filter set of the current trace, 0 outside
         self.attached = False
+        self.displaced = False  # another profiler has the place of ours
         self.ended = False  # the thread is gone: this is dropped from the list
         self.waiting = False  # for another thread that hands over our blocks
         self.writing = False  # a record is being written: its block must stay
@@ -173,6 +174,7 @@ class Thread:
 
     def _take_block(self, stream: ThreadStream) -> Block | None:
         """Take the block away, with the calls of its stack that stay open."""
+        depth = stream.stream.depth
         opens = [
             entry.open
             for entry in self.stack
