@@ -182,10 +182,10 @@ class Session:
         gets its state with its first event. None where it is not recorded."""
         ident = get_ident()
         thread = self.by_ident.get(ident)
-        if thread is None and self.attaching and not self.dead:
-            if self.new_threads or ident in self.first_idents:
-                with self.lock:
-                    thread = attach.attach(self)
+        wanted = self.new_threads or ident in self.first_idents
+        if thread is None and wanted and self.attaching and not self.dead:
+            with self.lock:
+                thread = attach.attach(self)
         return thread
 
     def is_displaced(self) -> bool:
