@@ -8,8 +8,9 @@ a set of texts. So a program that is traced must print what it prints untraced.
 
 ``shrink(program, fails)`` takes away what it can while ``fails`` still says True.
 
-What a run of many programs must have produced is in ``coverage``: ``expected_kinds``
-and ``expected_tags``, by version; and ``FEATURES``, by ``Program.features``.
+What a run of ``ENOUGH`` programs must have produced: ``expected_kinds``,
+``expected_tags``, and every one of ``FEATURES`` that the target has among
+``Program.features``. A program of fewer than ``LEAST_RECORDS`` proves too little.
 
 Threads: any. Owns: nothing. Fails: ValueError for a target that is not supported.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from kolo_c.validate.generate.build import FEATURES as FEATURES
 from kolo_c.validate.generate.build import generate as generate
+from kolo_c.validate.generate.coverage import ENOUGH as ENOUGH
 from kolo_c.validate.generate.coverage import expected_kinds as expected_kinds
 from kolo_c.validate.generate.coverage import expected_tags as expected_tags
 from kolo_c.validate.generate.program import LEAST_RECORDS as LEAST_RECORDS

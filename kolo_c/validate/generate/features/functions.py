@@ -237,7 +237,7 @@ def decorators(draft: Draft, budget: int) -> list[str]:
             @passing
             @Counting
             def wrapped(a, *rest, key=None):
-                return (a, rest, key) if a else None
+                return None if a is None else (a, rest, key)
 
 
             @functools.lru_cache(maxsize=4)
@@ -294,7 +294,7 @@ def decorators(draft: Draft, budget: int) -> list[str]:
     )
     return fill(
         """
-        results = [wrapped($first, 1, key=$key), wrapped(0)]
+        results = [wrapped($first, 1, key=$key), wrapped(None)]
         results.append([remembered(n) for n in (1, 2, 1, 3, 2)])
         results.append(by_type([1, ("x", 2), $any]))
         it = Decorated.build($n)
