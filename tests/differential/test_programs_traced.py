@@ -15,7 +15,7 @@ VERSION = sys.version_info[:2]
 
 
 def _have(core: str, hook: str) -> None:
-    for choice in (choose_core(core), choose_hook(hook)):
+    for choice in (choose_core(core), choose_hook(hook, core)):
         if not choice.name:
             pytest.skip(choice.reason)
 
