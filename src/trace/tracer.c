@@ -44,12 +44,14 @@ stack_expect(struct kc_thread *thread, const kc_frame *frame,
              const struct kc_code *code)
 {
     struct kc_entry *top = kc_stack_top(&thread->stack);
-    if (KC_LIKELY(top != NULL && top->frame == frame && top->code == code)) {
+    if (KC_LIKELY(top != NULL && top->frame == frame && top->code_object == code->code))
+    {
         return top;
     }
     for (uint32_t i = thread->stack.depth; i-- > 0;) {
         if (thread->stack.entries[i].frame == frame &&
-            thread->stack.entries[i].code == code) {
+            thread->stack.entries[i].code_object == code->code)
+        {
             kc_tracer_cut(thread, i + 1);
             return &thread->stack.entries[i];
         }
