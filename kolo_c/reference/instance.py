@@ -12,9 +12,10 @@ What C does and Python cannot:
   for the dict, which makes one where there was none: on 3.11 and 3.12 the instance is
   64 bytes larger from then on, and its attributes are slower to read. There is no other
   way to the names; it is tolerated here alone.
-- Members of types made in C may be C numbers. C sees that; here a member counts as an
-  object where the garbage collector is told of it. An object that the type holds twice,
-  one of them as a number, cannot be told apart.
+- Members of types made in C may be C numbers or strings. C sees that; here a member of
+  such a type counts as an object where the garbage collector is told of it.
+- What has nothing but such members, none of them an object, is written as REF. (C does
+  so by type; objects that are not there yet make it an OBJECT without fields.)
 - An instance dict that no descriptor gives (a few types made in C; a class that has a
   dict of its own and calls something else `__dict__`) is not read.
 
@@ -24,6 +25,7 @@ Threads: any. Owns: the names of slots; no class. Fails: never.
 from __future__ import annotations
 
 import gc
+import sys
 import types
 
 TYPE_CHECKING = False
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 HEAPTYPE = 1 << 9
 IMMUTABLETYPE = 1 << 8
 HAVE_GC = 1 << 14
+_INLINE_VALUES = 1 << 2 if sys.version_info >= (3, 13) else 0
+"""The collector is told of each attribute, beside the dict."""
 
 _SLOTS_MAX = 256
 """More slots than any class has; the rest is not read."""
@@ -52,8 +56,8 @@ _dict_offset = _reader("__dictoffset__") if "__dictoffset__" in type.__dict__ el
 
 _MEMBER = types.MemberDescriptorType
 _GETSET = types.GetSetDescriptorType
-_DICT_GIVERS = (_MEMBER, _GETSET)
-_NUMBERS = (bool, int, float, str, type(None))
+_NUMBERS = frozenset(map(id, (bool, int, float, str, type(None))))
+"""By address: a class may have an __eq__ of its own."""
 
 
 def is_dunder(name: str) -> bool:
@@ -64,7 +68,7 @@ def is_dunder(name: str) -> bool:
 class Slots:
     """Where the fields of a type's instances are."""
 
-    __slots__ = ("list", "dict_at", "has_dict", "state")
+    __slots__ = ("list", "dict_at", "has_dict", "only_c", "state")
 
     def __init__(self, cls: type) -> None:
         """Gather the slots of ``cls`` and its bases, those of the furthest base
@@ -80,17 +84,25 @@ class Slots:
         self.has_dict = self.dict_at >= 0
         if _dict_offset is not None:
             self.has_dict = _dict_offset(cls) != 0
+        slots_in_c = [made_in_c for _, _, made_in_c in self.list]
+        self.only_c = not self.has_dict and bool(slots_in_c) and all(slots_in_c)
+        """Whether all that there may be are members of types made in C."""
         self.state = state_of(cls)
 
     def _add(self, at: int, base: type) -> None:
         entries = type_dict(base)
         made_in_c = "__slots__" not in entries
         for name, entry in entries.items():
-            if name == "__dict__" and type(entry) in _DICT_GIVERS:
-                if entry.__objclass__ is base:
+            if name == "__dict__":
+                if _is_giver(entry) and entry.__objclass__ is base:
                     self.dict_at = at
             elif _is_slot(base, entry) and len(self.list) < _SLOTS_MAX:
                 self.list.append((at, entry.__name__, made_in_c))
+
+
+def _is_giver(entry: Any) -> bool:
+    """Whether ``entry`` is what Python or C made for `__dict__`."""
+    return type(entry) is _MEMBER or type(entry) is _GETSET
 
 
 def _is_slot(base: type, entry: Any) -> bool:
@@ -133,37 +145,61 @@ def instance_dict(value: Any, slots: Slots) -> dict[Any, Any] | None:
     """The dict of ``value`` (made, where there was none)."""
     base = type_mro(type(value))[slots.dict_at]
     giver = type_dict(base).get("__dict__")
-    if type(giver) not in _DICT_GIVERS:
+    if not _is_giver(giver):
         return None
     entries = giver.__get__(value)
     return entries if issubclass(type(entries), dict) else None
 
 
-def _slot_fields(value: Any, slots: Slots) -> Iterator[tuple[str, Any]]:
+def _slot_fields(value: Any, slots: Slots) -> list[tuple[str, Any]]:
     bases = type_mro(type(value))
-    held: list[Any] | None = None
+    found = []
+    has_members = False
     for at, name, made_in_c in slots.list:
         base = bases[at]
         entry = type_dict(base).get(name)
         if not _is_slot(base, entry):
             continue  # deleted since
         try:
-            field = entry.__get__(value)
+            found.append((name, entry.__get__(value), made_in_c))
         except AttributeError:
             continue  # unbound
-        if made_in_c:
-            if held is None:
-                held = gc.get_referents(value)
-            if not _is_held(value, field, held):
-                continue
-        yield name, field
+        has_members = has_members or made_in_c
+    if has_members:
+        found = _only_objects(value, slots, found)
+    return [(name, field) for name, field, _ in found]
 
 
-def _is_held(value: Any, field: Any, held: list[Any]) -> bool:
-    """Whether ``field`` is an object in ``value``, not a C number made into one."""
+def _only_objects(
+    value: Any, slots: Slots, found: list[tuple[str, Any, bool]]
+) -> list[tuple[str, Any, bool]]:
+    """Without members that are C numbers or strings, of which Python makes objects."""
+    held: list[Any] = []
     if type_flags(type(value)) & HAVE_GC:
-        return any(item is field for item in held)
-    return type(value) is range or type(field) not in _NUMBERS
+        held = gc.get_referents(value)
+        for _, field, made_in_c in found:
+            if not made_in_c:
+                _take(held, field)
+        if type_flags(type(value)) & _INLINE_VALUES:
+            for field in list(dict.values(instance_dict(value, slots) or {})):
+                _take(held, field)
+    return [
+        entry
+        for entry in found
+        if not entry[2]
+        or id(type(entry[1])) not in _NUMBERS
+        or type(value) is range
+        or _take(held, entry[1])
+    ]
+
+
+def _take(held: list[Any], field: Any) -> bool:
+    """Whether ``held`` has that very object; once for each time."""
+    for at, item in enumerate(held):
+        if item is field:
+            del held[at]
+            return True
+    return False
 
 
 def borrow(value: Any, slots: Slots, wanted: str) -> Any:

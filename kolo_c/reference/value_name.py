@@ -72,14 +72,15 @@ def _module_name(module: Any) -> Any:
 
 def _self_of(function: Any) -> tuple[bool, Any]:
     """What a C function is bound to, if it is. `__self__` is None also for those bound
-    to nothing, and for static methods, which C has bound to their type."""
+    to nothing, and for static ones, which C has bound to their type or module."""
     bound = function.__self__
     if bound is not None:
         return True, bound
-    for held in gc.get_referents(function):
-        if held is None or issubclass(type(held), type):
-            return held is not function.__module__, held
-    return False, None
+    module = function.__module__
+    held = gc.get_referents(function)
+    if module is not None and held and held[-1] is module:
+        held.pop()
+    return (True, held[0]) if held else (False, None)
 
 
 def _add_cfunction(name: _Name, function: Any) -> None:

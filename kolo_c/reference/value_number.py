@@ -26,19 +26,19 @@ _DECIMAL_EXTRA_BYTES = 32
 
 def write_int(values: Values, cursor: Cursor, number: int) -> None:
     """An int of any size, instances of subclasses too."""
-    number = int.__int__(number)
-    if -0x8000000000000000 <= number < 0x10000000000000000:
-        cursor.int(number)
+    exact = int.__int__(number)
+    if -0x8000000000000000 <= exact < 0x10000000000000000:
+        cursor.int(exact)
     else:
-        _write_big(values, cursor, number)
+        _write_big(values, cursor, number, exact)
 
 
-def _write_big(values: Values, cursor: Cursor, number: int) -> None:
+def _write_big(values: Values, cursor: Cursor, owner: int, number: int) -> None:
     bit_length = number.bit_length()
     size = bit_length // 8 + 1  # one bit more, for the sign
     room = values.room(cursor)
     if room < _NUMBER_HEAD_BYTES + 8:
-        values.cut(cursor, number, None)
+        values.cut(cursor, owner, None)
         return
     cursor.tag(Tag.BIGINT, 1)
     if size > values.record(cursor).text_limit or size > room - _NUMBER_HEAD_BYTES:

@@ -34,6 +34,8 @@ _EXCEPTION_BYTES = 18
 _REPR_MARK = "…".encode()
 _MEMBER_BYTES = NAME_MAX_BYTES // 4
 """What the name of a struct sequence's member may take."""
+_PLAIN = frozenset(map(id, (int, bool, float, str, bytes)))
+"""By address: a class may have an __eq__ of its own."""
 _FAILED = b"__repr__ raised an exception"
 
 _args_of = BaseException.__dict__["args"].__get__
@@ -292,9 +294,12 @@ def write_by_shape(values: Values, cursor: Cursor, value: Any) -> None:
         write_ref(values, cursor, value)
     elif not write_library(values, cursor, value, shape):
         slots = shape.slots
+        is_bare = not slots.list and not slots.has_dict
         if values.record(cursor).user_repr:
             write_repr(values, cursor, value)
-        elif kind is not ValueKind.OBJECT and not slots.list and not slots.has_dict:
+        elif (is_bare and kind is not ValueKind.OBJECT) or (
+            slots.only_c and not any(instance.fields(value, slots))
+        ):
             write_ref(values, cursor, value)
         else:
             write_object(values, cursor, value, shape)
@@ -303,6 +308,4 @@ def write_by_shape(values: Values, cursor: Cursor, value: Any) -> None:
 def is_plain(value: Any) -> bool:
     """Values that are plain however they are asked for."""
     cls = type(value)
-    return (
-        value is None or cls in (int, bool, float, str, bytes) or issubclass(cls, type)
-    )
+    return value is None or id(cls) in _PLAIN or issubclass(cls, type)

@@ -204,7 +204,7 @@ def _of_tuple(shape: Shape, cls: type) -> None:
         shape.names = names
         return
     entries = type_dict(cls)
-    if not is_python(cls) and "n_sequence_fields" in entries:
+    if "n_sequence_fields" in entries:
         shape.kind = ValueKind.STRUCTSEQ
         # Members without a name, which os.stat_result has, come last.
         shape.names = tuple(entries.get("__match_args__", ()))

@@ -49,6 +49,17 @@ shape_is_class(PyTypeObject *type, const char *module, const char *name)
     return same;
 }
 
+/* Whether `type` says itself which slots its instances have: a class without a dict
+ * does, a type made in C does not. */
+static bool
+shape_declares_slots(PyTypeObject *type)
+{
+    PyObject *dict = kc_type_dict(type);
+    bool declared = kc_value_borrow_entry(dict, "__slots__") != NULL;
+    Py_XDECREF(dict);
+    return declared;
+}
+
 struct builtin_kind {
     PyTypeObject *type;
     enum value_kind kind;
@@ -273,8 +284,8 @@ shape_decide(struct value_shape *shape, PyTypeObject *type)
         return;
     }
     shape_by_bases(shape, type);
-    if (shape->kind == VALUE_OBJECT && !shape_is_python(type) &&
-        shape->slots.count == 0 && !shape->slots.has_dict)
+    if (shape->kind == VALUE_OBJECT && shape->slots.count == 0 &&
+        !shape->slots.has_dict && !shape_declares_slots(type))
     {
         shape->kind = VALUE_OPAQUE;
     }

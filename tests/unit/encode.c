@@ -223,10 +223,23 @@ encode_mask_find(PyObject *module, PyObject *args)
                          span.shape);
 }
 
+static PyObject *
+encode_hide(PyObject *module, PyObject *args)
+{
+    PyObject *name = NULL;
+    PyObject *value = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO", &name, &value)) {
+        return NULL;
+    }
+    return PyBool_FromLong(kc_values_hide(encode_values, name, value));
+}
+
 static PyMethodDef METHODS[] = {
     {"reset", encode_reset, METH_VARARGS, "reset(words, exceptions)"},
     {"encode", (PyCFunction)(void (*)(void))encode_encode, METH_VARARGS | METH_KEYWORDS,
      "The bytes of one record's values, or the cursor's status."},
+    {"hide", encode_hide, METH_VARARGS, "Whether the value under a name is a secret."},
     {"counters", encode_counters, METH_NOARGS, "(masked, truncated, errors, frames)"},
     {"measure", encode_measure, METH_VARARGS, "Nanoseconds to write an object."},
     {"mask_name", encode_mask_name, METH_VARARGS, "(secret, rule)"},

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kolo_c.reference.status import Status
@@ -93,6 +93,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(PLAIN)
 def test_a_walk_reads_what_was_packed(value: Any) -> None:
     data = msgpack.packb(value)
@@ -103,6 +104,7 @@ def test_a_walk_reads_what_was_packed(value: Any) -> None:
         assert not Walk(data, 0, end).skip()
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_a_walk_ends_on_any_bytes(data: bytes) -> None:
     walk = Walk(data)

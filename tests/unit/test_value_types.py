@@ -13,6 +13,7 @@ import mmap
 import os
 import pathlib
 import sys
+import threading
 import timeit
 import typing
 import uuid
@@ -328,6 +329,7 @@ def test_what_belongs_to_the_interpreter_is_a_reference() -> None:
 
     generator = generate()
     values = [generator, generate.__code__, sys._getframe(), iter([1]), object()]
+    values += [threading.Lock(), threading.RLock()]
     for value in values:
         assert encode_one(value) == (Tag.REF, type_number(type(value)), id(value))
 
