@@ -266,22 +266,26 @@ def find_exits(bytecode: bytes) -> bytes:
     for an await, 3.13.0 the RESUME behind a yield. A RESUME with an operand is always
     behind a suspension, and nothing else can leave the frame there.
     """
-    count = len(bytecode) // 2
-    exits = bytearray(count)
-    for i in range(count):
-        opcode = bytecode[2 * i]
-        if opcode == _YIELD_VALUE:
+    exits = bytearray(exit_of(bytecode, i) for i in range(len(bytecode) // 2))
+    for i, opcode in enumerate(bytecode[2::2]):
+        if opcode == _YIELD_FROM and exits[i] == EXIT_OTHER:
             exits[i] = EXIT_YIELD
-        elif opcode == _YIELD_FROM:
-            exits[i] = EXIT_YIELD
-            if i > 0 and exits[i - 1] == EXIT_OTHER:
-                exits[i - 1] = EXIT_YIELD
-        elif opcode in (_RETURN_VALUE, _RETURN_CONST):
-            exits[i] = EXIT_RETURN
-        elif opcode == _RESUME:
-            starts = (bytecode[2 * i + 1] & 3) == 0
-            exits[i] = EXIT_START if starts else EXIT_RESUME | EXIT_YIELD
     return bytes(exits)
+
+
+def exit_of(bytecode: bytes, at: int) -> int:
+    """What instruction number ``at`` is; EXIT_OTHER before the first."""
+    if at < 0:
+        return EXIT_OTHER
+    opcode = bytecode[2 * at]
+    if opcode in (_YIELD_VALUE, _YIELD_FROM):
+        return EXIT_YIELD
+    if opcode in (_RETURN_VALUE, _RETURN_CONST):
+        return EXIT_RETURN
+    if opcode == _RESUME:
+        starts = (bytecode[2 * at + 1] & 3) == 0
+        return EXIT_START if starts else EXIT_RESUME | EXIT_YIELD
+    return EXIT_OTHER
 
 
 def _opcode(name: str) -> int:

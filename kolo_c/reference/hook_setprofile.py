@@ -62,6 +62,8 @@ class ProfileFunction:
             if not thread.session.attaching:
                 attach.detach_self(thread)
                 return
+            if profile_event.CALLS_TELL_THROW:
+                profile_event.note(thread, frame, event, arg)
             verdict = verdicts.probe(thread.tracer, frame.f_code)
             if verdict is None:
                 verdict = hooks.decide(thread, frame)

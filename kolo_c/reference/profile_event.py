@@ -14,6 +14,8 @@ from here, which it does where a call has yielded and not where an exception lea
 call if it was thrown at this very yield, and no handler in the function takes it. PyPy
 shows no difference between going on and being thrown at, so that is known from the
 call of throw() or close() itself; where there is none (a destructor), it is not seen.
+An exception that a delegate raises leaves PyPy's ``yield from`` with None, too: how the
+delegate was left is remembered for that. A delegate that is no Python yields None.
 
 Threads: the traced thread; settle also by whoever ends the session.
 Owns: the frame of the event that waits (in Thread).
@@ -31,6 +33,7 @@ from kolo_c.reference.code import (
     EXIT_RETURN,
     EXIT_YIELD,
     REPORTS_UNSTARTED,
+    exit_of,
     lasti_of,
 )
 from kolo_c.reference.thread import GUARD_FREE, GUARD_RECORD
@@ -118,10 +121,10 @@ def _enter_suspending(thread: Thread, frame: FrameType, code: Code) -> None:
         return
     resumes = not POSITION_TELLS_THROW or (code.exit_at(lasti) & EXIT_RESUME) != 0
     if CALLS_TELL_THROW:
-        resumes = not _is_thrown_at(thread, frame)
+        resumes = thread.thrown_at is None or thread.thrown_at[0] != id(frame)
     if not thread.tracer.sees_exceptions or (resumes and POSITION_TELLS_THROW):
-        if not JUMP_TELLS_EXCEPTION:
-            thread.thrown_at = None if resumes else (id(frame), lasti)
+        if POSITION_TELLS_THROW:
+            _note_throw(thread, frame, throws=not resumes)
         tracer.resume(thread, frame, code, not resumes, None)
         return
     # PY_THROW follows at once, if it was throw().
@@ -141,7 +144,7 @@ def leave(thread: Thread, frame: FrameType, code: Code, value: object) -> None:
     yields = code.suspends and (exit & EXIT_YIELD) != 0
     if value is None and (
         not exit & (EXIT_RETURN | EXIT_YIELD)
-        or (exit & EXIT_YIELD and _is_left_at_yield(thread, frame, code))
+        or (exit & EXIT_YIELD and _is_left_at_yield(thread, frame))
     ):
         _leave_by_exception(thread, frame, code)
     elif yields:
@@ -159,11 +162,13 @@ def _leave_by_exception(thread: Thread, frame: FrameType, code: Code) -> None:
         tracer.raise_(thread, frame, code, None)
 
 
-def _is_left_at_yield(thread: Thread, frame: FrameType, code: Code) -> bool:
+def _is_left_at_yield(thread: Thread, frame: FrameType) -> bool:
     """Whether an exception leaves the call at an instruction that yields, where None is
     what is known of its value."""
     if JUMP_TELLS_EXCEPTION:
         return _refuses_to_jump(frame)
+    if CALLS_TELL_THROW:
+        return thread.left_raising
     lasti = lasti_of(frame)
     if thread.thrown_at != (id(frame), lasti):
         return False
@@ -246,9 +251,46 @@ def called(thread: Thread, function: object) -> None:
     thread.thrown = tuple(frames)
 
 
-def _is_thrown_at(thread: Thread, frame: FrameType) -> bool:
-    """Whether it is; each frame is thrown at once."""
-    if id(frame) not in thread.thrown:
-        return False
-    thread.thrown = tuple(one for one in thread.thrown if one != id(frame))
-    return True
+def note(thread: Thread, frame: FrameType, event: str, value: object) -> None:
+    """Any code, kept or not, is entered or left (PyPy)."""
+    if event == "call":
+        _note_entry(thread, frame)
+    else:
+        _note_exit(thread, frame, value)
+
+
+def _note_entry(thread: Thread, frame: FrameType) -> None:
+    """A call of any code begins or goes on: is it thrown at? Each frame is once."""
+    thread.callee = None
+    throws = id(frame) in thread.thrown
+    if throws:
+        thread.thrown = tuple(one for one in thread.thrown if one != id(frame))
+    _note_throw(thread, frame, throws=throws)
+
+
+def _note_throw(thread: Thread, frame: FrameType, *, throws: bool) -> None:
+    """Remember where ``frame`` was thrown at, or that it went on since."""
+    if throws:
+        thread.thrown_at = id(frame), lasti_of(frame)
+    elif thread.thrown_at is not None and thread.thrown_at[0] == id(frame):
+        thread.thrown_at = None
+
+
+def _note_exit(thread: Thread, frame: FrameType, value: object) -> None:
+    """A call of any code has been left: by an exception?"""
+    callee, thread.callee = thread.callee, None
+    thread.left_raising = value is None and _is_left_raising(thread, frame, callee)
+    if frame.f_back is not None:
+        thread.callee = id(frame.f_back), thread.left_raising
+
+
+def _is_left_raising(
+    thread: Thread, frame: FrameType, callee: tuple[int, bool] | None
+) -> bool:
+    lasti = lasti_of(frame)
+    exit = exit_of(frame.f_code.co_code, lasti)
+    if exit & EXIT_YIELD == 0:
+        return exit & EXIT_RETURN == 0
+    if callee is not None and callee[0] == id(frame):
+        return callee[1]
+    return thread.thrown_at == (id(frame), lasti) and not _is_handled(frame, lasti)

@@ -107,8 +107,11 @@ class Thread:
         self.pending_frame: FrameType | None = None
         self.pending_code: Any = None
 
-        self.thrown_at: tuple[int, int] | None = None  # profile_event.py's, both
+        # profile_event.py's: who was thrown at, who is to be, who was left and how.
+        self.thrown_at: tuple[int, int] | None = None
         self.thrown: tuple[int, ...] = ()
+        self.callee: tuple[int, bool] | None = None
+        self.left_raising = False
 
         self.unknown: list[Unknown] = []
 
