@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from types import FunctionType
 
-from kolo_c.reference.definitions import slot_names
+from kolo_c.reference.definitions import own_arguments, slot_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ def argument_count(code: CodeType) -> int:
     """How many of the slots are arguments."""
     return (
         code.co_argcount
+        - own_arguments(code)
         + code.co_kwonlyargcount
         + ((code.co_flags & CO_VARARGS) != 0)
         + ((code.co_flags & CO_VARKEYWORDS) != 0)

@@ -258,11 +258,18 @@ def slot_names(code: CodeType) -> Sequence[str]:
     """The names of a frame's slots: arguments and locals, cells, free variables.
 
     From 3.11 on an argument that a closure has captured is a cell in its own slot.
+    PyPy gives class bodies their namespace as an argument: that is left out.
     """
+    names = code.co_varnames[own_arguments(code) :]
     cells: Sequence[str] = code.co_cellvars
     if sys.version_info >= (3, 11):
-        cells = [name for name in cells if name not in code.co_varnames]
-    return (*code.co_varnames, *cells, *code.co_freevars)
+        cells = [name for name in cells if name not in names]
+    return (*names, *cells, *code.co_freevars)
+
+
+def own_arguments(code: CodeType) -> int:
+    """How many arguments are the interpreter's own, and not the program's."""
+    return int(_IS_PYPY and code.co_varnames[:1] == ("__locals__",))
 
 
 def _fill_names(cursor: Cursor, names: Sequence[str]) -> None:
@@ -270,6 +277,31 @@ def _fill_names(cursor: Cursor, names: Sequence[str]) -> None:
     cursor.array(len(shown))
     for name in shown:
         text.write(cursor, name, NAME_MAX_BYTES)
+
+
+def line_table(code: CodeType) -> bytes:
+    """``co_linetable``; what other Pythons have in its place is told in CPython's way:
+    as entries of a line and no columns (Objects/locations.md)."""
+    if not _IS_PYPY:
+        return code.co_linetable
+    table = bytearray()
+    before = code.co_firstlineno
+    for start, end, line in code.co_lines():
+        units = (end - start) // 2
+        while units > 0:
+            length = min(units, 8)
+            units -= length
+            if line is None:
+                table.append(0x80 | 15 << 3 | length - 1)
+                continue
+            table.append(0x80 | 13 << 3 | length - 1)
+            delta, before = line - before, line
+            number = -delta << 1 | 1 if delta < 0 else delta << 1
+            while number > 63:
+                table.append(0x40 | number & 63)
+                number >>= 6
+            table.append(number)
+    return bytes(table)
 
 
 def _fill_code(cursor: Cursor, facts: CodeFacts) -> None:
@@ -282,8 +314,8 @@ def _fill_code(cursor: Cursor, facts: CodeFacts) -> None:
     cursor.uint(code.co_flags)
     _fill_names(cursor, names[: facts.argument_count])
     _fill_names(cursor, () if facts.brief else names[facts.argument_count :])
-    lines = getattr(code, "co_linetable", None)
-    if not facts.brief and lines is not None and len(lines) <= LINE_TABLE_MAX_BYTES:
+    lines = line_table(code)
+    if not facts.brief and len(lines) <= LINE_TABLE_MAX_BYTES:
         cursor.bin(lines)
     else:
         cursor.nil()
