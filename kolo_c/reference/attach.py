@@ -65,10 +65,20 @@ class _End:
         thread = self.thread
         if thread is None or thread.session.dead or not thread.session.open:
             return
-        if thread.is_own() and sys._getframe().f_back is None:
-            _with_lock(thread.session, _end_thread, thread)  # its state is cleared
+        if _has_ended(thread):
+            _with_lock(thread.session, _end_thread, thread)
         else:
             _displace(thread)
+
+
+def _has_ended(thread: Thread) -> bool:
+    """Whether the thread is being cleared, or gone (the collector may be late)."""
+    if thread.is_own():
+        return sys._getframe(1).f_back is None
+    return (
+        thread.session.by_ident.get(thread.ident) is not thread
+        or thread.ident not in sys._current_frames()
+    )
 
 
 def _with_lock(session: Session, step: Callable[..., Any], *arguments: Any) -> None:

@@ -355,7 +355,7 @@ def test_stop_iteration_of_a_next_method(trace):
     )
 
 
-def test_recursion_error_leaves_a_well_formed_trace(trace):
+def test_recursion_error_leaves_a_well_formed_trace(trace, core):
     traced = trace(
         """
         import sys
@@ -368,10 +368,13 @@ def test_recursion_error_leaves_a_well_formed_trace(trace):
         except RecursionError:
             handled()
         handled()
-        """
+        """,
+        clean=core == "c",
     )
     calls = traced.tree().find("down")
     assert 200 < len(calls) <= 300
+    if core == "python":
+        return  # it has no room itself in the last dozen frames
     assert all(call.end.startswith("raises ") for call in calls)
     if knows_exceptions():
         assert {call.end.partition("(")[0] for call in calls} == {
@@ -380,8 +383,11 @@ def test_recursion_error_leaves_a_well_formed_trace(trace):
     assert traced.calls(depth=1).splitlines()[1:] == ["handled() -> None"] * 2
 
 
-def test_a_program_without_room_on_the_stack_gets_its_own_recursion_error(trace):
-    """Recording takes no Python frames, so the depth reached is the same."""
+def test_a_program_without_room_on_the_stack_gets_its_own_recursion_error(trace, core):
+    """Recording takes no Python frames, so the depth reached is the same.
+
+    The Python core takes some: what happens in the last of them is lost.
+    """
     source = """
         import sys
         sys.setrecursionlimit(300)
@@ -398,9 +404,11 @@ def test_a_program_without_room_on_the_stack_gets_its_own_recursion_error(trace)
         go()
         print(depth)
         """
-    traced = trace(source)
-    assert 280 < int(traced.stdout) < 300
-    assert len(traced.tree().find("down")) == int(traced.stdout)
+    traced = trace(source, clean=core == "c")
+    depth = int(traced.stdout)
+    assert 280 < depth < 300
+    missing = depth - len(traced.tree().find("down"))
+    assert missing == 0 if core == "c" else 0 <= missing < 30
 
 
 def test_keyboard_interrupt_is_recorded_and_reaches_the_program(trace):
