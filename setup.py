@@ -3,9 +3,14 @@
 Its C dependencies are system packages, found through pkg-config and linked as they are:
 msgpack-c (headers only), SQLite and zstd. Environment:
 
-KOLO_C_NO_EXTENSION=1   install without the extension (no compiler needed)
-KOLO_C_DEBUG=1          -O0 -g -Werror, and checks that cost time
-KOLO_C_SANITIZE=1       AddressSanitizer and UndefinedBehaviorSanitizer
+Where it cannot be built, kolo_c installs without it, says why (pip shows it with -v),
+and records with the Python core, which is slower. A wheel, a source tree and
+`setup.py build_ext` are to have it, or fail.
+
+KOLO_C_NO_EXTENSION=1       install without the extension (no compiler needed)
+KOLO_C_REQUIRE_EXTENSION=1  fail where the extension cannot be built
+KOLO_C_DEBUG=1              -O0 -g -Werror, and checks that cost time
+KOLO_C_SANITIZE=1           AddressSanitizer and UndefinedBehaviorSanitizer
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import PlatformError
+from setuptools.errors import CompileError, LinkError, PlatformError
 
 ROOT = Path(__file__).resolve().parent
 # pkg-config, rpm and brew know nothing of each other's names.
@@ -88,6 +93,16 @@ WARNINGS = [
 ]
 
 
+WITHOUT = """\
+kolo_c: building WITHOUT the extension, as it cannot be compiled here:
+
+{reason}
+
+kolo_c works without it: the Python core records, more slowly. For the extension, put
+right what is said above and: pip install --force-reinstall --no-cache-dir kolo-c
+"""
+
+
 def enabled(name: str) -> bool:
     """Whether the environment asks for ``name``."""
     return os.environ.get(name, "") not in {"", "0"}
@@ -98,10 +113,17 @@ def why_no_extension() -> str | None:
     if enabled("KOLO_C_NO_EXTENSION"):
         return "KOLO_C_NO_EXTENSION is set"
     if platform.python_implementation() != "CPython":
-        return f"{platform.python_implementation()} has no PyEval_SetProfile"
+        return f"{platform.python_implementation()} has the Python core alone"
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         return "this Python is free-threaded: the extension would switch its GIL on"
     return None
+
+
+def extension_is_required() -> bool:
+    """Whether a build that cannot make the extension is to fail."""
+    wishes = ("REQUIRE_EXTENSION", "DEBUG", "SANITIZE")
+    asked = any(enabled(f"KOLO_C_{name}") for name in wishes)
+    return asked or "build_ext" in sys.argv
 
 
 def pkg_config(library: Library, what: str) -> list[str]:
@@ -129,7 +151,7 @@ def missing_message(missing: list[Library]) -> str:
     lines += [
         "",
         "pkg-config finds them in unusual places (PKG_CONFIG_PATH). Without the",
-        "extension kolo_c installs with KOLO_C_NO_EXTENSION=1.",
+        "extension kolo_c installs with KOLO_C_NO_EXTENSION=1 and records more slowly.",
     ]
     return "\n".join(lines)
 
@@ -148,8 +170,15 @@ class BuildExtension(build_ext):
             for extension in self.extensions:
                 for path in system:
                     extension.extra_compile_args += ["-isystem", path]
-            self.refuse_missing_headers()
-        super().build_extensions()
+        try:
+            if self.compiler.compiler_type == "unix":
+                self.refuse_missing_headers()
+            super().build_extensions()
+        except (PlatformError, CompileError, LinkError) as error:
+            if extension_is_required():
+                raise
+            print(WITHOUT.format(reason=error), file=sys.stderr)
+            self.extensions = []
 
     def refuse_missing_headers(self) -> None:
         """End the build, naming packages, where a header is not there."""

@@ -247,25 +247,53 @@ def test_a_wheel_from_the_sdist_has_the_extension_and_works(
     assert said.startswith(str(tmp_path / "site"))
 
 
+def install(folder: Path, **environment: str) -> str:
+    """Install into ``site`` what is in the tree; what pip says."""
+    return python(
+        *("-m", "pip", "install", "-v", "--no-deps", "--no-index", "--no-cache-dir"),
+        *("--no-build-isolation", "--target", str(folder / "site")),
+        str(copy_of_the_sources(folder)),
+        cwd=folder,
+        **environment,
+    )
+
+
 @pytest.fixture(scope="module")
 def without_extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package as it is installed where there is no compiler."""
     folder = tmp_path_factory.mktemp("without-extension")
-    python(
-        *("-m", "pip", "install", "-q", "--no-deps", "--no-index"),
-        *("--no-build-isolation", "--target", str(folder / "site")),
-        str(copy_of_the_sources(folder)),
-        cwd=folder,
-        KOLO_C_NO_EXTENSION="1",
-        CC=str(folder / "no-compiler"),
-    )
+    said = install(folder, CC=str(folder / "no-compiler"), KOLO_C_NO_EXTENSION="")
+    (folder / "said").write_text(said, encoding="utf-8")
     return folder
 
 
 def test_it_installs_without_a_compiler(without_extension: Path) -> None:
+    said = (without_extension / "said").read_text(encoding="utf-8")
+    assert "building WITHOUT the extension" in said
+    assert "needs a C compiler" in said
     installed = without_extension / "site" / "kolo_c"
     assert (installed / "store" / "schema.sql").is_file()
     assert not list(installed.glob("_kolo*.so"))
+
+
+def test_it_installs_without_a_header(tmp_path: Path) -> None:
+    said = install(tmp_path, CC=str(compiler_without(tmp_path, "zstd.h")))
+    assert "building WITHOUT the extension" in said
+    assert "libzstd-dev" in said
+    assert not list((tmp_path / "site" / "kolo_c").glob("_kolo*.so"))
+
+
+def test_it_installs_without_the_extension_where_that_is_the_wish(
+    tmp_path: Path,
+) -> None:
+    said = install(tmp_path, KOLO_C_NO_EXTENSION="1", CC=str(tmp_path / "none"))
+    assert "building without the extension: KOLO_C_NO_EXTENSION is set" in said
+    assert not list((tmp_path / "site" / "kolo_c").glob("_kolo*.so"))
+
+
+def test_a_wheel_that_is_to_have_the_extension_fails_without(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="needs a C compiler"):
+        install(tmp_path, KOLO_C_REQUIRE_EXTENSION="1", CC=str(tmp_path / "none"))
 
 
 def said_without_extension(folder: Path, *arguments: str) -> str:
@@ -287,16 +315,19 @@ def test_without_the_extension_the_doctor_says_which_core_it_has(
     without_extension: Path,
 ) -> None:
     said = said_without_extension(without_extension, "doctor")
-    assert "core: the extension kolo_c._kolo was not built" in said
+    assert "core: python: the extension kolo_c._kolo was not built" in said
 
 
-def test_without_the_extension_a_run_says_what_to_install(
+def test_without_the_extension_a_run_is_recorded_and_read(
     without_extension: Path,
 ) -> None:
-    said = said_without_extension(without_extension, "run", "-c", "print('ran')")
-    assert "kolo_c._kolo was not built" in said
-    assert "C compiler" in said
-    assert "without KOLO_C_NO_EXTENSION" in " ".join(said.split())
+    program = without_extension / "program.py"
+    program.write_text("def f(n):\n    return n + 1\nf(41)\nprint('ran')\n")
+    (without_extension / "setup.py").touch()
+    said = said_without_extension(without_extension, "run", "program.py")
+    assert said.startswith("ran\n")
+    assert "recorded 2 calls" in said
+    assert "f(n=41) → 42" in said_without_extension(without_extension, "show")
 
 
 def test_a_free_threaded_python_and_pypy_get_no_extension() -> None:

@@ -158,7 +158,7 @@ def _versions(loaded: Loaded) -> Iterator[Finding]:
             choice.reason,
             "kolo-c run says what to install; KOLO_C_CORE and core choose another.",
         )
-    hook = choose_hook(loaded.config.hook, choice.name or "c")
+    hook = choose_hook(loaded.config.hook, choice.name or "python")
     if hook.name:
         yield Finding(OK, "hook", f"{hook.name}: {hook.reason}")
     else:
