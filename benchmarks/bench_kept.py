@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.child import measure_in_child
-from benchmarks.recording import Recording, read_back
+from benchmarks.recording import Recording, hooks, label, read_back, sides
 from benchmarks.results import (
     Figure,
     Proof,
@@ -21,19 +22,26 @@ from benchmarks.results import (
 )
 from benchmarks.rounds import load, run_rounds
 from benchmarks.variants import Noop, Recorded, Untraced, Variant, references
+from kolo_c.config import Config
 
 NAME = "kept"
 TITLE = "Kept calls, all the way to SQLite"
 METHOD = """\
 (kolo_c - untraced) / (no-op profiler - untraced), CPU time of the program's threads \
 (CLOCK_THREAD_CPUTIME_ID), per round; the value is the median. Each workload runs in \
-a process of its own, its variants in turn, round after round, into one trace with \
-the default settings; the writer runs beside and is idle before the next window \
+a process of its own for each hook, its variants in turn, round after round, into one \
+trace with the default settings; the writer runs beside and is idle before the next window \
 begins. Afterwards every record is read from the store and counted. entry_ns is what \
 one entry into a frame (call or resume, with the return or yield that belongs to it) \
-costs above the untraced program."""
+costs above the untraced program. The last rows divide one hook's ratio by \
+setprofile's; the Python core is measured with the first workload alone."""
 FIRST = "kept_small"
-FIRST_MOST = 2.5 if sys.version_info >= (3, 11) else 3.2
+FIRST_MOST = {"setprofile": 2.5 if sys.version_info >= (3, 11) else 3.2}
+if sys.version_info >= (3, 13) and "--enable-optimizations" in str(
+    sysconfig.get_config_var("CONFIG_ARGS")
+):
+    FIRST_MOST["monitoring"] = 1.9
+OVER_SETPROFILE_MOST = {"monitoring": 0.85}
 OTHERS_MOST = 10.0
 # Turns make a window that fills more blocks than the queue holds, or nearly: shorter
 # ones would be over before the writer and the caches had anything to say.
@@ -52,27 +60,74 @@ WORKLOADS = {
 }
 # Not in the list that the others' limit is for: reported beside it.
 EXTRA = frozenset({"kept_object"})
+# Its calls take that much longer.
+_PYTHON_PART = 200
 
 
 def run(quick: bool) -> Figure:
     """The first, and the others against it."""
     rounds = 3 if quick else 15
     part = 10 if quick else 1
-    rows = [_row(name, turns // part, rounds) for name, turns in WORKLOADS.items()]
+    rows: list[Row] = []
+    firsts: dict[str, Row] = {}
+    for hook in hooks():
+        found = [
+            _row(name, turns // part, rounds, "c", hook)
+            for name, turns in WORKLOADS.items()
+        ]
+        firsts[hook] = found[0]
+        _judge(found, FIRST_MOST.get(hook))
+        rows += found
+    for core, hook in sides():
+        if core == "python":
+            turns = WORKLOADS[FIRST] // part // _PYTHON_PART
+            rows.append(_row(FIRST, turns, rounds, core, hook))
+    rows += [
+        _over(firsts[hook], firsts["setprofile"], hook)
+        for hook in firsts
+        if hook != "setprofile"
+    ]
+    return Figure(NAME, TITLE, METHOD, rows)
+
+
+def _judge(rows: list[Row], most: float | None) -> None:
+    """Limits of a hook's workloads: the first's own, the others' as its multiple."""
     first = rows[0]
-    first.most = FIRST_MOST
+    first.most = most
     for name, row in zip(WORKLOADS, rows, strict=True):
         if name != FIRST and row.value is not None and first.value:
             row.values["times_the_first"] = row.value / first.value
             if name not in EXTRA:
                 row.most = OTHERS_MOST * first.value
-    return Figure(NAME, TITLE, METHOD, rows)
 
 
-def _row(name: str, turns: int, rounds: int) -> Row:
+def _over(row: Row, base: Row, hook: str) -> Row:
+    """A hook against setprofile: both were divided by the no-op profiler beside them."""
+    void = row.void or base.void
+    value = None
+    if row.value is not None and base.value:
+        value = row.value / base.value
+    return Row(
+        f"small, {hook} over setprofile",
+        "x",
+        value,
+        rounds=row.rounds,
+        most=OVER_SETPROFILE_MOST.get(hook),
+        void=void,
+    )
+
+
+def _row(name: str, turns: int, rounds: int, core: str, hook: str) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / ".kolo_c"
-        job = {"workload": name, "turns": turns, "rounds": rounds, "store": str(store)}
+        job = {
+            "workload": name,
+            "turns": turns,
+            "rounds": rounds,
+            "store": str(store),
+            "core": core,
+            "hook": hook,
+        }
         answer = measure_in_child("bench_kept", job)
         read = read_back(store)
     workload = load(name)
@@ -100,7 +155,7 @@ def _row(name: str, turns: int, rounds: int) -> Row:
         ratio = median(ratios_over(cpu[reference], cpu["noop"], cpu["untraced"]))
         values[f"{reference}_ratio"] = ratio
     return Row(
-        name.removeprefix("kept_"),
+        label(name.removeprefix("kept_"), core, hook),
         "x",
         median(ratios),
         percentile(ratios, 0.99),
@@ -112,7 +167,8 @@ def _row(name: str, turns: int, rounds: int) -> Row:
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
     """One workload under every variant."""
-    recording = Recording(Path(job["store"]), keep=True)
+    config = Config(core=job["core"], hook=job["hook"])
+    recording = Recording(Path(job["store"]), keep=True, config=config)
     recording.start()
     variants: list[Variant] = [Untraced(), Noop(), Recorded(recording), *references()]
     workload = load(job["workload"])

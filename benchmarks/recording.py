@@ -14,7 +14,9 @@ import msgpack
 
 from benchmarks.results import Proof
 from kolo_c.config import Config
+from kolo_c.core import choose_core
 from kolo_c.filter import Filter
+from kolo_c.hook import NAMES, choose_hook
 from kolo_c.project import Project, standard_library
 from kolo_c.session import Session
 from kolo_c.store.reader import Store, Trace
@@ -23,6 +25,28 @@ from kolo_c.wire import Kind
 
 WORKLOADS = Path(__file__).with_name("workloads")
 FLUSH_SECONDS = 60.0
+
+
+def hooks() -> list[str]:
+    """Those of the C core that this Python has."""
+    return [name for name in NAMES if choose_hook(name).name]
+
+
+def sides() -> list[tuple[str, str]]:
+    """Each core with each of its hooks."""
+    found = [("c", name) for name in hooks()]
+    if choose_core("python").name:
+        found += [
+            ("python", name) for name in NAMES if choose_hook(name, "python").name
+        ]
+    return found
+
+
+def label(name: str, core: str, hook: str) -> str:
+    """A row's name: the C core under setprofile, the oldest, has no addition."""
+    if core == "python":
+        return f"{name}, Python core, {hook}"
+    return name if hook == "setprofile" else f"{name}, {hook}"
 
 
 class Recording:

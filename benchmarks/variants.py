@@ -52,6 +52,34 @@ class Noop:
         _kolo.unregister_noop_profiler()
 
 
+class Disabling:
+    """A tool of ``sys.monitoring`` whose one callback disables each place: the floor."""
+
+    name = "disabling"
+    _tool = 1
+
+    def attach(self) -> None:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        events = monitoring.events
+        wanted = events.PY_START | events.PY_RESUME | events.PY_RETURN | events.PY_YIELD
+        disable = monitoring.DISABLE
+
+        def callback(*_: object) -> object:
+            return disable
+
+        monitoring.use_tool_id(self._tool, "floor")
+        for bit in range(wanted.bit_length()):
+            if wanted >> bit & 1:
+                monitoring.register_callback(self._tool, 1 << bit, callback)
+        monitoring.restart_events()
+        monitoring.set_events(self._tool, wanted)
+
+    def detach(self) -> None:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        monitoring.set_events(self._tool, 0)
+        monitoring.free_tool_id(self._tool)
+
+
 class Recorded:
     """kolo_c."""
 
