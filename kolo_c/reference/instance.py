@@ -94,7 +94,10 @@ class Slots:
         made_in_c = "__slots__" not in entries
         for name, entry in entries.items():
             if name == "__dict__":
-                if _is_giver(entry) and entry.__objclass__ is base:
+                # From 3.15 on all classes have the same one, of object.
+                if _is_giver(entry) and (
+                    entry.__objclass__ is base or entry.__objclass__ is object
+                ):
                     self.dict_at = at
             elif _is_slot(base, entry) and len(self.list) < _SLOTS_MAX:
                 self.list.append((at, entry.__name__, made_in_c))

@@ -99,18 +99,26 @@ def borrow_entry(entries: Any, wanted: str) -> Any:
     return None
 
 
-def type_name(cls: type) -> str:
-    """The name that C knows ``cls`` by: with its module, where it was made in C."""
+def _told_name(cls: type) -> str | None:
+    """The name of ``cls`` in C, which is told nowhere else than in the message
+    "int.__new__(NAME): NAME is not a subtype of int"."""
     other = bytes if issubclass(cls, int) else int
     try:
         other.__new__(cls)
     except TypeError as error:
-        # "int.__new__(NAME): NAME is not a subtype of int": told nowhere else.
         text = str(error)
         start = text.find("(") + 1
         end = text.find("): ", start)
         if 0 < start < end and text.startswith(f"{other.__name__}.__new__("):
             return text[start:end]
+    return None
+
+
+def type_name(cls: type) -> str:
+    """The name that C knows ``cls`` by: with its module, where it was made in C."""
+    told = None if _PYPY else _told_name(cls)
+    if told is not None:
+        return told
     name: str = _type_name(cls)
     module = None if is_python(cls) else _type_module(cls)
     return name if module in (None, "builtins") else f"{module}.{name}"
