@@ -30,10 +30,10 @@ METHOD = """\
 (kolo_c - untraced) / (no-op profiler - untraced), CPU time of the program's threads \
 (CLOCK_THREAD_CPUTIME_ID), per round; the value is the median. Each workload runs in \
 a process of its own for each hook, its variants in turn, round after round, into one \
-trace with the default settings; the writer runs beside and is idle before the next window \
-begins. Afterwards every record is read from the store and counted. entry_ns is what \
-one entry into a frame (call or resume, with the return or yield that belongs to it) \
-costs above the untraced program. The last rows divide one hook's ratio by \
+trace with the default settings; the writer runs beside and is idle before the next \
+window begins. Afterwards every record is read from the store and counted. entry_ns \
+is what one entry into a frame (call or resume, with the return or yield that belongs \
+to it) costs above the untraced program. The last rows divide one hook's ratio by \
 setprofile's; the Python core is measured with the first workload alone."""
 FIRST = "kept_small"
 FIRST_MOST = {"setprofile": 2.5 if sys.version_info >= (3, 11) else 3.2}
@@ -102,7 +102,7 @@ def _judge(rows: list[Row], most: float | None) -> None:
 
 
 def _over(row: Row, base: Row, hook: str) -> Row:
-    """A hook against setprofile: both were divided by the no-op profiler beside them."""
+    """A hook against setprofile, each over the no-op profiler beside it."""
     void = row.void or base.void
     value = None
     if row.value is not None and base.value:

@@ -182,6 +182,20 @@ def begin(tracer: Tracer) -> None:
         monitoring.listen(event, _callback(event, tracer))
     monitoring.restart()  # what an earlier session has disabled is to be told again
     monitoring.set_events(EVENTS_OF_ALL)
+    _set_kept_again(tracer)
+
+
+def _set_kept_again(tracer: Tracer) -> None:
+    """A session that is attached once more: what it keeps gets its events back."""
+    earlier, _kept[:] = _kept[:], ()
+    for reference in earlier:
+        code = reference()
+        if code is None:
+            continue
+        verdict = verdicts.probe(tracer, code)
+        if verdict is not None and verdict.keep_bits != 0:
+            monitoring.set_local(code, EVENTS_OF_KEPT)
+            _kept.append(reference)
 
 
 def end(tracer: Tracer) -> None:
@@ -194,7 +208,6 @@ def end(tracer: Tracer) -> None:
         code = reference()
         if code is not None and monitoring.tool() >= 0:
             monitoring.set_local(code, ())
-    _kept.clear()
     monitoring.release()
     tracer.sees_exceptions = False
 

@@ -294,22 +294,3 @@ def test_the_scope_of_a_generator_ends_at_each_of_its_yields(trace):
     }
     assert calls["consumer"] == ["f(n=2) -> 2", "f(n=4) -> 4", "f(n=5) -> 5"]
     assert calls["generator"][1:] == ["f(n=1) -> 1", "f(n=3) -> 3"]
-
-
-def test_a_session_that_is_attached_again_sees_ends(trace):
-    """Under monitoring kept functions had lost their events, and no call ended."""
-    traced = trace(
-        """
-        import kolo_c, kolo_c.session
-        def f(n): return n
-        with kolo_c.trace('twice'):
-            f(1)
-            session = kolo_c.session.active_session()
-            session._core.unregister_profiler(session._native)
-            f(2)
-            session._core.register_profiler(session._native)
-            f(3)
-        """,
-        under=(),
-    )
-    assert traced.calls().splitlines() == ["f(n=1) -> 1", "f(n=3) -> 3"]

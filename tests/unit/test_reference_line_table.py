@@ -27,7 +27,9 @@ def test_a_table_made_of_lines_says_what_the_code_object_says(monkeypatch):
     modules = [compile(SOURCE, "/a.py", "exec")]
     modules.append(compile(inspect.getsource(types), "/types.py", "exec"))
     for code in (found for module in modules for found in codes(module)):
-        table = read_line_table(definitions.line_table(code), code.co_firstlineno, "3.11")
+        table = read_line_table(
+            definitions.line_table(code), code.co_firstlineno, "3.11"
+        )
         for start, end, line in code.co_lines():
             for at in range(start, end, 2):
                 assert table.line(at // 2) == line, (code, at)
