@@ -14,6 +14,11 @@ from kolo_c.hook import NAMES, choose_hook
 from tests.spec.tracing import Traced, close_stores, trace_program
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For runs that look at C alone: sanitizers, valgrind."""
+    parser.addoption("--core", choices=["c", "python"], help="tests of this core alone")
+
+
 def pytest_configure() -> None:
     """Signals have their defaults, here and in what tests start, as in a terminal.
 
@@ -36,6 +41,8 @@ def pytest_configure() -> None:
 def core(request: pytest.FixtureRequest) -> str:
     """Each test that asks for a core runs on all that are there."""
     name: str = request.param
+    if request.config.getoption("--core") not in (None, name):
+        pytest.skip("--core asks for the other one")
     choice = choose_core(name)
     if not choice.name:
         pytest.skip(f"no {name} core: {choice.reason}")
