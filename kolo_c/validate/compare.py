@@ -9,7 +9,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kolo_c.validate.normalise import ADDRESSES, CHILD_ID, equal_when_normalised
+from kolo_c.validate.normalise import (
+    ADDRESSES,
+    CHILD_ID,
+    equal_when_normalised,
+    without_hook_facts,
+)
+from kolo_c.validate.resolve import Record, pack
 from kolo_c.wire import Kind
 
 if TYPE_CHECKING:
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
     from kolo_c.validate.load import (
         Facts,
+        Numbers,
         Recorded,
         RecordedStream,
         RecordedTrace,
@@ -64,7 +71,9 @@ class Comparison:
             self.differences.append(difference)
 
 
-def compare(first: Recorded, second: Recorded) -> Comparison:
+def compare(
+    first: Recorded, second: Recorded, hooks: tuple[str, str] = ("", "")
+) -> Comparison:
     """Compare everything that two sides stored."""
     found = Comparison()
     found.normalised[ADDRESSES.name] += first.addresses
@@ -81,18 +90,21 @@ def compare(first: Recorded, second: Recorded) -> Comparison:
                 Difference(there.name, "a trace", _there(a), _there(b), program=key[0])
             )
         else:
-            _compare_traces(a, b, found)
+            _compare_traces(a, b, hooks, found)
     _compare_facts("files of kept code", first.files, second.files, found)
     return found
 
 
-def _compare_traces(a: RecordedTrace, b: RecordedTrace, found: Comparison) -> None:
+def _compare_traces(
+    a: RecordedTrace, b: RecordedTrace, hooks: tuple[str, str], found: Comparison
+) -> None:
     program = a.program
     first, second = dict(a.facts), dict(b.facts)
     is_child = a.key[1] == "process" and first["parent"] and second["parent"]
     if is_child and first["id"] != second["id"]:
         first["id"] = second["id"] = None
         found.normalised[CHILD_ID.name] += 1
+    whole = True
     for key in _keys(a.streams, b.streams):
         one, other = a.streams.get(key), b.streams.get(key)
         where = f"{a.name}, thread {key[0]}"
@@ -103,7 +115,10 @@ def _compare_traces(a: RecordedTrace, b: RecordedTrace, found: Comparison) -> No
                 )
             )
         else:
-            _compare_streams(where, (a, one), (b, other), found)
+            whole &= _compare_streams(where, (a, one), (b, other), hooks, found)
+    if not whole:
+        for facts in (first, second):
+            facts["counters"] = {**facts["counters"], "records": None}
     _compare_facts(f"the row of {a.name}", first, second, found, program)
 
 
@@ -111,21 +126,29 @@ def _compare_streams(
     where: str,
     first: tuple[RecordedTrace, RecordedStream],
     second: tuple[RecordedTrace, RecordedStream],
+    hooks: tuple[str, str],
     found: Comparison,
-) -> None:
+) -> bool:
+    """Whether their blocks can be compared too: where records were left out they
+    cannot."""
     (a_trace, a), (b_trace, b) = first, second
     program = a_trace.program
-    equal = 0
-    for index, (one, other) in enumerate(zip(a.packed, b.packed, strict=False)):
-        if one != other and not equal_when_normalised(
-            (a.records[index], a_trace.numbers),
-            (b.records[index], b_trace.numbers),
-            found.normalised,
-        ):
-            break
-        found.records[Kind(a.records[index][0]).name] += 1
-        equal = index + 1
-    if equal < max(len(a.packed), len(b.packed)):
+    numbers = a_trace.numbers, b_trace.numbers
+    equal, applied = _count_equal(a.records, b.records, numbers)
+    if equal < max(len(a.records), len(b.records)):
+        facts: Counter[str] = Counter()
+        one, other = without_hook_facts(a.records, b.records, hooks, facts)
+        if facts:
+            again, again_applied = _count_equal(one, other, numbers)
+            if again == max(len(one), len(other)):
+                found.normalised += again_applied + facts
+                found.records.update(Kind(record[0]).name for record in one)
+                return False
+            # Where it is in what was written: a difference is shown as it is.
+            equal, applied = max(equal, min(again, len(a.records))), again_applied
+    found.normalised += applied
+    found.records.update(Kind(record[0]).name for record in a.records[:equal])
+    if equal < max(len(a.records), len(b.records)):
         # What follows the first difference of a stream says little.
         found.add(
             Difference(
@@ -138,7 +161,7 @@ def _compare_streams(
                 program,
             )
         )
-        return
+        return True
     for one_header, other_header in zip(a.headers, b.headers, strict=False):
         block = f"{where}, header of block {one_header['sequence']}"
         _compare_facts(block, one_header, other_header, found, program)
@@ -147,6 +170,22 @@ def _compare_streams(
         found.add(
             Difference(where, what, len(a.headers), len(b.headers), program=program)
         )
+    return True
+
+
+def _count_equal(
+    first: list[Record], second: list[Record], numbers: tuple[Numbers, Numbers]
+) -> tuple[int, Counter[str]]:
+    """How many records are equal before the first that is not, and what was applied."""
+    applied: Counter[str] = Counter()
+    equal = 0
+    for one, other in zip(first, second, strict=False):
+        if pack(one) != pack(other) and not equal_when_normalised(
+            (one, numbers[0]), (other, numbers[1]), applied
+        ):
+            break
+        equal += 1
+    return equal, applied
 
 
 def _compare_facts(

@@ -229,7 +229,7 @@ class Runner:
         first = recorded[0]
         for side, other in zip(self._sides[1:], recorded[1:], strict=True):
             pair = f"{self._sides[0]} and {side}"
-            comparison = compare(first, other)
+            comparison = compare(first, other, (self._sides[0].hook, side.hook))
             self._count(pair, comparison)
             self._take_differences((str(self._sides[0]), str(side)), comparison, names)
         for side, found in zip(self._sides, recorded, strict=True):

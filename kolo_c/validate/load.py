@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolo_c.store.definitions import SourceFile
 from kolo_c.store.reader import Store
-from kolo_c.validate.resolve import Record, Resolver, pack
+from kolo_c.validate.resolve import Record, Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -46,8 +46,6 @@ class RecordedStream:
     key: tuple[str, int]
     """The thread's name, and which of the threads of that name."""
     records: list[Record]
-    packed: list[bytes]
-    """The same, each as bytes."""
     headers: list[Facts]
     """Of its blocks."""
     source: Stream
@@ -173,9 +171,7 @@ def _load_stream(
         recorded.addresses += resolved.addresses
         records += resolved.records
         headers.append(_header(block))
-    return RecordedStream(
-        key, records, [pack(each) for each in records], headers, stream
-    )
+    return RecordedStream(key, records, headers, stream)
 
 
 def _header(block: Block) -> Facts:

@@ -2,7 +2,8 @@
 
 A difference that is not listed here is a difference. Each entry says why it cannot be
 the same, and for which Pythons; the report counts how many records it was applied to.
-All but the first are tried only where two records are not equal already.
+All but the first are tried only where two records are not equal already, those of the
+hooks where two streams are not.
 
 Threads: any. Owns: nothing. Fails: never.
 """
@@ -10,6 +11,7 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from kolo_c.validate.resolve import Pairs, Record, pack
-from kolo_c.wire import TAG_EXTENSION, Tag
+from kolo_c.wire import END_KINDS, NODE_KINDS, PUSH_KINDS, TAG_EXTENSION, Kind, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +149,155 @@ CHILD_ID = Normalisation(
     "A child process draws its identifiers at random, as it cannot know which of them "
     "others have given.",
 )
-ALL = (*NORMALISATIONS, CHILD_ID)
+
+# ---- what CPython itself tells one hook and not another ----
+
+_SITES = {Kind.CALL: 3, Kind.RESUME: 5, Kind.THROW: 5}
+
+
+@dataclass(frozen=True)
+class HookFact:
+    """Something that a hook cannot tell."""
+
+    name: str
+    reason: str
+    pythons: str
+    applies: Callable[[str, str], bool]
+    """To these two hooks, on this Python."""
+    apply: Callable[
+        [list[Record], list[Record]], tuple[list[Record], list[Record], int]
+    ]
+    """Both streams without it, and in how many records it was."""
+    bug: str = ""
+
+
+def _before_monitoring(first: str, second: str) -> bool:
+    return {first, second} == {"setprofile", "frame_eval"}
+
+
+def _has_caches(first: str, second: str) -> bool:
+    return _before_monitoring(first, second) and sys.version_info >= (3, 11)
+
+
+def _without_cached_sites(
+    first: list[Record], second: list[Record]
+) -> tuple[list[Record], list[Record], int]:
+    """Sites that differ by no more than an inline cache are the first's."""
+    changed = []
+    count = 0
+    for one, other in zip(first, second, strict=False):
+        at = _SITES.get(one[0])
+        if at is not None and one[0] == other[0] and _is_cached(one[at], other[at]):
+            other = [*other[:at], one[at], *other[at + 1 :]]
+            count += 1
+        changed.append(other)
+    return first, changed + second[len(changed) :], count
+
+
+def _is_cached(one: Any, other: Any) -> bool:
+    return None not in (one, other) and 0 < abs(one - other) <= _CACHE_MOST
+
+
+_CACHE_MOST = 5
+
+
+def _without_hidden_exceptions(
+    first: list[Record], second: list[Record]
+) -> tuple[list[Record], list[Record], int]:
+    """HANDLED goes to the RAISE that it explains; what is unknown to one is to both."""
+    one, other = _explained(first), _explained(second)
+    handled = len(first) - len(one) + len(second) - len(other)
+    count = 0
+    for at, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a[0] == Kind.RAISE == b[0] and (a[2] is None) != (b[2] is None):
+            one[at], other[at] = _unknown(a), _unknown(b)
+            count += 1
+        elif {a[0], b[0]} <= {Kind.THROW, Kind.RESUME} and a[:1] + a[6:] != b[:1] + b[
+            6:
+        ]:
+            # 3.11 does not tell what was thrown, 3.10 not even that something was.
+            one[at] = [Kind.RESUME, *a[1:6]]
+            other[at] = [Kind.RESUME, *b[1:6]]
+            count += 1
+    return one, other, count + handled
+
+
+def _explained(records: list[Record]) -> list[Record]:
+    """Without HANDLED, whose exceptions stand in the RAISE of their nodes."""
+    known = {
+        record[3]: record[4]
+        for record in records
+        if record[0] == Kind.HANDLED and record[2] is None
+    }
+    stack: list[int] = []
+    node = 0
+    found = []
+    for record in records:
+        kind = record[0]
+        if kind == Kind.HANDLED:
+            continue
+        if kind in NODE_KINDS:
+            node += 1
+            if kind in PUSH_KINDS:
+                stack.append(node)
+        elif kind in (Kind.RESUME, Kind.THROW):
+            stack.append(record[3] if record[2] is None else 0)
+        elif kind in END_KINDS or kind == Kind.YIELD:
+            left = stack.pop() if stack else 0
+            if kind == Kind.RAISE and record[2] is None and left in known:
+                record = [*record[:2], known[left], *record[3:]]
+        found.append(_apart(record) if kind == Kind.RAISE else record)
+    return found
+
+
+def _apart(record: Record) -> Record:
+    """A RAISE whose exception counts its addresses for itself, as in a HANDLED."""
+    exception, rest = _renumbered([record[2]]), _renumbered(record[3:])
+    return [*record[:2], *exception, *rest]
+
+
+def _unknown(record: Record) -> Record:
+    """A RAISE without its exception."""
+    return [*record[:2], None, *record[3:]]
+
+
+HOOK_FACTS = (
+    HookFact(
+        "hidden-exception",
+        "setprofile is not told which exception leaves a frame, and on 3.10 not that "
+        "one is thrown into a generator; HANDLED tells it later, where somebody is "
+        "seen handling it.",
+        "3.10 and 3.11, setprofile and frame_eval",
+        _before_monitoring,
+        _without_hidden_exceptions,
+    ),
+    HookFact(
+        "site-in-cache",
+        "With setprofile the caller stands behind the inline cache of its CALL, as the "
+        "call is made within the interpreter's loop; with a frame evaluation function "
+        "it is made outside, and the caller stands at the CALL itself.",
+        "3.11, setprofile and frame_eval",
+        _has_caches,
+        _without_cached_sites,
+    ),
+)
+
+
+ALL = (*NORMALISATIONS, CHILD_ID, *HOOK_FACTS)
+
+
+def without_hook_facts(
+    first: list[Record],
+    second: list[Record],
+    hooks: tuple[str, str],
+    applied: Counter[str],
+) -> tuple[list[Record], list[Record]]:
+    """Both streams without what one of these two hooks cannot tell."""
+    for fact in HOOK_FACTS:
+        if fact.applies(*hooks):
+            first, second, count = fact.apply(first, second)
+            applied[fact.name] += count
+    return first, second
 
 
 def equal_when_normalised(

@@ -88,7 +88,9 @@ def validate(sides: Sequence[Side], job: Job, folder: Path) -> Validated:
         validated.outputs.append((str(side), differences))
     first = validated.ran[0]
     for other in validated.ran[1:]:
-        comparison = compare(first.recorded, other.recorded)
+        comparison = compare(
+            first.recorded, other.recorded, (first.side.hook, other.side.hook)
+        )
         verdict = Verdict(str(first.side), str(other.side), comparison)
         verdict.outputs = compare_outcomes(first.outcome, other.outcome)
         validated.verdicts.append(verdict)

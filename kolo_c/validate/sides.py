@@ -5,12 +5,11 @@ Threads: any. Owns: nothing. Fails: KoloError for a side that is not there.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
-from kolo_c.config import KINDS
 from kolo_c.core import choose_core
 from kolo_c.errors import KoloError
+from kolo_c.hook import NAMES, choose_hook
 
 
 @dataclass(frozen=True)
@@ -40,16 +39,7 @@ def _cores() -> list[str]:
 
 def hooks_of(core: str) -> list[str]:
     """The hooks of a core on this Python."""
-    known = [hook for hook in KINDS["hook"].choices if hook != "auto"]
-    return [hook for hook in known if _has_hook(core, hook)]
-
-
-def _has_hook(core: str, hook: str) -> bool:
-    if hook == "monitoring":
-        return sys.version_info >= (3, 12)
-    if hook == "frame_eval":
-        return core == "c" and sys.version_info < (3, 12)
-    return True
+    return [hook for hook in NAMES if choose_hook(hook, core).name == hook]
 
 
 def parse_sides(text: str) -> list[Side]:
@@ -75,6 +65,11 @@ def _parse_side(word: str) -> Side:
     if slash and core in ("c", "python") and choice.name != core:
         raise KoloError(
             f"the side {word} is not there: {choice.reason}",
+            f"There are {_list(found)}.",
+        )
+    if slash and hook in NAMES:
+        raise KoloError(
+            f"the side {word} is not there: {choose_hook(hook, core).reason}",
             f"There are {_list(found)}.",
         )
     raise KoloError(
