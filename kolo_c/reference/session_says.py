@@ -137,5 +137,8 @@ def _write_note(thread: Thread, text: str, values: dict[str, Any]) -> bool:
 
 def resolve(session: Session, exception: BaseException) -> None:
     """An exception that reached the runner: tell the calls that it left."""
+    thread = session.inner.running_thread()
+    if thread is None or not attach.has_place(thread):
+        return  # PyPy takes our function away before exit handlers run
     if isinstance(exception, BaseException):
         _tell(session, None, tracers.resolve, exception)
