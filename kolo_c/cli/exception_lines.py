@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from kolo_c.cli.labels import DIM, ERROR, HANDLED
 from kolo_c.errors import harmless
-from kolo_c.failure import ATTRIBUTE
-from kolo_c.model.exceptions import flight
-from kolo_c.store.process import read_json
+from kolo_c.model.exceptions import flight, read_failure
 from kolo_c.store.values import Raised
 
 TYPE_CHECKING = False
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from kolo_c.cli.screen import Line, Screen
     from kolo_c.cli.sources import Sources
     from kolo_c.model.node import Node
-    from kolo_c.store.reader import Trace
 
 _RELATIONS = {"cause": "caused by", "context": "while handling", "member": "with"}
 
@@ -69,22 +66,15 @@ def _led_to_it(
 ) -> list[str]:
     """What the program said of it when it ended with it; else the exception that had
     reached the same call before."""
-    links = _chain(labels.trace)
+    links = read_failure(labels.trace)["chain"]
     for index, link in enumerate(links):
-        if isinstance(exception, Raised) and link.get("address") == exception.address:
+        if isinstance(exception, Raised) and link["address"] == exception.address:
             return [_link(labels, other) for other in links if other.get("of") == index]
     before = source.raised_child
     if before is None or before.exception() is None:
         return []
     name = f"{labels.name(before)} ({before.number})"
     return [f"after {text_of(before.exception())} of {name}"]
-
-
-def _chain(trace: Trace) -> list[dict[str, Any]]:
-    text = trace.info.attributes.get(ATTRIBUTE)
-    chain = read_json(text).get("chain") if isinstance(text, str) else None
-    links = chain if isinstance(chain, list) else []
-    return [link for link in links if isinstance(link, dict)]
 
 
 def _link(labels: Labels, link: dict[str, Any]) -> str:

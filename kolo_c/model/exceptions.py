@@ -9,12 +9,33 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+from kolo_c.failure import ATTRIBUTE
+from kolo_c.store.process import read_json
 from kolo_c.store.values import Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kolo_c.model.node import Node
+    from kolo_c.store.reader import Trace
     from kolo_c.store.values import Value
+
+
+def read_failure(trace: Trace) -> dict[str, Any]:
+    """What the trace says its program ended with, as ``failure.describe`` wrote it.
+
+    ``chain`` is there, empty where nothing is known; its links have an address.
+    """
+    text = trace.info.attributes.get(ATTRIBUTE)
+    found = read_json(text) if isinstance(text, str) else {}
+    chain = found.get("chain")
+    found["chain"] = [
+        link
+        for link in (chain if isinstance(chain, list) else [])
+        if isinstance(link, dict) and isinstance(link.get("address"), int)
+    ]
+    return found
 
 
 class Flight:

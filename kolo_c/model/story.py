@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from kolo_c.failure import ATTRIBUTE
-from kolo_c.model.exceptions import flight, is_source
+from kolo_c.model.exceptions import flight, is_source, read_failure
 from kolo_c.model.route import Traceback, is_raised_at, route
 from kolo_c.model.stacks import Stack, open_stacks, stopped_tasks
 from kolo_c.model.tail import (
@@ -119,7 +118,7 @@ class Story:
 
 def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
     """Read the ends of the trace's streams, ``most`` blocks of each at most."""
-    failure = _failure(trace)
+    failure = read_failure(trace)
     story = Story(trace, _how(trace, failure), failure)
     if story.how in (KILLED, RUNNING):
         share = max(most // max(len(trace.streams), 1), FIRST_BLOCKS)
@@ -140,19 +139,6 @@ def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
 def _has_no_tasks(tail: Tail) -> bool:
     """Whether no task ran: none waits that began farther back, as far as one sees."""
     return not any(node.task for node in tail.nodes())
-
-
-def _failure(trace: Trace) -> dict[str, Any]:
-    text = trace.info.attributes.get(ATTRIBUTE)
-    found = trace_info.read_json(text) if isinstance(text, str) else {}
-    chain = found.get("chain")
-    links = chain if isinstance(chain, list) else []
-    found["chain"] = [
-        link
-        for link in links
-        if isinstance(link, dict) and isinstance(link.get("address"), int)
-    ]
-    return found
 
 
 def _how(trace: Trace, failure: dict[str, Any]) -> str:

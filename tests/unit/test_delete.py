@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from kolo_c.cli import main as command_line
 from kolo_c.cli.delete import read_moment
 from kolo_c.errors import KoloError
 from kolo_c.store import connection, deletions, rewrite
@@ -67,21 +66,6 @@ def arguments(store: Path, ending: str) -> list[Any]:
 def mark(process: ProcessBuilder, index: int) -> tuple[str, str]:
     """The name of a trace's mark."""
     return process.traces[index].id, process.id
-
-
-@pytest.fixture
-def go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Any:
-    """Runs a command in the directory of the store; its code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = command_line.main(list(words))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 class TestDelete:

@@ -58,21 +58,6 @@ def records(store: Store, ending: str | None = None) -> list[Any]:
     return found
 
 
-@pytest.fixture
-def go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Any:
-    """Runs a command in the directory of the store; its code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = command_line.main(list(words))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
-
-
 class TestExport:
     def test_the_file_has_the_trace_record_by_record(
         self, go: Any, tmp_path: Path
