@@ -267,6 +267,9 @@ class Session:
         """
         if not self.dead and self.open and self._start_writer():
             status = self.queue.push(block)
+            if status is Status.FULL and self.queue.filled is not None:
+                self.queue.filled()  # the disk may have recovered
+                status = self.queue.push(block)
             while status is Status.FULL and self._wait(self._wait_for_room):
                 status = self.queue.push(block)
             if status is Status.OK:
