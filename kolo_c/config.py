@@ -66,7 +66,8 @@ class Config(Settings):
     core: str = setting(
         "auto",
         settings.choice("auto", "c", "python"),
-        "Which tracer runs. `auto` is the C extension.",
+        "Which tracer runs. `auto` is the C extension where it loads, else `python`, "
+        "which is slower: on PyPy, without a compiler, on a free-threaded Python.",
     )
     include_frames: tuple[str, ...] = setting(
         (),
