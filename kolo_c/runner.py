@@ -298,7 +298,10 @@ def find_library_again() -> None:
     """
     sys.path[:] = _LIBRARY_PATH
     library = os.path.dirname(os.__file__) + os.sep
-    for name in sys.stdlib_module_names & sys.modules.keys():
+    names = sys.stdlib_module_names & sys.modules.keys()
+    if sys.implementation.name == "pypy":  # they do not say what they are
+        names -= set(sys.builtin_module_names)
+    for name in names:
         origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None)
         if origin in ("built-in", "frozen") or str(origin).startswith(library):
             continue

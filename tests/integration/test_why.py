@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.spec.tracing import KNOWS_EXCEPTIONS, environment, write_program
+from tests.spec.tracing import environment, knows_exceptions, write_program
 
 SHOP = """
     class Gateway:
@@ -120,7 +120,7 @@ class TestAnException:
         swallowed = line_of(story, "exceptions handled on the way")
         assert "parse(text='free') ✗" in story[swallowed + 1]
         assert "handled in price" in story[swallowed + 1]
-        if KNOWS_EXCEPTIONS:
+        if knows_exceptions():
             assert "ValueError" in story[swallowed + 1]
         assert line_of(story, "last calls before it") > cause
         assert re.match(r"more of it: kolo-c why \w{5}$", story[-2])
