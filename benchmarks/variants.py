@@ -53,7 +53,7 @@ class Noop:
 
 
 class Disabling:
-    """A tool of ``sys.monitoring`` whose one callback disables each place: the floor."""
+    """A ``sys.monitoring`` tool whose one callback disables each place: the floor."""
 
     name = "disabling"
     _tool = 1
