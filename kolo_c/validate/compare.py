@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     )
 
 _MOST_DIFFERENCES = 100
+# They count what is in records that one side does without.
+_OF_VALUES = {"records", "masked", "truncated"}
 
 
 @dataclass
@@ -58,6 +60,8 @@ class Comparison:
     normalised: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
     difference_count: int = 0
+    hook_facts: bool = False
+    """Whether a hook could not tell something."""
 
     @property
     def equal(self) -> bool:
@@ -81,7 +85,9 @@ def compare(
         found.add(Difference("the first side by itself", problem, problem, None))
     for problem in second.problems:
         found.add(Difference("the second side by itself", problem, None, problem))
-    for key in _keys(first.traces, second.traces):
+    keys = _keys(first.traces, second.traces)
+    # The first is the process's own: its counters are of all traces.
+    for key in sorted(keys, key=lambda key: key[1] == "process"):
         a, b = first.traces.get(key), second.traces.get(key)
         if a is None or b is None:
             there = a or b
@@ -104,7 +110,8 @@ def _compare_traces(
     if is_child and first["id"] != second["id"]:
         first["id"] = second["id"] = None
         found.normalised[CHILD_ID.name] += 1
-    whole = True
+    # Of the process: they count for all its traces.
+    whole = not found.hook_facts or "masked" not in first["counters"]
     for key in _keys(a.streams, b.streams):
         one, other = a.streams.get(key), b.streams.get(key)
         where = f"{a.name}, thread {key[0]}"
@@ -118,7 +125,8 @@ def _compare_traces(
             whole &= _compare_streams(where, (a, one), (b, other), hooks, found)
     if not whole:
         for facts in (first, second):
-            facts["counters"] = {**facts["counters"], "records": None}
+            left_out = dict.fromkeys(_OF_VALUES & facts["counters"].keys())
+            facts["counters"] = {**facts["counters"], **left_out}
     _compare_facts(f"the row of {a.name}", first, second, found, program)
 
 
@@ -141,11 +149,25 @@ def _compare_streams(
         if facts:
             again, again_applied = _count_equal(one, other, numbers)
             if again == max(len(one), len(other)):
+                found.hook_facts = True
                 found.normalised += again_applied + facts
                 found.records.update(Kind(record[0]).name for record in one)
                 return False
-            # Where it is in what was written: a difference is shown as it is.
-            equal, applied = max(equal, min(again, len(a.records))), again_applied
+            found.hook_facts = True
+            found.normalised += again_applied
+            found.records.update(Kind(record[0]).name for record in one[:again])
+            found.add(
+                Difference(
+                    where,
+                    f"record {_written(a.records, again) + 1}",
+                    _at(one, again),
+                    _at(other, again),
+                    _written(a.records, again),
+                    (a, b),
+                    program,
+                )
+            )
+            return True
     found.normalised += applied
     found.records.update(Kind(record[0]).name for record in a.records[:equal])
     if equal < max(len(a.records), len(b.records)):
@@ -171,6 +193,16 @@ def _compare_streams(
             Difference(where, what, len(a.headers), len(b.headers), program=program)
         )
     return True
+
+
+def _written(records: list[Record], at: int) -> int:
+    """Where a record is among those that were written, HANDLED included."""
+    for index, record in enumerate(records):
+        if record[0] != Kind.HANDLED:
+            if at == 0:
+                return index
+            at -= 1
+    return len(records)
 
 
 def _count_equal(

@@ -152,7 +152,15 @@ CHILD_ID = Normalisation(
 
 # ---- what CPython itself tells one hook and not another ----
 
-_SITES = {Kind.CALL: 3, Kind.RESUME: 5, Kind.THROW: 5}
+# Where an offset stands in a record.
+_OFFSETS = {
+    Kind.CALL: 3,
+    Kind.RESUME: 5,
+    Kind.THROW: 5,
+    Kind.RAISE: 3,
+    Kind.YIELD: 3,
+    Kind.ENTERED: 3,
+}
 
 
 @dataclass(frozen=True)
@@ -182,11 +190,11 @@ def _has_caches(first: str, second: str) -> bool:
 def _without_cached_sites(
     first: list[Record], second: list[Record]
 ) -> tuple[list[Record], list[Record], int]:
-    """Sites that differ by no more than an inline cache are the first's."""
+    """Offsets that differ by no more than an inline cache are the first's."""
     changed = []
     count = 0
     for one, other in zip(first, second, strict=False):
-        at = _SITES.get(one[0])
+        at = _OFFSETS.get(one[0])
         if at is not None and one[0] == other[0] and _is_cached(one[at], other[at]):
             other = [*other[:at], one[at], *other[at + 1 :]]
             count += 1
@@ -205,13 +213,17 @@ def _without_hidden_exceptions(
     first: list[Record], second: list[Record]
 ) -> tuple[list[Record], list[Record], int]:
     """HANDLED goes to the RAISE that it explains; what is unknown to one is to both."""
-    one, other = _explained(first), _explained(second)
+    one, one_late = _explained(first)
+    other, other_late = _explained(second)
+    late = one_late | other_late
     handled = len(first) - len(one) + len(second) - len(other)
     count = 0
     for at, (a, b) in enumerate(zip(one, other, strict=False)):
         if a[0] == Kind.RAISE == b[0] and (a[2] is None) != (b[2] is None):
             one[at], other[at] = _unknown(a), _unknown(b)
             count += 1
+        elif at in late and a[0] == Kind.RAISE == b[0]:
+            one[at], other[at] = _of_type(a), _of_type(b)
         elif {a[0], b[0]} <= {Kind.THROW, Kind.RESUME} and a[:1] + a[6:] != b[:1] + b[
             6:
         ]:
@@ -222,8 +234,10 @@ def _without_hidden_exceptions(
     return one, other, count + handled
 
 
-def _explained(records: list[Record]) -> list[Record]:
-    """Without HANDLED, whose exceptions stand in the RAISE of their nodes."""
+def _explained(records: list[Record]) -> tuple[list[Record], set[int]]:
+    """Without HANDLED, whose exceptions stand in the RAISE of their nodes, and in which
+    of them they do."""
+    late = set()
     known = {
         record[3]: record[4]
         for record in records
@@ -231,7 +245,7 @@ def _explained(records: list[Record]) -> list[Record]:
     }
     stack: list[int] = []
     node = 0
-    found = []
+    found: list[Record] = []
     for record in records:
         kind = record[0]
         if kind == Kind.HANDLED:
@@ -246,14 +260,21 @@ def _explained(records: list[Record]) -> list[Record]:
             left = stack.pop() if stack else 0
             if kind == Kind.RAISE and record[2] is None and left in known:
                 record = [*record[:2], known[left], *record[3:]]
+                late.add(len(found))
         found.append(_apart(record) if kind == Kind.RAISE else record)
-    return found
+    return found, late
 
 
 def _apart(record: Record) -> Record:
     """A RAISE whose exception counts its addresses for itself, as in a HANDLED."""
     exception, rest = _renumbered([record[2]]), _renumbered(record[3:])
     return [*record[:2], *exception, *rest]
+
+
+def _of_type(record: Record) -> Record:
+    """A RAISE without what its exception held: that may have changed by the time it
+    was seen."""
+    return [*record[:2], record[2][:2], *record[3:]]
 
 
 def _unknown(record: Record) -> Record:
@@ -265,17 +286,17 @@ HOOK_FACTS = (
     HookFact(
         "hidden-exception",
         "setprofile is not told which exception leaves a frame, and on 3.10 not that "
-        "one is thrown into a generator; HANDLED tells it later, where somebody is "
-        "seen handling it.",
+        "one is thrown into a generator; HANDLED tells it later, as it is then, where "
+        "somebody is seen handling it: its type is compared.",
         "3.10 and 3.11, setprofile and frame_eval",
         _before_monitoring,
         _without_hidden_exceptions,
     ),
     HookFact(
         "site-in-cache",
-        "With setprofile the caller stands behind the inline cache of its CALL, as the "
-        "call is made within the interpreter's loop; with a frame evaluation function "
-        "it is made outside, and the caller stands at the CALL itself.",
+        "With setprofile a frame that has made a call stands behind the inline cache "
+        "of its CALL, as the call is made within the interpreter's loop; with a frame "
+        "evaluation function it is made outside, and it stands at the CALL itself.",
         "3.11, setprofile and frame_eval",
         _has_caches,
         _without_cached_sites,
