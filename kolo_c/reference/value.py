@@ -16,6 +16,9 @@ The bytes are C's, but for
 - values met with the stack nearly used up: C needs none of Python's, and this core
   writes ERROR.
 
+On PyPy addresses are its id()s, in 64 bits; what it makes of Python's own types (its
+functions, struct sequences, instances without a dict) is written as PyPy tells it.
+
 Threads: any. A record belongs to its cursor; masks, names and secrets are shared.
 Owns:    its tables, all bounded. No object is kept alive: secrets are remembered by
          hash, types weakly.
@@ -247,7 +250,7 @@ class Values:
 
     def address(self, cursor: Cursor, value: Any) -> None:
         """Write where ``value`` is."""
-        cursor.uint(id(value))
+        cursor.uint(id(value) & 0xFFFFFFFFFFFFFFFF)  # PyPy's may be longer
 
     def cut(self, cursor: Cursor, value: Any, length: int | None) -> None:
         """CUT: ``value`` was not written; ``length`` of the whole."""

@@ -10,7 +10,7 @@ import types
 
 from kolo_c.reference import value_text
 from kolo_c.reference.instance import type_dict
-from kolo_c.reference.value_shape import borrow_entry, type_name
+from kolo_c.reference.value_shape import DESCRIPTORS, borrow_entry, type_name
 from kolo_c.wire import Tag
 
 TYPE_CHECKING = False
@@ -25,11 +25,6 @@ _NAME_TEXT_BYTES = 400
 _METHOD_LEVELS = 8
 """A method of a method of …: no program's own."""
 _module_dict = type_dict(types.ModuleType)["__dict__"].__get__
-_DESCRIPTORS = (
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.WrapperDescriptorType,
-)
 
 
 class _Name:
@@ -109,7 +104,7 @@ def write_function(values: Values, cursor: Cursor, value: Any) -> bool:
         name.add(value.__qualname__)
     elif issubclass(cls, types.BuiltinFunctionType):
         _add_cfunction(name, value)
-    elif cls in _DESCRIPTORS:
+    elif any(cls is kind for kind in DESCRIPTORS):
         name.add_utf8(type_name(value.__objclass__))
         name.add(value.__name__)
     else:

@@ -26,7 +26,7 @@ _DECIMAL_EXTRA_BYTES = 32
 
 def write_int(values: Values, cursor: Cursor, number: int) -> None:
     """An int of any size, instances of subclasses too."""
-    exact = int.__int__(number)
+    exact = int.__add__(number, 0)
     if -0x8000000000000000 <= exact < 0x10000000000000000:
         cursor.int(exact)
     else:

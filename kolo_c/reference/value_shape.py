@@ -25,15 +25,21 @@ if TYPE_CHECKING:
 
 _PYPY = sys.implementation.name == "pypy"
 
+DESCRIPTORS: tuple[type, ...] = ()
+if not _PYPY:  # there they are functions and classmethods
+    DESCRIPTORS = (
+        types.MethodDescriptorType,
+        types.ClassMethodDescriptorType,
+        types.WrapperDescriptorType,
+    )
+
 _EXACT: dict[type, ValueKind] = {
     int: ValueKind.INT,
     str: ValueKind.STR,
     float: ValueKind.FLOAT,
     range: ValueKind.RANGE,
     memoryview: ValueKind.VIEW,
-    types.MethodDescriptorType: ValueKind.DESCRIPTOR,
-    types.ClassMethodDescriptorType: ValueKind.DESCRIPTOR,
-    types.WrapperDescriptorType: ValueKind.DESCRIPTOR,
+    **dict.fromkeys(DESCRIPTORS, ValueKind.DESCRIPTOR),
     types.BuiltinFunctionType: ValueKind.CFUNCTION,
     types.FunctionType: ValueKind.FUNCTION,
     types.MethodType: ValueKind.METHOD,

@@ -53,7 +53,10 @@ def copy_text(text: str, size: int) -> bytes:
 
 def write_name(cursor: Cursor, text: str, most: int) -> None:
     """Write ``text``, cut at ``most`` bytes with no mark. For names and paths."""
-    cursor.str(copy_text(text, most))
+    if type(text) is str and len(text) <= most and text.isascii():
+        cursor.str(text.encode("ascii"))
+    else:
+        cursor.str(copy_text(text, most))
 
 
 def name_bytes(name: str) -> int:

@@ -39,6 +39,7 @@ class PythonEncoder:
 
     def __init__(self, types: list[Any]) -> None:
         self.definitions = Definitions(types)
+        self.types = types
         self.reset((), ())
 
     def reset(self, words: tuple[str, ...], exceptions: tuple[str, ...]) -> None:
@@ -105,6 +106,10 @@ class PythonEncoder:
             self.values.write(cursor, each)
         return (time.perf_counter_ns() - start) / count
 
+    def hide(self, name: Any, value: Any) -> bool:
+        """Whether the value under a name is a secret."""
+        return self.values.hide(name, value)
+
     def mask_name(self, name: bytes) -> tuple[bool, str | None]:
         return self.mask.name(name)
 
@@ -136,7 +141,7 @@ class BothEncoders:
 
     def hide(self, name: Any, value: Any) -> Any:
         got = self.c.hide(name, value)
-        assert self.python.values.hide(name, value) == got, name
+        assert self.python.hide(name, value) == got, name
         return got
 
     def counters(self) -> Any:
