@@ -137,9 +137,12 @@ class Session:
     def __del__(self) -> None:
         if not hasattr(self, "inner") or self.inner.dead:
             return
-        if _active is self:
-            _deactivate(self)
-        self.inner.destroy()
+        try:
+            if _active is self:
+                _deactivate(self)
+            self.inner.destroy()
+        except Exception:
+            pass  # a program that broke what Python is made of: nobody is left to tell
 
     # ---- attaching: session_register.py ----
 

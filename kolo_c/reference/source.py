@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 import stat
 
+from kolo_c.reference.mask_shapes import find
+
 SOURCE_MAX_BYTES = 4 * 1024 * 1024
 _BASIS = 0x6C62272E07BB014262B821756295C58D
 _PRIME = (1 << 88) + 0x13B
@@ -47,9 +49,6 @@ def text_hash(text: bytes) -> str:
 
 def _masked(text: bytes) -> tuple[bytes, int]:
     """Stars for each secret; its line ends stay, so that line numbers do."""
-    # Late: its patterns take some milliseconds, and many a process saves no source.
-    from kolo_c.reference.mask_shapes import find  # noqa: PLC0415
-
     parts = []
     count = at = 0
     while at < len(text):

@@ -699,6 +699,8 @@ RUDE = {
 class TestARudeProgram:
     @pytest.mark.parametrize("title", RUDE)
     def test_what_is_told_harms_nothing(self, core, tmp_path, title):
+        if core == "python" and title == "open breaks":
+            pytest.skip("a core in Python does nothing without len()")
         source = f"""
             def fail(x):
                 raise RuntimeError("bad", x)
