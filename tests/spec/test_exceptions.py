@@ -17,7 +17,6 @@ from kolo_c.store.values import Items, Raised
 from kolo_c.wire import Kind
 from tests.spec.tracing import expected, knows_exceptions
 
-
 IS_PYPY = sys.implementation.name == "pypy"
 own_stack = pytest.mark.skipif(
     IS_PYPY, reason="its recursion limit is a size of the stack, which recording uses"
