@@ -117,6 +117,20 @@ kc_exc_handled(void)
 #endif
 }
 
+/* Let Python code of ours run although the program may be at its recursion limit:
+ * `count` calls more, and as many less when they are taken back. */
+static inline void
+kc_recursion_lend(PyThreadState *tstate, int count)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    tstate->py_recursion_remaining += count;
+#elif PY_VERSION_HEX >= 0x030B0000
+    tstate->recursion_remaining += count;
+#else
+    tstate->recursion_depth -= count;
+#endif
+}
+
 /* Code extra: one untagged word on a code object, freed with it. */
 static inline Py_ssize_t
 kc_code_extra_request(freefunc forget)
@@ -157,6 +171,36 @@ kc_thread_is_tracing(PyThreadState *tstate)
     return tstate->tracing != 0;
 }
 
+/* Let nobody who traces or profiles this thread be told of what runs until
+ * kc_tracing_resume(), as while a callback of theirs runs. False: there is nobody. */
+static inline bool
+kc_tracing_suspend(PyThreadState *tstate)
+{
+    if (tstate->c_tracefunc == NULL && tstate->c_profilefunc == NULL) {
+        return false;
+    }
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_EnterTracing(tstate);
+#else
+    tstate->tracing++;
+    tstate->cframe->use_tracing = 0;
+#endif
+    return true;
+}
+
+static inline void
+kc_tracing_resume(PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_LeaveTracing(tstate);
+#else
+    tstate->tracing--;
+    tstate->cframe->use_tracing =
+        tstate->tracing == 0 &&
+        (tstate->c_tracefunc != NULL || tstate->c_profilefunc != NULL);
+#endif
+}
+
 #if PY_VERSION_HEX >= 0x030B0000
 #define KC_HAS_QUALNAME 1
 #else
@@ -186,6 +230,14 @@ kc_thread_is_tracing(PyThreadState *tstate)
 #define KC_EXCEPTIONS_ARE_LOCAL 1
 #else
 #define KC_EXCEPTIONS_ARE_LOCAL 0
+#endif
+
+/* Before 3.12 no profile function can be set while another one is being set, which may
+ * take a while: audit hooks run. */
+#if PY_VERSION_HEX < 0x030C0000
+#define KC_SETS_ONE_PROFILE_AT_A_TIME 1
+#else
+#define KC_SETS_ONE_PROFILE_AT_A_TIME 0
 #endif
 
 /* 3.12.0 and 3.12.1 report an exit by exception as "returned None" (gh-110892). */

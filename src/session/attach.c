@@ -186,6 +186,19 @@ attach_mark_displaced(struct kc_session *session)
     }
 }
 
+/* A profile function could not be set. That the program is setting one at this moment,
+ * and an audit hook of its own runs, is no error: the next flush looks again. */
+static void
+attach_failed(struct kc_session *session)
+{
+    bool later =
+        KC_SETS_ONE_PROFILE_AT_A_TIME && PyErr_ExceptionMatches(PyExc_RuntimeError);
+    PyErr_Clear();
+    if (!later) {
+        kc_session_error(session, "a thread could not be attached");
+    }
+}
+
 void
 kc_session_adopt_threads(struct kc_session *session)
 {
@@ -207,8 +220,7 @@ kc_session_adopt_threads(struct kc_session *session)
             attach_note_displaced(thread);
         }
         if (kc_session_attach(session, tstate) < 0) {
-            PyErr_Clear();
-            kc_session_error(session, "a thread could not be attached");
+            attach_failed(session);
             continue;
         }
         if (thread != NULL) {
@@ -240,8 +252,7 @@ kc_session_attach_again(PyFrameObject *frame, const char *event)
         attach_note_displaced(thread);
     }
     if (kc_session_attach(session, tstate) < 0) {
-        PyErr_Clear();
-        kc_session_error(session, "a thread could not be attached");
+        attach_failed(session);
         return;
     }
     if (thread != NULL) {

@@ -12,8 +12,11 @@
 #include "trace/hook_monitoring.h"
 #include "trace/hook_setprofile.h"
 
-const struct kc_hook *
-kc_hook_find(const char *name)
+#define FILTER_DEPTH 128 /* calls that the filter may nest, with an import */
+* /
+
+    const struct kc_hook *
+    kc_hook_find(const char *name)
 {
     static const struct kc_hook *const hooks[] = {
         &kc_hook_setprofile,
@@ -61,7 +64,10 @@ kc_hook_decide(struct kc_thread *thread, kc_frame *frame, PyCodeObject *code)
     }
     uint64_t began_ns = kc_clock_ns();
     thread->guard = KC_GUARD_RECORD;
+    PyThreadState *tstate = PyThreadState_Get();
+    kc_recursion_lend(tstate, FILTER_DEPTH);
     uint64_t word = kc_verdict_decide(thread->tracer, frame, code);
+    kc_recursion_lend(tstate, -FILTER_DEPTH);
     thread->guard = KC_GUARD_FREE;
     thread->session->own_ns += kc_clock_ns() - began_ns;
     return word;

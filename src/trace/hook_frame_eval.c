@@ -107,7 +107,26 @@ eval_borrow_exception(struct kc_exc *error)
 
 /* ---- the hook ---- */
 
-/* Kept code, or code that was not decided yet. */
+/* A kept frame has ended, with `result`. */
+static void
+eval_leave(struct kc_thread *thread, kc_frame *frame, struct kc_code *about,
+           PyObject *result)
+{
+    if (result == NULL) {
+        struct kc_exc error = kc_exc_save();
+        kc_tracer_raise(thread, frame, about, eval_borrow_exception(&error));
+        kc_exc_restore(error);
+    }
+    else if (about->suspends && kc_frame_is_suspended(frame)) {
+        kc_tracer_yield(thread, frame, about, result);
+    }
+    else {
+        kc_tracer_return(thread, frame, about, result);
+    }
+}
+
+/* Kept code, or code that was not decided yet. Some of what we do is Python: the filter
+ * and boundaries. No tracer of the program's is told of that. */
 static __attribute__((noinline)) PyObject *
 eval_keep(PyThreadState *tstate, kc_frame *frame, int throws, uint64_t word)
 {
@@ -118,10 +137,14 @@ eval_keep(PyThreadState *tstate, kc_frame *frame, int throws, uint64_t word)
         return eval_before(tstate, frame, throws);
     }
     struct kc_exc thrown = throws ? kc_exc_save() : (struct kc_exc){NULL, NULL, NULL};
+    bool suspended = kc_tracing_suspend(tstate);
     struct kc_code *about = eval_about(thread, frame, code, &word);
     if (about != NULL) {
         eval_enter(thread, frame, about, word, throws != 0,
                    throws ? eval_borrow_exception(&thrown) : NULL);
+    }
+    if (KC_UNLIKELY(suspended)) {
+        kc_tracing_resume(tstate);
     }
     if (throws) {
         kc_exc_restore(thrown);
@@ -135,17 +158,10 @@ eval_keep(PyThreadState *tstate, kc_frame *frame, int throws, uint64_t word)
     {
         return result;
     }
-    about = kc_verdict_code(evaluated, word);
-    if (result == NULL) {
-        struct kc_exc error = kc_exc_save();
-        kc_tracer_raise(thread, frame, about, eval_borrow_exception(&error));
-        kc_exc_restore(error);
-    }
-    else if (about->suspends && kc_frame_is_suspended(frame)) {
-        kc_tracer_yield(thread, frame, about, result);
-    }
-    else {
-        kc_tracer_return(thread, frame, about, result);
+    suspended = kc_tracing_suspend(tstate);
+    eval_leave(thread, frame, kc_verdict_code(evaluated, word), result);
+    if (KC_UNLIKELY(suspended)) {
+        kc_tracing_resume(tstate);
     }
     return result;
 }

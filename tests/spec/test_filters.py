@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.spec.tracing import expected
 
 LIBRARY = {
@@ -427,3 +429,40 @@ def test_a_session_that_is_attached_again_sees_ends(trace):
         under=(),
     )
     assert traced.calls().splitlines() == ["f(n=1) -> 1", "f(n=3) -> 3"]
+
+
+def test_the_filter_decides_at_the_programs_recursion_limit(trace, core):
+    """The filter is Python: it failed where the program had no call left to make.
+
+    Found by test_sys on 3.10; the function was then never recorded again.
+    """
+    if core == "python":
+        pytest.skip("there the tracer is Python too, and the trace says what it lost")
+    traced = trace(
+        """
+        import sys
+        sys.path.insert(0, 'lib/site-packages')
+        from leaf import leaf
+        def down(left):
+            try:
+                return down(left)
+            except RecursionError:
+                return leaf(1)
+        sys.setrecursionlimit(150)
+        print(down(0) + leaf(2))
+        """,
+        files={"lib/site-packages/leaf.py": "def leaf(n): return n\n"},
+        config={
+            "include_frames": ["qualname:leaf"],
+            "ignore_frames": ["qualname:down"],
+            "locals": "none",
+        },
+    )
+    assert traced.stdout == "3\n"
+    assert traced.calls() == expected(
+        """
+        leaf(n=1) -> 1
+        leaf(n=2) -> 2
+        """
+    )
+    assert "problems" not in traced.trace().info.attributes

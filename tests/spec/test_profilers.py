@@ -368,3 +368,81 @@ def test_without_a_free_tool_the_trace_says_what_it_lacks(trace):
         "sys.monitoring" in problem
         for problem in traced.trace().info.attributes["problems"]
     )
+
+
+@pytest.mark.hooks("setprofile")
+def test_an_audit_hook_while_a_profiler_is_set_is_no_error(trace):
+    """Before 3.12 our place cannot be taken back at that moment: it waits.
+
+    Found by test_profile: regrtest has an audit hook in Python, and each time it ran
+    "a thread could not be attached" was counted as an error.
+    """
+    traced = trace(
+        """
+        import sys, time
+        def audit(name, args):
+            for _ in range(100): pass
+        sys.addaudithook(audit)
+        def f(n): return n
+        for _ in range(20):
+            sys.setprofile(lambda *args: None)
+            sys.setprofile(None)
+        f(1)
+        """,
+        clean=False,
+    )
+    info = traced.trace().info
+    assert info.count("errors") == 0
+    problems = info.attributes["problems"]
+    assert all("took the tracer's place" in problem for problem in problems)
+
+
+SEES = """
+    import sys
+    from shelf import call
+    from other import again
+    names = []
+    def see(frame, event, arg):
+        names.append(f"{event} {frame.f_code.co_name}")
+    def steps():
+        yield 1
+    sys.set%s(see)
+    call()
+    list(steps())
+    again()
+    sys.set%s(None)
+    print(*(name for name in names if not name.startswith("c_")), sep=", ")
+    """
+
+
+@pytest.mark.parametrize(
+    ("what", "ends"),
+    [
+        ("trace", "call call, call steps, call steps, call again"),
+        pytest.param(
+            "profile",
+            "call call, return call, call steps, return steps, call steps, "
+            "return steps, call again, return again",
+            marks=pytest.mark.hooks("monitoring", "frame_eval"),
+        ),
+    ],
+)
+def test_a_tracer_of_the_programs_sees_nothing_of_ours(trace, what, ends):
+    """Found by test_sys_settrace: with frame_eval it saw the filter decide.
+
+    What that tracer raised struck the filter, and not the program.
+    """
+    traced = trace(
+        SEES % (what, what),
+        files={
+            "shelf.py": "def call(): pass\n",
+            "other.py": "def again(): pass\n",
+        },
+        config={
+            "include_frames": ["qualname:*"],
+            "rules": [{"match": "qualname:again", "boundary": True}],
+        },
+        clean=False,
+    )
+    assert traced.stdout == f"{ends}\n"
+    assert len(traced.infos()) == 2
