@@ -12,11 +12,10 @@
 #include "trace/hook_monitoring.h"
 #include "trace/hook_setprofile.h"
 
-#define FILTER_DEPTH 128 /* calls that the filter may nest, with an import */
-* /
+#define FILTER_DEPTH 128 /* calls deep, which the import of a filter takes */
 
-    const struct kc_hook *
-    kc_hook_find(const char *name)
+const struct kc_hook *
+kc_hook_find(const char *name)
 {
     static const struct kc_hook *const hooks[] = {
         &kc_hook_setprofile,

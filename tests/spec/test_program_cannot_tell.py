@@ -26,11 +26,14 @@ pytestmark = [
 def test_cpythons_tests_end_alike(
     core: str, hook: str, test: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = command.main(["--json", "--core", core, "--hook", hook, test])
+    words = ["--json", "--core", core, "--hook", hook]
+    if core == "python":  # a hundred times slower
+        words += ["--include", f"module:test.{test}"]
+    code = command.main([*words, test])
     (run,) = json.loads(capsys.readouterr().out)["runs"]
     assert code == 0, run["differences"]
     assert run["tests"] > 20
-    assert run["calls"] > 1000
+    assert run["calls"] > 100
     assert run["end"] == {"untraced": "passed", "traced": "passed"}
     assert run["notes"] == []
 

@@ -20,7 +20,7 @@ from kolo_c.errors import harmless
 from tools.cpython_tests.compare import Difference, compare, explain
 from tools.cpython_tests.known import Known, Side, applying, unmet
 from tools.cpython_tests.results import FileResult
-from tools.cpython_tests.run import Limits, probe, run_file
+from tools.cpython_tests.run import EVERYTHING, Limits, probe, run_file
 
 DEFAULT = (
     "test_generators",
@@ -103,6 +103,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         "--match", action="append", metavar="PATTERN", help="only tests like this"
     )
     parser.add_argument(
+        "--include",
+        action="append",
+        metavar="PATTERN",
+        help=f"keep this code, which may be given again; none: {EVERYTHING}",
+    )
+    parser.add_argument(
         "--seconds", type=float, default=600.0, help="the most a run may take (600)"
     )
     parser.add_argument(
@@ -177,7 +183,8 @@ def _say(text: str) -> None:
 def _compare_file(
     number: str, test: str, sides: Sequence[Side], args: argparse.Namespace
 ) -> list[Compared]:
-    limits = Limits(args.seconds, args.trace_mib << 20)
+    include = tuple(args.include or (EVERYTHING,))
+    limits = Limits(args.seconds, args.trace_mib << 20, include)
     words = [word for each in args.match or () for word in ("-m", each)]
 
     def run(side: Side | None, name: str, witness: bool = False) -> FileResult:

@@ -35,6 +35,8 @@ class Limits:
 
     seconds: float = 600.0
     trace_bytes: int = 256 << 20
+    include: tuple[str, ...] = (EVERYTHING,)
+    """What is kept."""
 
 
 def run_file(
@@ -98,8 +100,8 @@ def _python(side: Side | None, witness: bool, limits: Limits) -> list[str]:
     return [
         *(sys.executable, "-m", "kolo_c", "run", "--quiet"),
         *(f"--hook={side.hook}", f"--core={side.core}"),
-        *("--include", EVERYTHING, "--set", f"max_trace_bytes={limits.trace_bytes}"),
-        *("-m", "test"),
+        *(word for pattern in limits.include for word in ("--include", pattern)),
+        *("--set", f"max_trace_bytes={limits.trace_bytes}", "-m", "test"),
     ]
 
 
