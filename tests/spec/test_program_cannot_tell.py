@@ -34,8 +34,11 @@ def test_cpythons_tests_end_alike(
     assert code == 0, run["differences"]
     assert run["tests"] > 20
     assert run["calls"] > 100
-    assert run["end"] == {"untraced": "passed", "traced": "passed"}
-    assert run["notes"] == []
+    assert run["end"]["untraced"] == "passed"
+    if core == "c":  # whose list of known differences has none in these files
+        assert run["differences"] == []
+        assert run["end"]["traced"] == "passed"
+        assert run["notes"] == []
 
 
 def test_a_difference_is_found_and_ends_with_1(

@@ -104,6 +104,40 @@ KNOWN: tuple[Known, ...] = (
         "Whoever uses code extras makes it.",
         cores=("c",),
     ),
+    Known(
+        test="test.test_contextlib.*.test_nokeepref",
+        says=r"AssertionError: <.*\.A object at 0x\w+> is not None",
+        reason="Before 3.13 whoever reads a frame's f_locals leaves the values in the "
+        "frame, until they are read again or it ends. Python has no other way to a "
+        "call's arguments; the C core reads them in place.",
+        hooks=("setprofile",),
+        cores=("python",),
+        until=(3, 13),
+        by_any=False,
+    ),
+    Known(
+        test="test.test_generators.FinalizationTest.test_frame_resurrect",
+        says=r"AssertionError: <generator object .*\.gen at 0x\w+> is not None",
+        reason="3.10 itself reads a frame's f_locals for every event of a profile "
+        "function in Python: the values stay in the frame.",
+        cores=("python",),
+        until=(3, 11),
+    ),
+    Known(
+        test="test.test_generators.FinalizationTest.test_refcycle",
+        says=r"AssertionError: False is not true",
+        reason="3.10 itself reads a frame's f_locals for every event of a profile "
+        "function in Python: the values stay in the frame.",
+        cores=("python",),
+        until=(3, 11),
+    ),
+    Known(
+        test="test.test_generators.SignalAndYieldFromTest.test_raise_and_yield_from",
+        says=r"KeyboardInterrupt",
+        reason="It sends itself a signal, and expects that a certain frame is the next "
+        "to look for one. A profile function in Python looks before.",
+        cores=("python",),
+    ),
 )
 
 
