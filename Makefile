@@ -7,7 +7,7 @@ C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
-.PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind soak fuzz leaks cpython-tests wheel \
+.PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind soak fuzz leaks validate cpython-tests wheel \
 	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
@@ -52,6 +52,9 @@ valgrind: .venv/bin/python ## Plain C tests and tests/spec under valgrind (an ho
 
 soak: build ## Hours of recording: nothing grows, nothing is lost (SECONDS=3600)
 	$(PYTHON) tools/soak.py --seconds $(or $(SECONDS),3600)
+
+validate: build ## Generated programs, recorded by every core and hook, compared (PROGRAMS=2000)
+	$(PYTHON) -m kolo_c validate --generate $(or $(PROGRAMS),2000) --seed $(or $(SEED),0)
 
 fuzz: build ## Hostile bytes for the reader, hostile values for the encoder (ROUNDS=20000)
 	FUZZ_ROUNDS=$(or $(ROUNDS),20000) $(PYTHON) -m pytest -q \

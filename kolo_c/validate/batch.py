@@ -25,6 +25,9 @@ from types import ModuleType
 
 import kolo_c
 
+_classes: list[type] = []
+"""Of the programs that have ended."""
+
 
 def main(paths: Sequence[str]) -> None:
     """Run the programs of these files."""
@@ -54,6 +57,9 @@ def _run(name: str, path: str) -> None:
         print(f"{type(error).__qualname__}: {error}")
     finally:
         del sys.modules[name]
+        # A class of the next program at the address of one with this name would be
+        # taken for it, on one side and not on another: addresses are.
+        _classes.extend(each for each in vars(module).values() if type(each) is type)
         module.__dict__.clear()
         gc.collect()
 

@@ -1,0 +1,53 @@
+"""``kolo-c validate --generate``: batches of programs made from a seed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.spec.tracing import environment
+
+pytest.importorskip("kolo_c._kolo")
+
+
+def generate(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kolo_c", "validate", "--json", *words],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_generated_programs_are_equal_to_themselves(tmp_path: Path) -> None:
+    code, found = generate(
+        tmp_path, "--generate", "5", "--sides", "c/setprofile,c/setprofile"
+    )
+    assert (code, found["equal"], found["failures"]) == (0, True, [])
+    assert found["programs"] == 5
+    assert found["comparisons"][0]["records"]["CALL"] > 250
+    assert found["features"]
+
+
+def test_a_side_that_records_less_fails_and_the_program_is_kept(tmp_path: Path) -> None:
+    """Nothing of the programs is kept, so each makes too few records."""
+    code, found = generate(
+        tmp_path,
+        *("--generate", "1", "--sides", "c/setprofile,c/setprofile"),
+        *("--ignore", "qualname:*", "--output", "kept"),
+    )
+    assert code == 1
+    assert "number of records" in found["failures"][0]["difference"]["what"]
+    assert (tmp_path / "kept" / "p0.py").read_text() == found["failures"][0]["source"]
