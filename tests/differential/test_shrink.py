@@ -28,7 +28,7 @@ def _program_with(name: str) -> Program:
     return next(program for program in programs if _calls(program, name))
 
 
-@pytest.mark.parametrize("name", ["throw", "enter_context", "create_task", "collect"])
+@pytest.mark.parametrize("name", ["throw", "create_task"])
 def test_a_failing_program_becomes_a_line_or_two(name: str) -> None:
     program = _program_with(name)
     smallest = shrink(program, lambda one: _calls(one, name) > 0)
@@ -112,7 +112,8 @@ def test_it_ends_when_the_time_is_up() -> None:
 def test_what_it_gives_has_failed() -> None:
     """Also where nothing can be taken away."""
     program = generate(4, TARGET)
-    assert shrink(program, lambda one: one.source == program.source) == program
+    only = shrink(program, lambda one: one.source == program.source, tries=50)
+    assert only == program
 
 
 def test_a_program_that_does_not_fail_is_refused() -> None:

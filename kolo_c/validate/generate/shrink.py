@@ -15,7 +15,6 @@ Fails: ValueError where the program does not fail to begin with; what ``fails`` 
 from __future__ import annotations
 
 import ast
-import copy
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -99,6 +98,10 @@ class _Search:
         self.best, self.tree = candidate, ast.parse(source)
         return True
 
+    def _copy(self) -> ast.Module:
+        """A tree of its own to change; parsing is five times as fast as copying."""
+        return ast.parse(self.best.source)
+
     def _statements(self) -> None:
         """Take away runs of statements: half of each block, a quarter, … one."""
         index = 0
@@ -115,7 +118,7 @@ class _Search:
                 found = _blocks(self.tree)
                 if index >= len(found) or at >= len(found[index]):
                     break
-                tree = copy.deepcopy(self.tree)
+                tree = self._copy()
                 body = _blocks(tree)[index]
                 kept = body[:at] + body[at + size :]
                 body[:] = kept or ([] if tree.body is body else [ast.Pass()])
@@ -129,7 +132,7 @@ class _Search:
         while number < len(list(ast.walk(self.tree))):
             node = _node(self.tree, number)
             for choice in range(len(list(changes(node)))):
-                tree = copy.deepcopy(self.tree)
+                tree = self._copy()
                 change = list(changes(_node(tree, number)))[choice]
                 change()
                 if self._accept(tree):
