@@ -59,7 +59,9 @@ def _run(name: str, path: str) -> None:
         del sys.modules[name]
         # A class of the next program at the address of one with this name would be
         # taken for it, on one side and not on another: addresses are.
-        _classes.extend(each for each in vars(module).values() if type(each) is type)
+        _classes.extend(
+            each for each in vars(module).values() if isinstance(each, type)
+        )
         module.__dict__.clear()
         gc.collect()
 

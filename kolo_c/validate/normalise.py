@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kolo_c.validate.load import Numbers
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
+_LEAST_ADDRESS, _END_OF_ADDRESSES = 1 << 40, 1 << 47  # of what is not linked in
 _SET_HEADS = tuple(
     msgpack.ExtType(TAG_EXTENSION, bytes([tag])) for tag in (Tag.SET, Tag.FROZENSET)
 )
@@ -55,6 +56,11 @@ def _without_process_id(value: Any, numbers: Numbers) -> Any:
     if value.__class__ is int and value == numbers.pid:
         return "<process id>"
     return value
+
+
+def _number_without_address(value: Any, numbers: Numbers) -> Any:
+    is_address = value.__class__ is int and _LEAST_ADDRESS <= value < _END_OF_ADDRESSES
+    return "<address>" if is_address else value
 
 
 def _without_thread_ident(value: Any, numbers: Numbers) -> Any:
@@ -136,6 +142,12 @@ NORMALISATIONS = (
         "thread-ident",
         "The system gives the numbers of threads: a value that is one is named.",
         _in_values(_without_thread_ident),
+    ),
+    Normalisation(
+        "address-as-number",
+        "id() of an object is its address; copy.deepcopy keeps such numbers in a dict "
+        "that it shows to a class.",
+        _in_values(_number_without_address),
     ),
     Normalisation(
         "set-order",

@@ -63,7 +63,7 @@ def count_lines(records: Counter[str], normalised: Counter[str]) -> Iterator[str
         yield "  normalised"
         for each, count in applied:
             bug = f" ({each.bug})" if each.bug else ""
-            yield f"    {each.name:<16} {count:>7,}{bug}"
+            yield f"    {each.name:<17} {count:>7,}{bug}"
 
 
 def difference_lines(difference: Difference, first: str, second: str) -> Iterator[str]:

@@ -214,6 +214,7 @@ def test_standard_input_and_arguments_reach_every_side(tmp_path: Path) -> None:
 NEEDS = {
     "address": "class A: pass\ndef work(a): return a\nwork(A())\n",
     "address-in-text": "def work(a): return repr(a)\nwork(object())\n",
+    "address-as-number": "def work(a): return id(a)\nwork(object())\n",
     "process-id": "import os\ndef work(): return os.getpid()\nwork()\n",
     "thread-ident": "import threading\ndef work(): return threading.get_ident()\nwork()\n",
     "set-order": """
