@@ -176,10 +176,12 @@ def attach_running(session: Session) -> None:
         if not session.attaching or session.dead:
             sys.setprofile(None)
             return
-        _with_lock(session, lambda: attach(session))
+        known = thread is not None
+        _with_lock(session, attach, session)
         thread = session.running_thread()
         function = thread.function() if thread is not None else None
-        if function is not None and event == "call":
+        # A thread that was ours before must not miss a call's end for it.
+        if function is not None and (known or event == "call"):
             function(frame, event, arg)
 
     own = session.running_thread()
@@ -325,7 +327,7 @@ def look_again(thread: Thread) -> None:
             _with_lock(session, attach_again, thread)
     elif sys.getprofile() is not None:
         _displace(thread)
-    elif raising is not None and thread.attached:
+    elif raising is not None:
         _with_lock(session, attach, session)  # taken for an exception: nothing missed
     else:
         _displace(thread)
@@ -337,16 +339,24 @@ def look_soon(thread: Thread, frame: FrameType | None) -> None:
     if frame is None or sys.gettrace() is not None or frame.f_trace is not None:
         return
 
+    # An exception may leave the frame itself without an event there.
+    frames = [one for one in (frame, frame.f_back) if one is not None]
+
     def look(at: FrameType, event: str, arg: Any) -> None:
         sys.settrace(None)
-        del frame.f_trace
+        for one in frames:
+            if one.f_trace is look:
+                del one.f_trace
         thread.is_looking = False
         if event == "exception":
+            thread.raising = arg[1]  # that is why our function was taken away
             _hide_frames(arg[2])
         look_again(thread)
 
     thread.is_looking = True
-    frame.f_trace = look
+    for one in frames:
+        if one.f_trace is None:
+            one.f_trace = look
     sys.settrace(look)
 
 

@@ -174,6 +174,40 @@ def test_signals_reach_the_program_while_it_is_recorded(trace):
         assert len(traced.tree().find("tick")) > 20
 
 
+def test_an_exception_of_a_signals_handler_reaches_the_program_and_no_more(trace):
+    """It may strike in our own code: the traceback shows none of that, the recording
+    goes on, and the trace is whole."""
+    traced = trace(
+        """
+        import signal, time, traceback
+        class Timeout(Exception): pass
+        def handler(*_): raise Timeout('now')
+        def f(n): return [n, {'a': n}]
+        def work():
+            while True:
+                f(1)
+        signal.signal(signal.SIGALRM, handler)
+        seen, count, end = set(), 0, time.monotonic() + 1
+        while time.monotonic() < end:
+            signal.setitimer(signal.ITIMER_REAL, 0.003)
+            try:
+                work()
+            except Timeout as error:
+                count += 1
+                seen.update(one.name for one in traceback.extract_tb(error.__traceback__))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        def last(): pass
+        last()
+        print(count > 3, sorted(seen))
+        """,
+        clean=False,
+    )
+    if traced.hook == "setprofile" or traced.core == "c":
+        assert traced.stdout == "True ['<module>', 'f', 'handler', 'work']\n"
+    assert traced.stdout.startswith("True ")
+    assert "last() -> None" in traced.calls(values=False)
+
+
 def test_garbage_is_collected_as_without_us(trace):
     traced = trace(
         """
