@@ -179,6 +179,8 @@ def attach_running(session: Session) -> None:
         known = thread is not None
         _with_lock(session, attach, session)
         thread = session.running_thread()
+        if thread is not None and not known:
+            thread.previous = None  # it was what brought us here
         function = thread.function() if thread is not None else None
         # A thread that was ours before must not miss a call's end for it.
         if function is not None and (known or event == "call"):
