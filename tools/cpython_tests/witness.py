@@ -94,7 +94,7 @@ def main() -> None:
         attach_setprofile(core)
     elif hook == "monitoring":
         attach_monitoring(core, CALLS + EXCEPTIONS)
-    else:
+    elif hook != "frame_eval":  # Python has no way to stand there; extras it has
         raise SystemExit(2)
     if core == "c":
         use_code_extras()
