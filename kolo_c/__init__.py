@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from kolo_c.api import Trace, trace
     from kolo_c.errors import KoloError
     from kolo_c.reading import Instance, Masked, Truncated, open
-    from kolo_c.within import CurrentTrace, Pause, current, note, pause, skip
+    from kolo_c.within import (
+        CurrentTrace,
+        Pause,
+        current,
+        note,
+        pause,
+        set_filters,
+        skip,
+    )
 
 __all__ = [
     "CurrentTrace",
@@ -32,6 +40,7 @@ __all__ = [
     "note",
     "open",
     "pause",
+    "set_filters",
     "skip",
     "trace",
 ]
@@ -48,6 +57,7 @@ _HOMES = {
     "note": "kolo_c.within",
     "open": "kolo_c.reading",
     "pause": "kolo_c.within",
+    "set_filters": "kolo_c.within",
     "skip": "kolo_c.within",
     "trace": "kolo_c.api",
 }

@@ -28,7 +28,7 @@ class Session:
         max_trace_bytes: int,
         wait_max_ns: int,
         drop: bool,
-        decide: Callable[[CodeType, str, str | None, str], bool | dict[str, Any]],
+        decide: Callable[[CodeType, str, str | None, str], int | dict[str, Any]],
         decide_file: Callable[[str], bool | None],
         rules: dict[str, Any],
         mask_words: tuple[str, ...],
@@ -50,6 +50,7 @@ class Session:
         attributes: str,
         of_process: bool = False,
         always: bool = False,
+        filter_set: int = 0,
     ) -> int: ...
     def end_trace(
         self, number: int, cause: str, name: str, attributes: str

@@ -67,7 +67,8 @@ def trace(  # noqa: F811
 
     ``name`` is what lists call it. With ``boundary`` it is a trace of its own within a
     session too. ``config`` are settings for this session (``locals="all"``); within a
-    session that runs already its own settings hold.
+    session that runs already its own settings hold, but a boundary may have filters
+    of its own (``include_frames``, ``ignore_frames``).
     """
     if name is None or isinstance(name, str):
         return Trace(name, boundary, config)
@@ -189,7 +190,7 @@ class _Part:
             atexit.register(self._end_with_the_process)
         elif self._boundary:
             self._number, self._child_id = self._joined.begin_boundary(
-                self._name, "region"
+                self._name, "region", self._config
             )
         return True
 

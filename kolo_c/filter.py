@@ -110,6 +110,13 @@ class Filter:
         self._own = _forms(_OWN_FOLDER)
         self._venv_cache: dict[str, bool] = {}
 
+    def is_same(self, other: Filter) -> bool:
+        """Whether ``other`` says the same of all code of this project."""
+        keys = ("include_frames", "ignore_frames", "rules", "roots")
+        return self is other or all(
+            getattr(self.config, key) == getattr(other.config, key) for key in keys
+        )
+
     def decide(self, path: str, module: str | None, qualname: str) -> Decision:
         """The verdict on one code object. ``path`` is its ``co_filename``."""
         decision = self._decide(path, module, qualname)

@@ -20,6 +20,7 @@ from kolo_c.core import load_core
 from kolo_c.core_options import options_of, problems_of, rules_of
 from kolo_c.errors import TracerError
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
+from kolo_c.filter_sets import FilterSets
 from kolo_c.hook import load_hook
 from kolo_c.identifiers import TICKING, trace_id, ulid
 from kolo_c.log import write_log
@@ -69,7 +70,9 @@ class Session:
         """
         self.config = config
         self.project = project
-        self.filter = filter
+        self._filters = FilterSets(filter)
+        self._set_of: dict[int, int] = {}
+        """By number of a boundary's trace, the set of its filters."""
         self.kind = kind
         self.argv = tuple(argv)
         self.traces = OpenTraces(TraceFacts(trace_id(), name))
@@ -86,6 +89,11 @@ class Session:
         self._started_ns = 0
         self._thread_hook: Any = None
         self._summary: Summary | None = None
+
+    @property
+    def filter(self) -> Filter:
+        """What the process's trace keeps and skips."""
+        return self._filters.own
 
     @property
     def trace_id(self) -> str:
@@ -269,17 +277,52 @@ class Session:
         """``code`` has come to ``SKIPPED``."""
         self._native.skip_code(code)
 
-    def begin_boundary(self, name: str, kind: str) -> tuple[int, str]:
+    def set_filters(self, settings: Mapping[str, Any]) -> None:
+        """From now on keep and skip by these settings; running calls end as begun.
+
+        Raises ConfigError for a pattern that is none.
+        """
+        self._filters.replace_own(self._other_filter(settings))
+        self._native.forget_verdicts()
+
+    def _other_filter(self, settings: Mapping[str, Any]) -> Filter:
+        """The session's, where ``settings`` do not say otherwise."""
+        changed = {
+            key: tuple(settings[key])
+            for key in ("include_frames", "ignore_frames")
+            if key in settings
+        }
+        if not changed:
+            return self.filter
+        return type(self.filter)(self.filter.config.with_(**changed), self.project)
+
+    def begin_boundary(
+        self, name: str, kind: str, settings: Mapping[str, Any] | None = None
+    ) -> tuple[int, str]:
         """Start a trace of its own, child of the process's: its number and id.
 
         The caller sets ``SCOPE`` to the number in the context that belongs to it.
+        Its filters are the session's where ``settings`` have none.
         """
         facts = TraceFacts(trace_id(), kept_name(self._core, name))
-        number = int(
-            self._native.begin_trace(
-                facts.id, kind, facts.name, self.trace_id, facts.text()
+        chosen, is_new = self._filters.use(self._other_filter(settings or {}))
+        try:
+            number = int(
+                self._native.begin_trace(
+                    facts.id,
+                    kind,
+                    facts.name,
+                    self.trace_id,
+                    facts.text(),
+                    filter_set=chosen,
+                )
             )
-        )
+        except BaseException:
+            self._filters.release(chosen)
+            raise
+        self._set_of[number] = chosen
+        if is_new:
+            self._native.forget_verdicts()
         self.traces.begin(number, facts)
         return number, facts.id
 
@@ -288,6 +331,7 @@ class Session:
         facts = self.traces.end(number)
         if facts is None:
             return  # with its session
+        self._filters.release(self._set_of.pop(number))
         self._native.end_trace(number, cause, facts.name, facts.text())
 
     def flush(self, timeout: float = 2.0) -> bool:
@@ -331,18 +375,16 @@ class Session:
 
     def _decide(
         self, code: CodeType, path: str, module: str | None, qualname: str
-    ) -> bool | dict[str, Any]:
+    ) -> int | dict[str, Any]:
         """Asked by the core, once per code object whose file alone does not decide."""
-        decision = self.filter.decide(path, module, qualname)
-        options = decision.options if decision.keep else None
-        return decision.keep if options is None else rules_of(options)
+        bits, options = self._filters.decide(path, module, qualname)
+        if bits == 0 or options is None:
+            return bits
+        return {**rules_of(options), "keep_bits": bits}
 
     def _decide_file(self, path: str) -> bool | None:
         """Asked by the core once per file; None sends it to ``_decide``."""
-        decision = self.filter.decide_file(path)
-        if decision is None or decision.options is not None:
-            return None
-        return decision.keep
+        return self._filters.decide_file(path)
 
     def _open_boundary(self, code: CodeType) -> int:
         """Asked by the core for a call that a rule made a boundary."""

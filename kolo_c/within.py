@@ -1,4 +1,5 @@
-"""What a program says of its own recording: ``current``, ``pause``, ``skip``, ``note``.
+"""What a program says of its own recording: ``current``, ``pause``, ``skip``, ``note``,
+``set_filters``.
 
     import kolo_c
 
@@ -17,7 +18,8 @@ All of it may stay in a program that is not recorded: then it does nothing, and 
 a microsecond at most.
 
 Threads: any. Owns: nothing.
-Fails: never, but ``skip`` raises TypeError for what has no code.
+Fails: never, but ``skip`` raises TypeError for what has no code, and ``set_filters``
+for patterns that are none.
 """
 
 from __future__ import annotations
@@ -40,6 +42,29 @@ else:
     def overload(function: object) -> object:
         """Nothing, at run time; typing costs 4 ms."""
         return function
+
+
+def set_filters(**settings: Any) -> bool:
+    """From now on this process records by other filters; False where none is recorded.
+
+    ``include_frames`` and ``ignore_frames`` are lists of patterns, as in the settings;
+    what is not given stays. Calls that run end as they have begun. Boundaries with
+    filters of their own keep them.
+
+    >>> import kolo_c
+    >>> kolo_c.set_filters(ignore_frames=["module:shop.prices"])
+    False
+
+    Raises KoloError for a pattern that is none, TypeError for another setting.
+    """
+    unknown = settings.keys() - {"include_frames", "ignore_frames"}
+    if unknown:
+        raise TypeError(f"set_filters() has no {', '.join(sorted(unknown))}")
+    session = SCOPE.session
+    if session is None:
+        return False
+    session.set_filters(settings)
+    return True
 
 
 class CurrentTrace:

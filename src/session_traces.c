@@ -12,8 +12,9 @@ PyObject *
 kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
-    static char *names[] = {"id",         "kind",       "name",   "parent",
-                            "attributes", "of_process", "always", NULL};
+    static char *names[] = {"id",     "kind",       "name",
+                            "parent", "attributes", "of_process",
+                            "always", "filter_set", NULL};
     const char *id = NULL;
     const char *kind = NULL;
     PyObject *name = NULL;
@@ -21,8 +22,10 @@ kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *attributes = NULL;
     int of_process = 0;
     int always = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$pp", names, &id, &kind,
-                                     &name, &parent, &attributes, &of_process, &always))
+    int filter_set = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$ppi", names, &id, &kind,
+                                     &name, &parent, &attributes, &of_process, &always,
+                                     &filter_set))
     {
         return NULL;
     }
@@ -30,11 +33,16 @@ kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "the session is not active");
         return NULL;
     }
+    if (filter_set < 0 || filter_set >= KC_FILTER_SETS_MOST) {
+        PyErr_Format(PyExc_ValueError, "there is no filter set %d", filter_set);
+        return NULL;
+    }
     struct kc_trace *trace = kc_session_begin_trace(
         &self->session, id, kind, name, parent == Py_None ? NULL : parent, attributes);
     if (trace == NULL) {
         return NULL;
     }
+    trace->keep_bit = (uint8_t)(1u << filter_set);
     if (of_process) {
         self->session.process_trace = trace;
     }

@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from kolo_c.reference.tracer import Tracer
 
 NUMBER_MAX = 0xFFFFFFFF
+KEEP_ALL = 0xFF
 
 
 class Decision:
     """What becomes of a code object."""
 
-    __slots__ = ("keep", "module", "qualname", "rules", "source")
+    __slots__ = ("keep_bits", "module", "qualname", "rules", "source")
 
     def __init__(self, rules: CodeRules) -> None:
-        self.keep = False
+        self.keep_bits = 0
+        """One for each filter set that keeps it."""
         self.rules = rules
         self.module: str | None = None
         self.qualname = ""
@@ -116,19 +118,19 @@ def decide(tracer: Tracer, frame: FrameType, code: CodeType) -> Decision:
     decision.module, decision.qualname = code_names(code, frame)
     if key in tracer.kept_codes:  # compiled by us (-c, -): kept by identity
         decision.source = tracer.kept_codes[key]
-        decision.keep = True
+        decision.keep_bits = KEEP_ALL
         return decision
     try:
         answer = _ask_file(tracer, code.co_filename)
         if answer is True or answer is False:
-            decision.keep = answer
+            decision.keep_bits = KEEP_ALL if answer else 0
         else:
             _ask(tracer, code, decision)
     except BaseException as error:
         tracer.filter_error_count += 1
         if interrupt.give_back(error):
             raise
-        decision.keep = False
+        decision.keep_bits = 0
         _failed(tracer, error)
     return decision
 
@@ -145,10 +147,11 @@ def _ask(tracer: Tracer, code: CodeType, decision: Decision) -> None:
     """Ask about the function itself."""
     answer = tracer.decide(code, code.co_filename, decision.module, decision.qualname)
     if isinstance(answer, dict):
-        decision.keep = True
         read_rules(answer, decision.rules)
+        bits = answer.get("keep_bits", True)
     else:
-        decision.keep = bool(answer)
+        bits = answer
+    decision.keep_bits = KEEP_ALL if bits is True else int(bits) & KEEP_ALL
 
 
 def _failed(tracer: Tracer, error: BaseException) -> None:

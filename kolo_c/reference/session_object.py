@@ -60,7 +60,7 @@ class Session:
         max_trace_bytes: int,
         wait_max_ns: int,
         drop: bool,
-        decide: Callable[[CodeType, str, str | None, str], bool | dict[str, Any]],
+        decide: Callable[[CodeType, str, str | None, str], int | dict[str, Any]],
         decide_file: Callable[[str], bool | None],
         rules: dict[str, Any],
         mask_words: tuple[str, ...],
@@ -112,7 +112,7 @@ class Session:
         rules: dict[str, Any],
         mask_words: tuple[str, ...],
         mask_exceptions: tuple[str, ...],
-        decide: Callable[[CodeType, str, str | None, str], bool | dict[str, Any]],
+        decide: Callable[[CodeType, str, str | None, str], int | dict[str, Any]],
         decide_file: Callable[[str], bool | None],
         open_boundary: Callable[[CodeType], int],
         close_boundary: Callable[[int], None],
@@ -161,10 +161,19 @@ class Session:
         attributes: str,
         of_process: bool = False,
         always: bool = False,
+        filter_set: int = 0,
     ) -> int:
         """Start a trace; its number. ``attributes`` is JSON text."""
         return session_traces.begin_trace(
-            self, id, kind, name, parent, attributes, of_process, always
+            self,
+            id,
+            kind,
+            name,
+            parent,
+            attributes,
+            of_process,
+            always,
+            filter_set,
         )
 
     def end_trace(

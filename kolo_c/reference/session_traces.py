@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kolo_c.reference import tracer as tracers
 from kolo_c.reference.thread import GUARD_FLUSH
+from kolo_c.reference.traces import FILTER_SETS_MOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,13 +25,17 @@ def begin_trace(
     attributes: str,
     of_process: bool,
     always: bool,
+    filter_set: int = 0,
 ) -> int:
     """Start a trace; its number."""
     inner = session.inner
     if inner.dead or not inner.open:
         raise RuntimeError("the session is not active")
+    if not 0 <= filter_set < FILTER_SETS_MOST:
+        raise ValueError(f"there is no filter set {filter_set}")
     with inner.lock:
         trace = inner.begin_trace(id, kind, name, parent, attributes)
+        trace.keep_bit = 1 << filter_set
         if of_process:
             inner.process_trace = trace
         if always and not inner.announce(trace):

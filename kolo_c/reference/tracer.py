@@ -54,7 +54,7 @@ class Tracer:
         values: Values,
         mask: Mask,
         default_rules: CodeRules,
-        decide: Callable[[CodeType, str, str | None, str], bool | dict[str, Any]],
+        decide: Callable[[CodeType, str, str | None, str], int | dict[str, Any]],
         decide_file: Callable[[str], bool | None],
         open_boundary: Callable[[CodeType], int] | None,
         close_boundary: Callable[[int], None],

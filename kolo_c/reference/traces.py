@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TRACES_MOST = 256
 """Open at the same time."""
+FILTER_SETS_MOST = 8
+"""A bit of the verdict for each."""
 HOT_CALLS = 1024
 """From this many calls on a function is a hot one, when the limit is reached; half of
 it for each 64th that the trace grows beyond."""

@@ -87,19 +87,22 @@ def _define(tracer: Tracer, code: CodeType, decision: Decision) -> Code | None:
 def decide(tracer: Tracer, frame: FrameType, code: CodeType) -> Verdict:
     """Ask the filter, remember the answer. Runs once per code object."""
     verdict = Verdict(tracer.generation)
+    before = tracer.verdicts.get(id(code))
     decision = filters.decide(tracer, frame, code)
     # While the filter ran, another thread may have decided about the same code, and be
     # in a call of it. Its answer stays.
     known = probe(tracer, code)
     if known is not None:
         return known
-    if not decision.keep or not tracer.session.open:
+    if not decision.keep_bits or not tracer.session.open:
+        if before is not None:
+            _end_running(tracer, before, verdict)
         tracer.skipped_count += 1
         _remember(tracer, code, verdict)
         return verdict
     about = _define(tracer, code, decision)
     if about is not None:
-        verdict.keep_bits = 1
+        verdict.keep_bits = decision.keep_bits
         verdict.about = about
         tracer.kept_count += 1
         _remember(tracer, code, verdict)
@@ -110,6 +113,21 @@ def decide(tracer: Tracer, frame: FrameType, code: CodeType) -> Verdict:
     if tracer.code_count >= CODES_MOST:
         _remember(tracer, code, verdict)
     return verdict
+
+
+def _end_running(tracer: Tracer, before: Verdict, verdict: Verdict) -> None:
+    """Code that was kept under the filters before, and is not under these.
+
+    While calls of it run, their ends must be seen.
+    """
+    about = before.about
+    if about is None or before.keep_bits == 0:
+        return
+    if _is_running(tracer.session, about):
+        about.skipped = True
+        about.special = True
+        verdict.about = about
+        verdict.keep_bits = filters.KEEP_ALL
 
 
 def skip(tracer: Tracer, code: CodeType) -> None:

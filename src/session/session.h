@@ -22,7 +22,8 @@
 #include "session/definitions.h"
 #include "session/thread.h"
 
-#define KC_TRACES_MOST 256u /* open at the same time */
+#define KC_TRACES_MOST 256u   /* open at the same time */
+#define KC_FILTER_SETS_MOST 8 /* a bit of the verdict for each */
 
 struct kc_trace {
     bool open;
@@ -30,8 +31,8 @@ struct kc_trace {
     bool limited;          /* near max_trace_bytes: values stop */
     uint64_t count_above;  /* past it: functions with more calls are counted; 0: none */
     uint32_t limit_marked; /* the level that the last LIMIT mark told */
-    uint8_t keep_bit;
-    uint32_t number; /* 0: the slot is free */
+    uint8_t keep_bit;      /* of its filter set */
+    uint32_t number;       /* 0: the slot is free */
     uint64_t generation;
     char id[40];
     char kind[24];

@@ -132,6 +132,19 @@ filter_borrow_file_answer(struct kc_tracer *tracer, PyObject *path)
     return PyDict_GetItemWithError(tracer->files, path);
 }
 
+/* Which sets keep it: a number of bits, or True for all: -1 with an exception set. */
+static int
+filter_read_bits(PyObject *answer, struct kc_decision *decision)
+{
+    if (PyBool_Check(answer)) {
+        decision->keep_bits = answer == Py_True ? KC_KEEP_ALL : 0;
+        return 0;
+    }
+    unsigned long bits = PyLong_AsUnsignedLong(answer);
+    decision->keep_bits = (uint8_t)(bits & KC_KEEP_ALL);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
 /* Ask about the function itself: -1 with an exception set. */
 static int
 filter_ask(struct kc_tracer *tracer, PyCodeObject *code, struct kc_decision *decision)
@@ -145,13 +158,14 @@ filter_ask(struct kc_tracer *tracer, PyCodeObject *code, struct kc_decision *dec
     }
     int result = 0;
     if (PyDict_Check(answer)) {
-        decision->keep = true;
+        PyObject *bits = PyDict_GetItemString(answer, "keep_bits"); /* borrowed */
         result = kc_filter_read_rules(answer, &decision->rules);
+        if (result == 0) {
+            result = filter_read_bits(bits != NULL ? bits : Py_True, decision);
+        }
     }
     else {
-        int truth = PyObject_IsTrue(answer);
-        decision->keep = truth == 1;
-        result = truth < 0 ? -1 : 0;
+        result = filter_read_bits(answer, decision);
     }
     Py_DECREF(answer);
     return result;
@@ -174,7 +188,7 @@ filter_is_ours(struct kc_tracer *tracer, PyCodeObject *code,
         return false;
     }
     decision->source = source != Py_None ? Py_NewRef(source) : NULL;
-    decision->keep = true;
+    decision->keep_bits = KC_KEEP_ALL;
     return true;
 }
 
@@ -208,11 +222,11 @@ kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
     }
     PyObject *file = filter_borrow_file_answer(tracer, code->co_filename);
     if (file == Py_True || file == Py_False) {
-        decision->keep = file == Py_True;
+        decision->keep_bits = file == Py_True ? KC_KEEP_ALL : 0;
         return;
     }
     if (file == NULL || filter_ask(tracer, code, decision) < 0) {
-        decision->keep = false;
+        decision->keep_bits = 0;
         filter_failed(tracer);
     }
 }

@@ -15,7 +15,7 @@
 #include "trace/tracer.h"
 
 struct kc_decision {
-    bool keep;
+    uint8_t keep_bits; /* one for each filter set that keeps it */
     struct kc_code_rules rules;
     PyObject *module;   /* new reference or NULL */
     PyObject *qualname; /* new reference */
@@ -25,6 +25,9 @@ struct kc_decision {
 void kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
                       struct kc_decision *decision);
 void kc_decision_clear(struct kc_decision *decision);
+
+/* All filter sets keep it. */
+#define KC_KEEP_ALL UINT8_MAX
 
 /* Read function options from the dict that the filter gave: -1 with an exception set.
  */

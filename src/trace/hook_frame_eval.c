@@ -153,13 +153,14 @@ eval_keep(PyThreadState *tstate, kc_frame *frame, int throws, uint64_t word)
     /* Much may have happened: the session has ended, filters have changed. */
     word = kc_verdict_probe(code);
     thread = kc_verdict_skips(word) ? NULL : eval_borrow_thread(tstate);
-    if (thread == NULL || !kc_verdict_is_current(evaluated, word) ||
-        (word & KC_VERDICT_INDEX_MASK) == 0)
-    {
+    if (thread == NULL) {
         return result;
     }
     suspended = kc_tracing_suspend(tstate);
-    eval_leave(thread, frame, kc_verdict_code(evaluated, word), result);
+    about = eval_about(thread, frame, code, &word);
+    if (about != NULL) {
+        eval_leave(thread, frame, about, result);
+    }
     if (KC_UNLIKELY(suspended)) {
         kc_tracing_resume(tstate);
     }

@@ -109,48 +109,6 @@ verdict_define(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
     return index;
 }
 
-uint64_t
-kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code)
-{
-    struct kc_exc pending = kc_exc_save();
-    struct kc_decision decision;
-    uint64_t word = tracer->generation;
-    bool remember = true;
-    kc_filter_decide(tracer, frame, code, &decision);
-    /* The filter is Python: while it ran, another thread may have decided about the
-     * same code, and be in a call of it. Its answer stays, or what it uses would be
-     * freed. */
-    uint64_t known = kc_verdict_probe(code);
-    if (kc_verdict_is_current(tracer, known)) {
-        kc_decision_clear(&decision);
-        kc_exc_restore(pending);
-        return known;
-    }
-    if (decision.keep && tracer->session->open) {
-        uint64_t index = verdict_define(tracer, frame, code, &decision);
-        if (index != 0) {
-            word |= 1 | index << KC_VERDICT_INDEX_SHIFT;
-            tracer->kept_count++;
-        }
-        else {
-            kc_session_error(tracer->session, "a function could not be defined");
-            remember = tracer->code_count >= CODES_MOST;
-            tracer->session->lost_count++;
-        }
-    }
-    else {
-        tracer->skipped_count++;
-    }
-    kc_decision_clear(&decision);
-    /* Without a block for the definition this call is lost, but not those to come. */
-    if (remember && kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word) < 0) {
-        PyErr_Clear();
-        word = tracer->generation; /* it cannot be remembered: leave it */
-    }
-    kc_exc_restore(pending);
-    return word;
-}
-
 /* Whether a call of `about` may be running, or waiting as a generator. */
 static bool
 verdict_is_running(const struct kc_session *session, const struct kc_code *about)
@@ -174,6 +132,67 @@ verdict_is_running(const struct kc_session *session, const struct kc_code *about
         }
     }
     return false;
+}
+
+/* Code that was kept under the filters before, and is not under these: while calls of
+ * it run, their ends must be seen. Its word for that, 0 where there is no need. */
+static uint64_t
+verdict_end_running(struct kc_tracer *tracer, const PyCodeObject *code, uint64_t before)
+{
+    uint64_t index = before >> KC_VERDICT_INDEX_SHIFT;
+    if (index == 0 || index >= tracer->code_count || tracer->codes[index] == NULL ||
+        tracer->codes[index]->code != code || /* another session's word */
+        (before & KC_VERDICT_KEEP_MASK) == 0 ||
+        !verdict_is_running(tracer->session, tracer->codes[index]))
+    {
+        return 0;
+    }
+    tracer->codes[index]->skipped = true;
+    tracer->codes[index]->special = true;
+    return KC_VERDICT_KEEP_MASK | index << KC_VERDICT_INDEX_SHIFT;
+}
+
+uint64_t
+kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code)
+{
+    struct kc_exc pending = kc_exc_save();
+    struct kc_decision decision;
+    uint64_t word = tracer->generation;
+    bool remember = true;
+    kc_filter_decide(tracer, frame, code, &decision);
+    /* The filter is Python: while it ran, another thread may have decided about the
+     * same code, and be in a call of it. Its answer stays, or what it uses would be
+     * freed. */
+    uint64_t known = kc_verdict_probe(code);
+    if (kc_verdict_is_current(tracer, known)) {
+        kc_decision_clear(&decision);
+        kc_exc_restore(pending);
+        return known;
+    }
+    if (decision.keep_bits != 0 && tracer->session->open) {
+        uint64_t index = verdict_define(tracer, frame, code, &decision);
+        if (index != 0) {
+            word |= decision.keep_bits | index << KC_VERDICT_INDEX_SHIFT;
+            tracer->kept_count++;
+        }
+        else {
+            kc_session_error(tracer->session, "a function could not be defined");
+            remember = tracer->code_count >= CODES_MOST;
+            tracer->session->lost_count++;
+        }
+    }
+    else {
+        word |= verdict_end_running(tracer, code, known);
+        tracer->skipped_count++;
+    }
+    kc_decision_clear(&decision);
+    /* Without a block for the definition this call is lost, but not those to come. */
+    if (remember && kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word) < 0) {
+        PyErr_Clear();
+        word = tracer->generation; /* it cannot be remembered: leave it */
+    }
+    kc_exc_restore(pending);
+    return word;
 }
 
 void

@@ -24,7 +24,6 @@
 #define KC_VERDICT_GENERATION_MASK UINT64_C(0xfffff000)
 #define KC_VERDICT_GENERATION_STEP UINT64_C(0x1000)
 #define KC_VERDICT_INDEX_SHIFT 32
-#define KC_VERDICT_INDEX_MASK UINT64_C(0xffffffff00000000)
 
 /* The index of the extra word and the generation of the active tracer, for the hook: it
  * asks at every event, and finds them without going through the thread. */

@@ -466,3 +466,111 @@ def test_the_filter_decides_at_the_programs_recursion_limit(trace, core):
         """
     )
     assert "problems" not in traced.trace().info.attributes
+
+
+def test_traces_at_the_same_time_have_what_their_own_filters_keep(trace):
+    """Whatever the hook has been told to forget for one of them."""
+    traced = trace(
+        """
+        import kolo_c
+        def f(n): return n
+        def g(n): return n
+        def both(n):
+            f(n), g(n)
+        with kolo_c.trace('process'):
+            both(0)
+            with kolo_c.trace('no f', boundary=True, ignore_frames=['qualname:f']):
+                both(1)
+            with kolo_c.trace('no g', boundary=True, ignore_frames=['qualname:g']):
+                both(2)
+                with kolo_c.trace('no f', boundary=True, ignore_frames=['qualname:f']):
+                    both(3)
+                both(4)
+            both(5)
+        """,
+        under=(),
+        config={"ignore_frames": ["qualname:both"]},
+    )
+    found = {}
+    for number, info in enumerate(traced.infos()):
+        lines = [line.strip() for line in traced.calls(number).splitlines()]
+        found.setdefault(info.row.name, []).extend(sorted(lines))
+    assert found == {
+        "process": ["f(n=0) -> 0", "f(n=5) -> 5", "g(n=0) -> 0", "g(n=5) -> 5"],
+        "no f": [
+            "both(n=1) -> None",
+            "g(n=1) -> 1",
+            "both(n=3) -> None",
+            "g(n=3) -> 3",
+        ],
+        "no g": [
+            "both(n=2) -> None",
+            "both(n=4) -> None",
+            "f(n=2) -> 2",
+            "f(n=4) -> 4",
+        ],
+    }
+
+
+def test_filters_may_change_while_the_program_runs(trace):
+    traced = trace(
+        """
+        import kolo_c
+        def f(n): return n
+        def g(n): return f(n)
+        def outer():
+            f(1), g(1)
+            print(kolo_c.set_filters(ignore_frames=['qualname:f', 'qualname:outer']))
+            f(2), g(2)
+            kolo_c.set_filters(ignore_frames=['qualname:g', 'qualname:outer'])
+            f(3), g(3)
+        outer()
+        try: kolo_c.set_filters(ignore_frames=['f***'])
+        except kolo_c.KoloError as error: print('refused')
+        f(4)
+        """
+    )
+    assert traced.stdout == "True\nrefused\n"
+    assert traced.calls() == expected(
+        """
+        outer() -> None
+          f(n=1) -> 1
+          g(n=1) -> 1
+            f(n=1) -> 1
+          g(n=2) -> 2
+          f(n=3) -> 3
+          f(n=3) -> 3
+        f(n=4) -> 4
+        """
+    )
+
+
+def test_a_ninth_filter_at_the_same_time_is_refused(trace):
+    traced = trace(
+        """
+        import contextlib, kolo_c
+        def f(n): return n
+        with kolo_c.trace('process'), contextlib.ExitStack() as stack:
+            for n in range(7):
+                stack.enter_context(kolo_c.trace(
+                    f'{n}', boundary=True, ignore_frames=[f'qualname:g{n}']))
+            f(1)
+            try:
+                kolo_c.trace('x', boundary=True, ignore_frames=['qualname:x']).start()
+            except kolo_c.KoloError as error:
+                print(error)
+            stack.close()
+            with kolo_c.trace('9', boundary=True, ignore_frames=['qualname:f']):
+                f(2)
+        """,
+        under=(),
+    )
+    assert "8 different filters" in traced.stdout
+    last = [i for i, info in enumerate(traced.infos()) if info.row.name == "6"]
+    assert traced.calls(last[0]) == "f(n=1) -> 1"
+    recorded = [
+        traced.calls(number)
+        for number in range(len(traced.infos()))
+        if traced.trace(number).streams
+    ]
+    assert not any("n=2" in calls for calls in recorded)
