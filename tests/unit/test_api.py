@@ -45,7 +45,7 @@ class FakeSession:
     def region_end(self, region, exception=None):
         self.world.log.append(f"end {type(exception).__name__}")
 
-    def begin_boundary(self, name, kind):
+    def begin_boundary(self, name, kind, settings=None):
         self.world.log.append(f"boundary {name} {kind}")
         return 7, "trc_boundary"
 
