@@ -1,9 +1,9 @@
-"""The filters of a session's traces: one set each, and a bit for it in every verdict.
+"""The filters of a session's traces: a set for each, and its bit in every verdict.
 
-Most sessions have one set. A trace of its own (a boundary) may have other filters; equal
-ones share a set. The core asks once per code object what all sets say of it, and at each
-call looks at the bit of its trace. When a set is added or changed, the core is to ask
-again.
+Most sessions have one set. A trace of its own (a boundary) may have other filters;
+equal ones share a set. The core asks once per code object what all sets say of it, and
+at each call looks at the bit of its trace. When a set is added or changed, the core is
+to ask again.
 
 Threads: any, with the GIL. Owns: the filters. Fails: ``use`` with KoloError where too
 many different sets are in use at the same time.
@@ -87,7 +87,7 @@ class FilterSets:
         return bits if len(self._filters) > 1 else bits * ALL, options
 
     def decide_file(self, path: str) -> bool | None:
-        """What all sets say of a file as a whole; None: it depends on set or function."""
+        """What all sets say of a file as a whole; None: it depends on more."""
         answers = set()
         for filter in self._filters:
             if filter is None:
