@@ -48,6 +48,13 @@ kc_frame_eval_get(void)
     return _PyInterpreterState_GetEvalFrameFunc(PyInterpreterState_Get());
 }
 
+/* Whether `eval` is CPython's own. */
+static inline bool
+kc_frame_eval_is_default(kc_frame_eval eval)
+{
+    return eval == _PyEval_EvalFrameDefault;
+}
+
 static inline kc_frame_eval
 kc_frame_eval_replace(kc_frame_eval eval)
 {

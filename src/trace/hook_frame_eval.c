@@ -213,7 +213,7 @@ bool
 kc_hook_may_evaluate(void)
 {
     kc_frame_eval current = kc_frame_eval_get();
-    return current == _PyEval_EvalFrameDefault || current == eval_frame;
+    return kc_frame_eval_is_default(current) || current == eval_frame;
 }
 
 static int

@@ -98,7 +98,8 @@ def test_a_killed_program_keeps_every_call_that_it_announced(core, tmp_path, see
         ("os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV),
         ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
         pytest.param(
-            "ctypes.string_at(0)", -signal.SIGSEGV,
+            "ctypes.string_at(0)",
+            -signal.SIGSEGV,
             marks=pytest.mark.skipif(
                 sys.implementation.name == "pypy", reason="PyPy's gives no SIGSEGV"
             ),
