@@ -12,8 +12,8 @@ Threads: any, with the session's lock.
 Owns: the log's stream, the tables, references to the names in them.
 Fails: by number 0.
 
-A type is known by its address and its name object. The name is held, so a new type at
-the same address is told apart from the old one.
+A type is known by its address, its name object and its module's. They are held, so a
+type of another name or module at the same address is told apart from the old one.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Definitions(TraceDefinitions):
         self.log = Stream(0, 0)
         self.last = 0
         """The highest number so far: what a block handed over now may need."""
-        self._types: dict[int, tuple[str | None, int]] = {}
+        self._types: dict[int, tuple[str | None, str | None, int]] = {}
         self._strings: dict[str, int] = {}
         self._files: dict[str, int] = {}
 
@@ -179,15 +179,19 @@ class Definitions(TraceDefinitions):
 
         Runs no user code.
         """
-        qualname = _QUALNAME_OF(type) if _FLAGS_OF(type) & _HEAP_TYPE else None
+        qualname, module = _names(type)
         known = self._types.get(id(type))
-        if known is not None and _is_same(known[0], qualname):
-            return known[1]
+        if (
+            known is not None
+            and _is_same(known[0], qualname)
+            and _is_same(known[1], module)
+        ):
+            return known[2]
         if len(self._types) >= TYPES_MOST:
             return 0
         number = self.write(Definition.TYPE, 2, lambda cursor: _fill_type(cursor, type))
         if number != 0:
-            self._types[id(type)] = (qualname, number)
+            self._types[id(type)] = (qualname, module, number)
         return number
 
     # ---- files and code ----
@@ -228,6 +232,14 @@ class Definitions(TraceDefinitions):
             facts.brief = True
             number = self.write(Definition.CODE, 10, lambda c: _fill_code(c, facts))
         return number
+
+
+def _names(cls: type) -> tuple[str | None, str | None]:
+    """The name objects of a type that may die, and of its module."""
+    if not _FLAGS_OF(cls) & _HEAP_TYPE:
+        return None, None
+    module = _DICT_OF(cls).get("__module__")
+    return _QUALNAME_OF(cls), module if type(module) is str else None
 
 
 def _is_same(one: str | None, other: str | None) -> bool:

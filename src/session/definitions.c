@@ -2,6 +2,7 @@
 
 #define KC_COMPAT_FRAMES
 #include "compat.h"
+#include "compat_value.h"
 
 #include "session/definitions.h"
 #include "session/definitions_write.h"
@@ -21,11 +22,14 @@
 #define TYPES_INITIAL 1024u
 #define TYPES_MOST 65536u
 
-/* A type is known by its address and its name object. The name is held, so a new type
- * at the same address is told apart from the old one. */
+/* A type is known by its address, its name object and its module's. They are held, so a
+ * type of another name or module at the same address is told apart from the old one.
+ * Its version, where it has one, says the same faster. */
 struct type_entry {
     PyTypeObject *type; /* never dereferenced: it may have died */
     PyObject *qualname; /* strong; NULL for static types, which do not die */
+    PyObject *module;   /* strong; NULL where it is no string */
+    unsigned version;
     uint64_t number;
 };
 
@@ -39,6 +43,7 @@ struct kc_definitions {
     uint32_t type_count;
     PyObject *strings; /* dict: str -> number */
     PyObject *files;   /* dict: path -> number */
+    PyObject *key;     /* "__module__" */
 };
 
 struct kc_definitions *
@@ -56,8 +61,9 @@ kc_definitions_new(struct kc_mapping *mapping, struct kc_queue *queue)
     definitions->types = PyMem_Calloc(TYPES_INITIAL, sizeof *definitions->types);
     definitions->strings = PyDict_New();
     definitions->files = PyDict_New();
+    definitions->key = PyUnicode_InternFromString("__module__");
     if (definitions->types == NULL || definitions->strings == NULL ||
-        definitions->files == NULL)
+        definitions->files == NULL || definitions->key == NULL)
     {
         kc_definitions_free(definitions);
         PyErr_NoMemory();
@@ -75,10 +81,12 @@ kc_definitions_free(struct kc_definitions *definitions)
     for (uint32_t i = 0; definitions->types != NULL && i < definitions->type_capacity;
          i++) {
         Py_XDECREF(definitions->types[i].qualname);
+        Py_XDECREF(definitions->types[i].module);
     }
     PyMem_Free(definitions->types);
     Py_XDECREF(definitions->strings);
     Py_XDECREF(definitions->files);
+    Py_XDECREF(definitions->key);
     PyMem_Free(definitions);
 }
 
@@ -229,6 +237,20 @@ type_borrow_qualname(PyTypeObject *type)
     return NULL;
 }
 
+static PyObject *
+type_borrow_module(const struct kc_definitions *definitions, PyTypeObject *type)
+{
+    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE) || type->tp_dict == NULL) {
+        return NULL;
+    }
+    PyObject *module = PyDict_GetItemWithError(type->tp_dict, definitions->key);
+    if (module == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return PyUnicode_CheckExact(module) ? module : NULL;
+}
+
 static void
 write_type(struct kc_cursor *cursor, const void *facts)
 {
@@ -305,22 +327,33 @@ type_define(struct kc_definitions *definitions, PyTypeObject *type)
     if (entry->type == NULL) {
         definitions->type_count++;
     }
-    PyObject *old = entry->qualname;
+    PyObject *old_qualname = entry->qualname;
+    PyObject *old_module = entry->module;
     entry->type = type;
     entry->qualname = Py_XNewRef(type_borrow_qualname(type));
+    entry->module = Py_XNewRef(type_borrow_module(definitions, type));
+    entry->version = kc_type_version(type);
     entry->number = number;
-    Py_XDECREF(old);
+    Py_XDECREF(old_qualname);
+    Py_XDECREF(old_module);
     return number;
 }
 
 uint64_t
 kc_definitions_type(struct kc_definitions *definitions, PyTypeObject *type)
 {
-    const struct type_entry *entry =
+    struct type_entry *entry =
         type_find(definitions->types, definitions->type_capacity, type);
     if (KC_LIKELY(entry->type == type && entry->qualname == type_borrow_qualname(type)))
     {
-        return entry->number;
+        unsigned version = kc_type_version(type);
+        if (KC_LIKELY(version != 0 && version == entry->version)) {
+            return entry->number;
+        }
+        if (entry->module == type_borrow_module(definitions, type)) {
+            entry->version = version;
+            return entry->number;
+        }
     }
     return type_define(definitions, type);
 }

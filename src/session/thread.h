@@ -93,6 +93,7 @@ struct kc_thread {
     uint8_t
         pending; /* enum kc_pending: an exit or entry that waits for its exception */
     uint64_t pending_ns;
+    uint64_t pending_offset;      /* where the code stood: a generator may go on */
     PyFrameObject *pending_frame; /* strong: its end may come unseen */
     const kc_frame *pending_at;   /* where it was then */
     struct kc_code *pending_code;

@@ -17,8 +17,9 @@ struct capture {
     PyObject *values; /* dict, may be NULL */
     const struct kc_waiting *waiting;
     const struct kc_code *code;
-    uint64_t node; /* of HANDLED; the level of LIMIT */
-    size_t locals; /* how many are written behind the fields */
+    uint64_t node;   /* of HANDLED; the level of LIMIT */
+    size_t locals;   /* how many are written behind the fields */
+    uint64_t offset; /* of YIELD: where the frame stood */
 };
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -377,7 +378,7 @@ static void
 write_yield(struct kc_cursor *cursor, const struct capture *capture)
 {
     write_result(cursor, capture);
-    kc_wire_uint(cursor, kc_frame_offset(capture->entry->frame));
+    kc_wire_uint(cursor, capture->offset);
 }
 
 static size_t
@@ -408,9 +409,10 @@ kc_capture_return(struct kc_thread *thread, struct kc_entry *entry, PyObject *va
 
 bool
 kc_capture_yield(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
-                 uint64_t now_ns)
+                 uint64_t offset, uint64_t now_ns)
 {
     struct capture capture = capture_of(thread, entry, KC_KIND_YIELD, 2, now_ns);
+    capture.offset = offset;
     bool wraps = (entry->code->code->co_flags & CO_ASYNC_GENERATOR) != 0;
     capture.value = wraps ? kc_async_borrow_yielded(value) : value;
     struct kc_cursor cursor = capture_write(&capture, write_yield);

@@ -31,7 +31,7 @@ bool kc_capture_throw(struct kc_thread *thread, struct kc_entry *entry,
 bool kc_capture_return(struct kc_thread *thread, struct kc_entry *entry,
                        PyObject *value, uint64_t now_ns);
 bool kc_capture_yield(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
-                      uint64_t now_ns);
+                      uint64_t offset, uint64_t now_ns);
 bool kc_capture_raise(struct kc_thread *thread, struct kc_entry *entry,
                       PyObject *exception, uint64_t now_ns);
 

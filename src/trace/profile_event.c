@@ -16,6 +16,7 @@ profile_wait(struct kc_thread *thread, enum kc_pending pending, PyFrameObject *f
     thread->pending = (uint8_t)pending;
     thread->pending_ns = kc_clock_ns();
     thread->pending_at = kc_frame_of(frame);
+    thread->pending_offset = kc_frame_offset(kc_frame_of(frame));
     thread->pending_code = code;
     Py_XSETREF(thread->pending_frame, (PyFrameObject *)Py_NewRef((PyObject *)frame));
 }
@@ -38,7 +39,8 @@ profile_finish(struct kc_thread *thread, PyObject *exception)
         /* The call has ended: its object may have its locals now. */
         kc_tracer_moved(thread, thread->pending_at, frame, code);
         if (pending == KC_PENDING_YIELD && exception == NULL) {
-            kc_tracer_yield_at(thread, frame, code, Py_None, now_ns);
+            kc_tracer_yield_at(thread, frame, code, Py_None, thread->pending_offset,
+                               now_ns);
         }
         else {
             kc_tracer_raise_at(thread, frame, code, exception, now_ns);

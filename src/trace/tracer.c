@@ -480,7 +480,7 @@ kc_tracer_resume(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
 
 static void
 tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
-               uint64_t now_ns)
+               uint64_t offset, uint64_t now_ns)
 {
     if (entry->boundary != 0) {
         kc_scope_check(thread);
@@ -505,7 +505,8 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
         stack_pop(thread);
     }
     else {
-        tracer_left(thread, entry, kc_capture_yield(thread, entry, value, now_ns));
+        bool written = kc_capture_yield(thread, entry, value, offset, now_ns);
+        tracer_left(thread, entry, written);
     }
     if (waiting.boundary != 0) {
         kc_boundary_scope(thread, waiting.outer);
@@ -581,12 +582,12 @@ kc_tracer_return(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
 
 void
 kc_tracer_yield_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-                   PyObject *value, uint64_t now_ns)
+                   PyObject *value, uint64_t offset, uint64_t now_ns)
 {
     struct kc_entry *entry = stack_expect(thread, frame, code);
     if (entry != NULL) {
         tracer_prepare(thread, entry->stream, now_ns);
-        tracer_suspend(thread, entry, value, now_ns);
+        tracer_suspend(thread, entry, value, offset, now_ns);
     }
 }
 
@@ -595,7 +596,7 @@ kc_tracer_yield(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
                 PyObject *value)
 {
     uint64_t now_ns = tracer_open(thread);
-    kc_tracer_yield_at(thread, frame, code, value, now_ns);
+    kc_tracer_yield_at(thread, frame, code, value, kc_frame_offset(frame), now_ns);
     tracer_shut(thread, now_ns);
 }
 

@@ -69,12 +69,13 @@ void kc_tracer_yield(struct kc_thread *thread, kc_frame *frame, struct kc_code *
 void kc_tracer_raise(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
                      PyObject *exception);
 
-/* The same for what happened at `now_ns`, with the guard up. */
+/* The same for what happened at `now_ns`, with the guard up; a generator stood at
+ * `offset` then. */
 void kc_tracer_resume_at(struct kc_thread *thread, kc_frame *frame,
                          struct kc_code *code, bool throws, PyObject *exception,
                          uint64_t now_ns);
 void kc_tracer_yield_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-                        PyObject *value, uint64_t now_ns);
+                        PyObject *value, uint64_t offset, uint64_t now_ns);
 void kc_tracer_raise_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
                         PyObject *exception, uint64_t now_ns);
 
