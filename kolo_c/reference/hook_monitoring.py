@@ -5,7 +5,8 @@ Everything that begins is told once; skipped code answers DISABLE, and is not to
 again. Kept code is given events of its own for its ends, and what happens comes as what
 it is: returned, yielded, resumed, thrown at, left by this exception. Calls of C are
 never subscribed to. Until 3.14 unwinding and throwing can only be had of all code at
-once; from 3.15 on they are kept code's own too.
+once. From 3.15 on unwinding is kept code's own too, and skipped code answers a throw
+with DISABLE.
 
 While a callback runs, the interpreter reports no event of its thread.
 
@@ -43,8 +44,13 @@ _ENDS = ("PY_RETURN", "PY_YIELD")
 _EXCEPTIONS = ("PY_THROW", "PY_UNWIND")
 _EXCEPTIONS_ARE_LOCAL = sys.version_info >= (3, 15)
 
-EVENTS_OF_ALL = _BEGINNINGS if _EXCEPTIONS_ARE_LOCAL else _BEGINNINGS + _EXCEPTIONS
-EVENTS_OF_KEPT = _ENDS + _EXCEPTIONS if _EXCEPTIONS_ARE_LOCAL else _ENDS
+# A throw is told of all code: it may begin a generator that was not decided yet.
+EVENTS_OF_ALL: tuple[str, ...] = (*_BEGINNINGS, "PY_THROW")
+EVENTS_OF_KEPT: tuple[str, ...] = _ENDS
+if _EXCEPTIONS_ARE_LOCAL:
+    EVENTS_OF_KEPT = (*_ENDS, "PY_UNWIND")
+else:
+    EVENTS_OF_ALL = (*EVENTS_OF_ALL, "PY_UNWIND")
 
 _monitored: Tracer | None = None
 _kept: list[ref[CodeType]] = []

@@ -12,13 +12,16 @@
 
 #define BEGINNINGS (KC_EVENT_BIT(KC_EVENT_START) | KC_EVENT_BIT(KC_EVENT_RESUME))
 #define ENDS (KC_EVENT_BIT(KC_EVENT_RETURN) | KC_EVENT_BIT(KC_EVENT_YIELD))
-#define EXCEPTIONS (KC_EVENT_BIT(KC_EVENT_UNWIND) | KC_EVENT_BIT(KC_EVENT_THROW))
+#define THROWS KC_EVENT_BIT(KC_EVENT_THROW)
+#define UNWINDS KC_EVENT_BIT(KC_EVENT_UNWIND)
 
+/* A throw is always told of all code, since it may begin a generator whose code was not
+ * decided yet. */
 #if KC_EXCEPTIONS_ARE_LOCAL
-#define EVENTS_OF_ALL BEGINNINGS
-#define EVENTS_OF_KEPT (ENDS | EXCEPTIONS)
+#define EVENTS_OF_ALL (BEGINNINGS | THROWS)
+#define EVENTS_OF_KEPT (ENDS | UNWINDS)
 #else
-#define EVENTS_OF_ALL (BEGINNINGS | EXCEPTIONS)
+#define EVENTS_OF_ALL (BEGINNINGS | THROWS | UNWINDS)
 #define EVENTS_OF_KEPT ENDS
 #endif
 
@@ -77,6 +80,18 @@ static inline PyObject *
 monitoring_answer(uint64_t word)
 {
     return kc_verdict_skips(word) ? kc_monitoring_disable() : Py_NewRef(Py_None);
+}
+
+/* The same for throwing, where the interpreter refused DISABLE until 3.14. */
+static inline PyObject *
+monitoring_answer_throw(uint64_t word)
+{
+#if KC_EXCEPTIONS_ARE_LOCAL
+    return monitoring_answer(word);
+#else
+    (void)word;
+    Py_RETURN_NONE;
+#endif
 }
 
 static PyObject *
@@ -145,13 +160,14 @@ on_throw(PyObject *module, PyObject *const *args, Py_ssize_t count)
     (void)count;
     PyCodeObject *code = (PyCodeObject *)args[0];
     uint64_t word = kc_verdict_probe(code);
-    if (!kc_verdict_skips(word)) {
-        struct place place = monitoring_place(code, word);
-        if (place.code != NULL) {
-            monitoring_throw(&place, args[2]);
-        }
+    if (kc_verdict_skips(word)) {
+        return monitoring_answer_throw(word);
     }
-    Py_RETURN_NONE;
+    struct place place = monitoring_place(code, word);
+    if (place.code != NULL) {
+        monitoring_throw(&place, args[2]);
+    }
+    return monitoring_answer_throw(place.word);
 }
 
 static PyObject *

@@ -5,7 +5,8 @@
  * again. Kept code is given events of its own for its ends, and what happens comes as
  * what it is: returned, yielded, resumed, thrown at, left by this exception. Calls of C
  * are never subscribed to. Until 3.14 unwinding and throwing can only be had of all
- * code at once; from 3.15 on they are kept code's own too.
+ * code at once; from 3.15 on unwinding is kept code's own too, and skipped code answers
+ * a throw with DISABLE.
  *
  * Threads: each traced thread calls the callbacks, with the GIL.
  * Owns:    the tool (monitoring.h) between begin and end.
