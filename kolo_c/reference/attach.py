@@ -139,6 +139,7 @@ def attach(session: Session) -> Thread:
     if not session.hook.PER_THREAD:
         session.ends.end = end
         return thread
+    _dismiss(thread)  # where it still is: that it goes is our doing
     function = session.hook.profile_function(thread)
     function.end = end
     thread.function = ref(function)
