@@ -93,9 +93,10 @@ attach_note_displaced(struct kc_thread *thread)
 /* Drop from the thread's stack what ended while it was blind: calls whose frames are
  * not on the interpreter's chain any more, and the regions above the last of those. A
  * frame's place may be in use again: another call of the same function at the same
- * place is taken for the one that was. */
+ * place is taken for the one that was. With `lost` each counts as a lost record: no
+ * mark tells of it otherwise. */
 static void
-attach_cut_ended(struct kc_thread *thread)
+attach_cut_ended(struct kc_thread *thread, bool lost)
 {
     struct kc_stack *stack = &thread->stack;
     uint32_t left = stack->depth; /* entries below it are still to be found */
@@ -124,9 +125,19 @@ attach_cut_ended(struct kc_thread *thread)
         }
         if (!entry->unwritten) {
             kc_stream_drop(&entry->stream->stream, &entry->open);
+            entry->stream->lost_pending += lost;
         }
     }
     stack->depth = kept;
+}
+
+void
+kc_session_cut_missed(struct kc_thread *thread)
+{
+    attach_cut_ended(thread, true);
+    thread->depth_limit = UINT32_MAX;
+    thread->unknown_count = 0;
+    kc_thread_clear_pending(thread);
 }
 
 static void
@@ -159,7 +170,7 @@ attach_mark_blind(struct kc_thread *thread)
             (void)kc_thread_next_block(thread, stream, now_ns);
         }
     }
-    attach_cut_ended(thread);
+    attach_cut_ended(thread, false);
     for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
          stream = stream->next)
     {

@@ -150,6 +150,10 @@ int kc_session_attach(struct kc_session *session, PyThreadState *tstate);
  * thread be attached again. Called without anything that may be waited for. */
 KC_COLD void kc_session_watch_displaced(void);
 
+/* Ends of calls were missed on the running thread, which could not wait for its blocks:
+ * drop from its stack what does not run any more, before a frame is read. */
+KC_COLD void kc_session_cut_missed(struct kc_thread *thread);
+
 /* This thread's profile function has been put back by the program, by way of our
  * object: attach it as before. `event` of `frame` is the first that it sees. */
 KC_COLD void kc_session_attach_again(PyFrameObject *frame, const char *event);

@@ -44,6 +44,7 @@ kc_thread_new(struct kc_session *session, PyThreadState *tstate)
 static struct {
     const struct kc_session *session;
     PyThreadState *tstate;
+    uint64_t id; /* of the state: its place is used again for another */
     struct kc_thread *thread;
 } thread_last; /* guarded by the GIL */
 
@@ -104,6 +105,7 @@ thread_look_up(struct kc_session *session, PyThreadState *tstate)
     if (thread != NULL) {
         thread_last.session = session;
         thread_last.tstate = tstate;
+        thread_last.id = thread->tstate_id;
         thread_last.thread = thread;
     }
     return thread;
@@ -117,7 +119,9 @@ kc_thread_borrow_own(struct kc_session *session, PyThreadState *tstate)
                    ? ((ThreadObject *)tstate->c_profileobj)->thread
                    : NULL;
     }
-    if (KC_LIKELY(thread_last.tstate == tstate && thread_last.session == session)) {
+    if (KC_LIKELY(thread_last.tstate == tstate && thread_last.session == session &&
+                  thread_last.id == tstate->id))
+    {
         return thread_last.thread;
     }
     return thread_look_up(session, tstate);

@@ -76,6 +76,7 @@ struct kc_thread {
     bool displaced; /* the blind time that has just ended is to be told */
     bool ended;     /* the thread is gone: this is used again for another */
     bool waiting;   /* for another thread that hands over our blocks */
+    bool missed;    /* waited in vain: ends of calls may not have been seen */
     bool writing;   /* a record is being written: its block must stay where it is */
     bool announced; /* its definition is written */
     uint64_t detached_ns;

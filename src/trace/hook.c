@@ -35,8 +35,8 @@ kc_hook_find(const char *name)
     return NULL;
 }
 
-bool
-kc_hook_wait(struct kc_thread *thread)
+static bool
+hook_wait(struct kc_thread *thread)
 {
     uint64_t began_ns = kc_clock_system_ns();
     uint64_t deadline_ns = began_ns + thread->session->wait_max_ns;
@@ -49,10 +49,29 @@ kc_hook_wait(struct kc_thread *thread)
     }
     thread->waiting = false;
     thread->session->waited_ns += kc_clock_system_ns() - began_ns;
+    thread->missed = thread->missed || thread->guard == KC_GUARD_FLUSH;
     if (thread->guard == KC_GUARD_FLUSH && thread->stream != NULL) {
         kc_thread_lose(thread, thread->stream);
     }
     return thread->guard == KC_GUARD_FREE;
+}
+
+bool
+kc_hook_admits_late(struct kc_thread *thread)
+{
+    if (thread->guard == KC_GUARD_FLUSH && !hook_wait(thread)) {
+        return false;
+    }
+    if (thread->guard != KC_GUARD_FREE) {
+        return false;
+    }
+    if (thread->missed) {
+        thread->missed = false;
+        thread->guard = KC_GUARD_RECORD;
+        kc_session_cut_missed(thread);
+        thread->guard = KC_GUARD_FREE;
+    }
+    return true;
 }
 
 uint64_t

@@ -30,15 +30,16 @@ struct kc_hook {
 const struct kc_hook *kc_hook_find(const char *name);
 
 /* Another thread hands over this one's blocks: wait for it without the GIL. False where
- * that takes longer than it may, and the event is lost. */
-KC_COLD bool kc_hook_wait(struct kc_thread *thread);
+ * that takes longer than it may, and the event is lost; the first event after it drops
+ * from the stack what has ended meanwhile. */
+KC_COLD bool kc_hook_admits_late(struct kc_thread *thread);
 
 /* Whether the thread may record this event now. */
 static inline bool
 kc_hook_admits(struct kc_thread *thread)
 {
-    return KC_LIKELY(thread->guard == KC_GUARD_FREE) ||
-           (thread->guard == KC_GUARD_FLUSH && kc_hook_wait(thread));
+    return KC_LIKELY((thread->guard | thread->missed) == KC_GUARD_FREE) ||
+           kc_hook_admits_late(thread);
 }
 
 /* Ask the filter, with the guard up: the filter is Python. 0 where it cannot be asked
