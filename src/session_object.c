@@ -101,6 +101,7 @@ session_open_tracer(SessionObject *self, PyObject *rules, const char *hook)
     tracer->kept_codes = PyDict_New();
     tracer->extra_index = kc_verdict_request_index();
     tracer->generation = kc_verdict_next_generation();
+    tracer->first_generation = tracer->generation;
     if (tracer->files == NULL || tracer->kept_codes == NULL || tracer->extra_index < 0)
     {
         return -1;

@@ -227,12 +227,13 @@ kc_code_new(PyCodeObject *code, kc_frame *frame, uint64_t number,
 void
 kc_code_free(struct kc_code *code)
 {
-    if (code == NULL) {
-        return;
+    while (code != NULL) {
+        struct kc_code *before = code->before;
+        PyMem_RawFree(code->slots);
+        PyMem_RawFree(code->exits);
+        PyMem_RawFree(code);
+        code = before;
     }
-    PyMem_RawFree(code->slots);
-    PyMem_RawFree(code->exits);
-    PyMem_RawFree(code);
 }
 
 #if !KC_HAS_QUALNAME

@@ -69,6 +69,7 @@ struct kc_code {
     bool counted;           /* past the trace's limit: counts instead of records */
     uint64_t counted_calls; /* since the last COUNTED mark */
     uint64_t counted_ns;
+    struct kc_code *before; /* the same under earlier filters: calls may still run */
 };
 
 /* What the rules say of one function; from the filter's decision. */

@@ -41,9 +41,9 @@ KC_COLD static uint64_t
 monitoring_decide(const struct place *place, PyCodeObject *code)
 {
     uint64_t word = kc_hook_decide(place->thread, place->frame, code);
-    if ((word & KC_VERDICT_KEEP_MASK) != 0 &&
-        kc_monitoring_set_local(code, EVENTS_OF_KEPT) < 0)
-    {
+    bool keeps = (word & KC_VERDICT_KEEP_MASK) != 0;
+    bool kept = (word >> KC_VERDICT_INDEX_SHIFT) != 0; /* under earlier filters too */
+    if (kept && kc_monitoring_set_local(code, keeps ? EVENTS_OF_KEPT : 0) < 0) {
         PyErr_Clear();
         kc_session_error(monitored->session, "a function's ends will not be seen");
     }

@@ -176,8 +176,10 @@ kc_tracer_tell_counts(struct kc_thread *thread, struct kc_thread_stream *stream)
     struct kc_tracer *tracer = thread->tracer;
     for (uint32_t i = 0; i < tracer->code_count; i++) {
         struct kc_code *code = tracer->codes[i];
-        if (code != NULL && code->counted_calls != 0) {
-            counted_tell(thread, stream, code);
+        for (; code != NULL; code = code->before) {
+            if (code->counted_calls != 0) {
+                counted_tell(thread, stream, code);
+            }
         }
     }
 }

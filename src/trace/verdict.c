@@ -10,6 +10,16 @@
 Py_ssize_t kc_verdict_index = -1;
 uint64_t kc_verdict_generation;
 static struct kc_tracer *verdict_tracer;
+static bool verdict_writing; /* from 3.14 on writing a word forgets the one before */
+
+/* Whether the word was made in this session, under these filters or earlier ones. */
+static bool
+verdict_is_of(const struct kc_tracer *tracer, uint64_t word)
+{
+    uint64_t age = (word & KC_VERDICT_GENERATION_MASK) - tracer->first_generation;
+    uint64_t oldest = tracer->generation - tracer->first_generation;
+    return (age & KC_VERDICT_GENERATION_MASK) <= (oldest & KC_VERDICT_GENERATION_MASK);
+}
 
 /* A code object dies: so does what we know of it. Its index is not used again, so that
  * no record can mean another function; the table grows by eight bytes. */
@@ -19,13 +29,26 @@ verdict_forget(void *extra)
     uint64_t word = (uint64_t)(uintptr_t)extra;
     struct kc_tracer *tracer = verdict_tracer;
     uint64_t index = word >> KC_VERDICT_INDEX_SHIFT;
-    if (tracer == NULL || index == 0 || index >= tracer->code_count ||
-        !kc_verdict_is_current(tracer, word))
+    if (tracer == NULL || verdict_writing || index == 0 ||
+        index >= tracer->code_count || !verdict_is_of(tracer, word))
     {
         return;
     }
     kc_code_free(tracer->codes[index]);
     tracer->codes[index] = NULL;
+}
+
+/* Put the word on the code object; false, without an exception, where that fails. */
+static bool
+verdict_write(const struct kc_tracer *tracer, PyCodeObject *code, uint64_t word)
+{
+    verdict_writing = true;
+    int result = kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word);
+    verdict_writing = false;
+    if (result < 0) {
+        PyErr_Clear();
+    }
+    return result >= 0;
 }
 
 Py_ssize_t
@@ -82,10 +105,23 @@ verdict_add_code(struct kc_tracer *tracer, struct kc_code *about)
     return tracer->code_count++;
 }
 
-/* Define the kept `code` and file what is known of it; 0 where that fails. */
+/* The index that `code` had under earlier filters of this session; 0 for none. */
+static uint64_t
+verdict_index_before(const struct kc_tracer *tracer, const PyCodeObject *code,
+                     uint64_t word)
+{
+    uint64_t index = word >> KC_VERDICT_INDEX_SHIFT;
+    bool known = index != 0 && index < tracer->code_count &&
+                 verdict_is_of(tracer, word) && tracer->codes[index] != NULL &&
+                 tracer->codes[index]->code == code;
+    return known ? index : 0;
+}
+
+/* Define the kept `code` and file what is known of it, in the place of what was known
+ * under earlier filters (`before`, 0 for none); 0 where that fails. */
 static uint64_t
 verdict_define(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
-               const struct kc_decision *decision)
+               const struct kc_decision *decision, uint64_t before)
 {
     struct kc_definitions *definitions = tracer->session->definitions;
     struct kc_code_facts facts = {
@@ -102,6 +138,11 @@ verdict_define(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
     }
     struct kc_code *about =
         kc_code_new(code, frame, number, &decision->rules, tracer->mask);
+    if (about != NULL && before != 0) {
+        about->before = tracer->codes[before];
+        tracer->codes[before] = about;
+        return before;
+    }
     uint64_t index = about != NULL ? verdict_add_code(tracer, about) : 0;
     if (index == 0) {
         kc_code_free(about);
@@ -120,7 +161,7 @@ verdict_is_running(const struct kc_session *session, const struct kc_code *about
             return true;
         }
         for (uint32_t i = 0; i < thread->stack.depth; i++) {
-            if (thread->stack.entries[i].code == about) {
+            if (thread->stack.entries[i].code_object == about->code) {
                 return true;
             }
         }
@@ -134,22 +175,22 @@ verdict_is_running(const struct kc_session *session, const struct kc_code *about
     return false;
 }
 
-/* Code that was kept under the filters before, and is not under these: while calls of
- * it run, their ends must be seen. Its word for that, 0 where there is no need. */
+/* Code at `index` was kept under the filters before, and is not under these: the index
+ * stays, and while calls of it run, their ends must be seen. Its part of the word. */
 static uint64_t
-verdict_end_running(struct kc_tracer *tracer, const PyCodeObject *code, uint64_t before)
+verdict_end_running(const struct kc_tracer *tracer, uint64_t index)
 {
-    uint64_t index = before >> KC_VERDICT_INDEX_SHIFT;
-    if (index == 0 || index >= tracer->code_count || tracer->codes[index] == NULL ||
-        tracer->codes[index]->code != code || /* another session's word */
-        (before & KC_VERDICT_KEEP_MASK) == 0 ||
-        !verdict_is_running(tracer->session, tracer->codes[index]))
-    {
+    if (index == 0) {
         return 0;
     }
-    tracer->codes[index]->skipped = true;
-    tracer->codes[index]->special = true;
-    return KC_VERDICT_KEEP_MASK | index << KC_VERDICT_INDEX_SHIFT;
+    uint64_t part = index << KC_VERDICT_INDEX_SHIFT;
+    struct kc_code *about = tracer->codes[index];
+    if (verdict_is_running(tracer->session, about)) {
+        about->skipped = true;
+        about->special = true;
+        part |= KC_VERDICT_KEEP_MASK;
+    }
+    return part;
 }
 
 uint64_t
@@ -169,8 +210,9 @@ kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code)
         kc_exc_restore(pending);
         return known;
     }
+    uint64_t before = verdict_index_before(tracer, code, known);
     if (decision.keep_bits != 0 && tracer->session->open) {
-        uint64_t index = verdict_define(tracer, frame, code, &decision);
+        uint64_t index = verdict_define(tracer, frame, code, &decision, before);
         if (index != 0) {
             word |= decision.keep_bits | index << KC_VERDICT_INDEX_SHIFT;
             tracer->kept_count++;
@@ -182,13 +224,12 @@ kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code)
         }
     }
     else {
-        word |= verdict_end_running(tracer, code, known);
+        word |= verdict_end_running(tracer, before);
         tracer->skipped_count++;
     }
     kc_decision_clear(&decision);
     /* Without a block for the definition this call is lost, but not those to come. */
-    if (remember && kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word) < 0) {
-        PyErr_Clear();
+    if (remember && !verdict_write(tracer, code, word)) {
         word = tracer->generation; /* it cannot be remembered: leave it */
     }
     kc_exc_restore(pending);
@@ -210,9 +251,7 @@ kc_verdict_skip(struct kc_tracer *tracer, PyCodeObject *code)
     about->skipped = true;
     about->special = true;
     word &= ~KC_VERDICT_KEEP_MASK;
-    if (!verdict_is_running(tracer->session, about) &&
-        kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word) < 0)
-    {
-        PyErr_Clear();
+    if (!verdict_is_running(tracer->session, about)) {
+        (void)verdict_write(tracer, code, word);
     }
 }
