@@ -204,11 +204,11 @@ def test_a_file_is_asked_once_and_decides_unless_it_says_none():
         return False
 
     tracer = asking(None, decide_file)
-    assert not decide(tracer).keep and not decide(tracer).keep
+    assert not decide(tracer).keep_bits and not decide(tracer).keep_bits
     assert asked == [__file__]
     tracer = asking(lambda code, path, module, name: {"locals": 0}, lambda path: None)
     decision = decide(tracer)
-    assert decision.keep and decision.rules.locals == 0
+    assert decision.keep_bits and decision.rules.locals == 0
     assert (decision.module, decision.qualname) == (__name__, "decide")
 
 
@@ -217,7 +217,7 @@ def test_a_filter_that_raises_keeps_nothing_and_is_reported_once():
         raise ValueError("broken rule")
 
     tracer = asking(None, fails)
-    assert not decide(tracer).keep and not decide(tracer).keep
+    assert not decide(tracer).keep_bits and not decide(tracer).keep_bits
     assert tracer.said == ["the filter raised ValueError: broken rule"]
     assert tracer.filter_error_count == 2
 
