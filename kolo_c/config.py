@@ -43,6 +43,7 @@ RESERVED_VARIABLES = frozenset(
     {
         "KOLO_C_PATH",
         "KOLO_C_NO_EXTENSION",
+        "KOLO_C_REQUIRE_EXTENSION",
         "KOLO_C_DEBUG",
         "KOLO_C_SANITIZE",
         "KOLO_C_PYTHONS_COMMAND",

@@ -17,6 +17,9 @@ from tests.spec.tracing import Traced, close_stores, trace_program
 def pytest_addoption(parser: pytest.Parser) -> None:
     """For runs that look at C alone: sanitizers, valgrind."""
     parser.addoption("--core", choices=["c", "python"], help="tests of this core alone")
+    parser.addoption(
+        "--hook", choices=[*NAMES, "auto"], help="with this hook alone; auto: the usual"
+    )
 
 
 def pytest_configure() -> None:
@@ -56,6 +59,11 @@ def hook(request: pytest.FixtureRequest, core: str) -> str:
     marker = request.node.get_closest_marker("hooks")
     if marker is not None and name not in marker.args:
         pytest.skip(f"not a fact of the {name} hook")
+    asked = request.config.getoption("--hook")
+    if asked == "auto":
+        asked = choose_hook("auto", core).name
+    if asked not in (None, name):
+        pytest.skip("--hook asks for another one")
     choice = choose_hook(name, core)
     if not choice.name:
         pytest.skip(f"no {name} hook: {choice.reason}")
