@@ -49,13 +49,21 @@ def copy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         monkeypatch.setattr(module, "_extension", None)
     elif module._extension is None:
         pytest.skip("the extension is not built")
+    else:
+        _forget_python_writer(monkeypatch)
     return name
 
 
 @pytest.fixture
-def only_extension() -> None:
+def only_extension(monkeypatch: pytest.MonkeyPatch) -> None:
     if module._extension is None:
         pytest.skip("the extension is not built")
+    _forget_python_writer(monkeypatch)
+
+
+def _forget_python_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test may have loaded it; then Python's sqlite3 would be used."""
+    monkeypatch.delitem(sys.modules, module._PYTHON_WRITER, raising=False)
 
 
 @pytest.fixture
