@@ -271,8 +271,8 @@ def a_float_is_short() -> None:
 @fault
 def a_big_number_lost_its_sign() -> None:
     @instead(value_number, "_write_big")
-    def _(original, values, cursor, number, *more):
-        original(values, cursor, int.__abs__(number), *more)
+    def _(original, values, cursor, owner, number):
+        original(values, cursor, owner, abs(number))
 
 
 @fault
