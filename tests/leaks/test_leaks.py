@@ -50,7 +50,8 @@ def test_resident_memory_is_steady(rounds):
         pytest.skip("AddressSanitizer keeps what is freed for a while")
     sizes = [size for _, size, _ in rounds]
     half = len(sizes) // 2
-    assert min(sizes[half:]) - min(sizes[:half]) < 512, sizes
+    # The interpreter may take one more arena, of 1 MiB, at any time; a leak takes many.
+    assert min(sizes[half:]) - min(sizes[:half]) <= 1024, sizes
 
 
 def test_no_file_stays_open(rounds):
