@@ -159,8 +159,14 @@ def _has_asyncio(session: Session) -> bool:
 
 
 def _names_of(module: str) -> dict[str, Any]:
+    """Nothing where its import is not over: a C module has functions by then, and no
+    state yet. Calling one crashes."""
     found = sys.modules.get(module)
-    return vars(found) if type(found) is ModuleType else {}
+    if type(found) is not ModuleType:
+        return {}
+    names = vars(found)
+    importing = getattr(names.get("__spec__"), "_initializing", False) is True
+    return {} if importing else names
 
 
 def _current_task(session: Session) -> Any:

@@ -15,6 +15,20 @@ kc_scope_use_asyncio(struct kc_session *session, PyObject *running_loop,
     session->scope_generation++;
 }
 
+/* Whether the module with the names `dict` is still being imported. A C module whose
+ * import is not over has functions already, and no state yet: calling one crashes. */
+static bool
+scope_is_importing(PyObject *dict)
+{
+    PyObject *spec = PyDict_GetItemString(dict, "__spec__");
+    PyObject *flag =
+        spec != NULL ? PyObject_GetAttrString(spec, "_initializing") : NULL;
+    bool importing = flag == Py_True;
+    Py_XDECREF(flag);
+    PyErr_Clear();
+    return importing;
+}
+
 /* The functions, once the program has imported asyncio. Both are C functions of
  * _asyncio; where the program replaced them by Python ones, tasks are not looked up. */
 static bool
@@ -31,7 +45,7 @@ scope_has_asyncio(struct kc_session *session)
     PyObject *dict = PyModule_GetDict(asyncio);
     PyObject *loop = PyDict_GetItemString(dict, "_get_running_loop");
     PyObject *task = PyDict_GetItemString(dict, "current_task");
-    if (loop == NULL) {
+    if (loop == NULL || scope_is_importing(dict)) {
         return false;
     }
     if (task == NULL) { /* 3.10, 3.11: the function is Python's; the dict is C's */

@@ -172,6 +172,30 @@ def test_tasks_in_two_loops_in_two_threads(trace):
             )
 
 
+def test_what_runs_while_asyncio_is_being_imported_has_no_task(trace):
+    """3.12 crashes where functions of _asyncio are called before it has its state."""
+    traced = trace(
+        """
+        import contextvars, importlib.machinery
+        loader = importlib.machinery.ExtensionFileLoader
+        finish = loader.exec_module
+        def between(): pass
+        def exec_module(self, module):
+            contextvars.copy_context().run(between)  # as in a scope of its own
+            finish(self, module)
+        loader.exec_module = exec_module
+        import asyncio
+        async def f():
+            await asyncio.sleep(0)
+        asyncio.run(f())
+        """
+    )
+    assert traced.code == 0
+    (f,) = traced.tree().find("f")
+    assert f.task != ""
+    assert all(call.task == "" for call in traced.tree().find("between"))
+
+
 def test_an_async_generator_is_one_call(trace):
     traced = trace(
         """
