@@ -282,19 +282,26 @@ class Runner:
         for failure in self._found.failures[:_MOST_SHRUNK]:
             if failure.program is None:
                 continue
-            last = self._failure_alone(failure.program)
+            shrunk, last = self._shrink(failure.program)
             if last is not None:  # else it needs those that ran before it
-                failure.shrunk, found = self._shrink(failure.program, last)
-                failure.shrunk_difference = found.difference
-                failure.shrunk_sides = found.sides
+                failure.shrunk = shrunk
+                failure.shrunk_difference = last.difference
+                failure.shrunk_sides = last.sides
 
-    def _shrink(self, program: Program, last: Failure) -> tuple[Program, Failure]:
-        """A smaller program that fails too, and how."""
+    def _shrink(self, program: Program) -> tuple[Program, Failure | None]:
+        """A smaller program that fails too, and how; None: alone it does not."""
+        last: Failure | None = None
 
         def fails(tried: Program) -> bool:
-            return self._failure_alone(tried) is not None
+            nonlocal last
+            found = self._failure_alone(tried)
+            last = found or last
+            return found is not None
 
-        shrunk = shrink(program, fails, tries=_TRIES, seconds=_SHRINK_SECONDS)
+        try:
+            shrunk = shrink(program, fails, tries=_TRIES, seconds=_SHRINK_SECONDS)
+        except ValueError:  # it does not fail
+            return program, None
         return shrunk, self._failure_alone(shrunk) or last
 
     def _failure_alone(self, program: Program) -> Failure | None:

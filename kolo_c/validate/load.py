@@ -132,11 +132,10 @@ def _load_trace(
         "counters": {name: info.counters.get(name) for name in names},
     }
     threads = trace.threads
-    named = {
-        number: thread.name or "?"
-        for thread in threads.values()
-        for number in (thread.ident, thread.native_id)
-        if number
+    # An ident is used again for later threads: it is no thread's name.
+    named = {each.ident: "a thread" for each in threads.values() if each.ident}
+    named |= {
+        each.native_id: each.name or "?" for each in threads.values() if each.native_id
     }
     resolver = Resolver(trace.definitions, threads)
     streams: dict[tuple[str, int], RecordedStream] = {}

@@ -293,6 +293,7 @@ def async_generators(draft: Draft, budget: int) -> list[str]:
                     results.append(error)
                 await it.aclose()
                 results.append(await anext_of(it))
+                del it  # the loop ends what is left in the order of a set
 
 
             async def left_open(results):
