@@ -39,6 +39,7 @@ class Session:
         skipped: dict[int, object],
         hook: str,
         new_threads: bool,
+        caught: bool,
     ) -> None: ...
     def attach_thread(self, frame: Any, event: str, arg: Any) -> None: ...
     def begin_trace(

@@ -100,6 +100,13 @@ class Config(Settings):
         "When local variables are kept: never, in the frames that an exception leaves, "
         "or whenever a call ends.",
     )
+    exceptions: str = setting(
+        "leaving",
+        settings.choice("leaving", "all"),
+        "Which exceptions are recorded: those that leave a call, or also those that "
+        "are handled in the call that they come to. Only the `monitoring` hook (Python "
+        "3.12 and newer) is told of the latter; with another one the trace says so.",
+    )
     depth: int = setting(
         4, settings.integer(0, 64), "How deep containers and objects are written."
     )

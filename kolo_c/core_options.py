@@ -32,6 +32,7 @@ def options_of(config: Config) -> dict[str, Any]:
         "max_trace_bytes": config.max_trace_bytes,
         "wait_max_ns": int(config.wait_max * 1e9),
         "drop": config.overflow == "drop",
+        "caught": config.exceptions == "all",
         "rules": {
             "locals": _LOCALS[config.locals],
             "user_repr": config.repr == "user",
@@ -60,6 +61,16 @@ def rules_of(options: FunctionOptions) -> dict[str, Any]:
     if options.max_depth is not None:
         rules["max_depth"] = options.max_depth
     return rules
+
+
+def unseen(config: Config, hook: str) -> list[str]:
+    """What was asked for and ``hook`` does not tell."""
+    if config.exceptions == "leaving" or hook in ("monitoring", ""):
+        return []
+    return [
+        f'exceptions = "all" needs the monitoring hook (Python 3.12 and newer): the '
+        f"{hook} hook does not tell which are handled where they were raised"
+    ]
 
 
 def problems_of(stats: dict[str, Any]) -> list[str]:

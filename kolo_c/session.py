@@ -17,7 +17,7 @@ import time
 from types import CodeType
 
 from kolo_c.core import load_core
-from kolo_c.core_options import options_of, problems_of, rules_of
+from kolo_c.core_options import options_of, problems_of, rules_of, unseen
 from kolo_c.errors import TracerError
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
 from kolo_c.filter_sets import FilterSets
@@ -341,6 +341,7 @@ class Session:
     def problems(self) -> list[str]:
         """What a person should know: settings, filters, mapping, profilers, errors."""
         found = [*self._problems, *self.project.notes, *self.filter.problems]
+        found += unseen(self.config, self._names[1])
         stats = self._native.stats() if self._native is not None else {}
         found += problems_of(stats)
         return list(dict.fromkeys(found))

@@ -38,6 +38,7 @@ class Kind(IntEnum):
     PLUGIN = 13
     PLUGIN_END = 14
     MARK = 15
+    CAUGHT = 16
 
 
 class Mark(IntEnum):

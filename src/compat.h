@@ -304,6 +304,14 @@ kc_frame_borrow_object(kc_frame *frame)
 #endif
 }
 
+/* Where the frame of a traceback's entry stood, in code units; `at->tb_lasti` is known.
+ */
+static inline uint64_t
+kc_traceback_offset(const PyTracebackObject *at)
+{
+    return (uint64_t)at->tb_lasti / 2; /* in bytes on every version */
+}
+
 /* What the running thread is in; NULL outside every frame. Called from C, by a callback
  * of the interpreter, that is the frame which the callback is about. */
 static inline kc_frame *

@@ -136,6 +136,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
                             "skipped",
                             "hook",
                             "new_threads",
+                            "caught",
                             NULL};
     unsigned long long segment_bytes = 0;
     unsigned long long free_disk_bytes = 0;
@@ -153,18 +154,19 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *skipped = NULL;
     const char *hook = NULL;
     int new_threads = 0;
+    int caught = 0;
     if (self->session.tracer != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!sp", names, &options.directory,
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spp", names, &options.directory,
             &options.process_id, &options.schema, &options.schema_version,
             &options.info, &options.compress, &segment_bytes, &free_disk_bytes,
             &max_trace_bytes, &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type,
             &rules, &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
             &open_boundary, &close_boundary, &PyDict_Type, &skipped, &hook,
-            &new_threads))
+            &new_threads, &caught))
     {
         return -1;
     }
@@ -188,6 +190,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->session.thread_type =
         (PyTypeObject *)Py_NewRef((PyObject *)state->thread_type);
     self->session.scope_variable = Py_NewRef(variable);
+    self->tracer.wants_caught = caught != 0;
     self->tracer.decide = Py_NewRef(decide);
     self->tracer.decide_file = Py_NewRef(decide_file);
     self->tracer.open_boundary = Py_NewRef(open_boundary);

@@ -31,6 +31,7 @@ from kolo_c.cli.options import add_config_options, load_config
 from kolo_c.cli.reading import add_store_option, open_store
 from kolo_c.config import Loaded
 from kolo_c.core import choose_core
+from kolo_c.core_options import unseen
 from kolo_c.errors import KoloError
 from kolo_c.extension import is_free_threaded
 from kolo_c.filter import Filter
@@ -161,6 +162,8 @@ def _versions(loaded: Loaded) -> Iterator[Finding]:
     hook = choose_hook(loaded.config.hook, choice.name or "python")
     if hook.name:
         yield Finding(OK, "hook", f"{hook.name}: {hook.reason}")
+        for text in unseen(loaded.config, hook.name):
+            yield Finding(WARNING, "exceptions", text)
     else:
         hint = 'Set hook = "auto" (KOLO_C_HOOK=auto), which takes what there is.'
         yield Finding(PROBLEM, "hook", hook.reason, hint)

@@ -102,8 +102,26 @@ class _StreamDump:
             found["raised_in"] = record.raised
             found["raised_thread"] = self._ordinal(record.thread)
             found["exception"] = value_json(record.exception, self._definitions)
+        elif isinstance(record, r.Caught):
+            found.update(self._caught(record))
         self._follow(record, found)
         return found
+
+    def _caught(self, record: r.Caught) -> Object:
+        numbers = [number for number, _ in self._stack]
+        code = None
+        if record.caught_in in numbers:
+            code = self._stack[numbers.index(record.caught_in)][1]
+        return {
+            "caught_in": record.caught_in,
+            "caught_thread": self._ordinal(record.thread),
+            "exception": value_json(record.exception, self._definitions),
+            "raised_line": self._line(code, record.raised),
+            "handled_line": None
+            if code is None
+            else self._definitions.handler_line(code, record.offset),
+            "goes_on": record.offset is None,
+        }
 
     def _place(self, record: r.Call | r.Entered | r.Resume | r.Throw) -> Object:
         code = self._definitions.code(record.code)

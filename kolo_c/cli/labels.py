@@ -10,7 +10,7 @@ import os
 from kolo_c.cli.units import duration, plural
 from kolo_c.errors import harmless
 from kolo_c.model.ends import fetch_begin
-from kolo_c.model.exceptions import flight, is_source
+from kolo_c.model.exceptions import flight, is_source, own_caught
 from kolo_c.model.fold import is_comprehension, is_import, working_ns
 from kolo_c.store import records as r
 from kolo_c.store.text import VALUE_WIDTH, shorten, value_text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kolo_c.cli.screen import Line
+    from kolo_c.model.exceptions import Caught
     from kolo_c.model.node import Node
     from kolo_c.store.definitions import Code
     from kolo_c.store.reader import Trace
@@ -262,7 +263,9 @@ class Labels:
             remarks.append(f"task {shorten(harmless(task.name), 40)}")
         parts: Line = [(f" [{', '.join(remarks)}]", DIM)] if remarks else []
         caught = self._caught.get(id(node))
-        return [*parts, *self._handled(caught)] if caught else parts
+        if caught:
+            parts += self._handled(caught)
+        return [*parts, *self._handled_here(node)] if node.caught else parts
 
     def _handled(self, sources: list[Node]) -> Line:
         """Which exceptions ended here."""
@@ -273,6 +276,34 @@ class Labels:
         more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
         text = f" ✓ handled {name} from {sources[0].number}{more}"
         return [(text, HANDLED)]
+
+    def _handled_here(self, node: Node) -> Line:
+        """Which exceptions came and ended here that left no recorded call."""
+        caught = own_caught(node)
+        if not caught:
+            return []
+        more = f" and {len(caught) - 1:,} more" if len(caught) > 1 else ""
+        return [(f" ✓ handled {self.caught(node, caught[0])}{more}", HANDLED)]
+
+    def caught(self, node: Node, caught: Caught) -> str:
+        """An exception that ``node`` handled, and where."""
+        raised, handled = self.caught_lines(node, caught)
+        text = self.value(caught.record.exception)
+        if raised is not None:
+            text += f" of line {raised}"
+        return text if handled is None else f"{text} in line {handled}"
+
+    def caught_lines(self, node: Node, caught: Caught) -> tuple[int | None, int | None]:
+        """The lines of ``node`` that it came to it in, and that handled it."""
+        if node.code is None:
+            fetch_begin(self.trace.stream(node.thread), node)
+        if node.code is None:
+            return None, None
+        definitions, record = self.trace.definitions, caught.record
+        return (
+            definitions.line(node.code, record.raised),
+            definitions.handler_line(node.code, record.offset),
+        )
 
     def _mark(self, mark: r.MarkRecord) -> str:
         value = mark.value

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO, TypeAlias
 
     from kolo_c.cli.labels import Labels
+    from kolo_c.model.exceptions import Caught
     from kolo_c.model.node import Node
     from kolo_c.store.definitions import Code, Definitions
     from kolo_c.store.jsonable import Json
@@ -70,6 +71,8 @@ def node_json(node: Node, labels: Labels) -> Object:
         found.update(_exception(node, labels))
     if node.end is not None and node.code is not None:
         found.update(_locals(node.end, definitions.code(node.code), definitions))
+    if node.caught:
+        found["caught"] = [_caught(node, caught, labels) for caught in node.caught]
     if node.resumed:
         found["resumed"] = node.resumed
         found["suspended_ns"] = node.suspended_ns
@@ -157,6 +160,17 @@ def _exception(node: Node, labels: Labels) -> Object:
         "raised_in": found.raised_in.number,
         "handled_by": handler.number if handler is not None else None,
         "ended_task": found.ended_task,
+    }
+
+
+def _caught(node: Node, caught: Caught, labels: Labels) -> Object:
+    raised, handled = labels.caught_lines(node, caught)
+    source = caught.source
+    return {
+        "exception": value_json(caught.record.exception, labels.trace.definitions),
+        "raised_line": raised,
+        "handled_line": handled,
+        "from": source.number if source is not None else None,
     }
 
 

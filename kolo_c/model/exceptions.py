@@ -11,15 +11,32 @@ from __future__ import annotations
 
 from kolo_c.failure import ATTRIBUTE
 from kolo_c.store.process import read_json
-from kolo_c.store.values import Raised
+from kolo_c.store.values import Raised, Ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.model.node import Node
+    from kolo_c.store import records as r
     from kolo_c.store.reader import Trace
     from kolo_c.store.values import Value
+
+
+class Caught:
+    """An exception that a call handled, or at least took up and did not let go on."""
+
+    __slots__ = ("record", "source")
+
+    def __init__(self, record: r.Caught, source: Node | None) -> None:
+        self.record = record
+        self.source = source
+        """The call below that it came from; None: no recorded one."""
+
+
+def own_caught(node: Node) -> list[Caught]:
+    """What ``node`` handled that came from none of its recorded calls."""
+    return [caught for caught in node.caught or () if caught.source is None]
 
 
 def read_failure(trace: Trace) -> dict[str, Any]:
@@ -116,6 +133,38 @@ def _source(node: Node) -> Node | None:
     child = node.raised_child
     if node.left_by_exception and child is not None and _same(node, child):
         return child
+    return None
+
+
+def note_caught(node: Node, record: r.Caught) -> None:
+    """Let ``node`` know what it caught, or that it did not keep it."""
+    caught = node.caught
+    if record.offset is not None:
+        node.caught = [*(caught or ()), Caught(record, _came_from(node, record))]
+        return
+    # It lives: the last one with its address is it.
+    for at in range(len(caught or ()) - 1, -1, -1):
+        if caught and _identity(caught[at].record.exception) == _identity(
+            record.exception
+        ):
+            node.caught = [*caught[:at], *caught[at + 1 :]]
+            return
+
+
+def _came_from(node: Node, record: r.Caught) -> Node | None:
+    """The call below ``node`` that the exception left; None: it was raised in ``node``
+    itself, or in code that is not recorded."""
+    child = node.raised_child
+    if child is None or _identity(child.exception()) != _identity(record.exception):
+        return None
+    known = any(caught.source is child for caught in node.caught or ())
+    return None if known else child
+
+
+def _identity(exception: Value) -> tuple[int, int] | None:
+    """What tells one exception from another while both live."""
+    if isinstance(exception, (Raised, Ref)) and exception.type is not None:
+        return exception.type, exception.address
     return None
 
 

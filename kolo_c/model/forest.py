@@ -9,7 +9,7 @@ other are counted in ``unmatched``.
 
 from __future__ import annotations
 
-from kolo_c.model.exceptions import is_source
+from kolo_c.model.exceptions import is_source, note_caught
 from kolo_c.model.node import UNKNOWN, Node
 from kolo_c.store import records as r
 from kolo_c.wire import Kind, Mark
@@ -249,6 +249,15 @@ class Forest:
         if node is not None:
             node.handled = record.exception
 
+    def on_caught(self, record: r.Caught) -> None:
+        own = record.thread is None or record.thread == self.stream.number
+        for node in reversed(self.stack):
+            is_own = node.continues in (None, self.stream.ordinal)
+            if node.number == record.caught_in and is_own == own:
+                note_caught(node, record)
+                return
+        self.unmatched += 1
+
     def on_task(self, record: r.TaskSwitch) -> None:
         self.task = record.task
 
@@ -273,6 +282,7 @@ _APPLY: dict[Kind, Callable[[Forest, Any], None]] = {
     Kind.THROW: Forest.on_resume,
     Kind.ENTERED: Forest.on_entered,
     Kind.HANDLED: Forest.on_handled,
+    Kind.CAUGHT: Forest.on_caught,
     Kind.TASK: Forest.on_task,
     Kind.REGION: Forest.on_begin,
     Kind.REGION_END: Forest.on_end,

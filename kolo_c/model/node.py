@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kolo_c.model.exceptions import Caught
     from kolo_c.store.values import Value
 
 UNKNOWN = 0
@@ -26,11 +27,11 @@ class Node:
     """
 
     __slots__ = (
-        "begin", "caller", "children", "code", "continues", "counted_by", "end",
-        "end_kind", "end_ns", "end_sequence", "handled", "hidden", "hidden_sources",
-        "holds", "kept", "level", "lost_end", "number", "parent", "raised_child",
-        "resumed", "running", "site", "stands_in", "start_ns", "suspended_ns",
-        "suspended_since", "task", "thread", "waits_at", "went_on",
+        "begin", "caller", "caught", "children", "code", "continues", "counted_by",
+        "end", "end_kind", "end_ns", "end_sequence", "handled", "hidden",
+        "hidden_sources", "holds", "kept", "level", "lost_end", "number", "parent",
+        "raised_child", "resumed", "running", "site", "stands_in", "start_ns",
+        "suspended_ns", "suspended_since", "task", "thread", "waits_at", "went_on",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,8 @@ class Node:
         """Whether anything was seen to happen in it after that."""
         self.handled: Value = None
         """The exception that left it, where that was seen only later."""
+        self.caught: list[Caught] | None = None
+        """What it handled, with ``exceptions = "all"``; None: nothing."""
         self.kept = True
         self.running = False
         """Whether it is on the stack."""

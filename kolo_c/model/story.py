@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from kolo_c.model.exceptions import flight, is_source, read_failure
+from kolo_c.model.exceptions import flight, is_source, own_caught, read_failure
 from kolo_c.model.route import Traceback, is_raised_at, route
 from kolo_c.model.stacks import Stack, open_stacks, stopped_tasks
 from kolo_c.model.tail import (
@@ -86,7 +86,8 @@ class Story:
         self.before: list[Node] = []
         """The last calls that ended before it, in order."""
         self.swallowed: list[Node] = []
-        """Where exceptions came from that were handled on the way, in order."""
+        """Where exceptions came from that were handled on the way, in order: calls
+        that they left, and calls that handled them without having called any."""
         self.stacks: list[Stack] = []
         self.complete = True
         """Whether the call that the exception came from was found, if it is kept; or
@@ -270,7 +271,9 @@ def _add_surroundings(story: Story, tail: Tail) -> None:
     before = (node for node in reversed(ended) if id(node) in below)
     calls = (node for node in before if not _is_body(story.trace, node))
     story.before = list(islice(calls, _BEFORE))[::-1]
-    story.swallowed = _swallowed(story.trace, ended, known)
+    swallowed = _swallowed(story.trace, ended, known)
+    swallowed += [node for node in frames if _caught_news(story.trace, node)]
+    story.swallowed = swallowed[-_SWALLOWED:]
 
 
 def _is_stopped(trace: Trace, node: Node) -> bool:
@@ -287,20 +290,34 @@ def _swallowed(trace: Trace, calls: list[Node], known: set[int]) -> list[Node]:
     found = [
         node
         for node in calls
-        if is_source(node)
-        and _type_of(trace, node) not in _ORDINARY
-        and flight(node).handled_by is not None
-        and not any(id(seen) in known for seen in flight(node).through)
+        if _caught_news(trace, node)
+        or (
+            is_source(node)
+            and _type_of(trace, node) not in _ORDINARY
+            and flight(node).handled_by is not None
+            and not any(id(seen) in known for seen in flight(node).through)
+        )
     ]
     return found[-_SWALLOWED:]
+
+
+def _caught_news(trace: Trace, node: Node) -> bool:
+    """Whether it handled an exception that left no recorded call."""
+    return any(
+        isinstance(exception := caught.record.exception, Raised)
+        and trace.definitions.type_name(exception.type).full not in _ORDINARY
+        for caught in own_caught(node)
+    )
 
 
 def _add_swallowed_of_all(story: Story, most: int) -> None:
     found: list[Node] = []
     for stream in story.trace.streams[:_MOST_STREAMS]:
         tail = read_tail(
-            stream, most, lambda tail: any(map(is_source, tail.nodes()))
-        )  # fmt: skip
+            stream,
+            most,
+            lambda tail: any(is_source(n) or own_caught(n) for n in tail.nodes()),
+        )
         story.whole = story.whole and tail.whole
         found.extend(_swallowed(story.trace, tail.calls(), set()))
     found.sort(key=lambda node: node.end_ns or 0)

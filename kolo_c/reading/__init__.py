@@ -19,7 +19,7 @@ TraceNotFound.
 
 from __future__ import annotations
 
-from kolo_c.reading.calls import Call, Calls
+from kolo_c.reading.calls import Call, Calls, Handled
 from kolo_c.reading.store import Store, open
 from kolo_c.reading.traces import Note, Record, Source, Thread, Trace
 from kolo_c.reading.values import (
@@ -49,6 +49,7 @@ __all__ = [
     "Cycle",
     "EnumMember",
     "FunctionRef",
+    "Handled",
     "Instance",
     "Masked",
     "ModuleRef",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from kolo_c.reading import notebook
 from kolo_c.reading.quiet import Steps, quietly
@@ -137,6 +137,22 @@ class Call:
         if not isinstance(end, r.Raise):
             return None
         return self._stream.definitions.line(self._begin.code, end.offset)
+
+    @property
+    @quietly
+    def handled(self) -> tuple[Handled, ...]:
+        """The exceptions that it handled, with ``exceptions = "all"``, in their order;
+        those that it let go on are not among them."""
+        found: list[r.Caught] = []
+        for record in self._find_caught():
+            if record.offset is not None:
+                found.append(record)
+                continue
+            for at in range(len(found) - 1, -1, -1):
+                if _is_same(found[at].exception, record.exception):
+                    del found[at]
+                    break
+        return tuple(self._handled(record) for record in found)
 
     @property
     @quietly
@@ -278,6 +294,28 @@ class Call:
             if self.node in view.ends or self.node in view.lost:
                 return
 
+    def _find_caught(self) -> Iterator[r.Caught]:
+        stream = self._stream
+        key = stream.number, self.node
+        above = {key}
+        for index in stream.blocks_of(self.node, self._index, above, self._resumes()):
+            view = stream.views.get(index)
+            yield from view.caught.get(key, ())
+            for node, record in view.begins.items():
+                if record.kind in _AROUND and view.parents[node] in above:
+                    above.add((stream.number, node))
+            if self.node in view.ends or self.node in view.lost:
+                return
+
+    def _handled(self, record: r.Caught) -> Handled:
+        definitions, code = self._stream.definitions, self._begin.code
+        exception = self._stream.value(record.exception)
+        return Handled(
+            exception if isinstance(exception, Raised) else Raised(None, (), None),
+            definitions.line(code, record.raised),
+            definitions.handler_line(code, record.offset),
+        )
+
     def _resumes(self) -> bool:
         return bool(self._code.flags & _SUSPENDS)
 
@@ -300,6 +338,20 @@ class Call:
     @quietly
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text("\n".join(notebook.tree_text([self])))
+
+
+class Handled(NamedTuple):
+    """An exception that a call handled."""
+
+    exception: Raised
+    raised_line: int | None
+    """The line in the call that raised it, or made the call that it came from."""
+    handled_line: int | None
+    """The line of the ``except``, ``finally`` or ``with`` that it did not leave."""
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return (one.type, one.address) == (other.type, other.address)
 
 
 class Calls:

@@ -36,6 +36,8 @@ class View:
     """The last record of each of the stream's own nodes that ends here."""
     handled: dict[Key, Value] = field(default_factory=dict)
     """Exceptions that were named later than they were raised."""
+    caught: dict[Key, list[r.Caught]] = field(default_factory=dict)
+    """What came to the handlers of calls, and what went on from there."""
     sources: list[int] = field(default_factory=list)
     """Nodes that an exception left which came from none of their recorded calls."""
     lost: set[int] = field(default_factory=set)
@@ -191,5 +193,9 @@ def _replay(stream: Stream, index: int) -> View:
         elif isinstance(record, r.Handled):
             thread = stream.number if record.thread is None else record.thread
             replay.view.handled[thread, record.raised] = record.exception
+        elif isinstance(record, r.Caught):
+            thread = stream.number if record.thread is None else record.thread
+            key = thread, record.caught_in
+            replay.view.caught.setdefault(key, []).append(record)
     replay.view.stack = replay.stack
     return replay.view

@@ -10,8 +10,6 @@ Fails: False.
 
 from __future__ import annotations
 
-import gc
-
 from kolo_c.reference.code import (
     ARGUMENT_SECRET,
     ARGUMENT_SELF,
@@ -21,6 +19,8 @@ from kolo_c.reference.code import (
     LOCALS_RAISE,
     arguments_of,
     locals_of,
+    raised_at,
+    yielded,
 )
 from kolo_c.reference.filter import copy_limits
 from kolo_c.reference.status import Status
@@ -113,6 +113,13 @@ def offset_of(frame: FrameType) -> int:
     """Where the frame stands, in code units; 0 before the first instruction."""
     lasti = frame.f_lasti
     return lasti // 2 if lasti > 0 else 0
+
+
+def _write_optional(cursor: Cursor, number: int | None) -> None:
+    if number is None:
+        cursor.nil()
+    else:
+        cursor.uint(number)
 
 
 def _write_site(cursor: Cursor, thread: Thread, entry: Entry) -> None:
@@ -291,11 +298,10 @@ def _again(
     assert entry is not None and entry.code is not None
     number = entry.code.number
 
+    is_own = waiting.thread_number == thread.number
+
     def fill(cursor: Cursor) -> None:
-        if waiting.thread_number == thread.number:
-            cursor.nil()
-        else:
-            cursor.uint(waiting.thread_number)
+        _write_optional(cursor, None if is_own else waiting.thread_number)
         cursor.uint(waiting.node)
         cursor.uint(number)
         _write_site(cursor, thread, entry)
@@ -380,21 +386,12 @@ def return_(thread: Thread, entry: Entry, value: object, now_ns: int) -> bool:
     return _pop(capture, lambda cursor: _write_result(capture, cursor, value, count))
 
 
-def _yielded(value: object) -> object:
-    """What an asynchronous generator yields is wrapped, to be told from what it awaits;
-    the wrapper has no attribute, but the collector knows what it refers to."""
-    if type(value).__name__ != "async_generator_wrapped_value":
-        return value
-    held = gc.get_referents(value)
-    return held[-1] if held else value
-
-
 def yield_(thread: Thread, entry: Entry, value: object, now_ns: int) -> bool:
     """YIELD."""
     code, frame = entry.code, entry.frame
     assert code is not None and frame is not None
     if code.flags & CO_ASYNC_GENERATOR:
-        value = _yielded(value)
+        value = yielded(value)
     capture = _Capture(thread, entry.stream, entry, Kind.YIELD, 2, now_ns)
 
     def fill(cursor: Cursor) -> None:
@@ -465,6 +462,23 @@ def handled(
         _write_exception(capture.values(cursor), cursor, exception)
 
     stream = unknown.stream.stream
+    return capture.write(fill, lambda cursor: stream.commit(cursor, now_ns))
+
+
+def caught(
+    thread: Thread, entry: Entry, exception: BaseException, at: int, now_ns: int
+) -> bool:
+    """CAUGHT: ``exception`` comes to the handler at ``at``; -1: it goes on from one."""
+    capture = _Capture(thread, entry.stream, entry, Kind.CAUGHT, 5, now_ns)
+    stream = entry.stream.stream
+
+    def fill(cursor: Cursor) -> None:
+        _write_optional(cursor, entry.foreign_thread if entry.foreign else None)
+        cursor.uint(entry.open.node)
+        _write_optional(cursor, raised_at(exception, entry.frame))
+        _write_optional(cursor, at if at >= 0 else None)
+        _write_exception(capture.values(cursor), cursor, exception)
+
     return capture.write(fill, lambda cursor: stream.commit(cursor, now_ns))
 
 

@@ -15,6 +15,7 @@ Threads: any. Owns: its tables. Fails: never.
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import FunctionType
 
@@ -44,6 +45,8 @@ EXIT_YIELD = 1  # leaving here suspends
 EXIT_RETURN = 2  # leaving here returns
 EXIT_START = 4  # entering here is a fresh start
 EXIT_RESUME = 8  # entering here goes on; leaving here suspends (3.13)
+EXIT_HANDLER = 16  # an except, finally or with takes an exception up here
+EXIT_CLEANUP = 32  # one that leaves such a part comes by here
 
 ARGUMENT_PLAIN = 0
 ARGUMENT_SECRET = 1
@@ -232,6 +235,27 @@ def lasti_of(frame: FrameType) -> int:
     return lasti // 2 if lasti >= 0 else -1
 
 
+def raised_at(exception: BaseException, frame: FrameType | None) -> int | None:
+    """Where ``frame`` stood when ``exception`` came to it, if its traceback says so."""
+    traceback = _traceback_of(exception)
+    if traceback is None or traceback.tb_frame is not frame:
+        return None
+    return int(traceback.tb_lasti) // 2
+
+
+# Read past what a class of the program's may have put in its place.
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+
+
+def yielded(value: object) -> object:
+    """What an asynchronous generator yields is wrapped, to be told from what it awaits;
+    the wrapper has no attribute, but the collector knows what it refers to."""
+    if type(value).__name__ != "async_generator_wrapped_value":
+        return value
+    held = gc.get_referents(value)
+    return held[-1] if held else value
+
+
 def locals_of(frame: FrameType) -> Mapping[str, Any]:
     """The values of the frame's slots by name; unbound ones are not in it."""
     return frame.f_locals
@@ -286,6 +310,10 @@ def exit_of(bytecode: bytes, at: int) -> int:
     if opcode == _RESUME:
         starts = (bytecode[2 * at + 1] & 3) == 0
         return EXIT_START if starts else EXIT_RESUME | EXIT_YIELD
+    if opcode == _PUSH_EXC_INFO:
+        return EXIT_HANDLER
+    if opcode == _COPY and bytecode[2 * at + 2 : 2 * at + 3] == _POP_EXCEPT:
+        return EXIT_CLEANUP
     return EXIT_OTHER
 
 
@@ -301,6 +329,9 @@ _YIELD_FROM = _opcode("YIELD_FROM")
 _RETURN_VALUE = _opcode("RETURN_VALUE")
 _RETURN_CONST = _opcode("RETURN_CONST")
 _RESUME = _opcode("RESUME")
+_PUSH_EXC_INFO = _opcode("PUSH_EXC_INFO")
+_COPY = _opcode("COPY")
+_POP_EXCEPT = bytes([max(_opcode("POP_EXCEPT"), 0)])
 
 
 # ---- its names ----

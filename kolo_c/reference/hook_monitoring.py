@@ -41,16 +41,19 @@ PER_THREAD = False
 
 _BEGINNINGS = ("PY_START", "PY_RESUME")
 _ENDS = ("PY_RETURN", "PY_YIELD")
-_EXCEPTIONS = ("PY_THROW", "PY_UNWIND")
+_EXCEPTIONS = ("PY_THROW", "PY_UNWIND", "EXCEPTION_HANDLED")
 _EXCEPTIONS_ARE_LOCAL = sys.version_info >= (3, 15)
 
-# A throw is told of all code: it may begin a generator that was not decided yet.
-EVENTS_OF_ALL: tuple[str, ...] = (*_BEGINNINGS, "PY_THROW")
-EVENTS_OF_KEPT: tuple[str, ...] = _ENDS
-if _EXCEPTIONS_ARE_LOCAL:
-    EVENTS_OF_KEPT = (*_ENDS, "PY_UNWIND")
-else:
-    EVENTS_OF_ALL = (*EVENTS_OF_ALL, "PY_UNWIND")
+
+def _events(tracer: Tracer) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which events are to be told of all code, and which of kept code."""
+    exceptions = ("PY_UNWIND", "EXCEPTION_HANDLED")[: 1 + tracer.wants_caught]
+    # A throw is told of all code: it may begin a generator that was not decided yet.
+    all_code = (*_BEGINNINGS, "PY_THROW")
+    if _EXCEPTIONS_ARE_LOCAL:
+        return all_code, (*_ENDS, *exceptions)
+    return (*all_code, *exceptions), _ENDS
+
 
 _monitored: Tracer | None = None
 _kept: list[ref[CodeType]] = []
@@ -116,6 +119,13 @@ def _unwind(
     tracer.raise_(thread, frame, code, value)
 
 
+def _handled(
+    thread: Thread, frame: FrameType, code: Code, verdict: Verdict, value: Any
+) -> None:
+    exception, offset = value
+    tracer.catch(thread, frame, code, exception, offset // 2)
+
+
 _STEPS: dict[str, Callable[[Thread, FrameType, Code, Verdict, Any], None]] = {
     "PY_START": _start,
     "PY_RESUME": _resume,
@@ -123,6 +133,7 @@ _STEPS: dict[str, Callable[[Thread, FrameType, Code, Verdict, Any], None]] = {
     "PY_RETURN": _return,
     "PY_YIELD": _yield,
     "PY_UNWIND": _unwind,
+    "EXCEPTION_HANDLED": _handled,
 }
 
 
@@ -162,14 +173,21 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
         except RecursionError:
             return None  # there is no room left for us
 
-    return on_event
+    def on_handled(code: CodeType, offset: int, value: Any) -> Any:
+        frame = sys._getframe(1)
+        try:
+            return tell(code, frame, (value, offset))
+        except RecursionError:
+            return None
+
+    return on_handled if event == "EXCEPTION_HANDLED" else on_event
 
 
 def _decide(thread: Thread, frame: FrameType) -> Verdict | None:
     """Code that was not decided yet, or under other filters."""
     verdict = hooks.decide(thread, frame)
     if verdict is not None and verdict.keep_bits != 0:
-        monitoring.set_local(frame.f_code, EVENTS_OF_KEPT)
+        monitoring.set_local(frame.f_code, _events(thread.tracer)[1])
         _kept.append(ref(frame.f_code))
     return verdict
 
@@ -187,7 +205,7 @@ def begin(tracer: Tracer) -> None:
     for event in monitoring.EVENTS:
         monitoring.listen(event, _callback(event, tracer))
     monitoring.restart()  # what an earlier session has disabled is to be told again
-    monitoring.set_events(EVENTS_OF_ALL)
+    monitoring.set_events(_events(tracer)[0])
     _set_kept_again(tracer)
 
 
@@ -200,7 +218,7 @@ def _set_kept_again(tracer: Tracer) -> None:
             continue
         verdict = verdicts.probe(tracer, code)
         if verdict is not None and verdict.keep_bits != 0:
-            monitoring.set_local(code, EVENTS_OF_KEPT)
+            monitoring.set_local(code, _events(tracer)[1])
             _kept.append(reference)
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 TOOL_NAME = "kolo_c"
 TOOL_IDS = (4, 3)
-EVENTS = ("PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD", "PY_THROW", "PY_UNWIND")
+EVENTS = (
+    "PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD", "PY_THROW", "PY_UNWIND",
+    "EXCEPTION_HANDLED",
+)  # fmt: skip
 
 _monitoring: Any = getattr(sys, "monitoring", None)
 DISABLE: Any = getattr(_monitoring, "DISABLE", None)

@@ -112,7 +112,7 @@ def check_records(block: Block) -> bool:
     while walk.at < walk.end:
         start = walk.at
         item = _walk_item(walk)
-        if item is None or item[0] > Kind.MARK or item[1] > NUMBER_MOST - last_ns:
+        if item is None or item[0] > Kind.CAUGHT or item[1] > NUMBER_MOST - last_ns:
             block.committed = block.close_count() << 32 | start
             sound = False
             break

@@ -71,6 +71,7 @@ class Session:
         skipped: dict[int, object],
         hook: str = "setprofile",
         new_threads: bool = True,
+        caught: bool = False,
     ) -> None:
         """Open the store. RuntimeError where a session is active, OSError by it."""
         global _active
@@ -101,6 +102,7 @@ class Session:
                 rules, mask_words, mask_exceptions, decide, decide_file,
                 open_boundary, close_boundary, skipped,
             )  # fmt: skip
+            self.tracer.wants_caught = caught
         except BaseException:
             self.inner.destroy()
             raise

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 
 from kolo_c.reference import boundary, capture, clock, pause, scope
-from kolo_c.reference.code import DEPTH_MAX
+from kolo_c.reference.code import DEPTH_MAX, EXIT_CLEANUP, EXIT_HANDLER
 from kolo_c.reference.stack import Entry, Waiting
 from kolo_c.reference.thread import (
     GUARD_FREE,
@@ -87,6 +87,8 @@ class Tracer:
         self.filter_error = ""
         self.sees_exceptions = False
         """PY_UNWIND and PY_THROW are subscribed."""
+        self.wants_caught = False
+        """The hook is to tell which exceptions are handled, if it can."""
         self.tool_id = -1
 
     def forget_verdicts(self) -> None:
@@ -516,4 +518,29 @@ def raise_(
     """An exception leaves a kept call; None where it is unknown."""
     now_ns = _open(thread)
     raise_at(thread, frame, code, exception, now_ns)
+    _shut(thread, now_ns)
+
+
+# ---- handling ----
+
+
+def catch(
+    thread: Thread, frame: FrameType, code: Code, exception: BaseException, at: int
+) -> None:
+    """``exception`` comes to the part of its code at instruction ``at`` that is there
+    for exceptions: to a handler, or on its way out of one."""
+    part = code.exit_at(at)
+    # Where a handler is left by an exception, that is the one which it handles, or else
+    # one that was raised in it.
+    goes_on = part == EXIT_CLEANUP and sys.exc_info()[1] is exception
+    if part != EXIT_HANDLER and not goes_on:
+        return  # the compiler's own: loops, generators, comprehensions
+    # Below whatever stands on it, such as a region.
+    entry = next((one for one in reversed(thread.stack) if one.frame is frame), None)
+    if entry is None or entry.unwritten:
+        return
+    now_ns = _open(thread)
+    prepare(thread, entry.stream, now_ns)
+    if not capture.caught(thread, entry, exception, -1 if goes_on else at, now_ns):
+        thread.lose(entry.stream)
     _shut(thread, now_ns)

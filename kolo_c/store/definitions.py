@@ -308,6 +308,14 @@ class Definitions(Slotted):
             self._lines[code] = table
         return table.line(offset)
 
+    def handler_line(self, code: int, offset: int | None) -> int | None:
+        """The line of an ``except``, ``finally`` or ``with`` that begins at ``offset``.
+
+        The instruction that takes the exception up has no line: the next one has.
+        """
+        found = self.line(code, offset)
+        return self.line(code, offset + 1) if found is None and offset else found
+
     def _search(self, number: int) -> None:
         # A piece has the numbers from its first up to the next piece's. Two pieces may
         # overlap (mapping and SQLite), so the search goes on downwards; a number that

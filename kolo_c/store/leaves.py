@@ -102,6 +102,8 @@ def parts(record: r.Record) -> list[v.Value]:
         return [*_known(record.exception), *record.locals]
     if isinstance(record, (r.Throw, r.Handled, r.RegionEnd)):
         return _known(record.exception)
+    if isinstance(record, r.Caught):  # what goes on was told before
+        return [] if record.offset is None else _known(record.exception)
     if isinstance(record, r.Region):
         return [record.name, record.values]
     if isinstance(record, r.Note):

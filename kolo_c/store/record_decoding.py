@@ -9,6 +9,7 @@ from __future__ import annotations
 from kolo_c.store.decoding import DAMAGE, unpacker_for
 from kolo_c.store.records import (
     Call,
+    Caught,
     Entered,
     Handled,
     Log,
@@ -185,6 +186,9 @@ _READERS: dict[int, _Reader] = {
     Kind.ENTERED: lambda ns, node, f: Entered(ns, node, _int(f[2]), _offset(f[3])),
     Kind.HANDLED: lambda ns, node, f: Handled(
         ns, node, _offset(f[2]), _int(f[3]), f[4]
+    ),
+    Kind.CAUGHT: lambda ns, node, f: Caught(
+        ns, node, _offset(f[2]), _int(f[3]), _offset(f[4]), _offset(f[5]), f[6]
     ),
     Kind.TASK: lambda ns, node, f: TaskSwitch(ns, node, _int(f[2])),
     Kind.REGION: lambda ns, node, f: Region(ns, node, _str(f[2]), _values(f[3])),

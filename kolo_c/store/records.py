@@ -164,6 +164,32 @@ class Handled(Record):
         self.exception = exception
 
 
+class Caught(Record):
+    """An exception came to an ``except``, ``finally`` or ``with`` of a running call;
+    ``offset`` None: it went on from there."""
+
+    __slots__ = ("thread", "caught_in", "raised", "offset", "exception")
+    kind = Kind.CAUGHT
+
+    def __init__(
+        self,
+        ns: int,
+        node: int,
+        thread: int | None,
+        caught_in: int,
+        raised: int | None,
+        offset: int | None,
+        exception: Value,
+    ) -> None:
+        self.ns = ns
+        self.node = node
+        self.thread = thread
+        self.caught_in = caught_in
+        self.raised = raised
+        self.offset = offset
+        self.exception = exception
+
+
 class TaskSwitch(Record):
     """From here on the thread runs this task; 0 is none."""
 

@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "call": (Kind.CALL, Kind.ENTERED),
     "return": (Kind.RETURN,),
     "yield": (Kind.YIELD,),
-    "exception": (Kind.RAISE, Kind.THROW, Kind.HANDLED),
+    "exception": (Kind.RAISE, Kind.THROW, Kind.HANDLED, Kind.CAUGHT),
     "region": (Kind.REGION, Kind.REGION_END),
     "note": (Kind.NOTE,),
     "log": (Kind.LOG,),
@@ -252,6 +252,10 @@ class SlowScanner:
             return top
         elif isinstance(record, r.Handled):
             return (record.raised, record.thread or 0, 0)
+        elif isinstance(record, r.Caught):
+            place = record.caught_in, record.thread or 0
+            code = next((top[2] for top in reversed(stack) if top[:2] == place), 0)
+            return (*place, code)
         elif record.node:  # a region, a note: of the call that it is in
             top = (record.node, 0, top[2])
         if record.kind in PUSH_KINDS:

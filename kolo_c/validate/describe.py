@@ -27,6 +27,7 @@ _FIELDS: dict[int, tuple[str, ...]] = {
     Kind.THROW: ("thread", "node", "code", "site", "exception"),
     Kind.ENTERED: ("code", "offset"),
     Kind.HANDLED: ("thread", "node", "exception"),
+    Kind.CAUGHT: ("thread", "node", "raised", "offset", "exception"),
     Kind.TASK: ("task",),
     Kind.REGION: ("name", "values"),
     Kind.REGION_END: ("exception",),

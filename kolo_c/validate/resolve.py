@@ -61,6 +61,7 @@ _RECORDS: dict[int, str] = {
     Kind.THROW: "N.C.v",
     Kind.ENTERED: "C.",
     Kind.HANDLED: "N.v",
+    Kind.CAUGHT: "N...v",
     Kind.TASK: "K",
     Kind.REGION: ".v",
     Kind.REGION_END: "v",

@@ -136,7 +136,7 @@ recover_check_records(struct kc_block *block)
         const uint8_t *start = walk.at;
         uint64_t kind = 0;
         uint64_t dt = 0;
-        if (!recover_walk_item(&walk, &kind, &dt) || kind > KC_KIND_MARK ||
+        if (!recover_walk_item(&walk, &kind, &dt) || kind > KC_KIND_CAUGHT ||
             dt > RECOVER_NUMBER_MOST - block->last_ns)
         {
             recover_set_committed(block, (uint64_t)(start - block->data),

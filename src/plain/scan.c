@@ -85,6 +85,18 @@ scan_top(const struct kc_scan *scan)
     return scan->depth > 0 ? scan->stack[scan->depth - 1] : (struct kc_scan_open){0};
 }
 
+/* The function of a call that is on the stack; 0 where it is not. */
+static uint64_t
+scan_code_of(const struct kc_scan *scan, uint32_t thread, uint64_t node)
+{
+    for (size_t i = scan->depth; i-- > 0;) {
+        if (scan->stack[i].node == node && scan->stack[i].thread == thread) {
+            return scan->stack[i].code;
+        }
+    }
+    return 0;
+}
+
 /* Fields of which nil means that there is none, and not None. */
 static void
 scan_optional(struct kc_scan *scan, uint32_t count)
@@ -157,6 +169,21 @@ scan_handled(struct kc_scan *scan, struct kc_scan_open *owner, uint32_t count)
     scan_optional(scan, count - 2);
 }
 
+/* CAUGHT: thread, node, where it was raised, where it is handled (nil: it goes on, and
+ * was told before), exception. */
+static void
+scan_caught(struct kc_scan *scan, struct kc_scan_open *owner, uint32_t count)
+{
+    owner->thread = (uint32_t)kc_scan_uint(scan, true);
+    owner->node = kc_scan_uint(scan, false);
+    owner->code = scan_code_of(scan, owner->thread, owner->node);
+    (void)kc_scan_uint(scan, true);
+    bool goes_on = scan->walk.at < scan->walk.end && *scan->walk.at == 0xc0;
+    (void)kc_scan_uint(scan, true);
+    scan->quiet = scan->quiet || goes_on;
+    scan_optional(scan, count - 4);
+}
+
 /* REGION and PLUGIN: they belong to the call that they are in, and are on the stack. */
 static void
 scan_part(struct kc_scan *scan, struct kc_scan_open *owner, uint32_t count, bool plugin)
@@ -213,6 +240,9 @@ scan_kind(struct kc_scan *scan, uint8_t kind, uint32_t count,
     case KC_KIND_HANDLED:
         scan_handled(scan, owner, count);
         break;
+    case KC_KIND_CAUGHT:
+        scan_caught(scan, owner, count);
+        break;
     case KC_KIND_REGION:
     case KC_KIND_PLUGIN:
         scan_part(scan, owner, count, kind == KC_KIND_PLUGIN);
@@ -245,8 +275,9 @@ scan_kind(struct kc_scan *scan, uint8_t kind, uint32_t count,
 }
 
 /* The least number of fields of each kind, by enum kc_kind. */
-static const uint8_t kind_fields[] = {2, 1, 2, 2, 4, 5, 2, 3, 1, 2, 1, 2, 3, 2, 2, 3};
-_Static_assert(sizeof kind_fields == KC_KIND_MARK + 1, "each kind has its number");
+static const uint8_t kind_fields[] = {2, 1, 2, 2, 4, 5, 2, 3, 1,
+                                      2, 1, 2, 3, 2, 2, 3, 5};
+_Static_assert(sizeof kind_fields == KC_KIND_CAUGHT + 1, "each kind has its number");
 #define KIND_NODES                                                                     \
     (1u << KC_KIND_CALL | 1u << KC_KIND_ENTERED | 1u << KC_KIND_REGION |               \
      1u << KC_KIND_NOTE | 1u << KC_KIND_LOG | 1u << KC_KIND_PLUGIN)

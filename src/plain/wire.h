@@ -35,7 +35,8 @@ enum kc_kind {
     KC_KIND_LOG = 12,
     KC_KIND_PLUGIN = 13,
     KC_KIND_PLUGIN_END = 14,
-    KC_KIND_MARK = 15
+    KC_KIND_MARK = 15,
+    KC_KIND_CAUGHT = 16
 };
 
 enum kc_mark {

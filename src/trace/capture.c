@@ -20,6 +20,7 @@ struct capture {
     uint64_t node;   /* of HANDLED; the level of LIMIT */
     size_t locals;   /* how many are written behind the fields */
     uint64_t offset; /* of YIELD: where the frame stood */
+    int at;          /* of CAUGHT: where the handler is; -1: it goes on */
 };
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -506,6 +507,52 @@ kc_capture_handled(struct kc_thread *thread, const struct kc_unknown *unknown,
                               .value = exception,
                               .node = unknown->node};
     return capture_plain(&capture, write_handled);
+}
+
+/* Where `frame` stood when `exception` came to it, which its traceback says. */
+static void
+write_raised_at(struct kc_cursor *cursor, PyObject *exception, const kc_frame *frame)
+{
+    PyObject *traceback = ((PyBaseExceptionObject *)exception)->traceback;
+    PyTracebackObject *at = (PyTracebackObject *)traceback;
+    if (traceback != NULL && PyTraceBack_Check(traceback) && at->tb_lasti >= 0 &&
+        kc_frame_of(at->tb_frame) == frame)
+    {
+        kc_wire_uint(cursor, kc_traceback_offset(at));
+        return;
+    }
+    kc_wire_nil(cursor);
+}
+
+static void
+write_caught(struct kc_cursor *cursor, const struct capture *capture)
+{
+    const struct kc_entry *entry = capture->entry;
+    if (entry->foreign) {
+        kc_wire_uint(cursor, entry->foreign_thread);
+    }
+    else {
+        kc_wire_nil(cursor);
+    }
+    kc_wire_uint(cursor, entry->open.node);
+    write_raised_at(cursor, capture->value, entry->frame);
+    if (capture->at >= 0) {
+        kc_wire_uint(cursor, (uint64_t)capture->at);
+    }
+    else {
+        kc_wire_nil(cursor);
+    }
+    write_exception(capture_begin_values(cursor, capture), cursor, capture->value);
+}
+
+bool
+kc_capture_caught(struct kc_thread *thread, const struct kc_entry *entry,
+                  PyObject *exception, int at, uint64_t now_ns)
+{
+    struct capture capture = capture_of(thread, entry, KC_KIND_CAUGHT, 5, now_ns);
+    capture.value = exception;
+    capture.at = at;
+    return capture_plain(&capture, write_caught);
 }
 
 static void

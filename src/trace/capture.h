@@ -37,6 +37,9 @@ bool kc_capture_raise(struct kc_thread *thread, struct kc_entry *entry,
 
 bool kc_capture_handled(struct kc_thread *thread, const struct kc_unknown *unknown,
                         PyObject *exception, uint64_t now_ns);
+/* CAUGHT: `exception` comes to the handler at `at`; -1: it goes on from one. */
+bool kc_capture_caught(struct kc_thread *thread, const struct kc_entry *entry,
+                       PyObject *exception, int at, uint64_t now_ns);
 bool kc_capture_task(struct kc_thread *thread, struct kc_thread_stream *stream,
                      uint64_t now_ns);
 bool kc_capture_lost(struct kc_thread *thread, struct kc_thread_stream *stream,

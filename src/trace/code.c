@@ -22,6 +22,12 @@
 #ifndef RESUME
 #define RESUME OPCODE_NONE
 #endif
+#ifndef PUSH_EXC_INFO
+#define PUSH_EXC_INFO OPCODE_NONE
+#endif
+#ifndef COPY
+#define COPY OPCODE_NONE
+#endif
 
 /* Mark what each instruction of `bytes` is. Where an event finds the frame differs:
  * 3.10 shows the instruction before YIELD_FROM for an await, 3.13.0 the RESUME behind a
@@ -48,6 +54,12 @@ exits_mark(uint8_t *exits, const uint8_t *bytes, int count)
         else if (opcode == RESUME) {
             exits[i] =
                 (operand & 3) == 0 ? KC_EXIT_START : KC_EXIT_RESUME | KC_EXIT_YIELD;
+        }
+        else if (opcode == PUSH_EXC_INFO) {
+            exits[i] = KC_EXIT_HANDLER;
+        }
+        else if (opcode == COPY && i + 1 < count && bytes[2 * i + 2] == POP_EXCEPT) {
+            exits[i] = KC_EXIT_CLEANUP;
         }
     }
 }
@@ -76,6 +88,15 @@ code_find_exits(struct kc_code *about)
     }
     Py_DECREF(bytecode);
     return about->exits != NULL ? 0 : -1;
+}
+
+unsigned
+kc_code_handler_at(struct kc_code *code, int at)
+{
+    if (code->exits == NULL && code_find_exits(code) < 0) {
+        return KC_EXIT_OTHER;
+    }
+    return kc_code_exit_at(code, at);
 }
 
 int

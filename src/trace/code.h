@@ -21,10 +21,12 @@
 /* What an instruction is, for the question how a call ended or began. */
 enum kc_exit {
     KC_EXIT_OTHER = 0,
-    KC_EXIT_YIELD = 1,  /* leaving here suspends */
-    KC_EXIT_RETURN = 2, /* leaving here returns */
-    KC_EXIT_START = 4,  /* entering here is a fresh start */
-    KC_EXIT_RESUME = 8  /* entering here goes on; leaving here suspends (3.13) */
+    KC_EXIT_YIELD = 1,    /* leaving here suspends */
+    KC_EXIT_RETURN = 2,   /* leaving here returns */
+    KC_EXIT_START = 4,    /* entering here is a fresh start */
+    KC_EXIT_RESUME = 8,   /* entering here goes on; leaving here suspends (3.13) */
+    KC_EXIT_HANDLER = 16, /* an except, finally or with takes an exception up here */
+    KC_EXIT_CLEANUP = 32  /* one that leaves such a part comes by here */
 };
 
 enum kc_argument {
@@ -59,7 +61,7 @@ struct kc_code {
     int argument_count;
     int slot_count;
     struct kc_slot *slots; /* arguments first, then locals */
-    uint8_t *exits;        /* enum kc_exit by instruction; NULL where not needed */
+    uint8_t *exits;        /* enum kc_exit by instruction; NULL where not needed yet */
     int exit_count;
     int start_at;                     /* the first instruction that is a start */
     struct kc_value_options *options; /* NULL: the session's */
@@ -111,6 +113,9 @@ kc_code_is_fresh(const struct kc_code *code, int lasti)
 {
     return lasti < 0 || lasti < code->start_at;
 }
+
+/* The same bits where `exits` was not needed until now. */
+KC_COLD unsigned kc_code_handler_at(struct kc_code *code, int at);
 
 /* The bits of enum kc_exit for the instruction at `lasti`. */
 static inline unsigned

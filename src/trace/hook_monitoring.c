@@ -14,16 +14,31 @@
 #define ENDS (KC_EVENT_BIT(KC_EVENT_RETURN) | KC_EVENT_BIT(KC_EVENT_YIELD))
 #define THROWS KC_EVENT_BIT(KC_EVENT_THROW)
 #define UNWINDS KC_EVENT_BIT(KC_EVENT_UNWIND)
+#define HANDLINGS KC_EVENT_BIT(KC_EVENT_HANDLED)
 
 /* A throw is always told of all code, since it may begin a generator whose code was not
  * decided yet. */
+static inline unsigned
+events_of_all(const struct kc_tracer *tracer)
+{
 #if KC_EXCEPTIONS_ARE_LOCAL
-#define EVENTS_OF_ALL (BEGINNINGS | THROWS)
-#define EVENTS_OF_KEPT (ENDS | UNWINDS)
+    (void)tracer;
+    return BEGINNINGS | THROWS;
 #else
-#define EVENTS_OF_ALL (BEGINNINGS | THROWS | UNWINDS)
-#define EVENTS_OF_KEPT ENDS
+    return BEGINNINGS | THROWS | UNWINDS | (tracer->wants_caught ? HANDLINGS : 0u);
 #endif
+}
+
+static inline unsigned
+events_of_kept(const struct kc_tracer *tracer)
+{
+#if KC_EXCEPTIONS_ARE_LOCAL
+    return ENDS | UNWINDS | (tracer->wants_caught ? HANDLINGS : 0u);
+#else
+    (void)tracer;
+    return ENDS;
+#endif
+}
 
 static struct kc_tracer *monitored; /* borrowed, guarded by the GIL; NULL: none */
 
@@ -43,7 +58,8 @@ monitoring_decide(const struct place *place, PyCodeObject *code)
     uint64_t word = kc_hook_decide(place->thread, place->frame, code);
     bool keeps = (word & KC_VERDICT_KEEP_MASK) != 0;
     bool kept = (word >> KC_VERDICT_INDEX_SHIFT) != 0; /* under earlier filters too */
-    if (kept && kc_monitoring_set_local(code, keeps ? EVENTS_OF_KEPT : 0) < 0) {
+    if (kept &&
+        kc_monitoring_set_local(code, keeps ? events_of_kept(monitored) : 0) < 0) {
         PyErr_Clear();
         kc_session_error(monitored->session, "a function's ends will not be seen");
     }
@@ -220,6 +236,24 @@ on_unwind(PyObject *module, PyObject *const *args, Py_ssize_t count)
     Py_RETURN_NONE;
 }
 
+/* An exception comes to a part of the code that is there for exceptions. */
+static PyObject *
+on_handled(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    (void)count;
+    PyCodeObject *code = (PyCodeObject *)args[0];
+    uint64_t word = kc_verdict_probe(code);
+    if (!kc_verdict_skips(word)) {
+        struct place place = monitoring_place(code, word);
+        if (place.code != NULL) {
+            int at = (int)(PyLong_AsLong(args[1]) / 2);
+            kc_tracer_catch(place.thread, place.frame, place.code, args[2], at);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
 #define CALLBACK(name, function, text)                                                 \
     {                                                                                  \
         name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL, text             \
@@ -232,6 +266,7 @@ static PyMethodDef monitoring_methods[KC_EVENT_COUNT] = {
     [KC_EVENT_YIELD] = CALLBACK("on_yield", on_yield, "A generator yields."),
     [KC_EVENT_THROW] = CALLBACK("on_throw", on_throw, "A generator is thrown at."),
     [KC_EVENT_UNWIND] = CALLBACK("on_unwind", on_unwind, "An exception leaves a call."),
+    [KC_EVENT_HANDLED] = CALLBACK("on_handled", on_handled, "One is handled in it."),
 };
 
 /* Give what is kept already these events of its own. */
@@ -283,11 +318,12 @@ monitoring_begin(struct kc_tracer *tracer)
     }
     /* What an earlier session has disabled is to be told again. */
     if (result < 0 || kc_monitoring_restart() < 0 ||
-        kc_monitoring_set(EVENTS_OF_ALL) < 0) {
+        kc_monitoring_set(events_of_all(tracer)) < 0)
+    {
         monitoring_end(tracer);
         return -1;
     }
-    monitoring_set_kept(tracer, EVENTS_OF_KEPT);
+    monitoring_set_kept(tracer, events_of_kept(tracer));
     return 0;
 }
 

@@ -13,7 +13,8 @@
 #define TOOL_LAST 3
 
 static const char *const event_names[KC_EVENT_COUNT] = {
-    "PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD", "PY_THROW", "PY_UNWIND",
+    "PY_START", "PY_RESUME", "PY_RETURN",         "PY_YIELD",
+    "PY_THROW", "PY_UNWIND", "EXCEPTION_HANDLED",
 };
 
 static struct {

@@ -24,6 +24,7 @@ enum kc_event {
     KC_EVENT_YIELD,
     KC_EVENT_THROW,
     KC_EVENT_UNWIND,
+    KC_EVENT_HANDLED,
     KC_EVENT_COUNT
 };
 

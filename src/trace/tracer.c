@@ -627,6 +627,51 @@ kc_tracer_raise(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
     tracer_shut(thread, now_ns);
 }
 
+/* ---- handling ---- */
+
+/* The entry of `frame` below whatever stands on it, such as a region. */
+static struct kc_entry *
+stack_find(struct kc_thread *thread, const kc_frame *frame, const struct kc_code *code)
+{
+    for (uint32_t i = thread->stack.depth; i-- > 0;) {
+        struct kc_entry *entry = &thread->stack.entries[i];
+        if (entry->frame == frame && entry->code_object == code->code) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/* Whether `exception` leaves the handler that handles it, and not a later one. */
+static bool
+leaves_its_handler(PyObject *exception)
+{
+    PyObject *handled = kc_exc_handled();
+    Py_XDECREF(handled); /* the interpreter has it */
+    return handled == exception;
+}
+
+void
+kc_tracer_catch(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                PyObject *exception, int at)
+{
+    unsigned part = kc_code_handler_at(code, at);
+    bool goes_on = (part & KC_EXIT_CLEANUP) != 0 && leaves_its_handler(exception);
+    if ((part & KC_EXIT_HANDLER) == 0 && !goes_on) {
+        return; /* the compiler's own: loops, generators, comprehensions */
+    }
+    struct kc_entry *entry = stack_find(thread, frame, code);
+    if (entry == NULL || entry->unwritten) {
+        return;
+    }
+    uint64_t now_ns = tracer_open(thread);
+    tracer_prepare(thread, entry->stream, now_ns);
+    if (!kc_capture_caught(thread, entry, exception, goes_on ? -1 : at, now_ns)) {
+        kc_thread_lose(thread, entry->stream);
+    }
+    tracer_shut(thread, now_ns);
+}
+
 void
 kc_tracer_moved(struct kc_thread *thread, const kc_frame *from, kc_frame *to,
                 const struct kc_code *code)

@@ -50,6 +50,7 @@ struct kc_tracer {
     char filter_error[256];
 
     bool sees_exceptions; /* the hook tells which exception leaves a call */
+    bool wants_caught;    /* and is to tell which ones are handled, if it can */
     int tool_id;          /* of sys.monitoring; -1 for none */
 };
 
@@ -69,6 +70,11 @@ void kc_tracer_yield(struct kc_thread *thread, kc_frame *frame, struct kc_code *
                      PyObject *value);
 void kc_tracer_raise(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
                      PyObject *exception);
+
+/* `exception` comes to the part of its code at instruction `at` that is there for
+ * exceptions: to a handler, or on its way out of one. */
+void kc_tracer_catch(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                     PyObject *exception, int at);
 
 /* The same for what happened at `now_ns`, with the guard up; a generator stood at
  * `offset` then. */

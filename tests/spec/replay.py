@@ -7,6 +7,10 @@ with a tree written by hand:
     f(n=2) -> 3
       gen() yields 1, 2, thrown KeyError('k') -> None
         g(x=1) raises ValueError('x')
+      h() catches KeyError('k') of 3 in 4 -> None
+
+`of 3 in 4`: it came to line 3, and the handler of line 4 took it up; `passes` follows
+where it went on from there.
 """
 
 from __future__ import annotations
@@ -42,6 +46,7 @@ class Call:
     number: int
     arguments: list[tuple[str, str]] | None = None
     steps: list[str] = field(default_factory=list)
+    caught: list[str] = field(default_factory=list)
     end: str = ""
     locals: list[tuple[str, str]] = field(default_factory=list)
     site: int | None = None
@@ -87,6 +92,8 @@ def _line(call: Call, show: Show) -> str:
         parts.append(f"@{call.site}")
     if call.steps:
         parts.append("yields " + ", ".join(call.steps))
+    if call.caught:
+        parts.append("catches " + ", ".join(call.caught))
     parts.append(call.end or ("open" if call.on_stack else "suspended"))
     if show.locals and call.locals:
         parts.append("with " + ", ".join(f"{n}={v}" for n, v in call.locals))
@@ -244,6 +251,23 @@ class Replay:
             call = self.calls[record.raised]
             assert call.end == "raises ?", "what is known is told again"
             call.end = self.raised(record.exception)
+
+    def on_caught(self, record: r.Caught) -> None:
+        assert record.thread is None or record.thread != self.stream.number
+        calls = [call for call in self.stack if call.number == record.caught_in]
+        assert record.thread is not None or calls, "what is not on the stack catches"
+        for call in calls[-1:]:
+            raised = self.value(record.exception)
+            lines = [
+                self.definitions.line(call.code, record.raised),
+                self.definitions.handler_line(call.code, record.offset),
+            ]
+            assert record.raised is None or lines[0] is not None
+            if record.offset is None:
+                call.caught.append("passes")
+            else:
+                assert lines[1] is not None
+                call.caught.append(f"{raised} of {lines[0]} in {lines[1]}")
 
     def on_task(self, record: r.TaskSwitch) -> None:
         task = self.definitions.task(record.task) if record.task else None

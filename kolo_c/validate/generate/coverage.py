@@ -13,8 +13,9 @@ from kolo_c.wire import Kind, Tag
 ENOUGH = 200
 """So many programs, from any seed on, should have it all."""
 
-# What no program makes alone: collectors and plugins write these.
-_NOT_OF_PROGRAMS = frozenset({Kind.LOG, Kind.PLUGIN, Kind.PLUGIN_END})
+# What no program makes alone: collectors and plugins write these; a setting asks for
+# the last one.
+_NOT_OF_PROGRAMS = frozenset({Kind.LOG, Kind.PLUGIN, Kind.PLUGIN_END, Kind.CAUGHT})
 
 # Numpy's arrays, texts of a program's own __repr__ (an option), and what went wrong.
 _TAGS_NOT_OF_PROGRAMS = frozenset({Tag.NDARRAY, Tag.REPR, Tag.ERROR})
