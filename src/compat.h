@@ -138,38 +138,33 @@ kc_recursion_lend(PyThreadState *tstate, int count)
 #endif
 }
 
-/* Code extra: one untagged word on a code object, freed with it. */
+/* Whether a watcher tells of a code object's death. Before, a word on it does: an
+ * extra, untagged, which is freed with it. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define KC_HAS_CODE_WATCHERS 1
+#else
+#define KC_HAS_CODE_WATCHERS 0
+
 static inline Py_ssize_t
 kc_code_extra_request(freefunc forget)
 {
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyUnstable_Eval_RequestCodeExtraIndex(forget);
-#else
     return _PyEval_RequestCodeExtraIndex(forget);
-#endif
 }
 
 static inline uintptr_t
 kc_code_extra_get(PyCodeObject *code, Py_ssize_t index)
 {
     void *extra = NULL;
-#if PY_VERSION_HEX >= 0x030C0000
-    (void)PyUnstable_Code_GetExtra((PyObject *)code, index, &extra);
-#else
     (void)_PyCode_GetExtra((PyObject *)code, index, &extra);
-#endif
     return (uintptr_t)extra;
 }
 
 static inline int
 kc_code_extra_set(PyCodeObject *code, Py_ssize_t index, uintptr_t word)
 {
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyUnstable_Code_SetExtra((PyObject *)code, index, (void *)word);
-#else
     return _PyCode_SetExtra((PyObject *)code, index, (void *)word);
-#endif
 }
+#endif
 
 /* Events that CPython reports to no tracer while one of its callbacks runs. */
 static inline bool

@@ -99,14 +99,12 @@ session_open_tracer(SessionObject *self, PyObject *rules, const char *hook)
     tracer->counters = kc_values_borrow_counters(tracer->values);
     tracer->files = PyDict_New();
     tracer->kept_codes = PyDict_New();
-    tracer->extra_index = kc_verdict_request_index();
     tracer->generation = kc_verdict_next_generation();
     tracer->first_generation = tracer->generation;
-    if (tracer->files == NULL || tracer->kept_codes == NULL || tracer->extra_index < 0)
-    {
+    if (tracer->files == NULL || tracer->kept_codes == NULL) {
         return -1;
     }
-    return 0;
+    return kc_verdict_begin();
 }
 
 static int

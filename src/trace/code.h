@@ -1,10 +1,10 @@
 /* code.h -- what the tracer knows of a kept code object.
  *
- * Made once, when the verdict is KEEP; found by the index in the code's extra word;
+ * Made once, when the verdict is KEEP; found by the index in the code's word;
  * freed with the code object.
  *
  * Threads: GIL or lock.
- * Owns:    its tables; the code object is borrowed (it owns us, by its extra word).
+ * Owns:    its tables; the code object is borrowed (it owns us, by its word).
  * Fails:   NULL, with no exception set: the code is skipped and counted.
  */
 

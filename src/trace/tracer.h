@@ -30,9 +30,8 @@ struct kc_tracer {
     struct kc_mask *mask;
     struct kc_code_rules default_rules;
 
-    Py_ssize_t extra_index;
     uint64_t first_generation; /* what is older is another session's */
-    uint64_t generation;       /* as it stands in a code's extra word */
+    uint64_t generation;       /* as it stands in a code's word */
     struct kc_code **codes;
     uint32_t code_count;
     uint32_t code_capacity;

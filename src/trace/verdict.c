@@ -7,10 +7,8 @@
 #define CODES_INITIAL 256u
 #define CODES_MOST (1u << 20) /* a program that makes code without end is cut off */
 
-Py_ssize_t kc_verdict_index = -1;
 uint64_t kc_verdict_generation;
 static struct kc_tracer *verdict_tracer;
-static bool verdict_writing; /* from 3.14 on writing a word forgets the one before */
 
 /* Whether the word was made in this session, under these filters or earlier ones. */
 static bool
@@ -24,13 +22,12 @@ verdict_is_of(const struct kc_tracer *tracer, uint64_t word)
 /* A code object dies: so does what we know of it. Its index is not used again, so that
  * no record can mean another function; the table grows by eight bytes. */
 static void
-verdict_forget(void *extra)
+verdict_forget(uint64_t word)
 {
-    uint64_t word = (uint64_t)(uintptr_t)extra;
     struct kc_tracer *tracer = verdict_tracer;
     uint64_t index = word >> KC_VERDICT_INDEX_SHIFT;
-    if (tracer == NULL || verdict_writing || index == 0 ||
-        index >= tracer->code_count || !verdict_is_of(tracer, word))
+    if (tracer == NULL || index == 0 || index >= tracer->code_count ||
+        !verdict_is_of(tracer, word))
     {
         return;
     }
@@ -38,30 +35,21 @@ verdict_forget(void *extra)
     tracer->codes[index] = NULL;
 }
 
-/* Put the word on the code object; false, without an exception, where that fails. */
+/* Write the word; false, without an exception, where that fails. */
 static bool
-verdict_write(const struct kc_tracer *tracer, PyCodeObject *code, uint64_t word)
+verdict_write(PyCodeObject *code, uint64_t word)
 {
-    verdict_writing = true;
-    int result = kc_code_extra_set(code, tracer->extra_index, (uintptr_t)word);
-    verdict_writing = false;
-    if (result < 0) {
+    if (kc_code_word_set(code, word) < 0) {
         PyErr_Clear();
+        return false;
     }
-    return result >= 0;
+    return true;
 }
 
-Py_ssize_t
-kc_verdict_request_index(void)
+int
+kc_verdict_begin(void)
 {
-    if (kc_verdict_index < 0) {
-        kc_verdict_index = kc_code_extra_request(verdict_forget);
-        if (kc_verdict_index < 0) {
-            PyErr_SetString(PyExc_RuntimeError,
-                            "no code extra slot is left: too many tools use them");
-        }
-    }
-    return kc_verdict_index;
+    return kc_code_word_begin(verdict_forget);
 }
 
 void
@@ -229,7 +217,7 @@ kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code)
     }
     kc_decision_clear(&decision);
     /* Without a block for the definition this call is lost, but not those to come. */
-    if (remember && !verdict_write(tracer, code, word)) {
+    if (remember && !verdict_write(code, word)) {
         word = tracer->generation; /* it cannot be remembered: leave it */
     }
     kc_exc_restore(pending);
@@ -252,6 +240,6 @@ kc_verdict_skip(struct kc_tracer *tracer, PyCodeObject *code)
     about->special = true;
     word &= ~KC_VERDICT_KEEP_MASK;
     if (!verdict_is_running(tracer->session, about)) {
-        (void)verdict_write(tracer, code, word);
+        (void)verdict_write(code, word);
     }
 }

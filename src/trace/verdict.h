@@ -1,6 +1,6 @@
-/* verdict.h -- keep or skip, once per code object, on the code object itself.
+/* verdict.h -- keep or skip, once per code object, which has it until it dies.
  *
- * The code's extra word, an untagged integer:
+ * The code's word (code_word.h):
  *
  *     bits 0-7    a keep bit per filter set
  *     bit  8      plugins watch this code
@@ -17,6 +17,7 @@
 
 #include "compat.h"
 
+#include "trace/code_word.h"
 #include "trace/tracer.h"
 
 #define KC_VERDICT_KEEP_MASK UINT64_C(0xff)
@@ -25,16 +26,15 @@
 #define KC_VERDICT_GENERATION_STEP UINT64_C(0x1000)
 #define KC_VERDICT_INDEX_SHIFT 32
 
-/* The index of the extra word and the generation of the active tracer, for the hook: it
- * asks at every event, and finds them without going through the thread. */
-extern Py_ssize_t kc_verdict_index;
+/* The generation of the active tracer, for the hook: it asks at every event, and finds
+ * it without going through the thread. */
 extern uint64_t kc_verdict_generation;
 
 /* Look the word up. No allocation, no Python, no lock. */
 static inline uint64_t
 kc_verdict_probe(PyCodeObject *code)
 {
-    return (uint64_t)kc_code_extra_get(code, kc_verdict_index);
+    return kc_code_word_get(code);
 }
 
 /* Whether the word says, for the active tracer, that no filter set keeps the code. */
@@ -65,8 +65,8 @@ KC_COLD uint64_t kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame,
  * would have. */
 void kc_verdict_skip(struct kc_tracer *tracer, PyCodeObject *code);
 
-/* The index of the code's extra word, one for the interpreter; -1 with an exception. */
-Py_ssize_t kc_verdict_request_index(void);
+/* Before the first session, and any number of times; -1 with an exception. */
+int kc_verdict_begin(void);
 
 /* The tracer whose code objects are freed with theirs; NULL when it is over. */
 void kc_verdict_use(struct kc_tracer *tracer);

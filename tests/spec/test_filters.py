@@ -574,3 +574,30 @@ def test_a_ninth_filter_at_the_same_time_is_refused(trace):
         if traced.trace(number).streams
     ]
     assert not any("n=2" in calls for calls in recorded)
+
+
+def test_code_that_comes_where_other_code_died_is_asked_about_anew(trace):
+    traced = trace(
+        """
+        import random
+        chance = random.Random(1)
+        alive = []
+        def make(n):
+            names = {}
+            where = __file__ if chance.random() < 0.3 else '<skipped>'
+            exec(compile('def f(n): return n', where, 'exec'), names)
+            return where == __file__, names['f']
+        kept = 0
+        for n in range(4000):
+            if len(alive) > 900:
+                alive.pop(chance.randrange(len(alive)))
+            alive.append(make(n))
+            is_kept, f = alive[chance.randrange(len(alive))]
+            f(n)
+            kept += is_kept
+        print(kept)
+        """
+    )
+    calls = traced.tree().find("f")
+    assert len(calls) == int(traced.stdout) > 1000
+    assert all(call.end == f"-> {dict(call.arguments)['n']}" for call in calls)

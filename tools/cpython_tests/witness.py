@@ -61,14 +61,15 @@ def attach_monitoring(core: str, names: str) -> None:
 
 
 def use_code_extras() -> None:
-    """Leave a word on code objects, as the C core does; for that one moment will do."""
+    """Leave a word on code objects, as the C core does; for that one moment will do.
+
+    From 3.12 on it does not.
+    """
     api = ctypes.pythonapi
-    new = sys.version_info >= (3, 12)
-    prefix = "PyUnstable_Eval" if new else "_PyEval"
-    request = api[f"{prefix}_RequestCodeExtraIndex"]
+    request = api["_PyEval_RequestCodeExtraIndex"]
     request.argtypes = (ctypes.c_void_p,)
     request.restype = ctypes.c_ssize_t
-    set_extra = api["PyUnstable_Code_SetExtra" if new else "_PyCode_SetExtra"]
+    set_extra = api["_PyCode_SetExtra"]
     set_extra.argtypes = (ctypes.py_object, ctypes.c_ssize_t, ctypes.c_void_p)
     index = request(None)
 
@@ -96,7 +97,7 @@ def main() -> None:
         attach_monitoring(core, CALLS + EXCEPTIONS)
     elif hook != "frame_eval":  # Python has no way to stand there; extras it has
         raise SystemExit(2)
-    if core == "c":
+    if core == "c" and sys.version_info < (3, 12):
         use_code_extras()
     runpy.run_module("test", run_name="__main__", alter_sys=True)
 
