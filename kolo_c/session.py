@@ -18,7 +18,7 @@ from types import CodeType
 
 from kolo_c.core import load_core
 from kolo_c.core_options import options_of, problems_of, rules_of, unseen
-from kolo_c.errors import TracerError
+from kolo_c.errors import KoloError, TracerError
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
 from kolo_c.filter_sets import FilterSets
 from kolo_c.hook import load_hook
@@ -119,8 +119,8 @@ class Session:
         self._names = core, load_hook(self.config.hook, core)
         if TICKING:
             self._core.tick(True)
-        self.traces.process.name = kept_name(self._core, self.name)
         try:
+            self.traces.process.name = kept_name(self._core, self.name)
             create_store(self.project.store)
             keep_within_bounds(
                 self.project.store, self.config.max_bytes, self.config.keep_days
@@ -133,6 +133,8 @@ class Session:
             ) from error
         except RuntimeError as error:
             raise TracerError(str(error)) from error
+        except Exception as error:
+            raise _own(error) from error
         try:
             self._started_ns = time.monotonic_ns()
             self._number = self._native.begin_trace(
@@ -148,9 +150,11 @@ class Session:
             self._attach()
             _activate(self)
             _follow_forks()
-        except BaseException:
+        except BaseException as error:
             self._give_up()
-            raise
+            if not isinstance(error, Exception):
+                raise
+            raise _own(error) from error
 
     def _attach(self) -> None:
         try:
@@ -176,7 +180,7 @@ class Session:
         self._core.unregister_profiler(native)
         try:
             native.close("refused", _CLOSE_SECONDS)
-        except OSError:
+        except Exception:
             pass  # what made the start fail is being raised
 
     def _put_back_threading(self) -> None:
@@ -213,17 +217,30 @@ class Session:
         if exception is not None:
             self.ended_by(exception)
         self._put_back_threading()
-        self._core.unregister_profiler(native)
+        try:
+            self._core.unregister_profiler(native)
+        except Exception as error:
+            self._problems.append(f"the recorder: {_describe(error)}")
         counters: dict[str, Any] = {}
         try:
             attributes = self.traces.process.text_with(self.problems())
             self.traces.stop()
-            _, text = native.end_trace(self._number, cause, self.name, attributes)
-            counters = read_counters(text)
+            ended = native.end_trace(self._number, cause, self.name, attributes)
+            if ended is not None:
+                counters = read_counters(ended[1])
+        except Exception as error:
+            self._problems.append(f"the recorder: {_describe(error)}")
+        try:
             native.close(cause, _CLOSE_SECONDS)
-            note_written(self.project.store, counters["bytes"], self.config.max_bytes)
+            note_written(
+                self.project.store, counters.get("bytes", 0), self.config.max_bytes
+            )
         except OSError as error:
             self._problems.append(f"not everything could be saved: {error}")
+        except Exception as error:
+            self._problems.append(
+                f"not everything could be saved: the recorder: {_describe(error)}"
+            )
         return counters
 
     def ended_by(self, error: BaseException) -> dict[str, Any] | None:
@@ -317,8 +334,10 @@ class Session:
                     filter_set=chosen,
                 )
             )
-        except BaseException:
+        except BaseException as error:
             self._filters.release(chosen)
+            if isinstance(error, RuntimeError):
+                raise TracerError(str(error)) from error
             raise
         self._set_of[number] = chosen
         if is_new:
@@ -429,6 +448,17 @@ class Session:
         self._thread_hook = child._thread_hook
         if _active is child:
             _activate(self)
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _own(error: Exception) -> KoloError:
+    """For an error that is nobody's but ours."""
+    if isinstance(error, KoloError):
+        return error
+    return TracerError(f"the recorder: {_describe(error)}")
 
 
 def _activate(session: Session | None) -> None:

@@ -56,19 +56,22 @@ _audited = False
 class _End:
     """Dies with the profile function of a thread, or with the thread's locals."""
 
-    __slots__ = ("__weakref__", "thread")
+    thread: Thread | None = None
 
     def __init__(self, thread: Thread) -> None:
-        self.thread: Thread | None = thread
+        self.thread = thread
 
     def __del__(self) -> None:
         thread = self.thread
         if thread is None or thread.session.dead or not thread.session.open:
             return
-        if _has_ended(thread):
-            _with_lock(thread.session, _end_thread, thread)
-        else:
-            _displace(thread)
+        try:
+            if _has_ended(thread):
+                _with_lock(thread.session, _end_thread, thread)
+            else:
+                _displace(thread)
+        except BaseException as error:
+            _keep(thread.session, error)
 
 
 def _has_ended(thread: Thread) -> bool:
@@ -87,6 +90,14 @@ def _with_lock(session: Session, step: Callable[..., Any], *arguments: Any) -> N
             step(*arguments)
         finally:
             session.lock.release()
+
+
+def _keep(session: Session, error: BaseException) -> None:
+    """``error`` struck beside the events: the program's is raised again."""
+    from kolo_c.reference.interrupt import swallow  # noqa: PLC0415 - a circle
+
+    if not swallow(session, error):
+        raise error
 
 
 def _end_thread(thread: Thread) -> None:
@@ -173,6 +184,12 @@ def attach_running(session: Session) -> None:
         return
 
     def first_event(frame: FrameType, event: str, arg: Any) -> None:
+        try:
+            first(frame, event, arg)
+        except BaseException as error:
+            _keep(session, error)
+
+    def first(frame: FrameType, event: str, arg: Any) -> None:
         thread = session.running_thread()
         if not session.attaching or session.dead:
             sys.setprofile(None)
@@ -302,8 +319,12 @@ def attach_again(thread: Thread) -> None:
         return
     attach(session)
     thread.guard = GUARD_RECORD
-    mark_blind(thread)
-    thread.guard = GUARD_FREE
+    thread.broken = True  # until it is done
+    try:
+        mark_blind(thread)
+        thread.broken = False
+    finally:
+        thread.guard = GUARD_FREE
 
 
 # ---- what becomes of our place ----
@@ -346,6 +367,12 @@ def look_soon(thread: Thread, frame: FrameType | None) -> None:
     frames = [one for one in (frame, frame.f_back) if one is not None]
 
     def look(at: FrameType, event: str, arg: Any) -> None:
+        try:
+            look_now(event, arg)
+        except BaseException as error:
+            _keep(thread.session, error)
+
+    def look_now(event: str, arg: Any) -> None:
         sys.settrace(None)
         for one in frames:
             if one.f_trace is look:
@@ -403,9 +430,12 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if thread.attached and not thread.in_c and _is_deep():
         raise RecursionError("maximum recursion depth exceeded")
-    if thread.attached and has_place(thread):
-        _displace(thread)
-    look_soon(thread, sys._getframe().f_back)
+    try:
+        if thread.attached and has_place(thread):
+            _displace(thread)
+        look_soon(thread, sys._getframe().f_back)
+    except BaseException as error:
+        _keep(session, error)
 
 
 def watch() -> None:

@@ -17,6 +17,8 @@ from kolo_c.reference.thread import GUARD_COLLECTOR, GUARD_FREE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kolo_c.reference.session import Session
 
 _DRAIN_NS = 2_000_000_000
@@ -42,9 +44,31 @@ def guard_forks(session: Session | None) -> None:
 
 
 def _before() -> None:
+    _tell(_prepare)
+
+
+def _in_parent() -> None:
+    _tell(_go_on)
+
+
+def _in_child() -> None:
+    _tell(_let_go)
+
+
+def _tell(step: Callable[[Session], None]) -> None:
     session = _session
     if session is None or session.dead:
         return
+    try:
+        step(session)
+    except BaseException as error:
+        from kolo_c.reference.interrupt import swallow  # noqa: PLC0415 - a circle
+
+        if not swallow(session, error):
+            raise
+
+
+def _prepare(session: Session) -> None:
     thread = session.running_thread()
     if thread is not None and thread.guard == GUARD_FREE:
         thread.guard = GUARD_COLLECTOR
@@ -53,25 +77,20 @@ def _before() -> None:
     try:
         if session.writer_started:
             session.queue.close()
-            session.writer.stop(clock.system_ns() + _DRAIN_NS)
-            session.queue.reopen()
             session.writer_started = False
-        session.forking = True
+            session.writer.stop(clock.system_ns() + _DRAIN_NS)
     finally:
+        session.queue.reopen()
+        session.forking = True
         session.lock.release()
 
 
-def _in_parent() -> None:
-    session = _session
-    if session is None or session.dead:
-        return
+def _go_on(session: Session) -> None:
     session.forking = False
     thread = session.running_thread()
     if thread is not None and thread.guard == GUARD_COLLECTOR:
         thread.guard = GUARD_FREE
 
 
-def _in_child() -> None:
-    session = _session
-    if session is not None and not session.dead:
-        session.abandon()
+def _let_go(session: Session) -> None:
+    session.abandon()

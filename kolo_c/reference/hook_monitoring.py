@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.reference.code import Code
+    from kolo_c.reference.session import Session
     from kolo_c.reference.thread import Thread
     from kolo_c.reference.tracer import Tracer
     from kolo_c.reference.verdict import Verdict
@@ -167,11 +168,14 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
         return None
 
     def on_event(code: CodeType, offset: int, value: Any = None) -> Any:
-        frame = sys._getframe(1)
         try:
-            return tell(code, frame, value)
+            return tell(code, sys._getframe(1), value)
         except RecursionError:
             return None  # there is no room left for us
+        except BaseException as error:
+            if not _is_swallowed(session, error):
+                raise
+            return None
 
     def on_handled(code: CodeType, offset: int, value: Any) -> Any:
         frame = sys._getframe(1)
@@ -181,6 +185,14 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
             return None
 
     return on_handled if event == "EXCEPTION_HANDLED" else on_event
+
+
+def _is_swallowed(session: Session, error: BaseException) -> bool:
+    """``error`` leaves a callback; whether it is ours."""
+    thread = session.running_thread()
+    if thread is None:
+        return interrupt.swallow(session, error)
+    return thread.raising is not error and interrupt.is_swallowed(thread, error)
 
 
 def _decide(thread: Thread, frame: FrameType) -> Verdict | None:

@@ -53,12 +53,12 @@ class ProfileFunction:
         """Every event of the thread comes through here: C functions leave first,
         skipped code after one look at its verdict."""
         thread = self.thread
-        if event != "call" and event != "return":
-            thread.in_c = event == "c_call"
-            if profile_event.CALLS_TELL_THROW:
-                profile_event.called(thread, arg if thread.in_c else None)
-            return
         try:
+            if event != "call" and event != "return":
+                thread.in_c = event == "c_call"
+                if profile_event.CALLS_TELL_THROW:
+                    profile_event.called(thread, arg if thread.in_c else None)
+                return
             if not thread.session.attaching:
                 attach.detach_self(thread)
                 return
@@ -71,6 +71,9 @@ class ProfileFunction:
                 interrupt.run(thread, _keep, thread, frame, event, arg, verdict)
         except RecursionError:
             thread.broken = True  # there is no room left for us
+        except BaseException as error:
+            if thread.raising is error or not interrupt.is_swallowed(thread, error):
+                raise
 
 
 def profile_function(thread: Thread) -> ProfileFunction:
@@ -112,12 +115,18 @@ def begin(tracer: Tracer) -> None:
 
     def on_exception(code: CodeType, offset: int, error: BaseException) -> None:
         """Comes after the profile event, which waits for it."""
-        thread = session.running_thread()
-        if thread is None or thread.pending == profile_event.PENDING_NONE:
+        try:
+            thread = session.running_thread()
+            if thread is None or thread.pending == profile_event.PENDING_NONE:
+                return
+            waits = thread.pending_frame
+            if thread.guard != GUARD_FREE or waits is None or waits.f_code is not code:
+                return
+        except BaseException as own:
+            if not interrupt.swallow(session, own):
+                raise
             return
-        waits = thread.pending_frame
-        if thread.guard == GUARD_FREE and waits is not None and waits.f_code is code:
-            interrupt.run(thread, profile_event.exception, thread, error)
+        interrupt.run(thread, profile_event.exception, thread, error)
 
     monitoring.listen("PY_UNWIND", on_exception)
     monitoring.listen("PY_THROW", on_exception)

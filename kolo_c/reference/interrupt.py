@@ -6,7 +6,9 @@ Each event of kept code is a ``run``: the lock is taken, the step done, and what
 raised is sorted. An error of our own is counted and the record lost. All else is the
 program's: it is raised out of our function, in the frame whose event it was, without
 our frames in its traceback (attach.py sees to that, and to our not being removed).
-What the step had half done is mended first (repair.py).
+What the step had half done is mended first (repair.py). A thread that cannot be mended
+is recorded no further, and the trace says so. What the interpreter calls beside events
+(a thread's end, a fork, an audit hook) keeps errors of ours by ``swallow``.
 
 A program that has nearly used up its recursion limit leaves us no room: what happens in
 its last dozen frames is lost, and said to be. Only where not even one frame is left the
@@ -24,7 +26,7 @@ import sys
 
 from kolo_c.reference import attach, fork
 from kolo_c.reference.repair import repair
-from kolo_c.reference.thread import GUARD_FREE
+from kolo_c.reference.thread import GUARD_FREE, GUARD_RECORD, GUARD_STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from kolo_c.reference.thread import Thread
 
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_LIBRARY_FOLDER = os.path.dirname(os.__file__) + os.sep
 _LEAST_WAIT_SECONDS = 1.0
 
 
@@ -54,6 +57,7 @@ def take_lock(session: Session) -> bool:
 def run(thread: Thread, step: Callable[..., Any], *arguments: Any) -> None:
     """One event of kept code: ``step(*arguments)``, with the session's lock."""
     session = thread.session
+    held = _is_owned(session)  # by a function of ours that the interpreter told of
     try:
         if thread.broken:
             mend(thread)
@@ -65,34 +69,92 @@ def run(thread: Thread, step: Callable[..., Any], *arguments: Any) -> None:
             step(*arguments)
         finally:
             session.lock.release()
-    except RecursionError:
-        thread.broken = True  # to be mended when there is room again
+    except RecursionError:  # to be mended when there is room again
+        thread.broken = True
+        thread.missed += 1
         thread.guard = GUARD_FREE
     except BaseException as error:
+        if not held:
+            _release(session)
         if not is_swallowed(thread, error):
             raise
     if thread.given_back is not None:
         raise_given_back(thread)
 
 
+def _is_owned(session: Session) -> bool:
+    """Whether this thread has the session's lock."""
+    return session.lock._is_owned()  # type: ignore[attr-defined,no-any-return]
+
+
+def _release(session: Session) -> None:
+    """Let go of what a step has taken, however often."""
+    while _is_owned(session):
+        session.lock.release()
+
+
 def is_swallowed(thread: Thread, error: BaseException) -> bool:
     """``error`` leaves our function; is it ours? If not, it may be raised now."""
     thread.broken = True
-    mend(thread)
-    if is_ours(error):
-        thread.session.error(f"the recorder: {type(error).__name__}: {error}")
+    if thread.guard == GUARD_RECORD:
+        thread.guard = GUARD_FREE
+    own = is_ours(error)
+    if own:
+        thread.missed += 1
+        thread.session.error(describe(error))
+    try:
+        mend(thread)
+    except RecursionError:
+        pass  # as above
+    except Exception as second:
+        if not is_ours(second):
+            raise
+        _stop(thread, second)
+    if own:
         return True
     thread.raising = error
     attach.look_soon(thread, _program_frame(sys._getframe()))
     return False
 
 
-def mend(thread: Thread) -> None:
-    """The step that was struck is over: let go of what it held, mend what it left."""
+def swallow(session: Session, error: BaseException) -> bool:
+    """The same where no event was being recorded: whether ``error`` is ours."""
+    if isinstance(error, RecursionError):
+        return True  # the program has left us no room
+    if not is_ours(error):
+        return False
+    session.error(describe(error))
+    return True
+
+
+def describe(error: BaseException) -> str:
+    """An error of ours in words, without asking an object of the program's."""
+    text = ", ".join(str(one) for one in error.args if type(one) in (str, int))
+    traceback, place = error.__traceback__, ""
+    while traceback is not None:
+        if is_own_frame(traceback.tb_frame):
+            name = os.path.basename(traceback.tb_frame.f_code.co_filename)
+            place = f" ({name}:{traceback.tb_lineno})"
+        traceback = traceback.tb_next
+    return f"the recorder: {type(error).__name__}{text and ': '}{text}{place}"
+
+
+def _stop(thread: Thread, error: BaseException) -> None:
+    """What the thread was doing cannot be mended: it is recorded no further."""
     session = thread.session
-    while session.lock._is_owned():  # type: ignore[attr-defined]
-        session.lock.release()
-    if not take_lock(session):
+    session.error_text = ""  # it says more than what came before
+    session.error(f"a thread is recorded no further: {describe(error)}")
+    session.lost_count += thread.missed
+    thread.missed = 0
+    thread.waiting = thread.writing = thread.broken = False
+    thread.clear_pending()
+    thread.guard = GUARD_STOPPED
+
+
+def mend(thread: Thread) -> None:
+    """The step that was struck is over: mend what it left."""
+    session = thread.session
+    if thread.guard == GUARD_STOPPED or not take_lock(session):
         return
     try:
         repair(thread)
@@ -106,14 +168,20 @@ def is_ours(error: BaseException) -> bool:
 
     What a handler raised comes from a frame of the program; what it has had raised in
     our frames (KeyboardInterrupt, an exception sent by another thread) is no error, or
-    of a class of the program's.
+    of a class of the program's. What the library raises comes from a call of ours to
+    it.
     """
     if not isinstance(error, Exception) or type(error).__module__ != "builtins":
         return isinstance(error, _store_errors())
     traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
+    if traceback is None:
+        return False
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if not is_own_frame(frame) and not _is_library_frame(frame):
+            return False
         traceback = traceback.tb_next
-    return traceback is not None and is_own_frame(traceback.tb_frame)
+    return True
 
 
 def _store_errors() -> tuple[type[BaseException], ...]:
@@ -127,6 +195,14 @@ def _store_errors() -> tuple[type[BaseException], ...]:
 def is_own_frame(frame: FrameType) -> bool:
     """Whether it runs code of this package."""
     return frame.f_code.co_filename.startswith(_OWN_FOLDER)
+
+
+def _is_library_frame(frame: FrameType) -> bool:
+    """Whether it runs code of the standard library."""
+    path = frame.f_code.co_filename
+    return path.startswith((_LIBRARY_FOLDER, "<frozen")) and (
+        "site-packages" not in path and "dist-packages" not in path
+    )
 
 
 def _program_frame(frame: FrameType | None) -> FrameType | None:

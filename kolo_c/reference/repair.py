@@ -43,8 +43,15 @@ def repair(thread: Thread) -> None:
     block, thread.in_flight = thread.in_flight, None
     if block is not None and block.state == BLOCK_FILLING:
         session.hand_over(block)
+    missed, thread.missed = thread.missed, 0
     for stream in list(thread.streams):
+        lost = stream.trace.lost_count
         _repair_stream(thread, stream)
+        if stream is thread.stream:
+            missed -= stream.trace.lost_count - lost
+    if thread.stream is not None:
+        for _ in range(missed):  # what it would have been is not known
+            thread.lose(thread.stream)
 
 
 def _repair_stream(thread: Thread, stream: ThreadStream) -> None:

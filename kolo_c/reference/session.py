@@ -288,8 +288,10 @@ class Session:
         for thread in list(self.threads):
             if not thread.is_busy() and thread.guard != GUARD_COLLECTOR:
                 guard, thread.guard = thread.guard, GUARD_FLUSH
-                thread.flush()
-                thread.guard = guard
+                try:
+                    thread.flush()
+                finally:
+                    thread.guard = guard
 
     def is_busy(self) -> bool:
         """Whether any thread is in one of our functions: its memory must stay."""

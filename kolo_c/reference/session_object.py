@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from types import CodeType
 
-from kolo_c.reference import clock, fork, hook, session_says, session_traces
+from kolo_c.reference import clock, fork, hook, interrupt, session_says, session_traces
 from kolo_c.reference import session_register as register
 from kolo_c.reference import verdict as verdicts
 from kolo_c.reference.code import DEPTH_MAX, LOCALS_RAISE, CodeRules
@@ -103,11 +103,13 @@ class Session:
                 open_boundary, close_boundary, skipped,
             )  # fmt: skip
             self.tracer.wants_caught = caught
+            fork.guard_forks(self.inner)
         except BaseException:
+            if fork.current() is self.inner:
+                fork.guard_forks(None)
             self.inner.destroy()
             raise
         _active = self
-        fork.guard_forks(self.inner)
 
     def _open_tracer(
         self,
@@ -166,57 +168,63 @@ class Session:
         filter_set: int = 0,
     ) -> int:
         """Start a trace; its number. ``attributes`` is JSON text."""
-        return session_traces.begin_trace(
-            self,
-            id,
-            kind,
-            name,
-            parent,
-            attributes,
-            of_process,
-            always,
-            filter_set,
-        )
+        number = self._keep_own(
+            None, session_traces.begin_trace, self, id, kind, name, parent, attributes,
+            of_process, always, filter_set,
+        )  # fmt: skip
+        if number is None:
+            raise RuntimeError(self.inner.error_text)
+        return int(number)
 
     def end_trace(
         self, number: int, cause: str, name: str, attributes: str
     ) -> tuple[bool, str] | None:
         """End it; (stored, counters as JSON)."""
-        return session_traces.end_trace(self, number, cause, name, attributes)
+        return self._keep_own(  # type: ignore[no-any-return]
+            None, session_traces.end_trace, self, number, cause, name, attributes
+        )
 
     def set_trace(self, number: int, name: str, attributes: str) -> bool:
         """From now on the trace has this name, and these attributes (JSON text).
 
         False where that cannot be written.
         """
-        return session_traces.set_trace(self, number, name, attributes)
+        return bool(
+            self._keep_own(
+                False, session_traces.set_trace, self, number, name, attributes
+            )
+        )
 
     def hides(self, name: str, value: object) -> bool:
         """Whether the value, under this name, is a secret."""
-        with self.inner.lock:
-            return self.tracer.values.hide(name, value)
+        hide = self.tracer.values.hide
+        return bool(self._keep_own(True, self._with_lock, hide, name, value))
 
     # ---- what the program says: session_says.py ----
 
     def region_begin(self, name: str, values: dict[str, Any]) -> int:
         """Its number; 0 where this thread is outside every trace."""
-        return session_says.region_begin(self, name, values)
+        session_says.check(name, values)
+        return int(self._keep_own(0, session_says.region_begin, self, name, values))
 
     def region_end(self, region: int, exception: BaseException | None) -> bool:
         """False where it is not open here."""
-        return session_says.region_end(self, region, exception)
+        return bool(
+            self._keep_own(False, session_says.region_end, self, region, exception)
+        )
 
     def scope_changed(self) -> None:
         """The scope variable was set in this thread's context."""
-        session_says.scope_changed(self)
+        self._keep_own(None, session_says.scope_changed, self)
 
     def note(self, text: str, values: dict[str, Any]) -> bool:
         """Leave a note; False outside every trace."""
-        return session_says.note(self, text, values)
+        session_says.check(text, values)
+        return bool(self._keep_own(False, session_says.note, self, text, values))
 
     def resolve(self, exception: BaseException) -> None:
         """Name the exception to the calls that it left."""
-        session_says.resolve(self, exception)
+        self._keep_own(None, session_says.resolve, self, exception)
 
     # ---- the rest ----
 
@@ -225,8 +233,7 @@ class Session:
         if not isinstance(code, CodeType):
             raise TypeError("a code object was expected")
         if self.inner.open and not self.inner.dead:
-            with self.inner.lock:
-                verdicts.skip(self.tracer, code)
+            self._keep_own(None, self._with_lock, verdicts.skip, self.tracer, code)
 
     def keep_code(self, code: CodeType, source: str | None) -> None:
         """Keep this code object by identity."""
@@ -238,9 +245,30 @@ class Session:
         if inner.dead or not inner.open:
             return False
         deadline_ns = clock.system_ns() + int(timeout * 1e9)
-        with inner.lock:
-            inner.adopt_threads()
-            return inner.flush(deadline_ns)
+        return bool(self._keep_own(False, self._with_lock, self._flush, deadline_ns))
+
+    def _flush(self, deadline_ns: int) -> bool:
+        self.inner.adopt_threads()
+        return self.inner.flush(deadline_ns)
+
+    def _with_lock(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        with self.inner.lock:
+            return step(*arguments)
+
+    def _keep_own(
+        self, otherwise: Any, step: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """What ``step`` gives; ``otherwise`` where an error of ours strikes in it.
+
+        The exceptions that it is said to raise have no subclass's type.
+        """
+        try:
+            return step(*arguments)
+        except Exception as error:
+            said = type(error) in (LookupError, RuntimeError, ValueError)
+            if said or not interrupt.swallow(self.inner, error):
+                raise
+            return otherwise
 
     def close(self, cause: str, timeout: float) -> None:
         """Save everything, until ``timeout`` seconds have passed."""
@@ -263,10 +291,12 @@ class Session:
 
     def forget_verdicts(self) -> None:
         """Decide every code object again."""
-        with self.inner.lock:
-            self.tracer.forget_verdicts()
-            if self.registered:
-                self.inner.hook.forget(self.tracer)
+        self._keep_own(None, self._with_lock, self._forget)
+
+    def _forget(self) -> None:
+        self.tracer.forget_verdicts()
+        if self.registered:
+            self.inner.hook.forget(self.tracer)
 
     def stats(self) -> dict[str, Any]:
         """The session's counters."""

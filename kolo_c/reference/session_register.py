@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from types import FunctionType
 
-from kolo_c.reference import attach, profile_event, session_object
+from kolo_c.reference import attach, interrupt, profile_event, session_object
 from kolo_c.reference.hook_setprofile import ProfileFunction, noop
 from kolo_c.reference.thread import GUARD_FREE
 
@@ -62,8 +62,31 @@ def unregister(session: Session) -> None:
         return
     session.registered = False
     inner = session.inner
-    attach.detach_all(inner)
-    inner.hook.end(session.tracer)
+    for step in (_detach, _end_hook, _settle):  # each, whatever became of those before
+        try:
+            step(session)
+        except Exception as error:
+            if not interrupt.swallow(inner, error):
+                raise
+
+
+def _detach(session: Session) -> None:
+    inner = session.inner
+    try:
+        attach.detach_all(inner)
+    finally:
+        inner.attaching = False
+        if isinstance(function := sys.getprofile(), ProfileFunction):
+            sys.setprofile(function.thread.previous)
+
+
+def _end_hook(session: Session) -> None:
+    session.inner.hook.end(session.tracer)
+
+
+def _settle(session: Session) -> None:
+    """What waits for its exception will not get it."""
+    inner = session.inner
     with inner.lock:
         for thread in inner.threads:
             if thread.pending and not inner.dead and thread.guard == GUARD_FREE:
@@ -78,8 +101,14 @@ def attach_thread(session: Session, frame: FrameType, event: str, arg: Any) -> N
     if not session.registered or inner.dead:
         sys.setprofile(None)
         return
-    with inner.lock:
-        thread = attach.attach_new(inner)
+    try:
+        with inner.lock:
+            thread = attach.attach_new(inner)
+    except BaseException as error:
+        sys.setprofile(None)
+        if not interrupt.swallow(inner, error):
+            raise
+        return
     function = thread.function() if thread.function is not None else None
     # The event that brought us here may be a call of the program's.
     if function is not None and event == "call":

@@ -72,11 +72,11 @@ def scope_changed(session: Session) -> None:
 
 def region_begin(session: Session, name: str, values: dict[str, Any]) -> int:
     """Its number; 0 outside every trace."""
-    _check(name, values)
     return int(_tell(session, 0, _write_region, name, values))
 
 
-def _check(text: object, values: object) -> None:
+def check(text: object, values: object) -> None:
+    """TypeError where they are not what they should be."""
     if not isinstance(text, str):
         raise TypeError(f"a text was expected, not {type(text).__name__}")
     if not isinstance(values, dict):
@@ -123,7 +123,6 @@ def _write_region_end(
 
 def note(session: Session, text: str, values: dict[str, Any]) -> bool:
     """Leave a note; False outside every trace."""
-    _check(text, values)
     return bool(_tell(session, False, _write_note, text, values))
 
 

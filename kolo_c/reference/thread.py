@@ -32,6 +32,7 @@ GUARD_FREE = 0
 GUARD_RECORD = 1  # the thread itself is in one of our functions
 GUARD_COLLECTOR = 2
 GUARD_FLUSH = 3  # any thread hands over its blocks, perhaps without the lock
+GUARD_STOPPED = 4  # what an error of ours left could not be mended: see interrupt.py
 
 DEPTH_MAX = 0xFFFFFFFF
 UNKNOWN_MOST = 64
@@ -123,6 +124,7 @@ class Thread:
         self.raising: BaseException | None = None  # leaves our function just now
         self.given_back: BaseException | None = None  # to leave it at its end
         self.broken = False  # something struck in the middle of a step: to be mended
+        self.missed = 0  # events lost that way, which no mark tells yet
         self.in_flight: Block | None = None  # on its way from a stream to the queue
         self.sample = 0  # of events, for the estimate of our own cost
         self.cold_ns = 0  # spent in this event on what is measured each time

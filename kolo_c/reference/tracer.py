@@ -442,11 +442,12 @@ def _suspend(thread: Thread, entry: Entry, value: object, now_ns: int) -> None:
     waiting = Waiting(
         entry, thread.number, paused=entry.boundary != 0 and thread.paused
     )
-    thread.session.waiting.add(waiting)
     if entry.unwritten:
         _pop(thread)
     else:
         _left(thread, entry, capture.yield_(thread, entry, value, now_ns))
+    # Not before: what is struck in its record is on the stack as if it ran.
+    thread.session.waiting.add(waiting)
     if waiting.boundary != 0:
         boundary.move_scope(thread, waiting.outer)
 
