@@ -368,7 +368,8 @@ def look_soon(thread: Thread, frame: FrameType | None) -> None:
 
     def look(at: FrameType, event: str, arg: Any) -> None:
         try:
-            look_now(event, arg)
+            if at in frames or not _is_setting(thread):
+                look_now(event, arg)
         except BaseException as error:
             _keep(thread.session, error)
 
@@ -388,6 +389,15 @@ def look_soon(thread: Thread, frame: FrameType | None) -> None:
         if one.f_trace is None:
             one.f_trace = look
     sys.settrace(look)
+
+
+def _is_setting(thread: Thread) -> bool:
+    """Whether another audit hook is asked: before 3.12 none can be set then."""
+    try:
+        set_function(thread, sys.getprofile())
+    except RuntimeError:
+        return True
+    return False
 
 
 def _hide_frames(traceback: Any) -> None:
