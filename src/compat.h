@@ -166,6 +166,19 @@ kc_code_extra_set(PyCodeObject *code, Py_ssize_t index, uintptr_t word)
 }
 #endif
 
+/* Whether nothing but an exception is ever told of `code`, which is not the compiler's:
+ * it has no instruction that begins a function. */
+static inline bool
+kc_code_is_shim(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return code->_co_firsttraceable >= Py_SIZE(code);
+#else
+    (void)code;
+    return false;
+#endif
+}
+
 /* Events that CPython reports to no tracer while one of its callbacks runs. */
 static inline bool
 kc_thread_is_tracing(PyThreadState *tstate)

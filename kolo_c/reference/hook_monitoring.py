@@ -199,7 +199,10 @@ def _decide(thread: Thread, frame: FrameType) -> Verdict | None:
     """Code that was not decided yet, or under other filters."""
     verdict = hooks.decide(thread, frame)
     if verdict is not None and verdict.keep_bits != 0:
-        monitoring.set_local(frame.f_code, _events(thread.tracer)[1])
+        try:
+            monitoring.set_local(frame.f_code, _events(thread.tracer)[1])
+        except SystemError:
+            return verdict  # no instruction begins it: only exceptions are told of it
         _kept.append(ref(frame.f_code))
     return verdict
 

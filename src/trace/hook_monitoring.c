@@ -58,8 +58,9 @@ monitoring_decide(const struct place *place, PyCodeObject *code)
     uint64_t word = kc_hook_decide(place->thread, place->frame, code);
     bool keeps = (word & KC_VERDICT_KEEP_MASK) != 0;
     bool kept = (word >> KC_VERDICT_INDEX_SHIFT) != 0; /* under earlier filters too */
-    if (kept &&
-        kc_monitoring_set_local(code, keeps ? events_of_kept(monitored) : 0) < 0) {
+    if (kept && !kc_code_is_shim(code) &&
+        kc_monitoring_set_local(code, keeps ? events_of_kept(monitored) : 0) < 0)
+    {
         PyErr_Clear();
         kc_session_error(monitored->session, "a function's ends will not be seen");
     }

@@ -422,3 +422,25 @@ def test_class_bodies_and_comprehensions_are_calls_where_they_have_frames(trace)
           f() -> 6
         """
     assert traced.calls(values=False) == expected(tree)
+
+
+@pytest.mark.hooks("monitoring")
+def test_code_that_no_compiler_made_is_told_of_by_its_exceptions_alone(trace):
+    """It has no instruction that begins a function: nothing else can be had of it."""
+    traced = trace(
+        """
+        import opcode
+        def f(): raise KeyError('x')
+        def g(): pass
+        nop = bytes([opcode.opmap['NOP'], 0])
+        code = f.__code__.co_code
+        f.__code__ = f.__code__.replace(co_code=nop + code[2:])
+        try:
+            f()
+        except KeyError as error:
+            print(repr(error))
+        g()
+        """
+    )
+    assert traced.stdout == "KeyError('x')\n"
+    assert len(traced.tree().find("g")) == 1
