@@ -15,6 +15,7 @@ from benchmarks.machine import describe
 NAMES = (
     "skipped",
     "kept",
+    "exceptions",
     "writer",
     "memory",
     "size",
