@@ -270,15 +270,15 @@ def call(thread: Thread, entry: Entry, now_ns: int) -> bool:
     return True
 
 
-def entered(thread: Thread, entry: Entry, now_ns: int) -> bool:
-    """ENTERED: a call met in its middle."""
-    code, frame = entry.code, entry.frame
-    assert code is not None and frame is not None
+def entered(thread: Thread, entry: Entry, offset: int, now_ns: int) -> bool:
+    """ENTERED: a call met in its middle, at ``offset``."""
+    code = entry.code
+    assert code is not None
     stream = entry.stream.stream
 
     def fill(cursor: Cursor) -> None:
         cursor.uint(code.number)
-        cursor.uint(offset_of(frame))
+        cursor.uint(offset)
 
     def commit(cursor: Cursor) -> None:
         entry.open = stream.commit_push(cursor, now_ns)

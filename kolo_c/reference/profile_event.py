@@ -28,6 +28,7 @@ import sys
 from types import BuiltinFunctionType, CoroutineType, GeneratorType, MethodType
 
 from kolo_c.reference import clock, tracer
+from kolo_c.reference.capture import offset_of
 from kolo_c.reference.code import (
     EXIT_RESUME,
     EXIT_RETURN,
@@ -68,6 +69,7 @@ CALLS_TELL_THROW = not _IS_CPYTHON
 def _wait(thread: Thread, pending: int, frame: FrameType, code: Code) -> None:
     thread.pending = pending
     thread.pending_ns = clock.ns()
+    thread.pending_offset = offset_of(frame)
     thread.pending_frame = frame
     thread.pending_code = code
 
@@ -75,6 +77,7 @@ def _wait(thread: Thread, pending: int, frame: FrameType, code: Code) -> None:
 def _finish(thread: Thread, exception: BaseException | None) -> None:
     pending, frame = thread.pending, thread.pending_frame
     code, now_ns = thread.pending_code, thread.pending_ns
+    offset = thread.pending_offset
     thread.clear_pending()
     if frame is None:
         return
@@ -82,7 +85,8 @@ def _finish(thread: Thread, exception: BaseException | None) -> None:
         tracer.raise_at(thread, frame, code, exception, now_ns)
     else:
         throws = pending == PENDING_THROW or exception is not None
-        tracer.resume_at(thread, frame, code, throws, exception, now_ns)
+        how = tracer.Resumption(exception, offset, throws)
+        tracer.resume_at(thread, frame, code, how, now_ns)
 
 
 def settle(thread: Thread) -> None:

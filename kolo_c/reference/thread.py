@@ -105,6 +105,7 @@ class Thread:
 
         self.pending = 0  # an exit or entry that waits for its exception
         self.pending_ns = 0
+        self.pending_offset = 0
         self.pending_frame: FrameType | None = None
         self.pending_code: Any = None
 

@@ -356,16 +356,29 @@ def start(thread: Thread, frame: FrameType, code: Code) -> None:
     _shut(thread, now_ns)
 
 
+class Resumption:
+    """How a generator goes on: from where, and whether it was thrown at, by an
+    exception that may not be known."""
+
+    __slots__ = ("exception", "offset", "throws")
+
+    def __init__(
+        self, exception: BaseException | None, offset: int, throws: bool
+    ) -> None:
+        self.exception = exception
+        self.offset = offset
+        self.throws = throws
+
+
 def _go_on_in_trace(
     thread: Thread,
     frame: FrameType,
     code: Code,
     waiting: Waiting | None,
-    exception: BaseException | None,
-    throws: bool,
+    how: Resumption,
     now_ns: int,
 ) -> None:
-    """A generator that yielded before goes on; ``throws`` by an exception."""
+    """A generator that yielded before goes on."""
     if waiting is not None and waiting.boundary != 0:
         boundary.move_scope(thread, waiting.boundary)
     entry = _enter(thread, frame, code)
@@ -378,9 +391,9 @@ def _go_on_in_trace(
         and waiting.trace_number == entry.stream.trace.number
     )
     if waiting is None or not same_trace:
-        written = capture.entered(thread, entry, now_ns)
-    elif throws:
-        written = capture.throw(thread, entry, waiting, exception, now_ns)
+        written = capture.entered(thread, entry, how.offset, now_ns)
+    elif how.throws:
+        written = capture.throw(thread, entry, waiting, how.exception, now_ns)
     else:
         written = capture.resume(thread, entry, waiting, now_ns)
     _entered(thread, entry, written)
@@ -393,8 +406,7 @@ def resume_at(
     thread: Thread,
     frame: FrameType,
     code: Code,
-    throws: bool,
-    exception: BaseException | None,
+    how: Resumption,
     now_ns: int,
 ) -> None:
     """``resume`` of an event that waited since ``now_ns``."""
@@ -403,13 +415,13 @@ def resume_at(
         return  # only what was running goes on
     if thread.stream is not None:
         prepare(thread, thread.stream, now_ns)
-        _go_on_in_trace(thread, frame, code, waiting, exception, throws, now_ns)
+        _go_on_in_trace(thread, frame, code, waiting, how, now_ns)
         return
     # The program may have paused: a coroutine of a trace is followed.
     if waiting is not None:
         thread.stream = pause.stream_of(thread, waiting.trace_number)
     if thread.stream is not None:
-        _go_on_in_trace(thread, frame, code, waiting, exception, throws, now_ns)
+        _go_on_in_trace(thread, frame, code, waiting, how, now_ns)
         pause.leave(thread)
 
 
@@ -429,7 +441,8 @@ def resume(
     now_ns = _open(thread)
     if thread.unknown:
         _look_for_handled(thread, True)
-    resume_at(thread, frame, code, throws, exception, now_ns)
+    how = Resumption(exception, capture.offset_of(frame), throws)
+    resume_at(thread, frame, code, how, now_ns)
     _shut(thread, now_ns)
 
 

@@ -282,21 +282,25 @@ class Runner:
         for failure in self._found.failures[:_MOST_SHRUNK]:
             if failure.program is None:
                 continue
-            shrunk, last = self._shrink(failure.program)
+            shrunk, last = self._shrink(failure.program, failure)
             if last is not None:  # else it needs those that ran before it
                 failure.shrunk = shrunk
                 failure.shrunk_difference = last.difference
                 failure.shrunk_sides = last.sides
 
-    def _shrink(self, program: Program) -> tuple[Program, Failure | None]:
+    def _shrink(
+        self, program: Program, first: Failure
+    ) -> tuple[Program, Failure | None]:
         """A smaller program that fails too, and how; None: alone it does not."""
         last: Failure | None = None
 
         def fails(tried: Program) -> bool:
             nonlocal last
             found = self._failure_alone(tried)
-            last = found or last
-            return found is not None
+            # Without what it needs it may do something else where it is recorded.
+            same = found is not None and found.sides == first.sides
+            last = found if same else last
+            return same
 
         try:
             shrunk = shrink(program, fails, tries=_TRIES, seconds=_SHRINK_SECONDS)

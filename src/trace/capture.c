@@ -19,7 +19,7 @@ struct capture {
     const struct kc_code *code;
     uint64_t node;   /* of HANDLED; the level of LIMIT */
     size_t locals;   /* how many are written behind the fields */
-    uint64_t offset; /* of YIELD: where the frame stood */
+    uint64_t offset; /* of YIELD and ENTERED: where the frame stood */
     int at;          /* of CAUGHT: where the handler is; -1: it goes on */
 };
 
@@ -275,13 +275,15 @@ static void
 write_entered(struct kc_cursor *cursor, const struct capture *capture)
 {
     kc_wire_uint(cursor, capture->entry->code->number);
-    kc_wire_uint(cursor, kc_frame_offset(capture->entry->frame));
+    kc_wire_uint(cursor, capture->offset);
 }
 
 bool
-kc_capture_entered(struct kc_thread *thread, struct kc_entry *entry, uint64_t now_ns)
+kc_capture_entered(struct kc_thread *thread, struct kc_entry *entry, uint64_t offset,
+                   uint64_t now_ns)
 {
     struct capture capture = capture_of(thread, entry, KC_KIND_ENTERED, 2, now_ns);
+    capture.offset = offset;
     struct kc_cursor cursor = capture_write(&capture, write_entered);
     if (cursor.status != KC_OK) {
         return false;

@@ -18,7 +18,7 @@ bool kc_capture_call(struct kc_thread *thread, struct kc_entry *entry, uint64_t 
 
 /* ENTERED: a call met in its middle. */
 bool kc_capture_entered(struct kc_thread *thread, struct kc_entry *entry,
-                        uint64_t now_ns);
+                        uint64_t offset, uint64_t now_ns);
 
 /* RESUME, or THROW with the exception (NULL: unknown). */
 bool kc_capture_resume(struct kc_thread *thread, struct kc_entry *entry,

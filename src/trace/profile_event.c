@@ -32,8 +32,9 @@ profile_finish(struct kc_thread *thread, PyObject *exception)
     thread->pending = KC_PENDING_NONE;
     thread->pending_frame = NULL;
     if (pending == KC_PENDING_THROW || pending == KC_PENDING_RESUME) {
-        bool throws = pending == KC_PENDING_THROW || exception != NULL;
-        kc_tracer_resume_at(thread, frame, code, throws, exception, now_ns);
+        struct kc_resumption how = {exception, thread->pending_offset,
+                                    pending == KC_PENDING_THROW || exception != NULL};
+        kc_tracer_resume_at(thread, frame, code, &how, now_ns);
     }
     else {
         /* The call has ended: its object may have its locals now. */

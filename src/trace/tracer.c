@@ -371,8 +371,8 @@ tracer_begin_boundary(struct kc_thread *thread, kc_frame *frame, struct kc_code 
 /* A generator that yielded before goes on; `throws` by an exception. */
 KC_COLD static void
 tracer_go_on_in_trace(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-                      const struct kc_waiting *waiting, PyObject *exception,
-                      bool throws, uint64_t now_ns)
+                      const struct kc_waiting *waiting, const struct kc_resumption *how,
+                      uint64_t now_ns)
 {
     if (waiting != NULL && waiting->boundary != 0) {
         kc_boundary_scope(thread, waiting->boundary);
@@ -388,10 +388,10 @@ tracer_go_on_in_trace(struct kc_thread *thread, kc_frame *frame, struct kc_code 
                       waiting->trace_number == entry->stream->trace->number;
     bool written;
     if (!same_trace) {
-        written = kc_capture_entered(thread, entry, now_ns);
+        written = kc_capture_entered(thread, entry, how->offset, now_ns);
     }
-    else if (throws) {
-        written = kc_capture_throw(thread, entry, waiting, exception, now_ns);
+    else if (how->throws) {
+        written = kc_capture_throw(thread, entry, waiting, how->exception, now_ns);
     }
     else {
         written = kc_capture_resume(thread, entry, waiting, now_ns);
@@ -406,18 +406,18 @@ tracer_go_on_in_trace(struct kc_thread *thread, kc_frame *frame, struct kc_code 
 /* The same where the program may have paused: a coroutine of a trace is followed. */
 KC_COLD static void
 tracer_go_on(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-             const struct kc_waiting *waiting, PyObject *exception, bool throws,
+             const struct kc_waiting *waiting, const struct kc_resumption *how,
              uint64_t now_ns)
 {
     struct kc_thread_stream *scope = thread->stream;
     if (KC_LIKELY(scope != NULL)) {
-        tracer_go_on_in_trace(thread, frame, code, waiting, exception, throws, now_ns);
+        tracer_go_on_in_trace(thread, frame, code, waiting, how, now_ns);
         return;
     }
     thread->stream =
         waiting != NULL ? kc_pause_stream(thread, waiting->trace_number) : NULL;
     if (thread->stream != NULL) {
-        tracer_go_on_in_trace(thread, frame, code, waiting, exception, throws, now_ns);
+        tracer_go_on_in_trace(thread, frame, code, waiting, how, now_ns);
         kc_pause_leave(thread);
     }
 }
@@ -448,7 +448,7 @@ kc_tracer_start(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
 
 void
 kc_tracer_resume_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-                    bool throws, PyObject *exception, uint64_t now_ns)
+                    const struct kc_resumption *how, uint64_t now_ns)
 {
     struct kc_waiting waiting;
     bool known =
@@ -459,8 +459,7 @@ kc_tracer_resume_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *c
     if (KC_LIKELY(thread->stream != NULL)) {
         tracer_prepare(thread, thread->stream, now_ns);
     }
-    tracer_go_on(thread, frame, code, known ? &waiting : NULL, exception, throws,
-                 now_ns);
+    tracer_go_on(thread, frame, code, known ? &waiting : NULL, how, now_ns);
 }
 
 void
@@ -474,7 +473,8 @@ kc_tracer_resume(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
         tracer_look_for_handled(thread, true);
     }
-    kc_tracer_resume_at(thread, frame, code, throws, exception, now_ns);
+    struct kc_resumption how = {exception, kc_frame_offset(frame), throws};
+    kc_tracer_resume_at(thread, frame, code, &how, now_ns);
     tracer_shut(thread, now_ns);
 }
 

@@ -75,10 +75,18 @@ void kc_tracer_raise(struct kc_thread *thread, kc_frame *frame, struct kc_code *
 void kc_tracer_catch(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
                      PyObject *exception, int at);
 
+/* How a generator goes on: from where, and whether it was thrown at, by an exception
+ * that may not be known. */
+struct kc_resumption {
+    PyObject *exception; /* borrowed, or NULL */
+    uint64_t offset;
+    bool throws;
+};
+
 /* The same for what happened at `now_ns`, with the guard up; a generator stood at
  * `offset` then. */
 void kc_tracer_resume_at(struct kc_thread *thread, kc_frame *frame,
-                         struct kc_code *code, bool throws, PyObject *exception,
+                         struct kc_code *code, const struct kc_resumption *how,
                          uint64_t now_ns);
 void kc_tracer_yield_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
                         PyObject *value, uint64_t offset, uint64_t now_ns);
