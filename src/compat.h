@@ -278,6 +278,14 @@ kc_tracing_resume(PyThreadState *tstate)
 #define KC_REPORTS_UNSTARTED 0
 #endif
 
+/* 3.11 does not report that a generator goes on when the one that it delegates to was
+ * thrown at and has returned: it stands behind its RESUME then. */
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+#define KC_HIDES_RESUMPTION 1
+#else
+#define KC_HIDES_RESUMPTION 0
+#endif
+
 #ifdef KC_COMPAT_FRAMES
 
 #if PY_VERSION_HEX >= 0x030E0000

@@ -88,6 +88,8 @@ def _keep(
     about = verdict.about
     if about is None or not hooks.admits(thread):
         return
+    if profile_event.HIDES_RESUMPTION and thread.session.waiting.slots:
+        profile_event.catch_up(thread, frame, event == "return")
     if event == "return":
         profile_event.leave(thread, frame, about, arg)
         return

@@ -28,6 +28,8 @@ import sys
 from types import BuiltinFunctionType, CoroutineType, GeneratorType, MethodType
 
 from kolo_c.reference import clock, tracer
+from kolo_c.reference import hook as hooks
+from kolo_c.reference import verdict as verdicts
 from kolo_c.reference.capture import offset_of
 from kolo_c.reference.code import (
     EXIT_RESUME,
@@ -59,6 +61,11 @@ POSITION_TELLS_THROW = _IS_CPYTHON and _VERSION in ((3, 11), (3, 12))
 """A generator that goes on stands at the RESUME behind its yield, one that was thrown
 at does not. 3.10 has no RESUME; from 3.13 on both stand there."""
 JUMP_TELLS_EXCEPTION = _IS_CPYTHON and _VERSION != (3, 11)
+HIDES_RESUMPTION = _IS_CPYTHON and _VERSION == (3, 11)
+"""A generator that goes on since the one that it delegates to was thrown at and has
+returned, is not reported: it stands behind its RESUME."""
+_UNSEEN_MOST = 64
+"""Frames of skipped code are looked through."""
 CALLS_TELL_THROW = not _IS_CPYTHON
 """c_call events are looked at: hook_setprofile.py."""
 
@@ -133,6 +140,42 @@ def _enter_suspending(thread: Thread, frame: FrameType, code: Code) -> None:
         return
     # PY_THROW follows at once, if it was throw().
     _wait(thread, PENDING_RESUME if resumes else PENDING_THROW, frame, code)
+
+
+# ---- going on unseen ----
+
+
+def catch_up(thread: Thread, frame: FrameType, leaving: bool) -> None:
+    """Before an event of kept code in ``frame``, which is ``leaving`` or enters: those
+    of it and its callers that went on unseen go on now (3.11)."""
+    while (unseen := _find_unseen(thread, frame, leaving)) is not None:
+        verdict = verdicts.probe(thread.tracer, unseen.f_code)
+        depth = len(thread.stack)
+        about = verdict.about if verdict is not None else None
+        if verdict is not None and about is not None and hooks.wants(thread, verdict):
+            tracer.resume(thread, unseen, about, False, None)
+        if len(thread.stack) == depth:
+            return  # it is outside of every trace, or below a limit
+
+
+def _find_unseen(thread: Thread, frame: FrameType, leaving: bool) -> FrameType | None:
+    """The outermost that waits for us though it runs, of ``frame``, if that is
+    ``leaving``, and its callers up to the call that we know to run. A caller that still
+    delegates stands at its yield."""
+    frames = (entry.frame for entry in reversed(thread.stack))
+    known = next((frame for frame in frames if frame is not None), None)
+    found = None
+    at = frame if leaving else frame.f_back
+    for _ in range(_UNSEEN_MOST):
+        if at is None or at is known:
+            break
+        waiting = thread.session.waiting.slots.get(id(at))
+        if waiting is not None and waiting.code == id(at.f_code):
+            exit = exit_of(at.f_code.co_code, lasti_of(at))
+            if at is frame or exit & EXIT_YIELD == 0:
+                found = at
+        at = at.f_back
+    return found
 
 
 # ---- leaving ----

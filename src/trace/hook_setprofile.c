@@ -29,6 +29,9 @@ hook_keep(struct kc_thread *thread, PyFrameObject *frame, int what, PyObject *ar
         return 0;
     }
     struct kc_code *about = kc_verdict_code(thread->tracer, word);
+    if (KC_HIDES_RESUMPTION && thread->session->waiting.count != 0) {
+        kc_profile_catch_up(thread, kc_frame_of(frame), what == PyTrace_RETURN);
+    }
     if (what == PyTrace_RETURN) {
         kc_profile_leave(thread, frame, about, arg);
         return 0;

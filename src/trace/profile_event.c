@@ -6,6 +6,7 @@
 #include "trace/profile_event.h"
 
 #include "plain/clock.h"
+#include "trace/hook.h"
 
 /* ---- events that wait for their exception ---- */
 
@@ -102,6 +103,56 @@ kc_profile_enter(struct kc_thread *thread, PyFrameObject *frame, struct kc_code 
     }
     else if (thread->stack.depth < thread->depth_limit) {
         profile_enter_suspending(thread, frame, code);
+    }
+}
+
+/* ---- going on unseen ---- */
+
+#define UNSEEN_MOST 64 /* frames of skipped code are looked through */
+
+/* The outermost that waits for us though it runs, of `frame`, if that is `leaving`, and
+ * its callers up to the call that we know to run. A caller that still delegates stands
+ * at its yield. */
+static kc_frame *
+profile_find_unseen(const struct kc_thread *thread, kc_frame *frame, bool leaving)
+{
+    const struct kc_stack *stack = &thread->stack;
+    uint32_t depth = stack->depth;
+    while (depth != 0 && stack->entries[depth - 1].frame == NULL) {
+        depth--; /* a region */
+    }
+    const kc_frame *known = depth != 0 ? stack->entries[depth - 1].frame : NULL;
+    kc_frame *found = NULL;
+    kc_frame *at = leaving ? frame : kc_frame_previous(frame);
+    for (int i = 0; i < UNSEEN_MOST && at != NULL && at != known; i++) {
+        PyCodeObject *code = kc_frame_borrow_code(at);
+        if (kc_waiting_borrow(&thread->session->waiting, at, code) != NULL) {
+            uint64_t word = kc_verdict_probe(code);
+            struct kc_code *about = kc_verdict_code(thread->tracer, word);
+            unsigned exit = kc_code_exit_at(about, kc_frame_lasti(at));
+            if (at == frame || (exit & KC_EXIT_YIELD) == 0) {
+                found = at;
+            }
+        }
+        at = kc_frame_previous(at);
+    }
+    return found;
+}
+
+void
+kc_profile_catch_up(struct kc_thread *thread, kc_frame *frame, bool leaving)
+{
+    kc_frame *unseen;
+    while ((unseen = profile_find_unseen(thread, frame, leaving)) != NULL) {
+        uint64_t word = kc_verdict_probe(kc_frame_borrow_code(unseen));
+        struct kc_code *about = kc_verdict_code(thread->tracer, word);
+        uint32_t depth = thread->stack.depth;
+        if (kc_hook_wants(thread, word)) {
+            kc_tracer_resume(thread, unseen, about, false, NULL);
+        }
+        if (thread->stack.depth == depth) {
+            return; /* it is outside of every trace, or below a limit */
+        }
     }
 }
 

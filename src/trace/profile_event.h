@@ -21,6 +21,10 @@
 void kc_profile_enter(struct kc_thread *thread, PyFrameObject *frame,
                       struct kc_code *code);
 
+/* Before an event of kept code in `frame`, which is `leaving` or enters: those of it
+ * and its callers that went on unseen go on now (3.11). */
+void kc_profile_catch_up(struct kc_thread *thread, kc_frame *frame, bool leaving);
+
 /* "return" of kept code; `value` is NULL where an exception leaves it. */
 void kc_profile_leave(struct kc_thread *thread, PyFrameObject *frame,
                       struct kc_code *code, PyObject *value);
