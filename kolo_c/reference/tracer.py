@@ -251,10 +251,13 @@ def resolve(thread: Thread, exception: BaseException) -> None:
     # Those that led to it were handled without a call being made: nothing but the chain
     # has them any more. It may be a circle.
     at: BaseException | None = exception
-    for _ in range(CHAIN_MOST):
+    for led in range(CHAIN_MOST):
         if at is None or not thread.unknown:
             break
         traceback = _traceback_of(at)
+        if led and traceback and traceback.tb_lasti != traceback.tb_frame.f_lasti:
+            # The first was most likely left by what this one led to, elsewhere.
+            traceback = traceback.tb_next
         while traceback is not None and thread.unknown:
             # The traceback holds the frame, so its address is nobody else's.
             _tell_unknown(thread, at, traceback.tb_frame)

@@ -31,7 +31,10 @@ _LEAST_ADDRESS, _END_OF_ADDRESSES = 1 << 40, 1 << 47  # of what is not linked in
 _SET_HEADS = tuple(
     msgpack.ExtType(TAG_EXTENSION, bytes([tag])) for tag in (Tag.SET, Tag.FROZENSET)
 )
-_CUT_ITEMS = msgpack.ExtType(TAG_EXTENSION, bytes([Tag.CUT_ITEMS]))
+_CUTS = tuple(
+    msgpack.ExtType(TAG_EXTENSION, bytes([tag]))
+    for tag in (Tag.CUT_STR, Tag.CUT_BYTES, Tag.CUT_ITEMS, Tag.CUT)
+)
 
 
 @dataclass(frozen=True)
@@ -232,10 +235,10 @@ def _without_hidden_exceptions(
     count = 0
     for at, (a, b) in enumerate(zip(one, other, strict=False)):
         if a[0] == Kind.RAISE == b[0] and (a[2] is None) != (b[2] is None):
-            one[at], other[at] = _unknown(a), _unknown(b)
+            one[at], other[at] = _cut_alike(_unknown(a), _unknown(b))
             count += 1
         elif at in late and a[0] == Kind.RAISE == b[0]:
-            one[at], other[at] = _of_type(a), _of_type(b)
+            one[at], other[at] = _cut_alike(_of_type(a), _of_type(b))
         elif {a[0], b[0]} <= {Kind.THROW, Kind.RESUME} and a[:1] + a[6:] != b[:1] + b[
             6:
         ]:
@@ -289,6 +292,23 @@ def _of_type(record: Record) -> Record:
     return [*record[:2], record[2][:2], *record[3:]]
 
 
+def _cut_alike(a: Record, b: Record) -> tuple[Record, Record]:
+    """Two RAISE without locals that were cut, where they differ: what the exception
+    took of the record was not there for them."""
+    if pack(a) == pack(b) or not (_is_cut(a[4:]) or _is_cut(b[4:])):
+        return a, b
+    return a[:4], b[:4]
+
+
+def _is_cut(value: Any) -> bool:
+    """Whether something in it was cut."""
+    if value.__class__ is list:
+        return (bool(value) and value[0] in _CUTS) or any(map(_is_cut, value))
+    if value.__class__ is Pairs:
+        return any(_is_cut(part) for pair in value.pairs for part in pair)
+    return False
+
+
 def _unknown(record: Record) -> Record:
     """A RAISE without its exception."""
     return [*record[:2], None, *record[3:]]
@@ -299,7 +319,8 @@ HOOK_FACTS = (
         "hidden-exception",
         "setprofile is not told which exception leaves a frame, and on 3.10 not that "
         "one is thrown into a generator; HANDLED tells it later, as it is then, where "
-        "somebody is seen handling it: its type is compared.",
+        "somebody is seen handling it: its type is compared. Locals that "
+        "were cut are not, as there is more room for them without the exception.",
         "3.10 and 3.11, setprofile and frame_eval",
         _before_monitoring,
         _without_hidden_exceptions,

@@ -241,11 +241,19 @@ unknown_tell(struct kc_thread *thread, PyObject *exception, const PyFrameObject 
     }
 }
 
-/* Name the calls that `exception` left, as far as its traceback goes. */
+/* Name the calls that `exception` left, as far as its traceback goes. Where it `led` to
+ * another one, the first was most likely left by that, elsewhere. */
 static void
-unknown_tell_all(struct kc_thread *thread, PyObject *exception)
+unknown_tell_all(struct kc_thread *thread, PyObject *exception, bool led)
 {
     PyObject *traceback = PyException_GetTraceback(exception);
+    if (traceback != NULL && led) {
+        PyTracebackObject *first = (PyTracebackObject *)traceback;
+        int lasti = kc_frame_lasti(kc_frame_of(first->tb_frame));
+        if (first->tb_lasti != 2 * lasti) {
+            Py_SETREF(traceback, Py_XNewRef((PyObject *)first->tb_next));
+        }
+    }
     while (traceback != NULL && thread->unknown_count != 0) {
         PyTracebackObject *at = (PyTracebackObject *)traceback;
         /* The traceback holds the frame, so its address is nobody else's. */
@@ -264,7 +272,7 @@ kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
      * chain has them any more. It may be a circle. */
     PyObject *at = Py_NewRef(exception);
     for (int i = 0; i < CHAIN_MOST && at != NULL && thread->unknown_count != 0; i++) {
-        unknown_tell_all(thread, at);
+        unknown_tell_all(thread, at, i != 0);
         PyObject *before = PyException_GetCause(at);
         if (before == NULL) {
             before = PyException_GetContext(at);

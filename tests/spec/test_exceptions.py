@@ -611,6 +611,36 @@ def test_the_pending_exception_survives_a_destructor_that_is_recorded(trace):
     assert "  Box.__del__() -> None" in [line[2:] for line in lines] + lines
 
 
+def test_one_that_led_to_another_did_not_leave_the_call_that_handled_it(trace):
+    """The other has forgotten where it came from: it is not known what left that call,
+    where nobody tells."""
+    traced = trace(
+        """
+        def handled(): pass
+        def bottom():
+            raise KeyError('bottom')
+        def layer():
+            try:
+                bottom()
+            except KeyError:
+                raise LookupError('layer')
+        def above():
+            try:
+                layer()
+            except LookupError as error:
+                raise error.with_traceback(None)
+        try:
+            above()
+        except LookupError:
+            handled()
+        """
+    )
+    lines = traced.calls().splitlines()
+    assert lines[1].strip().startswith("layer() raises")
+    assert "KeyError" not in lines[1]
+    assert ("LookupError" in lines[1]) == knows_exceptions()
+
+
 def test_an_exception_group_is_recorded(trace):
     if sys.version_info < (3, 11):
         pytest.skip("no exception groups")

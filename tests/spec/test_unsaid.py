@@ -115,6 +115,61 @@ def inlined(tree):
     return "\n".join(lines)
 
 
+def test_who_delegates_to_one_that_is_thrown_at_and_returns_goes_on(trace):
+    """3.11 gives no event for that: it is seen from what happens next. From 3.12 on it
+    is thrown at with the StopIteration."""
+    if IS_PYPY:
+        return  # it enters the outermost first
+    traced = trace(
+        """
+        def inner():
+            try:
+                yield 1
+            except ValueError:
+                return 2
+        def leaf():
+            pass
+        def through(function):
+            function()
+        def outer():
+            yield from inner()
+            through(leaf)
+            yield 3
+        def silent():
+            yield from inner()
+        def around():
+            yield from silent()
+            leaf()
+        g = outer()
+        next(g)
+        g.throw(ValueError('v'))
+        next(g, None)
+        a = around()
+        next(a)
+        try:
+            a.throw(ValueError('v'))
+        except StopIteration:
+            pass
+        """
+    )
+    v = thrown("ValueError('v')")
+    two = none = ""
+    if sys.version_info >= (3, 12):
+        two, none = thrown("StopIteration(2)"), thrown("StopIteration()")
+    assert traced.calls() == expected(
+        f"""
+        outer() yields 1{two}, 3 -> None
+          inner() yields 1{v} -> 2
+          through(function=<function __main__.leaf>) -> None
+            leaf() -> None
+        around() yields 1{none} -> None
+          silent() yields 1{two} -> None
+            inner() yields 1{v} -> 2
+          leaf() -> None
+        """
+    )
+
+
 def test_throw_enters_the_innermost_of_a_chain_first(trace):
     """Those around it are not on the stack then: each is thrown at, or goes on, when
     what it delegates to has ended."""
