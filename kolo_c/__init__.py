@@ -7,7 +7,11 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from kolo_c._version import __version__
+from kolo_c import own_builtins
+
+own_builtins.keep(__path__)  # before anything else of ours is imported
+
+from kolo_c._version import __version__  # noqa: E402 - see above
 
 # As typing has it, without its 4 ms; type checkers take the name for the same.
 TYPE_CHECKING = False

@@ -1,0 +1,54 @@
+"""Builtins of our own: what a program puts in the place of ``len`` is not called by us.
+
+A program may replace a builtin (a test its ``open``, a cache its ``len``). What of ours
+runs inside it would then call the program's, from within an event, and what that
+counts, changes or raises would be seen. Modules from a folder that was given to
+``keep``, and from packages in it, have the builtins as they were when kolo_c was
+imported.
+
+A module's functions take the builtins that stand in its ``__builtins__``, which the
+import system leaves alone where it is there. PyPy has one set for all.
+
+Threads: any. Owns: the finder of each folder, in ``sys.path_importer_cache``.
+Fails: never; what is not in a folder is imported as always.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from _frozen_importlib_external import (  # type: ignore[attr-defined]  # for its cost
+    FileFinder,
+    SourceFileLoader,
+    _get_supported_file_loaders,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+KEPT = dict(vars(builtins))
+
+
+class _Loader(SourceFileLoader):
+    """Imports a module with the builtins that were kept."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = KEPT
+        keep(module.__dict__.get("__path__", ()))
+        super().exec_module(module)
+
+
+def keep(folders: Sequence[str]) -> None:
+    """Have the modules in these ``folders`` imported with builtins of their own."""
+    if not folders:
+        return
+    loaders = [
+        (_Loader if loader is SourceFileLoader else loader, suffixes)
+        for loader, suffixes in _get_supported_file_loaders()
+    ]
+    for folder in folders:
+        if os.path.isdir(folder):
+            sys.path_importer_cache[folder] = FileFinder(folder, *loaders)
