@@ -41,6 +41,17 @@ def test_generated_programs_are_equal_to_themselves(tmp_path: Path) -> None:
     assert found["features"]
 
 
+@pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="3.12 and newer")
+def test_what_calls_handle_is_compared_where_both_sides_tell(tmp_path: Path) -> None:
+    _, found = generate(
+        tmp_path,
+        *("--generate", "3", "--seed", "301"),
+        *("--sides", "c/monitoring,python/monitoring"),
+    )
+    assert found["failures"] == []
+    assert found["comparisons"][0]["records"]["CAUGHT"] > 20
+
+
 def test_a_side_that_records_less_fails_and_the_program_is_kept(tmp_path: Path) -> None:
     """Nothing of the programs is kept, so each makes too few records."""
     code, found = generate(

@@ -153,7 +153,7 @@ def random_record(
         return random_value(chance, types)
 
     code = chance.choice(codes)
-    what = chance.randrange(16 if s.stack else 3)
+    what = chance.randrange(17 if s.stack else 3)
     if what < 3:
         s.call(code, *[value() for _ in range(chance.randrange(3))])
     elif what < 5:
@@ -186,6 +186,10 @@ def random_record(
     elif what == 14:
         s.node(Kind.PLUGIN, plugin, {"sql": value()})
         s.pop(Kind.PLUGIN_END, {"rows": value()}, chance.choice([None, value()]))
+    elif what == 15:
+        node = chance.choice(s.stack)[0]
+        thread, offset = chance.choice([None, None, 2]), chance.choice([None, 5, 5])
+        s.record(Kind.CAUGHT, thread, node, 3, offset, value())
     else:
         depth = chance.choice([None, len(s.stack) // 2])
         s.mark(Mark.LOST, 3, depth)

@@ -9,7 +9,7 @@ import pytest
 
 from kolo_c.model.build import build
 from kolo_c.model.ends import fetch_begin, fetch_end
-from kolo_c.model.exceptions import flight, is_source
+from kolo_c.model.exceptions import flight, is_source, own_caught
 from kolo_c.model.node import Node, walk
 from kolo_c.model.tree import TreeBuilder
 from kolo_c.store import records as r
@@ -259,6 +259,31 @@ class TestExceptions:
             found = flight(nodes[number])
             assert found.exception.address == 0x10
             assert (found.raised_in, found.handled_by) == (nodes[3], nodes[1])
+
+    def test_what_a_call_caught_is_known_with_where_it_came_from(
+        self, program: Program, tmp_path: Path
+    ) -> None:
+        """The same address again and again, as in a loop."""
+        s = program.stream
+        s.call(program.f)
+        s.record(Kind.CAUGHT, None, 1, 3, 9, program.raised())
+        s.call(program.g)
+        s.raises(program.raised())
+        s.record(Kind.CAUGHT, None, 1, 4, 7, program.raised())
+        s.record(Kind.CAUGHT, None, 1, 4, None, program.raised())
+        s.record(Kind.CAUGHT, None, 1, 4, 9, program.raised())
+        s.record(Kind.CAUGHT, None, 1, 5, 9, program.raised())
+        s.ret()
+        s.record(Kind.CAUGHT, None, 1, 5, 9, program.raised())
+        builder = program.build(tmp_path)
+        nodes = by_number(builder)
+        caught = nodes[1].caught
+        assert caught is not None
+        assert [(c.record.raised, c.source) for c in caught] == [
+            (3, None), (4, nodes[2]), (5, None),
+        ]  # fmt: skip
+        assert [c.record.raised for c in own_caught(nodes[1])] == [3, 5]
+        assert nodes[2].caught is None and builder.unmatched == 1
 
     def test_a_region_is_left_by_an_exception_too(
         self, program: Program, tmp_path: Path

@@ -24,9 +24,14 @@ _TAGS_NOT_OF_PROGRAMS = frozenset({Tag.NDARRAY, Tag.REPR, Tag.ERROR})
 _TELLING_HOOKS = frozenset({"monitoring", "frame_eval"})
 
 
-def expected_kinds(version: tuple[int, int], hook: str) -> frozenset[Kind]:
-    """The kinds of records that ``ENOUGH`` programs make under the hook."""
+def expected_kinds(
+    version: tuple[int, int], hook: str, *, caught: bool = False
+) -> frozenset[Kind]:
+    """The kinds of records that ``ENOUGH`` programs make under the hook; ``caught``:
+    it was asked for what calls handle themselves, too."""
     expected = frozenset(Kind) - _NOT_OF_PROGRAMS
+    if caught:
+        expected |= {Kind.CAUGHT}
     if version >= (3, 12) or hook in _TELLING_HOOKS:
         # The exception stands in its RAISE: nothing is left to be told later.
         return expected - {Kind.HANDLED}

@@ -154,6 +154,23 @@ def an_exception_is_a_return() -> None:
 
 
 @fault
+def what_is_caught_is_missing() -> None:
+    capture.caught = lambda thread, entry, exception, at, now_ns: True
+
+
+@fault
+def the_handler_that_caught_it_is_one_instruction_off() -> None:
+    @instead(capture, "caught")
+    def _(original, thread, entry, exception, at, now_ns):
+        return original(thread, entry, exception, at + 1 if at >= 0 else at, now_ns)
+
+
+@fault
+def what_was_caught_never_goes_on() -> None:
+    code.EXIT_CLEANUP = tracer.EXIT_CLEANUP = -1
+
+
+@fault
 def locals_are_missing_where_an_exception_leaves() -> None:
     @instead(capture, "_local_count")
     def _(original, entry, least):
