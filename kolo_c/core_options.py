@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kolo_c.config import Config
     from kolo_c.filter import FunctionOptions
 
+UNSEEN = 'exceptions = "all" needs the monitoring hook'
 _LOCALS = {"none": 0, "raise": 1, "all": 2}
 
 
@@ -68,8 +69,8 @@ def unseen(config: Config, hook: str) -> list[str]:
     if config.exceptions == "leaving" or hook in ("monitoring", ""):
         return []
     return [
-        f'exceptions = "all" needs the monitoring hook (Python 3.12 and newer): the '
-        f"{hook} hook does not tell which are handled where they were raised"
+        f"{UNSEEN} (Python 3.12 and newer): the {hook} hook does not tell which are "
+        "handled where they were raised"
     ]
 
 

@@ -54,9 +54,23 @@ class ConfigCommand:
             print(json.dumps(_as_json(project, loaded, rows), indent=2))
         else:
             _print_table(project, rows)
+            for text in _unseen(loaded):
+                print(f"# {text}")
         # Wrong patterns are found when the filter is made of them.
         Filter(loaded.require(), project, loaded.origins)
         return 0
+
+
+def _unseen(loaded: Loaded) -> list[str]:
+    """What is asked for that the hook which would be taken here does not tell."""
+    if loaded.config.exceptions == "leaving":
+        return []
+    from kolo_c.core import choose_core  # noqa: PLC0415 - as is the rest: rarely asked
+    from kolo_c.core_options import unseen  # noqa: PLC0415
+    from kolo_c.hook import choose_hook  # noqa: PLC0415
+
+    core = choose_core(loaded.config.core).name or "python"
+    return unseen(loaded.config, choose_hook(loaded.config.hook, core).name)
 
 
 def _rows(loaded: Loaded, changed: bool) -> list[tuple[str, Any, str]]:
@@ -91,7 +105,7 @@ def _as_json(
         "settings": {
             key: {"value": value, "from": origin} for key, value, origin in rows
         },
-        "problems": [str(problem) for problem in loaded.problems],
+        "problems": [*map(str, loaded.problems), *_unseen(loaded)],
     }
 
 

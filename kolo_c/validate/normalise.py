@@ -314,7 +314,27 @@ def _unknown(record: Record) -> Record:
     return [*record[:2], None, *record[3:]]
 
 
+def _tells_handled(first: str, second: str) -> bool:
+    return (first == "monitoring") != (second == "monitoring")
+
+
+def _without_caught(
+    first: list[Record], second: list[Record]
+) -> tuple[list[Record], list[Record], int]:
+    one = [record for record in first if record[0] != Kind.CAUGHT]
+    other = [record for record in second if record[0] != Kind.CAUGHT]
+    return one, other, len(first) - len(one) + len(second) - len(other)
+
+
 HOOK_FACTS = (
+    HookFact(
+        "handled-here",
+        'With exceptions = "all" monitoring tells what a call handles itself; no other '
+        "hook is told.",
+        "3.12 and newer, monitoring and another hook",
+        _tells_handled,
+        _without_caught,
+    ),
     HookFact(
         "hidden-exception",
         "setprofile is not told which exception leaves a frame, and on 3.10 not that "

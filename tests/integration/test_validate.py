@@ -236,6 +236,12 @@ it = work(1); next(it)
 try: it.throw(LookupError())
 except LookupError: pass
 """,
+    "handled-here": """
+def work(n):
+    try: return n / 0
+    except ZeroDivisionError: return n
+work(1)
+""",
     "child-id": """
 import os
 def work(n): return n
@@ -249,6 +255,7 @@ if child: os.waitpid(child, 0)
 SIDES = dict.fromkeys(
     ("site-in-cache", "hidden-exception"), "c/setprofile,c/frame_eval"
 )
+SIDES["handled-here"] = "c/setprofile,c/monitoring"
 
 
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.name)
@@ -260,7 +267,7 @@ def test_a_normalisation_is_needed_and_counted(each: Any, tmp_path: Path) -> Non
             pytest.skip(f"no {sides} here")
         if each.name == "site-in-cache" and sys.version_info < (3, 11):
             pytest.skip("3.10 has no inline caches")
-        much += ("--sides", sides)
+        much += ("--sides", sides, "--set", "exceptions=all")
     result = found(tmp_path, f"import os\n{NEEDS[each.name]}", *much)
     assert result["equal"], result["differences"]
     assert counts(result)[each.name] >= 1

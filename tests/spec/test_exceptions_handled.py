@@ -381,3 +381,4 @@ def test_a_hook_that_cannot_see_them_says_so(trace):
     assert traced.hook in problem
     assert 'exceptions = "all" needs' in traced.stderr
     assert 'exceptions = "all" needs' in command(traced, "doctor")
+    assert '# exceptions = "all" needs' in command(traced, "config")
