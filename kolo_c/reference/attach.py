@@ -226,13 +226,15 @@ def adopt_threads(session: Session) -> None:
     """Attach the threads that have no profile function; let go of those that ended."""
     if not session.attaching:
         return
-    running = sys._current_frames()
+    # Numbers alone: a frame of ours that holds itself would keep those of the program
+    # that it was called from, and all that they hold.
+    running = frozenset(sys._current_frames())
     for thread in list(session.threads):
         if thread.ident not in running and not thread.is_busy():
             _end_thread(thread)
     if all(ident in session.by_ident for ident in running) or session.is_displaced():
         return
-    unattached = frozenset(running) - frozenset(session.by_ident)
+    unattached = running - frozenset(session.by_ident)
     if unattached != session.unattached:
         session.unattached = unattached
         attach_running(session)

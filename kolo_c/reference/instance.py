@@ -16,8 +16,9 @@ What C does and Python cannot:
   such a type counts as an object where the garbage collector is told of it.
 - What has nothing but such members, none of them an object, is written as REF. (C does
   so by type; objects that are not there yet make it an OBJECT without fields.)
-- An instance dict that no descriptor gives (a few types made in C; a class that has a
-  dict of its own and calls something else `__dict__`) is not read.
+
+An instance dict that no descriptor gives (a few types made in C, as asyncio.Future; a
+class that has a dict of its own and calls something else `__dict__`) is read by neither.
 
 Threads: any. Owns: the names of slots; no class. Fails: never.
 """

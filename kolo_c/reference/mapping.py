@@ -44,6 +44,8 @@ MAPPING_BLOCKS = 256
 BLOCKS_MOST = 65536  # 4 GiB: no header of ours asks for more
 SINGLE = 4  # blocks that come in page by page
 ID_BYTES = 32
+_DESCRIPTORS_FROM = 200
+"""Numbers that few programs come to."""
 
 _HEAD = Struct("=8sIIII32sQQQQQQII")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-")
@@ -176,6 +178,7 @@ class Mapping:
             _allocate(fd, size)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             memory = mmap.mmap(fd, size)
+            fd = _out_of_the_way(fd)
             _advise(memory, block_count)
             self._set_memory(memory, block_count)
             self.header.fill(block_count, process_id)
@@ -332,6 +335,20 @@ class Mapping:
                 memory.close()
             except BufferError:  # somebody looks at it still: it goes with the last
                 pass
+
+
+def _out_of_the_way(fd: int) -> int:
+    """The same open file, and its lock, at a number that a program hardly comes to.
+
+    mmap keeps a descriptor of its own: with both of them in front, the files that the
+    program opens would have other numbers than beside the C core.
+    """
+    try:
+        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS_FROM)
+    except OSError:  # the limit is lower
+        return fd
+    os.close(fd)
+    return moved
 
 
 def _allocate(fd: int, size: int) -> None:

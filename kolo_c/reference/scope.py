@@ -39,7 +39,7 @@ def check(thread: Thread) -> None:
     if (
         thread.scope_generation != session.scope_generation
         or thread.scope_number != _current_number(session)
-        or thread.scope_task != _current_task_id(session)
+        or not _is_same_task(thread.scope_task, _current_task(session))
     ):
         refresh(thread)
 
@@ -49,7 +49,7 @@ def refresh(thread: Thread) -> None:
     session = thread.session
     thread.scope_generation = session.scope_generation
     thread.scope_number = _current_number(session)
-    thread.scope_task = _current_task_id(session)
+    thread.scope_task = _remembered(_current_task(session))
     thread.stream = None
     thread.keep_bits = 0
     thread.task = 0
@@ -187,10 +187,29 @@ def _current_task(session: Session) -> Any:
         return None
 
 
-def _current_task_id(session: Session) -> int:
-    """Its address; 0 for none. A task does not end within a call of its own."""
-    task = _current_task(session)
-    return 0 if task is None else id(task)
+def _remembered(task: Any) -> Callable[[], Any]:
+    """What gives ``task`` again as long as it lives: the next one may have its address,
+    and nothing of the program lives longer for our having held it."""
+    if task is None:
+        return _no_task
+    try:
+        return weakref.ref(task)
+    except TypeError:  # a task of the program's own making: looked up each time
+        return _some_task
+
+
+def _no_task() -> None:
+    return None
+
+
+def _some_task() -> object:
+    return _some_task
+
+
+def _is_same_task(remembered: Callable[[], Any], task: Any) -> bool:
+    if task is None:  # a weak reference gives None, too, once its task has ended
+        return remembered is _no_task
+    return remembered() is task
 
 
 def _find_task(session: Session, thread: Thread) -> None:

@@ -94,7 +94,7 @@ class Thread:
 
         self.scope_generation = -1  # of the session, when scope was last looked up
         self.scope_number = 0  # the scope variable's value, then
-        self.scope_task = 0  # id of the task that ran, then
+        self.scope_task = None  # what gives the task that ran then
         self.stream: ThreadStream | None = None  # of the current trace; None outside
         self.paused = False  # outside, because the program said so
         self.task = 0

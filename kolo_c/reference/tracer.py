@@ -273,12 +273,23 @@ _cause_of = BaseException.__dict__["__cause__"].__get__
 _context_of = BaseException.__dict__["__context__"].__get__
 
 
-def _look_for_handled(thread: Thread, may_be_thrown: bool) -> None:
+def _forget_unknown(thread: Thread, frame: FrameType) -> None:
+    """A frame is entered: whatever had its place before is gone, and was never seen."""
+    for at, unknown in enumerate(thread.unknown):
+        if unknown.frame == id(frame):
+            last = thread.unknown.pop()
+            if at < len(thread.unknown):
+                thread.unknown[at] = last
+            return
+
+
+def _look_for_handled(thread: Thread, frame: FrameType, may_be_thrown: bool) -> None:
     """A kept call begins while exceptions are unknown: is one of them being handled?
 
     If not, they were swallowed, unless this is a generator that throw() brings one of
     them to.
     """
+    _forget_unknown(thread, frame)
     handled = sys.exc_info()[1]
     if handled is not None:
         resolve(thread, handled)
@@ -347,7 +358,7 @@ def start(thread: Thread, frame: FrameType, code: Code) -> None:
         return
     now_ns = _open(thread)
     if thread.unknown:
-        _look_for_handled(thread, code.suspends)
+        _look_for_handled(thread, frame, code.suspends)
     assert thread.stream is not None
     prepare(thread, thread.stream, now_ns)
     if not code.special:
@@ -443,7 +454,7 @@ def resume(
         return
     now_ns = _open(thread)
     if thread.unknown:
-        _look_for_handled(thread, True)
+        _look_for_handled(thread, frame, True)
     how = Resumption(exception, capture.offset_of(frame), throws)
     resume_at(thread, frame, code, how, now_ns)
     _shut(thread, now_ns)

@@ -48,6 +48,19 @@ instance_has_slot(const struct kc_slots *slots, Py_ssize_t offset)
     return false;
 }
 
+/* Whether `base` has under `__dict__` what Python or C made for it. From 3.15 on all
+ * classes have the same one, of object. A dict that no class gives Python cannot see
+ * (asyncio.Future has one): neither core reads it, as one of them has no way to it. */
+static bool
+instance_gives_dict(PyTypeObject *base, PyObject *key, PyObject *entry)
+{
+    return PyUnicode_CheckExact(key) &&
+           PyUnicode_CompareWithASCIIString(key, "__dict__") == 0 &&
+           (Py_IS_TYPE(entry, &PyGetSetDescr_Type) ||
+            Py_IS_TYPE(entry, &PyMemberDescr_Type)) &&
+           (PyDescr_TYPE(entry) == base || PyDescr_TYPE(entry) == &PyBaseObject_Type);
+}
+
 static bool
 instance_add_slots(struct kc_slots *slots, PyTypeObject *base, PyObject *dict)
 {
@@ -55,6 +68,7 @@ instance_add_slots(struct kc_slots *slots, PyTypeObject *base, PyObject *dict)
     PyObject *entry;
     Py_ssize_t at = 0;
     while (PyDict_Next(dict, &at, &key, &entry)) {
+        slots->gives_dict = slots->gives_dict || instance_gives_dict(base, key, entry);
         if (!instance_is_slot(base, entry) || slots->count == SLOTS_MAX) {
             continue;
         }
@@ -81,6 +95,7 @@ kc_slots_init(struct kc_slots *slots, PyTypeObject *type)
     slots->list = NULL;
     slots->count = 0;
     slots->has_dict = kc_type_has_instance_dict(type);
+    slots->gives_dict = false;
     if (type->tp_mro == NULL) {
         return true;
     }
@@ -133,7 +148,7 @@ kc_fields_next(struct kc_fields *fields, PyObject **name, PyObject **value)
             return true;
         }
     }
-    while (fields->slots->has_dict &&
+    while (fields->slots->has_dict && fields->slots->gives_dict &&
            kc_instance_next(fields->object, &fields->at, name, value))
     {
         if (PyUnicode_CheckExact(*name) && !instance_is_dunder(*name)) {

@@ -25,7 +25,8 @@ struct kc_slot {
 struct kc_slots {
     struct kc_slot *list;
     uint32_t count;
-    bool has_dict; /* its instances may have one */
+    bool has_dict;   /* its instances may have one */
+    bool gives_dict; /* a class gives it to Python; else it is not read */
 };
 
 /* Gather the slots of `type` and its bases, those of the furthest base first. */

@@ -283,12 +283,25 @@ kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
     thread->unknown_count = 0; /* what they do not name was never seen again */
 }
 
+/* A frame is entered: whatever had its place before is gone, and was never seen. */
+static void
+unknown_forget(struct kc_thread *thread, const PyFrameObject *frame)
+{
+    for (uint32_t i = 0; i < thread->unknown_count; i++) {
+        if (thread->unknown[i].frame == frame) {
+            thread->unknown[i] = thread->unknown[--thread->unknown_count];
+            return;
+        }
+    }
+}
+
 /* A kept call begins while exceptions are unknown: is one of them being handled? If
  * not, they were swallowed, unless this is a generator that throw() brings one of them
  * to. */
 KC_COLD static void
-tracer_look_for_handled(struct kc_thread *thread, bool may_be_thrown)
+tracer_look_for_handled(struct kc_thread *thread, kc_frame *frame, bool may_be_thrown)
 {
+    unknown_forget(thread, kc_frame_borrow_object(frame));
     PyObject *handled = kc_exc_handled();
     if (handled != NULL) {
         kc_tracer_resolve(thread, handled);
@@ -438,7 +451,7 @@ kc_tracer_start(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
     }
     uint64_t now_ns = tracer_open(thread);
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
-        tracer_look_for_handled(thread, code->suspends);
+        tracer_look_for_handled(thread, frame, code->suspends);
     }
     tracer_prepare(thread, thread->stream, now_ns);
     if (KC_LIKELY(!code->special)) {
@@ -479,7 +492,7 @@ kc_tracer_resume(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
     }
     uint64_t now_ns = tracer_open(thread);
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
-        tracer_look_for_handled(thread, true);
+        tracer_look_for_handled(thread, frame, true);
     }
     struct kc_resumption how = {exception, kc_frame_offset(frame), throws};
     kc_tracer_resume_at(thread, frame, code, &how, now_ns);

@@ -11,7 +11,8 @@
 #include <frameobject.h> /* PyFrame_Type: part of Python.h from 3.11 on */
 #include <stddef.h>
 
-static struct value_shape SHAPE_OPAQUE = {1, VALUE_OPAQUE, true, 0, NULL, {NULL, 0, 0}};
+static struct value_shape SHAPE_OPAQUE = {1, VALUE_OPAQUE, true,
+                                          0, NULL,         {NULL, 0, false, false}};
 
 PyObject *
 kc_value_borrow_entry(PyObject *dict, const char *name)

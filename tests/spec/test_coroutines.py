@@ -402,3 +402,20 @@ def test_the_records_of_a_wait_are_yield_and_resume(trace):
     kinds = [record.kind for record in traced.trace().stream(1).records()]
     inner = [kind for kind in kinds if kind != Kind.TASK][1:-1]
     assert inner == [Kind.CALL, Kind.YIELD, Kind.RESUME, Kind.RETURN]
+
+
+def test_a_task_at_the_address_of_the_last_is_another(trace):
+    """Each ends before the next is made, and nothing is called between them."""
+    traced = trace(
+        """
+        import asyncio
+        async def member(n):
+            return n
+        def main():
+            for n in range(5):
+                asyncio.run(member(n))
+        main()
+        """
+    )
+    tasks = [record for record in traced.trace().stream(1).records() if record.kind == Kind.TASK]
+    assert len({record.task for record in tasks if record.task}) == 5

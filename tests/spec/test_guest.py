@@ -106,6 +106,18 @@ PROGRAMS = {
         def f(): return 1
         print(f())
         """,
+    "lets go of what a call held while a block began": """
+        import gc
+        gc.disable()
+        class Box:
+            def __del__(self): print('del')
+        def f(box): return len('x' * 900)
+        def g(box):
+            for _ in range(200): f(box)  # some of them begin a block
+        for n in range(3):
+            g(Box())
+            print('after')
+        """,
     "leaves a cycle with a destructor": """
         class Box:
             def __del__(self): print('del')

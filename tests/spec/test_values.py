@@ -67,6 +67,28 @@ def test_a_cycle_is_marked(trace):
     assert "f(a={'d': [<the container 2 up>]}) -> None" in traced.calls()
 
 
+def test_a_dict_that_no_class_gives_is_not_read(trace):
+    """The program cannot see it either; asyncio.Future has one."""
+    value = first_argument(
+        trace(
+            """
+            import asyncio
+            class Mine(asyncio.Future): pass
+            class Other(Mine):
+                __slots__ = ('slot',)
+            def f(a): pass
+            loop = asyncio.new_event_loop()
+            future = Other(loop=loop)
+            future.slot = future.field = 1
+            f(future)
+            loop.close()
+            """
+        )
+    )
+    assert isinstance(value, Object)
+    assert dict(value.fields) == {"slot": 1}
+
+
 def test_a_record_is_bounded_whatever_its_arguments(trace):
     traced = trace(
         """
