@@ -17,8 +17,8 @@ What C does and Python cannot:
 - What has nothing but such members, none of them an object, is written as REF. (C does
   so by type; objects that are not there yet make it an OBJECT without fields.)
 
-An instance dict that no descriptor gives (a few types made in C, as asyncio.Future; a
-class that has a dict of its own and calls something else `__dict__`) is read by neither.
+An instance dict that no descriptor gives (a few types made in C, as asyncio.Future; one
+whose class calls something else `__dict__`) is read by neither core.
 
 Threads: any. Owns: the names of slots; no class. Fails: never.
 """

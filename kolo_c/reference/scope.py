@@ -206,10 +206,10 @@ def _some_task() -> object:
     return _some_task
 
 
-def _is_same_task(remembered: Callable[[], Any], task: Any) -> bool:
+def _is_same_task(remembered: Callable[[], Any] | None, task: Any) -> bool:
     if task is None:  # a weak reference gives None, too, once its task has ended
         return remembered is _no_task
-    return remembered() is task
+    return remembered is not None and remembered() is task
 
 
 def _find_task(session: Session, thread: Thread) -> None:

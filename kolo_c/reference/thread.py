@@ -20,6 +20,7 @@ from kolo_c.reference.stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType, FrameType
     from typing import Any
 
@@ -94,7 +95,7 @@ class Thread:
 
         self.scope_generation = -1  # of the session, when scope was last looked up
         self.scope_number = 0  # the scope variable's value, then
-        self.scope_task = None  # what gives the task that ran then
+        self.scope_task: Callable[[], Any] | None = None  # gives the task that ran
         self.stream: ThreadStream | None = None  # of the current trace; None outside
         self.paused = False  # outside, because the program said so
         self.task = 0

@@ -417,5 +417,9 @@ def test_a_task_at_the_address_of_the_last_is_another(trace):
         main()
         """
     )
-    tasks = [record for record in traced.trace().stream(1).records() if record.kind == Kind.TASK]
+    tasks = [
+        record
+        for record in traced.trace().stream(1).records()
+        if record.kind == Kind.TASK
+    ]
     assert len({record.task for record in tasks if record.task}) == 5
