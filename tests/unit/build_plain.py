@@ -45,7 +45,7 @@ def build() -> Path:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise RuntimeError("no C compiler")
-    digest = hashlib.sha256(compiler.encode())
+    digest = hashlib.sha256(f"{compiler} {SCHEMA_PATH}".encode())
     for path in [*sources(), *sorted(SRC.glob("plain/*.h")), *sorted(RIG.glob("*.h"))]:
         digest.update(path.read_bytes())
     folder = Path(tempfile.gettempdir()) / f"kolo-c-plain-{os.getuid()}"
