@@ -279,11 +279,11 @@ def test_attributes_without_end_are_refused_and_cost_little(trace):
         now = kolo_c.current()
         kept = [now.set(**{f'key{n}': 'x' * 900}) for n in range(30)]
         assert kept == [True] * 13 + [False] * 17, kept
-        for n in range(20_000): assert now.set(progress=n)
+        for n in range(3_000): assert now.set(progress=n)
         """
     )
     info = traced.trace().info
-    assert info.attributes["progress"] == 19_999
+    assert info.attributes["progress"] == 2_999
     assert len(info.attributes) == 14
     assert sum(path.stat().st_size for path in traced.files()) < 20 << 20
 
