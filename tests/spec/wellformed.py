@@ -60,6 +60,9 @@ def checked_records(
             assert block.first_node >= next_node
             next_node = block.first_node
             stack = [(node, -1) for node in stream.opens_at(index)]
+        elif gaps:
+            # What was cut when no record fitted any more; a LOST mark follows.
+            del stack[block.start_depth :]
         assert block.first_node == next_node
         assert block.start_depth == len(stack)
         assert stream.opens_at(index) == [node for node, _ in stack]
