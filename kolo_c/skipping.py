@@ -24,6 +24,8 @@ from kolo_c.scope import SKIPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from kolo_c.session import Session
 
 _IN_C = (
@@ -60,7 +62,7 @@ def _codes(target: object) -> Iterator[CodeType]:
     found = False
     for function in _functions(target):
         found = True
-        if isinstance(function, FunctionType):
+        if _is_python(function):
             yield function.__code__
     if not found:
         raise TypeError(
@@ -77,8 +79,15 @@ def _codes_of_class(owner: type) -> Iterator[CodeType]:
                 yield from _codes_of_class(member)
             continue
         for function in _functions(member):
-            if isinstance(function, FunctionType):
+            if _is_python(function):
                 yield function.__code__
+
+
+def _is_python(function: object) -> TypeGuard[FunctionType]:
+    """PyPy's functions in C are of that type too, with code of another one."""
+    return isinstance(function, FunctionType) and isinstance(
+        function.__code__, CodeType
+    )
 
 
 def _functions(target: object, layers: int = 0) -> Iterator[object]:

@@ -177,7 +177,7 @@ class Mapping:
             size = mapping_size(block_count)
             _allocate(fd, size)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            memory = mmap.mmap(fd, size)
+            memory = _map(fd, size)
             fd = _out_of_the_way(fd)
             _advise(memory, block_count)
             self._set_memory(memory, block_count)
@@ -368,6 +368,20 @@ def _allocate(fd: int, size: int) -> None:
         if written == 0:
             raise OSError(errno.ENOSPC, "no space left")
         at += written
+
+
+def _map(fd: int, size: int) -> mmap.mmap:
+    """The file in memory. PyPy keeps a descriptor of it, which children would inherit:
+    it is the lowest that is free."""
+    lowest = os.dup(fd)
+    os.close(lowest)
+    memory = mmap.mmap(fd, size)
+    try:
+        if os.path.samestat(os.fstat(lowest), os.fstat(fd)):
+            os.set_inheritable(lowest, False)
+    except OSError:
+        pass  # CPython has one that nobody inherits, or another thread was faster
+    return memory
 
 
 def _advise(memory: mmap.mmap, block_count: int) -> None:

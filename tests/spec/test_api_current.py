@@ -10,6 +10,7 @@ import pytest
 import kolo_c
 from kolo_c.store.records import Note
 from kolo_c.store.values import Dict, Masked
+from tests.spec.pypy import not_on_pypy
 from tests.spec.tracing import environment, recover
 
 SECRET = "AKIA" + "Q3EGRIYZ5NWTX7LM"
@@ -332,6 +333,7 @@ def test_a_note_outside_every_trace_is_none(trace):
     )
 
 
+@not_on_pypy("contextvars is written in Python, and imports more")
 @pytest.mark.parametrize("call", ["note('x')", "current().set(a=1)", "pause()"])
 def test_a_program_that_is_not_recorded_imports_next_to_nothing(trace, call):
     traced = trace(

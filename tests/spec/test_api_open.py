@@ -25,6 +25,7 @@ from kolo_c.reading import (
     Subclass,
     Truncated,
 )
+from tests.spec.pypy import not_on_pypy
 from tests.spec.tracing import knows_exceptions
 
 
@@ -307,6 +308,7 @@ def test_the_headers_tell_which_blocks_have_a_calls_children(opened):
     )
 
 
+@not_on_pypy("to record all that Python runs takes minutes")
 def test_a_program_reads_its_own_trace_and_does_not_record_the_reading(trace):
     traced = trace(
         """

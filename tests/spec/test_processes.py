@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.spec.pypy import not_on_pypy
 from tests.spec.tracing import expected
 
 FORK = """
@@ -224,6 +225,7 @@ def test_a_subprocess_runs_as_without_us(trace):
     assert "f() -> 1" in traced.calls()
 
 
+@not_on_pypy("os.posix_spawn is missing")
 def test_a_vfork_child_and_exec_leave_the_trace_alone(trace):
     traced = trace(
         """

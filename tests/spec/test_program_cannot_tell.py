@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 
 import pytest
 
@@ -26,6 +27,11 @@ pytestmark = [
 def test_cpythons_tests_end_alike(
     core: str, hook: str, test: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    interrupted = sys.version_info >= (3, 15) and test == "test_with"
+    if interrupted and core == "python" and hook == "setprofile":
+        # 3.15 lets no signal in between __enter__ and the block: but in a profile
+        # function in Python, which is told of the return of __enter__.
+        pytest.skip("a signal may strike in the profile function")
     words = ["--json", "--core", core, "--hook", hook]
     if core == "python":  # a hundred times slower
         words += ["--include", f"module:test.{test}"]

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from kolo_c.store.values import Cut, CutBytes, CutItems, CutText, Cycle, Object
 from kolo_c.wire import Kind
+from tests.spec.pypy import not_on_pypy
 from tests.spec.tracing import expected
 
 
@@ -185,8 +188,11 @@ def test_no_code_of_the_program_runs_while_it_is_recorded(trace):
     assert traced.calls().splitlines()[-2].startswith("f(a=<Hostile>, b=")
 
 
+@not_on_pypy("objects die when the collector finds them, not with their last reference")
 def test_recording_keeps_nothing_alive(trace):
     """Destructors run when they would, and weak references die when they would."""
+    if trace.args[1] == "python" and sys.version_info < (3, 11):
+        pytest.skip("3.10 keeps the locals that it reads for a profile function")
     source = """
         import weakref
         log = []
@@ -211,6 +217,7 @@ def test_recording_keeps_nothing_alive(trace):
     assert traced.stdout == "['taken', 'del', True, 'del', 'end']\n"
 
 
+@not_on_pypy("objects die when the collector finds them, not with their last reference")
 def test_a_file_closes_when_it_would(trace):
     traced = trace(
         """
@@ -230,6 +237,7 @@ def test_a_file_closes_when_it_would(trace):
     assert traced.stdout == "closed\n"
 
 
+@not_on_pypy("there are no reference counts")
 def test_reference_counts_are_what_they_were(trace):
     traced = trace(
         """
@@ -246,12 +254,13 @@ def test_reference_counts_are_what_they_were(trace):
     assert traced.stdout.startswith("True"), traced.stdout
 
 
+@not_on_pypy("sys.getsizeof is missing")
 def test_an_instance_dict_is_not_made_by_looking(trace):
     """From 3.11 on plain instances have no dict until somebody asks for it."""
     if sys.version_info < (3, 11):
-        import pytest
-
         pytest.skip("instances have dicts there")
+    if trace.args[1] == "python" and sys.version_info >= (3, 14):
+        pytest.skip("Python has to ask for the dict, and the collector counts it there")
     source = """
         import gc, sys
         class Point:
