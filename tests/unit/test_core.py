@@ -225,7 +225,7 @@ def test_a_start_that_fails_half_way_leaves_nothing_behind(trace):
         def f(n): return n
         refuse = True
         try: kolo_c.trace('first').start()
-        except MemoryError as error: print(error)
+        except kolo_c.KoloError as error: print(error)
         refuse = False
         f(1)
         assert sys.getprofile() is None and threading._profile_hook is None
@@ -233,7 +233,7 @@ def test_a_start_that_fails_half_way_leaves_nothing_behind(trace):
         """,
         under=(),
     )
-    assert traced.stdout == "refused\n"
+    assert traced.stdout == "the recorder: MemoryError: refused\n"
     assert [traced.calls(i) for i in range(len(traced.infos()))] == ["f(n=2) -> 2"]
 
 
