@@ -125,6 +125,16 @@ PROGRAMS = {
         box = Box(); box.me = box
         del box
         """,
+    "has objects that die with their thread's frame": """
+        import gc, threading
+        gc.disable()
+        class Box:
+            def __del__(self): print('del')
+        class Thread(threading.Thread):
+            def run(self): box = Box()
+        thread = Thread(); thread.start(); thread.join()
+        print('joined')
+        """,
     "replaces builtins": """
         import builtins
         kept = vars(builtins).copy()
