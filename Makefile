@@ -7,7 +7,7 @@ C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
-.PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind soak fuzz leaks validate cpython-tests wheel \
+.PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind soak fuzz leaks validate programs cpython-tests wheel \
 	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
@@ -60,6 +60,9 @@ soak: build ## Hours of recording: nothing grows, nothing is lost (SECONDS=3600)
 
 validate: build ## Generated programs, recorded by every core and hook, compared (PROGRAMS=2000)
 	$(PYTHON) -m kolo_c validate --generate $(or $(PROGRAMS),2000) --seed $(or $(SEED),0)
+
+programs: build ## The gate's generated programs, recorded by every hook of the C core, compared
+	$(PYTHON) -m kolo_c validate --generate 2000 --sides 'c/*'
 
 fuzz: build ## Hostile bytes for the reader, hostile values for the encoder (ROUNDS=20000)
 	FUZZ_ROUNDS=$(or $(ROUNDS),20000) $(PYTHON) -m pytest -q \

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _EXIT_DIFFERENT = 1
 _TIMEOUT_SECONDS = 600.0
-_BATCH_TIMEOUT_SECONDS = 120.0
+_BATCH_TIMEOUT_SECONDS = 300.0
 # Options with a value of their own, for finding where the program's words begin.
 _VALUED = frozenset(
     "--sides --output --generate --seed --timeout --hook --core --locals --split "

@@ -36,7 +36,7 @@ from kolo_c.validate.program import first_line_that_differs, open_store
 from kolo_c.validate.sides import Side
 from kolo_c.wire import Kind
 
-BATCH = 40
+BATCH = 100
 COVERAGE_FROM = 100
 """A run of fewer programs need not meet every kind of record."""
 _TOO_FEW = f"the number of records, which has to be {LEAST_RECORDS} or more"

@@ -35,6 +35,7 @@ _CUTS = tuple(
     msgpack.ExtType(TAG_EXTENSION, bytes([tag]))
     for tag in (Tag.CUT_STR, Tag.CUT_BYTES, Tag.CUT_ITEMS, Tag.CUT)
 )
+_CUT_TEXTS = _CUTS[:2]
 
 
 @dataclass(frozen=True)
@@ -326,6 +327,47 @@ def _without_caught(
     return one, other, len(first) - len(one) + len(second) - len(other)
 
 
+def _without_places_of_cuts(
+    first: list[Record], second: list[Record]
+) -> tuple[list[Record], list[Record], int]:
+    """What was cut in a value is as long as in the one of both that has less of it."""
+    one, other = list(first), list(second)
+    count = 0
+    for at, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a[0] == b[0] and (_is_cut(a) or _is_cut(b)) and pack(a) != pack(b):
+            changed = [_cut_same(x, y) for x, y in zip(a, b, strict=False)]
+            one[at] = [x for x, _ in changed] + a[len(changed) :]
+            other[at] = [y for _, y in changed] + b[len(changed) :]
+            count += 1
+    return one, other, count
+
+
+def _cut_same(a: Any, b: Any) -> tuple[Any, Any]:
+    if a.__class__ is Pairs and b.__class__ is Pairs and len(a.pairs) == len(b.pairs):
+        both = [
+            _cut_same(list(x), list(y)) for x, y in zip(a.pairs, b.pairs, strict=True)
+        ]
+        return Pairs([(*x,) for x, _ in both]), Pairs([(*y,) for _, y in both])
+    if a.__class__ is not list or b.__class__ is not list or not a or not b:
+        return a, b
+    if a[0] in _CUTS or b[0] in _CUTS:
+        if a[0] != b[0]:
+            return "<cut>", "<cut>"  # just here
+        a, b = a[: len(b)], b[: len(a)]
+        if a[0] in _CUT_TEXTS:
+            return [_until(x, y) for x, y in zip(a, b, strict=True)], [
+                _until(y, x) for x, y in zip(a, b, strict=True)
+            ]
+    if len(a) != len(b):
+        return a, b
+    both = [_cut_same(x, y) for x, y in zip(a, b, strict=True)]
+    return [x for x, _ in both], [y for _, y in both]
+
+
+def _until(text: Any, other: Any) -> Any:
+    return text[: len(other)] if text.__class__ in (str, bytes) else text
+
+
 HOOK_FACTS = (
     HookFact(
         "handled-here",
@@ -353,6 +395,15 @@ HOOK_FACTS = (
         "3.11, setprofile and frame_eval",
         _has_caches,
         _without_cached_sites,
+    ),
+    HookFact(
+        "cut-elsewhere",
+        "Definitions are numbered as they are met. A hook that sees more exceptions "
+        "meets types earlier: a number may take a byte more, and what does not fit is "
+        "cut elsewhere.",
+        "3.10 and 3.11, setprofile and frame_eval",
+        _before_monitoring,
+        _without_places_of_cuts,
     ),
 )
 

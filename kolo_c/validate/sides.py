@@ -43,8 +43,14 @@ def hooks_of(core: str) -> list[str]:
 
 
 def parse_sides(text: str) -> list[Side]:
-    """``c/setprofile,python/setprofile``: two sides or more, all of them there."""
-    sides = [_parse_side(word.strip()) for word in text.split(",") if word.strip()]
+    """``c/setprofile,python/setprofile``: two sides or more, all of them there; ``c/*``
+    is every hook of a core."""
+    sides: list[Side] = []
+    for word in filter(None, map(str.strip, text.split(","))):
+        core = word.removesuffix("/*")
+        every = core != word and core in _cores()
+        found = [Side(core, hook) for hook in hooks_of(core)] if every else []
+        sides += found or [_parse_side(word)]
     if len(sides) < 2:
         raise KoloError(
             f"--sides {text}: two sides make a comparison",
