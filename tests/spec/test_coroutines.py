@@ -423,3 +423,23 @@ def test_a_task_at_the_address_of_the_last_is_another(trace):
         if record.kind == Kind.TASK
     ]
     assert len({record.task for record in tasks if record.task}) == 5
+
+
+def test_an_await_is_at_one_place_however_often_it_is_come_to(trace):
+    """Also where the hook learns later what it was: the frame has gone on by then."""
+    traced = trace(
+        """
+        import asyncio
+        async def turns(name, count):
+            for turn in range(count):
+                await asyncio.sleep(0)
+            return name
+        async def main():
+            await asyncio.gather(turns("a", 1), turns("b", 4))
+        asyncio.run(main())
+        """
+    )
+    records = traced.trace().stream(1).records()
+    offsets = [record.offset for record in records if record.kind == Kind.YIELD]
+    assert len(offsets) == 6  # the first is that of main()
+    assert len(set(offsets[1:])) == 1

@@ -429,3 +429,26 @@ def test_an_argument_in_a_class_cell_or_nonlocal_is_current(trace):
         """
         ).splitlines()
     )
+
+
+def test_a_type_at_the_place_of_one_of_the_same_name_is_told_by_its_module(trace):
+    traced = trace(
+        """
+        import gc
+        def look(value): pass
+        def run():
+            for turn in range(40):
+                kind = type("Same", (), {"__module__": ("one", "other")[turn % 2]})
+                look(kind())
+                del kind
+                gc.collect()
+        run()
+        """
+    )
+    trace_ = traced.trace()
+    found = [
+        trace_.definitions.get(record.arguments[0].type).module
+        for record in trace_.stream(1).records()
+        if record.kind == Kind.CALL and record.arguments
+    ]
+    assert found == ["one", "other"] * 20
