@@ -173,8 +173,16 @@ def attach_new(session: Session) -> Thread:
 def _dismiss(thread: Thread) -> None:
     """Its function goes, but that says nothing."""
     function = thread.function() if thread.function is not None else None
-    if function is not None:
+    if function is not None and function.end is not None:
         function.end.thread = None
+
+
+def _drop_end(thread: Thread) -> None:
+    """Its function is about to go: what comes in its place would see our __del__."""
+    _dismiss(thread)
+    function = thread.function() if thread.function is not None else None
+    if function is not None:
+        function.end = None
 
 
 def attach_running(session: Session) -> None:
@@ -445,6 +453,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     try:
         if thread.attached and has_place(thread):
             _displace(thread)
+            _drop_end(thread)
         look_soon(thread, sys._getframe().f_back)
     except BaseException as error:
         _keep(session, error)
