@@ -89,6 +89,15 @@ KNOWN: tuple[Known, ...] = (
         since=(3, 12),
     ),
     Known(
+        test="test.test_sys_setprofile.TestGetProfile.test_empty",
+        says=r"ProfileFunction object at 0x\w+> is not None",
+        reason="It expects that there is no profile function, and sys.getprofile() "
+        "tells that there is.",
+        hooks=("setprofile",),
+        cores=("python",),
+        by_any=False,
+    ),
+    Known(
         test="test.test_monitoring.*",
         says=r"AssertionError: \d+ != 0",
         reason="It takes the tool ids 2, 3 and 4 without asking whether they are free, "
