@@ -38,16 +38,20 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_PREFIX = "KOLO_C_"
 # Variables with our prefix that are not settings: read by the build, by the start of
-# child processes, or by the tests.
+# child processes, by the pager, or by the tests.
 RESERVED_VARIABLES = frozenset(
     {
         "KOLO_C_PATH",
+        "KOLO_C_PAGER",
+        "KOLO_C_CLEAN_ROOT",
         "KOLO_C_NO_EXTENSION",
         "KOLO_C_REQUIRE_EXTENSION",
         "KOLO_C_DEBUG",
         "KOLO_C_SANITIZE",
         "KOLO_C_PYTHONS_COMMAND",
         "KOLO_C_RUNNER",
+        "KOLO_C_TEST_CFLAGS",
+        "KOLO_C_TEST_JOBS",
         "KOLO_C_PARENT",
         "KOLO_C_START",
         "KOLO_C_TICKING",

@@ -124,7 +124,7 @@ def _compare_traces(
             )
         else:
             whole &= _compare_streams(where, (a, one), (b, other), hooks, found)
-    if (hooks[0] == "monitoring") != (hooks[1] == "monitoring"):
+    if hooks[0] != hooks[1]:
         first, second = _without_unseen(first), _without_unseen(second)
     if not whole:
         for facts in (first, second):
@@ -199,7 +199,7 @@ def _compare_streams(
 
 
 def _without_unseen(facts: dict[str, Any]) -> dict[str, Any]:
-    """Without what a trace says of its hook, which the other side's does not have."""
+    """Without what a trace says of its hook, which is not the other side's."""
     attributes = dict(facts["attributes"])
     problems = [
         text for text in attributes.pop("problems", []) if not text.startswith(UNSEEN)

@@ -36,6 +36,7 @@ _CUTS = tuple(
     for tag in (Tag.CUT_STR, Tag.CUT_BYTES, Tag.CUT_ITEMS, Tag.CUT)
 )
 _CUT_TEXTS = _CUTS[:2]
+_CUT = _CUTS[3]
 
 
 @dataclass(frozen=True)
@@ -354,6 +355,8 @@ def _cut_same(a: Any, b: Any) -> tuple[Any, Any]:
         if a[0] != b[0]:
             return "<cut>", "<cut>"  # just here
         a, b = a[: len(b)], b[: len(a)]
+        if a[0] == _CUT and None in (a[-1], b[-1]):
+            return a[:-1], b[:-1]  # there was no room for one's length
         if a[0] in _CUT_TEXTS:
             return [_until(x, y) for x, y in zip(a, b, strict=True)], [
                 _until(y, x) for x, y in zip(a, b, strict=True)

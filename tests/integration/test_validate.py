@@ -236,6 +236,15 @@ it = work(1); next(it)
 try: it.throw(LookupError())
 except LookupError: pass
 """,
+    "cut-elsewhere": """
+class Box: pass
+def fail(n): raise type(f'E{n}', (Exception,), {})
+def work(boxes): return boxes
+for n in range(250):  # until a type's number takes a byte more
+    try: fail(n)
+    except Exception: pass
+work([[Box() for _ in range(300)] for _ in range(12)])
+""",
     "handled-here": """
 def work(n):
     try: return n / 0
@@ -253,7 +262,7 @@ if child: os.waitpid(child, 0)
 
 
 SIDES = dict.fromkeys(
-    ("site-in-cache", "hidden-exception"), "c/setprofile,c/frame_eval"
+    ("site-in-cache", "hidden-exception", "cut-elsewhere"), "c/setprofile,c/frame_eval"
 )
 SIDES["handled-here"] = "c/setprofile,c/monitoring"
 

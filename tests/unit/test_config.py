@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -209,6 +210,33 @@ def test_variables_that_are_no_settings(tmp_path):
     assert load(tmp_path, environ).problems == []
     loaded = load(tmp_path, {"KOLO_C_DEEPTH": "1"})
     assert "Did you mean KOLO_C_DEPTH?" in str(loaded.problems[0])
+
+
+def test_no_variable_that_is_read_is_taken_for_a_setting_that_is_none(tmp_path):
+    read = [
+        "kolo_c",
+        "script",
+        "tools",
+        "setup.py",
+        "Makefile",
+        "tests/unit/build_encode.py",
+    ]
+    if not all((ROOT / each).exists() for each in read):
+        pytest.skip("beside the sources only")
+    files = [
+        file
+        for each in read
+        for file in [ROOT / each, *(ROOT / each).rglob("*")]
+        if file.is_file() and file.suffix in ("", ".py")
+    ]
+    names = {
+        name
+        for file in files
+        for name in re.findall(r"\bKOLO_C_[A-Z][A-Z_]*[A-Z]\b", file.read_text())
+    }
+    assert {"KOLO_C_PAGER", "KOLO_C_SANITIZE", "KOLO_C_TEST_CFLAGS"} <= names
+    problems = load(tmp_path, dict.fromkeys(names, "")).problems
+    assert [str(each) for each in problems if "not a setting" in str(each)] == []
 
 
 def test_the_config_is_plain_data_and_cannot_change():

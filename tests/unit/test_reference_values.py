@@ -664,13 +664,12 @@ def test_a_view_that_was_released_has_its_length_in_c_alone() -> None:
 
 
 @with_c
-def test_an_instance_dict_that_nothing_gives_is_read_by_c_alone() -> None:
+def test_an_instance_dict_that_nothing_gives_is_not_read() -> None:
     cls: Any = type("Hidden", (), {"__dict__": None})
     value = cls()
     value.x = 1
     c, python = both(value)
-    assert python == head(value, Tag.OBJECT, 2)
-    assert c == head(value, Tag.OBJECT, 4) + b"\xa1x\x01"
+    assert c == python == head(value, Tag.OBJECT, 2)
 
 
 @with_c

@@ -91,6 +91,7 @@ def test_importing_kolo_c_brings_itself_alone(folder: Path) -> None:
         "__future__",
         "kolo_c",
         "kolo_c._version",
+        "kolo_c.own_builtins",
     }
 
 
