@@ -14,6 +14,7 @@ from kolo_c.validate.normalise import (
     ADDRESSES,
     CHILD_ID,
     equal_when_normalised,
+    normalised,
     without_hook_facts,
 )
 from kolo_c.validate.resolve import Record, pack
@@ -163,8 +164,8 @@ def _compare_streams(
                 Difference(
                     where,
                     f"record {_written(a.records, again) + 1}",
-                    _at(one, again),
-                    _at(other, again),
+                    _shown(one, again, numbers[0]),
+                    _shown(other, again, numbers[1]),
                     _written(a.records, again),
                     (a, b),
                     program,
@@ -179,8 +180,8 @@ def _compare_streams(
             Difference(
                 where,
                 f"record {equal + 1}",
-                _at(a.records, equal),
-                _at(b.records, equal),
+                _shown(a.records, equal, numbers[0]),
+                _shown(b.records, equal, numbers[1]),
                 equal,
                 (a, b),
                 program,
@@ -249,8 +250,9 @@ def _keys(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> Iterable[Any]:
     return dict.fromkeys([*first, *second])
 
 
-def _at(records: list[Any], index: int) -> Any:
-    return records[index] if index < len(records) else None
+def _shown(records: list[Record], index: int, numbers: Numbers) -> Record | None:
+    """Without what may differ: what is left of it is why two differ."""
+    return normalised(records[index], numbers) if index < len(records) else None
 
 
 def _there(value: object) -> str | None:

@@ -26,6 +26,7 @@ from kolo_c.validate.execute import Job, Outcome, run_on, run_untraced
 from kolo_c.validate.generate import (
     LEAST_RECORDS,
     Program,
+    Target,
     expected_kinds,
     generate,
     shrink,
@@ -41,6 +42,7 @@ COVERAGE_FROM = 100
 """A run of fewer programs need not meet every kind of record."""
 _TOO_FEW = f"the number of records, which has to be {LEAST_RECORDS} or more"
 _MOST_SHRUNK = 3
+_REFUSED = "kolo-c: error: "
 _TRIES = 150
 _SHRINK_SECONDS = 90
 _UNTRACED = "untraced"
@@ -103,6 +105,9 @@ class Runner:
         self._caught = all(side.hook == "monitoring" for side in sides) and not any(
             "exceptions=" in option for option in options
         )
+        self._target = Target.here(
+            profiled=any(str(side) == "python/setprofile" for side in sides)
+        )
         asked = ("--set", "exceptions=all") if self._caught else ()
         self._options = (*asked, *options)
         self._timeout = timeout
@@ -137,7 +142,8 @@ class Runner:
         started: list[_Batch] = []
         while waiting or started:
             while waiting and len(started) < 2:
-                started.append(self._start([generate(each) for each in waiting.pop(0)]))
+                programs = [generate(each, self._target) for each in waiting.pop(0)]
+                started.append(self._start(programs))
             batch = started.pop(0)
             rest = self._finish(batch)
             if rest:
@@ -210,6 +216,15 @@ class Runner:
                 f"no generated program could be run: {ends[_UNTRACED]}",
                 "kolo-c doctor says what is missing.",
             )
+        for side, outcome in outcomes.items():
+            _, refused, why = outcome.stderr.decode(errors="replace").partition(
+                _REFUSED
+            )
+            if refused and not outputs[side]:
+                message, _, hint = why.partition("\n")
+                raise KoloError(
+                    f"nothing can be recorded on side {side}: {message}", hint.strip()
+                )
         difference = Difference(
             name, "how it ended", ends[_UNTRACED], ends[other], program=name
         )

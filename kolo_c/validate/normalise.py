@@ -320,6 +320,10 @@ def _tells_handled(first: str, second: str) -> bool:
     return (first == "monitoring") != (second == "monitoring")
 
 
+def _fills_otherwise(first: str, second: str) -> bool:
+    return _before_monitoring(first, second) or _tells_handled(first, second)
+
+
 def _without_caught(
     first: list[Record], second: list[Record]
 ) -> tuple[list[Record], list[Record], int]:
@@ -341,6 +345,26 @@ def _without_places_of_cuts(
             other[at] = [y for _, y in changed] + b[len(changed) :]
             count += 1
     return one, other, count
+
+
+def _without_repeated_tasks(
+    first: list[Record], second: list[Record]
+) -> tuple[list[Record], list[Record], int]:
+    """Without the TASK that begins a block and tells the task of the one before."""
+    one, other = _tasks_once(first), _tasks_once(second)
+    return one, other, len(first) - len(one) + len(second) - len(other)
+
+
+def _tasks_once(records: list[Record]) -> list[Record]:
+    task = None
+    found = []
+    for record in records:
+        if record[0] == Kind.TASK:
+            if record[2] == task:
+                continue
+            task = record[2]
+        found.append(record)
+    return found
 
 
 def _cut_same(a: Any, b: Any) -> tuple[Any, Any]:
@@ -371,7 +395,16 @@ def _until(text: Any, other: Any) -> Any:
     return text[: len(other)] if text.__class__ in (str, bytes) else text
 
 
-HOOK_FACTS = (
+HOOK_FACTS = (  # the first: what makes the records of both those of the same events
+    HookFact(
+        "block-elsewhere",
+        "A block begins with the task that is current. Where a number takes a byte "
+        "more, or one side has records that the other cannot have, it begins "
+        "elsewhere.",
+        "3.10 and 3.11, setprofile and frame_eval; monitoring and another",
+        _fills_otherwise,
+        _without_repeated_tasks,
+    ),
     HookFact(
         "handled-here",
         'With exceptions = "all" monitoring tells what a call handles itself; no other '
@@ -448,6 +481,14 @@ def equal_when_normalised(
             applied.update(used)
             return True
     return False
+
+
+def normalised(record: Record, numbers: Numbers) -> Record:
+    """A record without anything that may differ."""
+    for each in NORMALISATIONS:
+        if each.apply is not None:
+            record = each.apply(record, numbers)
+    return record
 
 
 def output_without_addresses(text: str) -> str:

@@ -95,6 +95,14 @@ def test_every_part_is_met_in_two_hundred_seeds() -> None:
     assert met == FEATURES
 
 
+def test_what_needs_a_prompt_end_is_left_out_where_there_is_none() -> None:
+    met = [
+        set().union(*(generate(seed, target).features for seed in range(200)))
+        for target in (Target((3, 10)), Target((3, 10), prompt=False))
+    ]
+    assert met[0] - met[1] == {"finalizers", "suspended"}
+
+
 def test_a_version_that_is_not_supported_is_refused() -> None:
     with pytest.raises(ValueError, match="not supported"):
         Target((3, 9))

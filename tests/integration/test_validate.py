@@ -245,6 +245,18 @@ for n in range(250):  # until a type's number takes a byte more
     except Exception: pass
 work([[Box() for _ in range(300)] for _ in range(12)])
 """,
+    "block-elsewhere": """
+import asyncio
+class Box: pass
+def fail(n): raise type(f'E{n}', (Exception,), {})
+def work(boxes): pass
+async def main():
+    for n in range(250):
+        try: fail(n)
+        except Exception: pass
+    for _ in range(300): work([Box() for _ in range(100)])
+asyncio.run(main())
+""",
     "handled-here": """
 def work(n):
     try: return n / 0
@@ -262,7 +274,8 @@ if child: os.waitpid(child, 0)
 
 
 SIDES = dict.fromkeys(
-    ("site-in-cache", "hidden-exception", "cut-elsewhere"), "c/setprofile,c/frame_eval"
+    ("site-in-cache", "hidden-exception", "cut-elsewhere", "block-elsewhere"),
+    "c/setprofile,c/frame_eval",
 )
 SIDES["handled-here"] = "c/setprofile,c/monitoring"
 

@@ -17,7 +17,14 @@ pytest.importorskip("kolo_c._kolo")
 
 def generate(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
     """Exit code and JSON."""
-    done = subprocess.run(
+    done = run(folder, *words)
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """With ``--json``."""
+    return subprocess.run(
         [sys.executable, "-m", "kolo_c", "validate", "--json", *words],
         cwd=folder,
         env=environment(),
@@ -27,8 +34,6 @@ def generate(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
         timeout=250,
         check=False,
     )
-    assert done.stderr == ""
-    return done.returncode, json.loads(done.stdout)
 
 
 def test_generated_programs_are_equal_to_themselves(tmp_path: Path) -> None:
@@ -50,6 +55,16 @@ def test_what_calls_handle_is_compared_where_both_sides_tell(tmp_path: Path) -> 
     )
     assert found["failures"] == []
     assert found["comparisons"][0]["records"]["CAUGHT"] > 20
+
+
+def test_a_side_that_cannot_start_is_one_error(tmp_path: Path) -> None:
+    done = run(tmp_path, "--generate", "3", "--set", "items=many")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("error") == 1
+    assert (
+        "nothing can be recorded on side 1-c-setprofile: argument items" in done.stderr
+    )
 
 
 def test_a_side_that_records_less_fails_and_the_program_is_kept(tmp_path: Path) -> None:

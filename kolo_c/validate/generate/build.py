@@ -33,7 +33,7 @@ def generate(seed: int, target: Target | None = None) -> Program:
         function(draft, kind, _FUNCTION_RECORDS)
     calls: list[str] = []
     for part in choices.some(PARTS, choices.between(3, 6)):
-        if part.since <= target.version and not (target.pypy and part.cpython):
+        if part.since <= target.version and not (part.prompt and not target.prompt):
             # Choices of its own, so that a part that a target lacks moves no other.
             draft.choices = choices.child(part.name)
             draft.features.add(part.name)

@@ -351,7 +351,7 @@ def data_classes(draft: Draft, budget: int) -> list[str]:
     )
 
 
-@part()
+@part(prompt=True)
 def finalizers(draft: Draft, budget: int) -> list[str]:
     """``__del__`` and weak references: they run where the program says ``del``."""
     draft.need("gc weakref", "say Slotted")

@@ -209,7 +209,7 @@ def delegation(draft: Draft, budget: int) -> list[str]:
     )
 
 
-@part()
+@part(prompt=True)
 def suspended(draft: Draft, budget: int) -> list[str]:
     """Generators nobody ends: finalised where the last reference goes."""
     draft.need("gc sys", "say")

@@ -21,20 +21,20 @@ class Part(NamedTuple):
     name: str
     write: Writer
     since: tuple[int, int]
-    cpython: bool
-    """Only CPython has what it uses, or promises when it happens."""
+    prompt: bool
+    """What it lets go of has to end at once."""
 
 
 PARTS: list[Part] = []
 
 
 def part(
-    since: tuple[int, int] = (3, 10), cpython: bool = False
+    since: tuple[int, int] = (3, 10), prompt: bool = False
 ) -> Callable[[Writer], Writer]:
     """The function below writes the part of its name."""
 
     def register(write: Writer) -> Writer:
-        PARTS.append(Part(write.__name__, write, since, cpython))
+        PARTS.append(Part(write.__name__, write, since, prompt))
         return write
 
     return register
