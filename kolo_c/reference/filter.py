@@ -136,11 +136,18 @@ def decide(tracer: Tracer, frame: FrameType, code: CodeType) -> Decision:
 
 
 def _ask_file(tracer: Tracer, path: str) -> bool | None:
-    """What the filter says of the file as a whole."""
+    """What the filter says of the file as a whole.
+
+    Filters may change while it is asked: then its answer is not kept.
+    """
     files = tracer.files
-    if path not in files:
-        files[path] = tracer.decide_file(path)
-    return files[path]
+    if path in files:
+        return files[path]
+    generation = tracer.generation
+    answer = tracer.decide_file(path)
+    if tracer.generation == generation:
+        files[path] = answer
+    return answer
 
 
 def _ask(tracer: Tracer, code: CodeType, decision: Decision) -> None:

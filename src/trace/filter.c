@@ -114,22 +114,23 @@ kc_filter_read_rules(PyObject *dict, struct kc_code_rules *rules)
     return 0;
 }
 
-/* What the filter says of the file as a whole: Py_True, Py_False, Py_None; borrowed,
- * NULL with an exception. */
+/* What the filter says of the file as a whole: Py_True, Py_False, Py_None; NULL with an
+ * exception. Filters may change while it is asked: then its answer is not kept. */
 static PyObject *
-filter_borrow_file_answer(struct kc_tracer *tracer, PyObject *path)
+filter_ask_file(struct kc_tracer *tracer, PyObject *path)
 {
-    PyObject *answer = PyDict_GetItemWithError(tracer->files, path);
-    if (answer != NULL || PyErr_Occurred()) {
-        return answer;
+    PyObject *known = PyDict_GetItemWithError(tracer->files, path);
+    if (known != NULL || PyErr_Occurred()) {
+        return Py_XNewRef(known);
     }
-    PyObject *asked = PyObject_CallOneArg(tracer->decide_file, path);
-    if (asked == NULL || PyDict_SetItem(tracer->files, path, asked) < 0) {
-        Py_XDECREF(asked);
-        return NULL;
+    uint64_t generation = tracer->generation;
+    PyObject *answer = PyObject_CallOneArg(tracer->decide_file, path);
+    if (answer != NULL && tracer->generation == generation &&
+        PyDict_SetItem(tracer->files, path, answer) < 0)
+    {
+        Py_CLEAR(answer);
     }
-    Py_DECREF(asked); /* the dict has it */
-    return PyDict_GetItemWithError(tracer->files, path);
+    return answer;
 }
 
 /* Which sets keep it: a number of bits, or True for all: -1 with an exception set. */
@@ -220,13 +221,13 @@ kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
     if (filter_is_ours(tracer, code, decision)) {
         return;
     }
-    PyObject *file = filter_borrow_file_answer(tracer, code->co_filename);
+    PyObject *file = filter_ask_file(tracer, code->co_filename);
     if (file == Py_True || file == Py_False) {
         decision->keep_bits = file == Py_True ? KC_KEEP_ALL : 0;
-        return;
     }
-    if (file == NULL || filter_ask(tracer, code, decision) < 0) {
+    else if (file == NULL || filter_ask(tracer, code, decision) < 0) {
         decision->keep_bits = 0;
         filter_failed(tracer);
     }
+    Py_XDECREF(file);
 }

@@ -28,16 +28,17 @@ eval_borrow_thread(PyThreadState *tstate)
     return thread != NULL && kc_hook_admits(thread) ? thread : NULL;
 }
 
-/* What is known of kept `code`; NULL for skipped code. */
+/* What is known of kept `code`; NULL for skipped code. The session may have ended while
+ * the thread waited, or end while the filter is asked. */
 static struct kc_code *
 eval_about(struct kc_thread *thread, kc_frame *frame, PyCodeObject *code,
            uint64_t *word)
 {
-    if (KC_UNLIKELY(!kc_verdict_is_current(evaluated, *word))) {
+    const struct kc_tracer *tracer = thread->tracer;
+    if (KC_UNLIKELY(!kc_verdict_is_current(tracer, *word))) {
         *word = kc_hook_decide(thread, frame, code);
     }
-    return (*word & KC_VERDICT_KEEP_MASK) != 0 ? kc_verdict_code(evaluated, *word)
-                                               : NULL;
+    return (*word & KC_VERDICT_KEEP_MASK) != 0 ? kc_verdict_code(tracer, *word) : NULL;
 }
 
 /* A generator goes on, by throw() with an exception. */

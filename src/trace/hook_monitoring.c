@@ -51,18 +51,19 @@ struct place {
 };
 
 /* Code that was not decided yet, or under other filters. Its verdict, which is 0 where
- * it cannot be had now. */
+ * it cannot be had now. The session may end meanwhile: then the tool is not ours. */
 KC_COLD static uint64_t
 monitoring_decide(const struct place *place, PyCodeObject *code)
 {
+    const struct kc_tracer *tracer = place->thread->tracer;
     uint64_t word = kc_hook_decide(place->thread, place->frame, code);
     bool keeps = (word & KC_VERDICT_KEEP_MASK) != 0;
     bool kept = (word >> KC_VERDICT_INDEX_SHIFT) != 0; /* under earlier filters too */
-    if (kept && !kc_code_is_shim(code) &&
-        kc_monitoring_set_local(code, keeps ? events_of_kept(monitored) : 0) < 0)
+    if (kept && monitored == tracer && !kc_code_is_shim(code) &&
+        kc_monitoring_set_local(code, keeps ? events_of_kept(tracer) : 0) < 0)
     {
         PyErr_Clear();
-        kc_session_error(monitored->session, "a function's ends will not be seen");
+        kc_session_error(tracer->session, "a function's ends will not be seen");
     }
     return word;
 }
@@ -87,7 +88,7 @@ monitoring_place(PyCodeObject *code, uint64_t word)
         place.word = monitoring_decide(&place, code);
     }
     if ((place.word & KC_VERDICT_KEEP_MASK) != 0 && kc_hook_admits(place.thread)) {
-        place.code = kc_verdict_code(monitored, place.word);
+        place.code = kc_verdict_code(place.thread->tracer, place.word);
     }
     return place;
 }

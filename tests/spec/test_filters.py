@@ -545,6 +545,61 @@ def test_filters_may_change_while_the_program_runs(trace):
     )
 
 
+SLOW_FILTER = """
+    import threading, kolo_c
+    from kolo_c.filter_sets import FilterSets
+    asked, go_on = threading.Event(), threading.Event()
+    decide_file = FilterSets.decide_file
+    def slow(self, path):
+        answer = decide_file(self, path)
+        if path.endswith('other.py') and not asked.is_set():
+            asked.set()
+            go_on.wait(WAIT)
+        return answer
+    FilterSets.decide_file = slow
+    import other_names
+    source = open('other.py').read()
+    def work():
+        exec(compile(source, 'other.py', 'exec'), other_names.__dict__)
+    thread = threading.Thread(target=work)
+    """
+"""A filter that thinks about other.py until it is told to go on."""
+
+
+def test_an_answer_about_a_file_is_forgotten_with_the_filters_it_was_given_under(trace):
+    """It came after the filters had changed, and held for the file from then on."""
+    traced = trace(
+        SLOW_FILTER.replace("WAIT", "10")
+        + """
+    thread.start()
+    asked.wait()
+    kolo_c.set_filters(ignore_frames=['other.py'])
+    go_on.set()
+    thread.join()
+    other_names.f(2)
+    """,
+        files={"other.py": "def f(n): return n\nf(1)\n", "other_names.py": ""},
+    )
+    assert "f(n=2)" not in traced.calls()
+
+
+def test_tracing_may_end_while_the_filter_decides(trace):
+    """The thread that had asked came back to a session that was over, and crashed."""
+    traced = trace(
+        SLOW_FILTER.replace("WAIT", "0.2")
+        + """
+    with kolo_c.trace('short'):
+        thread.start()
+        asked.wait()
+    thread.join()
+    print(other_names.f(2))
+    """,
+        files={"other.py": "def f(n): return n\nf(1)\n", "other_names.py": ""},
+        under=(),
+    )
+    assert traced.stdout == "2\n"
+
+
 def test_a_ninth_filter_at_the_same_time_is_refused(trace):
     traced = trace(
         """
