@@ -285,15 +285,17 @@ def async_generators(draft: Draft, budget: int) -> list[str]:
 
             async def by_hand(results):
                 it = ticks(5)
-                results.append(await it.asend(None))
-                results.append(await it.asend($sent))
                 try:
-                    results.append(await it.athrow($thrown))
-                except Exception as error:
-                    results.append(error)
-                await it.aclose()
-                results.append(await anext_of(it))
-                del it  # the loop ends what is left in the order of a set
+                    results.append(await it.asend(None))
+                    results.append(await it.asend($sent))
+                    try:
+                        results.append(await it.athrow($thrown))
+                    except Exception as error:
+                        results.append(error)
+                    await it.aclose()
+                    results.append(await anext_of(it))
+                finally:  # SystemExit passes
+                    del it  # the loop ends what is left in the order of a set
 
 
             async def left_open(results):
