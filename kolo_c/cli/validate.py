@@ -6,9 +6,12 @@ stores, until run() returns. Fails: KoloError.
 
 from __future__ import annotations
 
+import argparse
 import json
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from kolo_c.cli.options import add_config_options, load_config
@@ -16,7 +19,6 @@ from kolo_c.errors import KoloError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
     from typing import Any
 
@@ -59,7 +61,8 @@ class Validate:
         parser.add_argument(
             "--sides",
             metavar="CORE/HOOK,…",
-            help="What to compare; all that there is here, each with the first.",
+            help="What to compare, c/* for every hook of a core; all that there is "
+            "here, each with the first.",
         )
         parser.add_argument(
             "--generate",
@@ -72,9 +75,10 @@ class Validate:
         )
         parser.add_argument(
             "--timeout",
-            type=float,
+            type=_seconds,
             metavar="SECONDS",
-            help="How long one run may take: 600, or 120 for a batch of programs.",
+            help=f"How long one run may take: {_TIMEOUT_SECONDS:g}, or "
+            f"{_BATCH_TIMEOUT_SECONDS:g} for a batch of generated programs.",
         )
         parser.add_argument(
             "--json", action="store_true", help="What was found, as one JSON object."
@@ -82,7 +86,8 @@ class Validate:
         parser.add_argument(
             "--output",
             metavar="DIR",
-            help="Keep what each side recorded in this folder, as JSON.",
+            help="Keep what each side recorded in this folder, as JSON; of generated "
+            "programs those that failed.",
         )
         add_config_options(parser)
 
@@ -104,6 +109,8 @@ class Validate:
         from kolo_c.validate.sides import available_sides, parse_sides  # noqa: PLC0415
 
         _refuse_side_settings(args)
+        _make_folder(args.output)
+        _end_on_terminate()
         sides = parse_sides(args.sides) if args.sides else available_sides()
         if not sides:
             raise KoloError(
@@ -176,14 +183,44 @@ class Validate:
 COMMAND = Validate()
 
 
+def _seconds(text: str) -> float:
+    """A time that something can take."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed, not {text!r}")
+    return seconds
+
+
+def _end_on_terminate() -> None:
+    """As on Ctrl-C: what was started ends, and the folders go."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 def _refuse_side_settings(args: argparse.Namespace) -> None:
+    given = {word.partition("=")[0].strip() for word in args.config_set or ()}
     for key in _SIDE_SETTINGS:
-        if getattr(args, f"config_{key}", None) is not None:
+        if key in given or getattr(args, f"config_{key}", None) is not None:
             raise KoloError(
                 f"--{key} is one side alone",
                 "Write --sides c/setprofile,c/monitoring.",
                 slug="usage",
             )
+
+
+def _make_folder(name: str | None) -> None:
+    """Before anything runs, which takes its time."""
+    if not name:
+        return
+    try:
+        Path(name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KoloError(
+            f"--output {name}: {error.strerror}", "Name a folder that can be made."
+        ) from None
 
 
 def _passed_on(args: argparse.Namespace) -> list[str]:
@@ -229,7 +266,6 @@ def _refuse_nothing(validated: Validated, name: str) -> None:
 def _keep(validated: Validated, folder: Path) -> None:
     from kolo_c.validate.report import recorded_json  # noqa: PLC0415
 
-    folder.mkdir(parents=True, exist_ok=True)
     for number, ran in enumerate(validated.ran, 1):
         path = folder / f"{number}-{ran.side.file_name}.json"
         text = json.dumps(recorded_json(ran.recorded), indent=1)
@@ -269,7 +305,6 @@ def _keep_failures(found: Generated, folder: Path) -> None:
     """The sources of the programs that failed, and what was found in each."""
     from kolo_c.validate.report import failure_json  # noqa: PLC0415
 
-    folder.mkdir(parents=True, exist_ok=True)
     for failure in found.failures:
         if failure.program is None:
             continue

@@ -5,6 +5,7 @@ Threads: one at a time. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -241,7 +242,7 @@ def _compare_facts(
 ) -> None:
     for name in _keys(first, second):
         a, b = first.get(name), second.get(name)
-        if a != b:
+        if json.dumps(a) != json.dumps(b):  # 1 is not True here
             found.add(Difference(where, str(name), a, b, program=program))
 
 

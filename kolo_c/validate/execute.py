@@ -1,21 +1,27 @@
 """Run a program once on a side, or untraced, in a process of its own.
 
 Every run has the same arguments, standard input, working directory and hash seed, a
-clock that ticks with each record, and a store of its own.
+clock that ticks with each record, and a store of its own. Its process leads a session:
+where a run takes too long, or all are given up, the processes that it has started end
+with it.
 
-Threads: any, each with a folder of its own. Owns: the child, until it has ended.
-Fails: OSError where it cannot be started.
+Threads: any, each with a folder of its own. Owns: the children, until they have ended.
+Fails: OSError where one cannot be started.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import kolo_c
 from kolo_c.config import config_folder
@@ -24,6 +30,8 @@ from kolo_c.validate.sides import Side
 
 _PACKAGE_PARENT = str(Path(kolo_c.__file__).resolve().parent.parent)
 HASH_SEED = "0"
+_PIPE_SECONDS = 5.0
+"""Who has left its session may hold the pipes of one that was killed."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +74,105 @@ def job_of(
     )
 
 
-def run_on(side: Side, job: Job, folder: Path) -> Outcome:
-    """Run it recorded, into the new ``folder``."""
-    store = folder / ".kolo_c"
-    store.mkdir(parents=True)
-    if job.settings is not None:
-        shutil.copy(job.settings, store / "config.toml")
-    words = [
-        *("-m", "kolo_c", "run", "--quiet"),
-        *(f"--core={side.core}", f"--hook={side.hook}", *job.options, "--"),
-        *_words(job.target),
-    ]
-    return _run(words, job, {"KOLO_C_PATH": str(folder), "KOLO_C_TICKING": "1"})
+class Runs:
+    """Runs beside each other, one for each processor. Who leaves them by an exception
+    ends them all."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        self._lock = threading.Lock()
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._given_up = False
+
+    def __enter__(self) -> Runs:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._give_up()
+        self._pool.shutdown(cancel_futures=True)
+
+    def on(self, side: Side, job: Job, folder: Path) -> Future[Outcome]:
+        """Run it recorded, into the new ``folder``."""
+        return self._pool.submit(self._run_on, side, job, folder)
+
+    def untraced(self, job: Job) -> Future[Outcome]:
+        """Run it with Python alone."""
+        return self._pool.submit(self._run, _words(job.target), job, {})
+
+    def _run_on(self, side: Side, job: Job, folder: Path) -> Outcome:
+        store = folder / ".kolo_c"
+        store.mkdir(parents=True)
+        if job.settings is not None:
+            shutil.copy(job.settings, store / "config.toml")
+        words = [
+            *("-m", "kolo_c", "run", "--quiet"),
+            *(f"--core={side.core}", f"--hook={side.hook}", *job.options, "--"),
+            *_words(job.target),
+        ]
+        more = {"KOLO_C_PATH": str(folder), "KOLO_C_TICKING": "1"}
+        return self._run(words, job, more)
+
+    def _run(self, words: list[str], job: Job, more: Mapping[str, str]) -> Outcome:
+        child = self._start(words, job, more)
+        try:
+            stdout, stderr = child.communicate(job.stdin, timeout=job.timeout)
+        except subprocess.TimeoutExpired:
+            return Outcome(None, *_end(child))
+        finally:
+            with self._lock:
+                self._children.discard(child)
+        return Outcome(child.returncode, stdout, stderr)
+
+    def _start(
+        self, words: list[str], job: Job, more: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        with self._lock:
+            if self._given_up:
+                raise InterruptedError("the runs were given up")
+            child = subprocess.Popen(
+                [sys.executable, *flags, *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=job.cwd,
+                env=_environment({**dict(job.variables), **more}),
+                start_new_session=True,
+            )
+            self._children.add(child)
+        return child
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._given_up = True
+            for child in self._children:
+                _kill(child)
 
 
-def run_untraced(job: Job) -> Outcome:
-    """Run it with Python alone."""
-    return _run(_words(job.target), job, {})
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """With all of its session; it was not waited for yet."""
+    if not hasattr(os, "killpg"):
+        child.kill()
+    elif child.returncode is None:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has just been waited for
+
+
+def _end(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Kill it; what it has written."""
+    _kill(child)
+    try:
+        return child.communicate(timeout=_PIPE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        return error.output or b"", error.stderr or b""
 
 
 def _words(target: Target) -> list[str]:
@@ -93,29 +183,6 @@ def _words(target: Target) -> list[str]:
     if target.kind == TargetKind.CODE:
         return ["-c", target.what, *rest]
     return [target.what, *rest]
-
-
-def _run(words: list[str], job: Job, more: Mapping[str, str]) -> Outcome:
-    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    child = subprocess.Popen(
-        [sys.executable, *flags, *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=job.cwd,
-        env=_environment({**dict(job.variables), **more}),
-    )
-    try:
-        stdout, stderr = child.communicate(job.stdin, timeout=job.timeout)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        stdout, stderr = child.communicate()
-        return Outcome(None, stdout, stderr)
-    except BaseException:  # Ctrl-C: it was not sent to the child alone, but who knows
-        child.kill()
-        child.communicate()
-        raise
-    return Outcome(child.returncode, stdout, stderr)
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:

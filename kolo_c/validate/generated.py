@@ -8,13 +8,12 @@ Fails: KoloError where a side cannot record at all.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from kolo_c.errors import KoloError
 from kolo_c.target import Target as RunTarget
 from kolo_c.target import TargetKind
 from kolo_c.validate.compare import Comparison, Difference, compare
-from kolo_c.validate.execute import Job, Outcome, run_on, run_untraced
+from kolo_c.validate.execute import Job, Outcome, Runs
 from kolo_c.validate.generate import (
     LEAST_RECORDS,
     Program,
@@ -33,7 +32,11 @@ from kolo_c.validate.generate import (
 )
 from kolo_c.validate.load import Recorded, load
 from kolo_c.validate.normalise import output_without_addresses
-from kolo_c.validate.program import first_line_that_differs, open_store
+from kolo_c.validate.program import (
+    compare_outcomes,
+    first_line_that_differs,
+    open_store,
+)
 from kolo_c.validate.sides import Side
 from kolo_c.wire import Kind
 
@@ -115,7 +118,7 @@ class Runner:
         self._found = Generated()
         self._batches = 0
         self._folder = Path()
-        self._pool: ThreadPoolExecutor
+        self._runs: Runs
 
     def run(
         self, count: int, seed: int, progress: Callable[[int, int], None]
@@ -124,7 +127,7 @@ class Runner:
         self._found = Generated(count, seed)
         with tempfile.TemporaryDirectory(prefix="kolo-c-validate-") as folder:
             self._folder = Path(folder)
-            with ThreadPoolExecutor(os.cpu_count() or 1) as self._pool:
+            with Runs() as self._runs:
                 self._run_all(count, seed, progress)
                 self._shrink_failures()
         if count >= COVERAGE_FROM:
@@ -178,9 +181,9 @@ class Runner:
         )
         job = Job(target, self._options, cwd=project, timeout=self._timeout)
         batch = _Batch(programs, folder)
-        batch.runs[_UNTRACED] = self._pool.submit(run_untraced, job)
+        batch.runs[_UNTRACED] = self._runs.untraced(job)
         for side, name in zip(self._sides, self._names, strict=True):
-            batch.runs[name] = self._pool.submit(run_on, side, job, folder / name)
+            batch.runs[name] = self._runs.on(side, job, folder / name)
         return batch
 
     def _finish(self, batch: _Batch) -> list[Program]:
@@ -191,6 +194,8 @@ class Runner:
         programs, rest = batch.programs[:whole], batch.programs[whole:]
         if rest:
             self._failed_to_end(rest[0], outcomes, outputs)
+        else:
+            self._compare_ends(outcomes)
         self._compare_outputs(programs, outputs)
         self._compare_records(batch, programs)
         for program in programs:
@@ -229,6 +234,14 @@ class Runner:
             name, "how it ended", ends[_UNTRACED], ends[other], program=name
         )
         self._fail(program, (_UNTRACED, other), difference)
+
+    def _compare_ends(self, outcomes: dict[str, Outcome]) -> None:
+        """All programs have ended: how did the process, and what did it complain of?"""
+        for side in self._names:
+            for difference in compare_outcomes(outcomes[_UNTRACED], outcomes[side]):
+                if difference.what != "stdout":  # it is each program's
+                    difference.where = "the process of the batch"
+                    self._fail_batch((_UNTRACED, side), difference)
 
     def _compare_outputs(
         self, programs: list[Program], outputs: dict[str, dict[str, str]]
@@ -274,8 +287,8 @@ class Runner:
             program = names.get(difference.program)
             if program is not None:
                 self._fail(program, sides, difference)
-            elif all(each.program for each in self._found.failures):
-                self._found.failures.append(Failure(None, sides, difference))
+            else:
+                self._fail_batch(sides, difference)
 
     def _see(self, side: Side, found: Recorded, names: dict[str, Program]) -> None:
         made: Counter[str] = Counter()
@@ -297,6 +310,11 @@ class Runner:
         failed = (each.program.seed for each in self._found.failures if each.program)
         if program.seed not in failed:
             self._found.failures.append(Failure(program, sides, difference))
+
+    def _fail_batch(self, sides: tuple[str, str], difference: Difference) -> None:
+        """The first difference that is of no program is enough."""
+        if all(each.program for each in self._found.failures):
+            self._found.failures.append(Failure(None, sides, difference))
 
     def _shrink_failures(self) -> None:
         for failure in self._found.failures[:_MOST_SHRUNK]:
@@ -330,7 +348,7 @@ class Runner:
 
     def _failure_alone(self, program: Program) -> Failure | None:
         alone = Runner(self._sides, self._options, min(self._timeout, 60.0))
-        alone._folder, alone._pool = self._folder, self._pool
+        alone._folder, alone._runs = self._folder, self._runs
         alone._batches = self._batches
         alone._finish(alone._start([program]))
         self._batches = alone._batches

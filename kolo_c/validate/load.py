@@ -7,10 +7,12 @@ Fails: KoloError where there is no store.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kolo_c.failure import ATTRIBUTE
 from kolo_c.store.definitions import SourceFile
 from kolo_c.store.reader import Store
 from kolo_c.validate.resolve import Record, Resolver
@@ -128,7 +130,7 @@ def _load_trace(
         "cause": row.cause,
         "started_ns": row.started_ns,
         "ended_ns": row.ended_ns,
-        "attributes": info.attributes,
+        "attributes": _attributes(info.attributes, recorded),
         "counters": {name: info.counters.get(name) for name in names},
     }
     threads = trace.threads
@@ -147,6 +149,18 @@ def _load_trace(
     return RecordedTrace(
         key, key[0], facts, streams, Numbers(trace.process.pid, named), trace
     )
+
+
+def _attributes(given: Facts, recorded: Recorded) -> Facts:
+    """Those of a trace; what it failed with has addresses in it."""
+    if ATTRIBUTE not in given:
+        return given
+    failure = json.loads(given[ATTRIBUTE])
+    seen: dict[int, str] = {}
+    for link in failure["chain"]:
+        link["address"] = seen.setdefault(link["address"], f"@{len(seen) + 1}")
+        recorded.addresses += 1
+    return {**given, ATTRIBUTE: failure}
 
 
 _COUNTERS_OF_KIND = {"process": (*_TRACE_COUNTERS, *_PROCESS_COUNTERS)}

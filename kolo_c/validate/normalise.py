@@ -14,6 +14,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
     from kolo_c.validate.load import Numbers
 
-_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
-_LEAST_ADDRESS, _END_OF_ADDRESSES = 1 << 40, 1 << 47  # of what is not linked in
+# In a repr whatever it is; elsewhere a number of the size that addresses have.
+_ADDRESS = re.compile(r"(?<=\bat )0x[0-9a-f]{6,16}\b|\b0x0{0,4}[1-9a-f][0-9a-f]{11}\b")
+_LEAST_ADDRESS, _END_OF_ADDRESSES = 1 << 44, 1 << 48  # of what is not linked in
+_ALIGNMENT = 8
+_DESCRIPTOR = "<descriptor>"
 _SET_HEADS = tuple(
     msgpack.ExtType(TAG_EXTENSION, bytes([tag])) for tag in (Tag.SET, Tag.FROZENSET)
 )
@@ -64,8 +68,28 @@ def _without_process_id(value: Any, numbers: Numbers) -> Any:
 
 
 def _number_without_address(value: Any, numbers: Numbers) -> Any:
-    is_address = value.__class__ is int and _LEAST_ADDRESS <= value < _END_OF_ADDRESSES
+    is_address = (
+        value.__class__ is int
+        and _LEAST_ADDRESS <= value < _END_OF_ADDRESSES
+        and value % _ALIGNMENT == 0
+    )
     return "<address>" if is_address else value
+
+
+def _without_descriptors(value: Any, numbers: Numbers) -> Any:
+    if value.__class__ is not list or len(value) < 2 or value[1].__class__ is not list:
+        return value
+    type = value[1]
+    if type[:1] != ["selectors"]:
+        return value
+    found = [value[0], type]
+    for name, item in pairwise(value[1:]):  # a field's name stands before it
+        if type[-1] == "SelectorKey" and name in ("fileobj", "fd"):
+            item = _DESCRIPTOR if item.__class__ is int else item
+        elif name == "_fd_to_key" and item.__class__ is Pairs:
+            item = Pairs([(_DESCRIPTOR, key) for _, key in item.pairs])
+        found.append(item)
+    return found
 
 
 def _without_thread_ident(value: Any, numbers: Numbers) -> Any:
@@ -135,7 +159,8 @@ NORMALISATIONS = (
     ADDRESSES,
     Normalisation(
         "address-in-text",
-        "The default repr of an object, and of what holds one, has its address in it.",
+        "The default repr of an object, and of what holds one, has its address in it; "
+        "hex(id()) is one.",
         _in_values(_text_without_address),
     ),
     Normalisation(
@@ -153,6 +178,13 @@ NORMALISATIONS = (
         "id() of an object is its address; copy.deepcopy keeps such numbers in a dict "
         "that it shows to a class.",
         _in_values(_number_without_address),
+    ),
+    Normalisation(
+        "descriptor",
+        "A new file has the lowest number that is free, and the recorder opens and "
+        "closes files at times of its own: those in a selector, such as an event "
+        "loop's, are named.",
+        _in_values(_without_descriptors),
     ),
     Normalisation(
         "set-order",

@@ -1,22 +1,22 @@
 """One program, run on every side and compared with the first.
 
 Threads: one at a time; the sides run beside each other. Owns: nothing.
-Fails: KoloError where a side stored nothing that can be read.
+Fails: KoloError where the program does not end untraced, or a side stored nothing that
+can be read.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kolo_c.errors import KoloError
 from kolo_c.store.locate import SEGMENTS_NAME
 from kolo_c.store.reader import Store
 from kolo_c.store.recovery import recover_dead
 from kolo_c.validate.compare import Comparison, Difference, compare
-from kolo_c.validate.execute import Job, Outcome, run_on, run_untraced
+from kolo_c.validate.execute import Job, Outcome, Runs
 from kolo_c.validate.load import Recorded, load
 from kolo_c.validate.normalise import output_without_addresses
 from kolo_c.validate.sides import Side
@@ -72,14 +72,15 @@ class Validated:
 
 def validate(sides: Sequence[Side], job: Job, folder: Path) -> Validated:
     """Run ``job`` untraced and on each side, below ``folder``, and compare."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        untraced = pool.submit(run_untraced, job)
-        runs = [
-            pool.submit(run_on, side, job, folder / f"{number}-{side.file_name}")
+    with Runs() as runs:
+        untraced = runs.untraced(job)
+        recorded = [
+            runs.on(side, job, folder / f"{number}-{side.file_name}")
             for number, side in enumerate(sides, 1)
         ]
         plain = untraced.result()
-        outcomes = [run.result() for run in runs]
+        _require_end(plain, job)
+        outcomes = [run.result() for run in recorded]
     validated = Validated()
     for number, (side, outcome) in enumerate(zip(sides, outcomes, strict=True), 1):
         store = open_store(folder / f"{number}-{side.file_name}")
@@ -97,6 +98,16 @@ def validate(sides: Sequence[Side], job: Job, folder: Path) -> Validated:
     return validated
 
 
+def _require_end(plain: Outcome, job: Job) -> None:
+    """What is cut off somewhere, on each side, proves nothing."""
+    if plain.code is None:
+        raise KoloError(
+            f"{job.target.name} took longer than {job.timeout:g} s untraced and was "
+            "ended, so nothing can be compared",
+            "--timeout gives it more.",
+        )
+
+
 def open_store(folder: Path) -> Store:
     """The store that a side left in ``folder``; what a dead one left is recovered."""
     store = folder / ".kolo_c"
@@ -109,13 +120,18 @@ def compare_outcomes(first: Outcome, second: Outcome) -> list[Difference]:
     """What two runs of a program did differently outwardly."""
     found = []
     if first.code != second.code:
-        found.append(Difference("", "exit code", first.code, second.code))
+        codes = (_code_of(first), _code_of(second))
+        found.append(Difference("", "exit code", *codes))
     for name in ("stdout", "stderr"):
         one = _text(getattr(first, name))
         other = _text(getattr(second, name))
         if one != other:
             found.append(Difference("", name, *first_line_that_differs(one, other)))
     return found
+
+
+def _code_of(outcome: Outcome) -> int | str:
+    return "it took too long" if outcome.code is None else outcome.code
 
 
 def _text(data: bytes) -> str:

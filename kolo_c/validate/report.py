@@ -282,8 +282,8 @@ def recorded_json(recorded: Recorded) -> dict[str, Any]:
     return {
         "traces": [
             {
-                "kind": trace.key[0],
-                "name": trace.key[1],
+                "kind": kind,
+                "name": name,
                 "facts": trace.facts,
                 "threads": [
                     {
@@ -294,7 +294,7 @@ def recorded_json(recorded: Recorded) -> dict[str, Any]:
                     for stream in trace.streams.values()
                 ],
             }
-            for trace in recorded.traces.values()
+            for (_, kind, name, _), trace in recorded.traces.items()
         ],
         "files": recorded.files,
         "problems": recorded.problems,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from kolo_c.validate import generated
 from kolo_c.validate.generate import LEAST_RECORDS, Program, Target, expected_kinds
 from kolo_c.validate.generated import Generated, Runner
+from kolo_c.validate.report import generated_lines
 from kolo_c.validate.sides import available_sides
 from kolo_c.wire import Kind
 
@@ -20,7 +23,7 @@ def run(
     side = available_sides()[0]
     source = CALLS.format(count)
     monkeypatch.setattr(
-        generated, "generate", lambda seed: Program(seed, Target.here(), source)
+        generated, "generate", lambda seed, target: Program(seed, target, source)
     )
     runner = Runner([side, side], (), 60.0)
     return str(side), runner.run(programs, 0, lambda done, count: None)
@@ -63,3 +66,22 @@ def test_a_kind_of_record_that_no_program_made_fails_the_run(
 
 def test_a_run_of_a_hundred_programs_is_enough_to_ask_for_every_kind() -> None:
     assert generated.COVERAGE_FROM <= 100
+
+
+@pytest.mark.parametrize(
+    ("does", "what"),
+    [("sys.stderr.write('more\\n')", "stderr"), ("atexit.register(os._exit, 3)", "exit code")],
+)  # fmt: skip
+def test_a_process_that_ends_otherwise_than_untraced_fails_the_run(
+    does: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though each of its programs has ended, and recorded the same."""
+    traced = "import atexit, os, sys\nif 'KOLO_C_PATH' in os.environ:\n    "
+    monkeypatch.setattr(sys.modules[__name__], "CALLS", f"{traced}{does}\n{CALLS}")
+    _, found = run(monkeypatch, LEAST_RECORDS)
+    assert not found.good
+    (failure,) = found.failures
+    assert failure.program is None
+    assert failure.difference.what == what
+    assert failure.sides[0] == "untraced"
+    assert "the process of the batch" in "\n".join(generated_lines(found))

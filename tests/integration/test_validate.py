@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kolo_c.validate.compare import compare
+from kolo_c.validate.load import Recorded
 from kolo_c.validate.normalise import ALL, NORMALISATIONS
 from kolo_c.validate.sides import available_sides
 from tests.spec.tracing import environment
@@ -34,6 +38,7 @@ def validate(
     *options: str,
     stdin: str = "",
     words: tuple[str, ...] = (),
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``kolo-c validate`` on a program of this source."""
     (folder / "pyproject.toml").write_text("")
@@ -41,7 +46,7 @@ def validate(
     return subprocess.run(
         [sys.executable, "-m", "kolo_c", "validate", *TWICE, *options, "program.py", *words],
         cwd=folder,
-        env=environment(),
+        env={**environment(), **variables},
         input=stdin,
         capture_output=True,
         text=True,
@@ -141,6 +146,46 @@ def test_values_that_python_calls_equal_differ(tmp_path: Path, change: str) -> N
     assert result["differences"][0]["first"]["kind"] == "RETURN"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("hex(123456789)", "hex(987654321)"), ("1_700_000_000_001", "1_700_000_000_002"),
+     ("hex((1 << 44) - 8)", "hex((1 << 44) - 16)"), ("(1 << 45) + 1", "(1 << 45) + 2")],
+)  # fmt: skip
+def test_a_number_that_is_no_address_is_compared(
+    one: str, other: str, tmp_path: Path
+) -> None:
+    result = found(
+        tmp_path,
+        f"{SECOND}\nvalue = {one} if second else {other}\n"
+        "def work(value): pass\nwork(value)\nprint(value)\n",
+    )
+    assert result["differences"][0]["first"]["kind"] == "CALL"
+    (stdout,) = result["outputs"]
+    assert stdout["what"] == "stdout"
+
+
+def test_a_program_that_ends_with_an_exception_is_equal_to_itself(
+    tmp_path: Path,
+) -> None:
+    """Its trace says which, with the addresses of it and of its cause."""
+    result = found(
+        tmp_path,
+        """
+        def work():
+            try: raise ValueError(1)
+            except ValueError as error: raise LookupError from error
+        work()
+        """,
+    )
+    assert result["equal"], result["differences"]
+
+
+def test_facts_that_python_calls_equal_differ() -> None:
+    one, other = ({"program.py": {"size": size}} for size in (1, True))
+    comparison = compare(Recorded(files=one), Recorded(files=other))
+    assert [each.what for each in comparison.differences] == ["program.py"]
+
+
 def test_the_same_object_is_told_from_an_equal_one(tmp_path: Path) -> None:
     result = found(
         tmp_path,
@@ -204,6 +249,7 @@ def test_standard_input_and_arguments_reach_every_side(tmp_path: Path) -> None:
     assert (first.name, second.name) == ("1-c-setprofile.json", "2-c-setprofile.json")
     assert first.read_text() == second.read_text()
     trace = json.loads(first.read_text())["traces"][0]
+    assert (trace["kind"], trace["name"]) == ("process", "program.py")
     assert trace["threads"][0]["records"][1]["arguments"] == [
         {"$": "TUPLE", "items": ["hello", "--json", "x"]}
     ]
@@ -217,6 +263,14 @@ NEEDS = {
     "address-as-number": "def work(a): return id(a)\nwork(object())\n",
     "process-id": "import os\ndef work(): return os.getpid()\nwork()\n",
     "thread-ident": "import threading\ndef work(): return threading.get_ident()\nwork()\n",
+    "descriptor": """
+import selectors
+if os.path.basename(os.environ.get('KOLO_C_PATH', '')).startswith('2-'):
+    kept = os.open(os.devnull, os.O_RDONLY)
+def work(selector, key): return selector, key
+selector = selectors.DefaultSelector()
+work(selector, selector.register(os.pipe()[0], selectors.EVENT_READ))
+""",
     "set-order": """
 class Box:
     def __init__(self, n): self.n = n
@@ -327,6 +381,11 @@ def test_the_page_lists_every_normalisation() -> None:
         (("--sides", "c/setprofile", "program.py"), "two sides make a comparison"),
         (("--sides", "c/setprofile,c/what", "program.py"), "there is no side 'c/what'"),
         (("--hook", "setprofile", "program.py"), "--hook is one side alone"),
+        (("--set", "hook=setprofile", "program.py"), "--hook is one side alone"),
+        (("--set", "core = c", "program.py"), "--core is one side alone"),
+        (("--output", "program.py", "program.py"), "--output program.py: File exists"),
+        (("--timeout", "0", "program.py"), "a number above 0 is needed, not '0'"),
+        (("--timeout", "nan", "program.py"), "a number above 0 is needed, not 'nan'"),
         (("--generate", "3", "program.py"), "and no program"),
         ((), "there is no program to run"),
         (("nothing.py",), "nothing.py"),
@@ -355,6 +414,68 @@ def test_a_program_of_which_nothing_is_recorded_is_no_proof(tmp_path: Path) -> N
     done = validate(tmp_path, "syntax error")
     assert done.returncode == 1
     assert "nothing of program.py was recorded" in done.stderr
+
+
+SLEEPER = """
+import subprocess, sys
+def work(): pass
+work()
+subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])
+"""
+
+
+def _all_have_ended(folder: Path) -> bool:
+    """Of what ran in ``folder``, and of its temporary folder."""
+    running = [os.readlink(path) for path in Path("/proc").glob("[0-9]*/cwd")
+               if os.access(path, os.R_OK)]  # fmt: skip
+    return str(folder) not in running and not os.listdir(folder / "tmp")
+
+
+def test_a_program_that_does_not_end_is_no_proof_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    """Nor do the processes that it has started go on."""
+    (tmp_path / "tmp").mkdir()
+    began = time.monotonic()
+    done = validate(tmp_path, SLEEPER, "--timeout", "1", TMPDIR=f"{tmp_path}/tmp")
+    assert time.monotonic() - began < 20
+    assert done.returncode == 1
+    assert "program.py took longer than 1 s untraced" in done.stderr
+    assert _all_have_ended(tmp_path)
+
+
+def test_a_side_that_does_not_end_differs(tmp_path: Path) -> None:
+    source = f"{SECOND}\ndef work(): pass\nwork()\nwhile second: pass\n"
+    done = validate(tmp_path, source, "--timeout", "1")
+    assert done.returncode == 1
+    assert "exit code\n      untraced      0\n" in done.stdout
+    assert "c/setprofile  it took too long" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_all_runs_and_leaves_nothing(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """Those that wait for their turn do not begin."""
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "program.py").write_text(SLEEPER)
+    sides = ",".join(["c/setprofile"] * 9)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kolo_c", "validate", "--sides", sides, "program.py"],
+        cwd=tmp_path,
+        env={**environment(), "TMPDIR": f"{tmp_path}/tmp"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    while not list((tmp_path / "tmp").glob("*/*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=20)
+    assert (process.returncode, said) == (128 + number, b"")
+    assert _all_have_ended(tmp_path)
 
 
 def test_the_settings_of_the_project_hold(tmp_path: Path) -> None:
