@@ -157,8 +157,8 @@ KNOWN: tuple[Known, ...] = (
     Known(
         test="test.test_gc.GCCallbackTests.test_collect_garbage",
         says=r"AssertionError: 6 != 4",
-        reason="It counts the objects that cannot be collected. Python reads the fields "
-        "of an instance by its __dict__, which the first read makes an object.",
+        reason="It counts the objects that cannot be collected. Python reads the "
+        "fields of an instance by its __dict__, which the first read makes an object.",
         cores=("python",),
         since=(3, 11),
         by_any=False,
