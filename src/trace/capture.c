@@ -142,11 +142,13 @@ write_slot(struct kc_values *values, struct kc_cursor *cursor, kc_frame *frame,
     }
 }
 
+/* The arguments behind `from` simple ones, which are written and count too. */
 static void
-write_slots(struct kc_cursor *cursor, const struct capture *capture, int from)
+write_slots(struct kc_cursor *cursor, const struct capture *capture, int from,
+            const struct kc_cursor *first)
 {
     const struct kc_entry *entry = capture->entry;
-    struct kc_values *values = capture_begin_values(cursor, capture);
+    struct kc_values *values = capture_begin_values(first, capture);
     for (int i = from; i < entry->code->argument_count; i++) {
         write_slot(values, cursor, entry->frame, entry->code, &entry->code->slots[i]);
     }
@@ -157,6 +159,7 @@ write_arguments(struct kc_cursor *cursor, const struct capture *capture)
 {
     const struct kc_entry *entry = capture->entry;
     const struct kc_code *code = entry->code;
+    const struct kc_cursor first = {.at = cursor->at};
     int count = code->argument_count;
     int i = 0;
     while (i < count && code->slots[i].flags == KC_ARGUMENT_PLAIN &&
@@ -165,7 +168,7 @@ write_arguments(struct kc_cursor *cursor, const struct capture *capture)
         i++;
     }
     if (i < count) {
-        write_slots(cursor, capture, i);
+        write_slots(cursor, capture, i, &first);
     }
 }
 

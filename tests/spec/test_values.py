@@ -45,6 +45,23 @@ def test_a_long_list_says_how_long_it_was(trace):
     assert value.items == tuple(range(32))
 
 
+def test_numbers_before_a_list_leave_it_less_room(trace):
+    """As texts of as many bytes do: they are values of the record, too."""
+    traced = trace(
+        "def f(a, b, c, d, e, g, items): pass\n"
+        "f(*[70_000] * 6, list(range(100)))\n"
+        "f(*['abcd'] * 6, list(range(100)))\n",
+        config={"record_bytes": 600, "items": 100},
+    )
+    calls = [each.number for each in traced.tree().find("f")]
+    lists = [
+        record.arguments[6].items
+        for record in traced.trace().stream(1).records()
+        if record.kind == Kind.CALL and record.node in calls
+    ]
+    assert lists == [tuple(range(55))] * 2
+
+
 def test_a_long_dict_says_how_long_it_was(trace):
     value = first_argument(trace("def f(a): pass\nf({n: -n for n in range(1000)})"))
     assert isinstance(value, CutItems)
