@@ -121,7 +121,10 @@ def threads(draft: Draft, budget: int) -> list[str]:
 
 @part()
 def executors(draft: Draft, budget: int) -> list[str]:
-    """A pool of one thread, whose results are waited for one by one."""
+    """A pool of one thread, whose results are waited for one by one.
+
+    No call is given the pool: its fields change when its thread comes to it.
+    """
     draft.need("concurrent.futures asyncio")
     draft.define(
         fill(
@@ -140,18 +143,17 @@ def executors(draft: Draft, budget: int) -> list[str]:
                 yield from range(n)
 
 
-            async def from_loop(pool):
-                loop = asyncio.get_running_loop()
-                results = []
-                for n in range(2):
-                    results.append(await loop.run_in_executor(pool, helper, n))
-                return results
+            async def from_loop(in_pool):
+                return [await in_pool(helper, n) for n in range(2)]
             """,
             bad=draft.choices.below(4),
         )
     )
     return fill(
         """
+        def in_pool(*call):
+            return asyncio.get_running_loop().run_in_executor(pool, *call)
+
         results = []
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             for n in range($count):
@@ -160,7 +162,7 @@ def executors(draft: Draft, budget: int) -> list[str]:
                     results.append(future.result())
                 except ValueError as error:
                     results.append(error)
-            results.append(asyncio.run(from_loop(pool)))
+            results.append(asyncio.run(from_loop(in_pool)))
         return results
         """,
         count=draft.choices.between(1, 5),
