@@ -17,6 +17,7 @@ from kolo_c.store.connection import (
     BUSY,
     CANTOPEN,
     LOCKED,
+    MISUSE,
     NOTADB,
     PROTOCOL,
     READONLY,
@@ -261,6 +262,13 @@ class Segment:
                 "is locked by another program",
                 "Try again when it has finished (lsof FILE shows who it is).",
                 slug="store-locked",
+            )
+        if error.code == MISUSE:
+            return StoreError(
+                self._path,
+                f"cannot be read: {error}",
+                "Read it where the store is open, in one thread and one process.",
+                slug="store-closed",
             )
         if error.code == NOTADB:
             return StoreError(

@@ -122,6 +122,17 @@ class TestStore:
         with Store(process.write(tmp_path, compress=compress)) as store:
             assert len(list(store.trace().streams[0].records())) == 2
 
+    def test_what_is_read_of_a_closed_store_is_not_called_damaged(
+        self, tmp_path: Path
+    ) -> None:
+        process = ProcessBuilder()
+        one_call(process)[0].end()
+        with Store(process.write(tmp_path)) as store:
+            trace = store.trace()
+        with pytest.raises(StoreError, match="the connection is closed") as raised:
+            _ = trace.definitions
+        assert raised.value.slug == "store-closed"
+
     def test_reading_leaves_no_files_behind(self, tmp_path: Path) -> None:
         process = ProcessBuilder()
         one_call(process)[0].end()
