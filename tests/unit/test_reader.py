@@ -131,7 +131,7 @@ class TestStore:
             trace = store.trace()
         with pytest.raises(StoreError, match="the connection is closed") as raised:
             _ = trace.definitions
-        assert raised.value.slug == "store-closed"
+        assert raised.value.name == "store-closed"
 
     def test_reading_leaves_no_files_behind(self, tmp_path: Path) -> None:
         process = ProcessBuilder()
