@@ -182,11 +182,13 @@ class Session:
         gets its state with its first event. None where it is not recorded."""
         ident = get_ident()
         thread = self.by_ident.get(ident)
+        if thread is not None and (not thread.ending or thread.is_cleared()):
+            return thread
         wanted = self.new_threads or ident in self.first_idents
-        if thread is None and wanted and self.attaching and not self.dead:
-            with self.lock:
-                thread = attach.attach(self)
-        return thread
+        if not wanted or not self.attaching or self.dead:
+            return None
+        with self.lock:
+            return attach.attach_new(self)
 
     def is_displaced(self) -> bool:
         """Whether another profiler has the place of ours in some thread."""

@@ -12,7 +12,7 @@ Fails: as each function says.
 
 from __future__ import annotations
 
-from _thread import get_ident
+from _thread import get_ident, get_native_id
 
 from kolo_c.reference import clock
 from kolo_c.reference.block import BLOCK_RECORDS
@@ -82,11 +82,13 @@ class Thread:
         self.session = session
         self.tracer: Tracer = session.tracer
         self.ident = get_ident()
+        self.native_id = get_native_id()  # an ident is soon another thread's
         self.number = session.next_thread_number()
         self.guard = GUARD_FREE
         self.keep_bits = 0  # the filter set of the current trace, 0 outside
         self.attached = False
         self.displaced = False  # another profiler has the place of ours
+        self.ending = False  # it is being cleared; what that destroys is recorded
         self.ended = False  # the thread is gone: this is dropped from the list
         self.waiting = False  # for another thread that hands over our blocks
         self.writing = False  # a record is being written: its block must stay
@@ -268,8 +270,16 @@ class Thread:
         self.session.lost_count += 1
         self.session.mapping.header.lost_records += 1
 
+    def is_cleared(self) -> bool:
+        """Whether the running thread is this one, in its last moments."""
+        return self.ending and self.is_own() and self.native_id == get_native_id()
+
     def let_go(self) -> None:
-        """The thread ends: its records go out now."""
+        """The thread ends: its records go out now.
+
+        Where the hook is told of what is destroyed with it, its state stays until it is
+        known to be gone.
+        """
         session = self.session
         if session.dead or not session.open:
             return
@@ -279,6 +289,9 @@ class Thread:
             self.guard = GUARD_FLUSH
             self.flush()
             self.guard = GUARD_FREE
+            if not self.ending and self.is_own() and not session.hook.PER_THREAD:
+                self.ending = True
+                return
             self.clear()
             self.ended = True
             if self in session.threads:

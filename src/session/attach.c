@@ -224,7 +224,7 @@ kc_session_adopt_threads(struct kc_session *session)
             continue;
         }
         struct kc_thread *thread = kc_thread_find(session, tstate);
-        if (thread != NULL && thread->guard != KC_GUARD_FREE) {
+        if (thread != NULL && (thread->ended || thread->guard != KC_GUARD_FREE)) {
             continue; /* it is ending: its last blocks are on their way */
         }
         if (thread != NULL) {
@@ -256,7 +256,7 @@ kc_session_attach_again(PyFrameObject *frame, const char *event)
         return;
     }
     struct kc_thread *thread = kc_thread_find(session, tstate);
-    if (thread != NULL && thread->guard != KC_GUARD_FREE) {
+    if (thread != NULL && (thread->ended || thread->guard != KC_GUARD_FREE)) {
         return;
     }
     if (thread != NULL) {
@@ -321,7 +321,7 @@ attach_look_displaced(void *none)
         PyThreadState_GetInterpreter(PyThreadState_Get()));
     for (; tstate != NULL; tstate = PyThreadState_Next(tstate)) {
         struct kc_thread *thread = kc_thread_find(session, tstate);
-        if (thread != NULL && !thread->attached) {
+        if (thread != NULL && !thread->attached && !thread->ended) {
             attach_audited = PySys_AddAuditHook(attach_audit, NULL) == 0;
             PyErr_Clear();
             return attach_adopt_later(NULL);

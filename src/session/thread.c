@@ -10,17 +10,42 @@
 
 #define KC_THREAD_KEY "kolo_c.thread" /* in a thread state's dict */
 
+static void thread_clear(struct kc_thread *thread);
+
+/* Whether the state of a thread that has ended is nobody's any more: the interpreter
+ * has let go of the thread's, and all that was recorded late is handed over. */
+static bool
+thread_is_free(const struct kc_thread *thread)
+{
+    if (!thread->ended || thread->guard != KC_GUARD_FREE) {
+        return false;
+    }
+    for (const struct kc_thread_stream *stream = thread->streams; stream != NULL;
+         stream = stream->next)
+    {
+        if (stream->stream.block != NULL) {
+            return false;
+        }
+    }
+    PyThreadState *tstate = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+    while (tstate != NULL && PyThreadState_GetID(tstate) != thread->tstate_id) {
+        tstate = PyThreadState_Next(tstate);
+    }
+    return tstate == NULL;
+}
+
 struct kc_thread *
 kc_thread_new(struct kc_session *session, PyThreadState *tstate)
 {
     /* Append: the first thread stays the first. */
     struct kc_thread **end = &session->threads;
-    while (*end != NULL && !(*end)->ended) {
+    while (*end != NULL && !thread_is_free(*end)) {
         end = &(*end)->next;
     }
     struct kc_thread *thread = *end;
     if (thread != NULL) {
         struct kc_thread *next = thread->next;
+        thread_clear(thread);
         memset(thread, 0, sizeof *thread);
         thread->next = next;
     }
@@ -54,7 +79,7 @@ kc_thread_find(struct kc_session *session, PyThreadState *tstate)
     uint64_t id = PyThreadState_GetID(tstate);
     for (struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next) {
-        if (thread->tstate_id == id && !thread->ended) {
+        if (thread->tstate_id == id) {
             return thread;
         }
     }
@@ -97,7 +122,8 @@ thread_look_up(struct kc_session *session, PyThreadState *tstate)
     if (thread == NULL) {
         thread = kc_thread_new(session, tstate);
     }
-    if (thread != NULL && thread->object == NULL && !thread_watch(thread)) {
+    if (thread != NULL && thread->object == NULL && !thread->ended &&
+        !thread_watch(thread)) {
         PyErr_Clear();
         kc_session_error(session, "a thread's end will not be noticed");
     }
@@ -323,6 +349,20 @@ kc_thread_lose(struct kc_thread *thread, struct kc_thread_stream *stream)
                               memory_order_relaxed);
 }
 
+/* The thread state is being cleared. What that destroys may be recorded still: the
+ * streams stay until the thread state is gone. */
+static void
+thread_end(struct kc_thread *thread)
+{
+    thread->ended = true;
+    if (thread->guard == KC_GUARD_FREE) {
+        kc_session_cut_missed(thread);
+        kc_stack_destroy(&thread->stack);
+        thread->previous_func = NULL;
+        Py_CLEAR(thread->previous_object);
+    }
+}
+
 /* The thread ends, or another profiler took our place: its records go out now. */
 static void
 thread_let_go(struct kc_thread *thread)
@@ -336,14 +376,12 @@ thread_let_go(struct kc_thread *thread)
         thread->guard = KC_GUARD_FLUSH;
         kc_thread_flush(thread);
         thread->guard = KC_GUARD_FREE;
-        /* A thread state without a frame is one that is being cleared. */
-        if (thread->tstate == PyThreadState_Get() && PyEval_GetFrame() == NULL) {
-            thread_clear(thread);
-            thread->ended = true;
-            return;
-        }
     }
-    if (thread->session->hook != NULL) {
+    /* A thread state without a frame is one that is being cleared. */
+    if (thread->tstate == PyThreadState_Get() && PyEval_GetFrame() == NULL) {
+        thread_end(thread);
+    }
+    else if (thread->session->hook != NULL) {
         kc_session_watch_displaced();
     }
 }

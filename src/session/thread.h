@@ -74,7 +74,7 @@ struct kc_thread {
     uint8_t keep_bits; /* the filter set of the current trace, 0 outside */
     bool attached;
     bool displaced; /* the blind time that has just ended is to be told */
-    bool ended;     /* the thread is gone: this is used again for another */
+    bool ended;     /* its state is being cleared, or gone: then this is used again */
     bool waiting;   /* for another thread that hands over our blocks */
     bool missed;    /* waited in vain: ends of calls may not have been seen */
     bool writing;   /* a record is being written: its block must stay where it is */
@@ -117,7 +117,7 @@ typedef struct {
 
 extern PyType_Spec kc_thread_type_spec;
 
-/* The state of a thread, in the session's list (that of a thread that has ended is used
+/* The state of a thread, in the session's list (that of a thread that is gone is used
  * again); NULL without memory. */
 struct kc_thread *kc_thread_new(struct kc_session *session, PyThreadState *tstate);
 

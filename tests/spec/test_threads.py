@@ -256,6 +256,41 @@ def test_a_thread_local_destructor_at_thread_end_is_recorded(trace):
     assert "Box.__del__" in text
 
 
+@not_on_pypy("objects die when the collector finds them, not with their last reference")
+def test_what_is_destroyed_with_a_thread_is_in_its_stream(trace, hook):
+    """It came after the thread's end was told, and was taken for another thread's.
+
+    That one had no end, so its memory was never given back; and the next thread, which
+    has the same ident and often the same place, was taken for it.
+    """
+    traced = trace(
+        """
+        import contextvars, threading, time
+        local = threading.local()
+        variable = contextvars.ContextVar('variable')
+        class Box:
+            def __init__(self, n): self.n = n
+            def __del__(self): dropped(self.n)
+        def dropped(n): pass
+        def work(n):
+            local.box = Box(n)
+            variable.set(Box(-n))
+        for n in range(1, 6):
+            thread = threading.Thread(target=work, args=(n,), name=f'worker {n}')
+            thread.start()
+            thread.join()
+            time.sleep(0.02)  # until nothing of it is left
+        """
+    )
+    threads = traced.threads()
+    assert list(threads) == [f"worker {n}" for n in range(1, 6)]
+    for n, text in enumerate(threads.values(), 1):
+        lines = [line for line in text.splitlines() if "Box" not in line]
+        # setprofile's function goes before the context does.
+        late = [f"  dropped(n={-n}) -> None"] if hook != "setprofile" else []
+        assert lines == [f"work(n={n}) -> None", f"  dropped(n={n}) -> None", *late]
+
+
 @pytest.mark.parametrize("size", [SMALLEST_STACK, 8 << 20])
 def test_a_thread_with_a_small_stack_is_recorded(trace, size):
     """The smallest stack that Python allows is enough to be recorded on."""
