@@ -13,10 +13,9 @@ and matches nothing. A KeyboardInterrupt passes.
 
 from __future__ import annotations
 
-import os
-
 from kolo_c.errors import ConfigError
 from kolo_c.frozen import Frozen
+from kolo_c.own_builtins import path as own_path
 from kolo_c.project import SITE_NAMES
 
 TYPE_CHECKING = False
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from kolo_c.patterns import Matcher
     from kolo_c.project import Project
 
-_OWN_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_OWN_FOLDER = own_path.dirname(own_path.abspath(__file__))
 _EXAMPLES = 3
 
 
@@ -192,7 +191,7 @@ class Filter:
         folder, kind, words = best
         if SITE_NAMES & set(_parts(file, folder)):
             return Decision(False, "site", "it is an installed library")
-        venv = self._venv_between(folder, os.path.dirname(file))
+        venv = self._venv_between(folder, own_path.dirname(file))
         if venv:
             return Decision(False, "venv", f"it is in the virtual environment {venv}")
         return Decision(True, kind, words)
@@ -202,11 +201,11 @@ class Filter:
         while _is_below(folder, top) and folder != top:
             known = self._venv_cache.get(folder)
             if known is None:
-                known = os.path.exists(os.path.join(folder, "pyvenv.cfg"))
+                known = own_path.exists(own_path.join(folder, "pyvenv.cfg"))
                 self._venv_cache[folder] = known
             if known:
                 return folder
-            folder = os.path.dirname(folder)
+            folder = own_path.dirname(folder)
         return ""
 
     def _options(self, code: tuple[Any, ...]) -> FunctionOptions | None:
@@ -223,8 +222,8 @@ class Filter:
             (form, "root", f"it is under the root {root}") for form in self._root_forms
         ]
         for text in self.config.roots:
-            folder = os.path.normpath(os.path.join(root, os.path.expanduser(text)))
-            if not os.path.isdir(folder):
+            folder = own_path.normpath(own_path.join(root, own_path.expanduser(text)))
+            if not own_path.isdir(folder):
                 self.problems.append(f"roots names {folder}, which is not a folder")
             for form in _forms(folder):
                 folders.append((form, "roots", f"roots has {text!r}"))
@@ -234,7 +233,8 @@ class Filter:
         return folders
 
     def _absolute(self, path: str) -> str:
-        return os.path.normpath(os.path.join(self.project.cwd, path))
+        absolute: str = own_path.normpath(own_path.join(self.project.cwd, path))
+        return absolute
 
     def _relative(self, file: str) -> str:
         """What path patterns are compared with: relative to the root, or to ``/``."""
@@ -361,7 +361,7 @@ def _need_code(rules: Iterable[Rule]) -> bool:
 
 def _forms(path: str) -> tuple[str, ...]:
     """The path as it is and, where a symlink is in it, as it resolves."""
-    real = os.path.realpath(path)
+    real = own_path.realpath(path)
     return (path,) if real == path else (path, real)
 
 

@@ -9,6 +9,9 @@ imported.
 A module's functions take the builtins that stand in its ``__builtins__``, which the
 import system leaves alone where it is there. PyPy has one set for all.
 
+Tests replace functions of ``os`` and ``os.path`` more often still. ``path`` is os.path
+with the functions as they were, each of which calls the others as they were.
+
 Threads: any. Owns: the finder of each folder, in ``sys.path_importer_cache``.
 Fails: never; what is not in a folder is imported as always.
 """
@@ -28,8 +31,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
+    from typing import Any
 
 KEPT = dict(vars(builtins))
+
+
+def _own_path() -> Any:
+    """A copy of ``os.path``, whose functions know that copy, and a copy of ``os``."""
+    # As types has them, which is an import more.
+    function: Any = type(_own_path)
+    namespace: Any = type(sys.implementation)
+    names = dict(vars(os.path))
+    for name, value in vars(os.path).items():
+        if type(value) is function:
+            code, defaults = value.__code__, value.__defaults__
+            own = function(code, names, name, defaults, value.__closure__)
+            own.__kwdefaults__ = value.__kwdefaults__
+            names[name] = own
+    names["os"] = namespace(**vars(os))
+    names["__builtins__"] = KEPT
+    return namespace(**names)
+
+
+path = _own_path()
 
 
 class _Loader(SourceFileLoader):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from os import getpid  # a program may replace it
 
 from kolo_c.cli.options import add_config_options, load_config
 from kolo_c.core import choose_core
@@ -134,7 +135,7 @@ class _Recorder:
         self._error: BaseException | None = None
         self._failure: dict[str, Any] | None = None
         self._hints: list[str] = []
-        self._pid = os.getpid()
+        self._pid = getpid()
 
     def begin(self, code: CodeType | None, source: str | None) -> None:
         self._session.start()
@@ -174,7 +175,7 @@ class _Recorder:
         except BaseException as failure:
             problem = f"{type(failure).__name__} {failure}".rstrip()
         # A forked child that ends in the usual way comes by here as well.
-        if os.getpid() != self._pid:
+        if getpid() != self._pid:
             return
         try:
             if problem:

@@ -34,7 +34,7 @@ import threading
 from _thread import _local, get_ident
 from weakref import ref
 
-from kolo_c.reference import clock, fork
+from kolo_c.reference import clock, fork, system
 from kolo_c.reference.thread import DEPTH_MAX, GUARD_FREE, GUARD_RECORD, Thread
 from kolo_c.wire import Kind, Mark
 
@@ -77,10 +77,10 @@ class _End:
 def _has_ended(thread: Thread) -> bool:
     """Whether the thread is being cleared, or gone (the collector may be late)."""
     if thread.is_own():
-        return sys._getframe(1).f_back is None
+        return system._getframe(1).f_back is None
     return (
         thread.session.by_ident.get(thread.ident) is not thread
-        or thread.ident not in sys._current_frames()
+        or thread.ident not in system._current_frames()
     )
 
 
@@ -119,7 +119,7 @@ def set_function(thread: Thread, function: Any) -> None:
     """Set the running thread's profile function; it is not the program that does."""
     thread.changing = True
     try:
-        sys.setprofile(function)
+        system.setprofile(function)
     finally:
         thread.changing = False
 
@@ -129,7 +129,7 @@ def has_place(thread: Thread) -> bool:
     if not thread.session.hook.PER_THREAD:
         return True
     function = thread.function() if thread.function is not None else None
-    return function is not None and sys.getprofile() is function
+    return function is not None and system.getprofile() is function
 
 
 def attach(session: Session) -> Thread:
@@ -142,7 +142,7 @@ def attach(session: Session) -> Thread:
         session.threads.append(thread)
         session.by_ident[thread.ident] = thread
         if session.hook.PER_THREAD:
-            thread.previous = sys.getprofile()
+            thread.previous = system.getprofile()
     thread.attached = True
     thread.displaced = False
     thread.scope_generation = -1  # look the scope up at the next event
@@ -200,7 +200,7 @@ def attach_running(session: Session) -> None:
     def first(frame: FrameType, event: str, arg: Any) -> None:
         thread = session.running_thread()
         if not session.attaching or session.dead:
-            sys.setprofile(None)
+            system.setprofile(None)
             return
         known = thread is not None
         _with_lock(session, attach, session)
@@ -236,7 +236,7 @@ def adopt_threads(session: Session) -> None:
         return
     # Numbers alone: a frame of ours that holds itself would keep those of the program
     # that it was called from, and all that they hold.
-    running = frozenset(sys._current_frames())
+    running = frozenset(system._current_frames())
     for thread in list(session.threads):
         if thread.ident not in running and not thread.is_busy():
             _end_thread(thread)
@@ -280,7 +280,7 @@ def _cut_ended(thread: Thread) -> None:
     above the last of those.
     """
     running = set()
-    frame: FrameType | None = sys._getframe()
+    frame: FrameType | None = system._getframe()
     while frame is not None:
         running.add(id(frame))
         frame = frame.f_back
@@ -359,7 +359,7 @@ def look_again(thread: Thread) -> None:
     if has_place(thread):
         if not thread.attached:
             _with_lock(session, attach_again, thread)
-    elif sys.getprofile() is not None:
+    elif system.getprofile() is not None:
         _displace(thread)
     elif raising is not None:
         _with_lock(session, attach, session)  # taken for an exception: nothing missed
@@ -370,7 +370,7 @@ def look_again(thread: Thread) -> None:
 
 def look_soon(thread: Thread, frame: FrameType | None) -> None:
     """Look at the next event in ``frame``, once what happens now has happened."""
-    if frame is None or sys.gettrace() is not None or frame.f_trace is not None:
+    if frame is None or system.gettrace() is not None or frame.f_trace is not None:
         return
 
     # An exception may leave the frame itself without an event there.
@@ -384,7 +384,7 @@ def look_soon(thread: Thread, frame: FrameType | None) -> None:
             _keep(thread.session, error)
 
     def look_now(event: str, arg: Any) -> None:
-        sys.settrace(None)
+        system.settrace(None)
         for one in frames:
             if one.f_trace is look:
                 del one.f_trace
@@ -398,13 +398,13 @@ def look_soon(thread: Thread, frame: FrameType | None) -> None:
     for one in frames:
         if one.f_trace is None:
             one.f_trace = look
-    sys.settrace(look)
+    system.settrace(look)
 
 
 def _is_setting(thread: Thread) -> bool:
     """Whether another audit hook is asked: before 3.12 none can be set then."""
     try:
-        set_function(thread, sys.getprofile())
+        set_function(thread, system.getprofile())
     except RuntimeError:
         return True
     return False
@@ -426,11 +426,11 @@ def _hide_frames(traceback: Any) -> None:
 def _is_deep() -> bool:
     """Whether the frame that is interrupted has no room for a function of ours."""
     depth = 0
-    frame: FrameType | None = sys._getframe()
+    frame: FrameType | None = system._getframe()
     while frame is not None:
         depth += 1
         frame = frame.f_back
-    return depth + _FRAMES_LEAST >= sys.getrecursionlimit()
+    return depth + _FRAMES_LEAST >= system.getrecursionlimit()
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -444,7 +444,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if thread is None or thread.changing or not session.hook.PER_THREAD:
         return
     if thread.raising is not None:
-        if sys.gettrace() is not None and not thread.is_looking:
+        if system.gettrace() is not None and not thread.is_looking:
             error, thread.raising = thread.raising, None
             raise error  # and stay
         return
@@ -454,7 +454,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         if thread.attached and has_place(thread):
             _displace(thread)
             _drop_end(thread)
-        look_soon(thread, sys._getframe().f_back)
+        look_soon(thread, system._getframe().f_back)
     except BaseException as error:
         _keep(session, error)
 

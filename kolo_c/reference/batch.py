@@ -12,9 +12,8 @@ Fails: ``try_save`` with False; the reason is in the writer's ``error_text``.
 from __future__ import annotations
 
 import errno
-import os
 
-from kolo_c.reference import clock
+from kolo_c.reference import clock, system
 from kolo_c.reference.block import BLOCK_DEFINITIONS
 from kolo_c.reference.status import Status
 from kolo_c.reference.store import BUSY, Store, store_path, store_remove
@@ -89,7 +88,7 @@ def _has_disk(writer: Writer) -> bool:
         return True
     writer.disk_checked_ns = now_ns
     try:
-        about = os.statvfs(writer.directory)
+        about = system.statvfs(writer.directory)
     except OSError:
         return True  # SQLite will say what is wrong
     free = about.f_bavail * about.f_frsize

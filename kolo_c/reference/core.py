@@ -8,10 +8,8 @@ Threads, Owns, Fails: as each function says.
 
 from __future__ import annotations
 
-import sys
-
 from kolo_c.reference import clock as clocks
-from kolo_c.reference import fork, interrupt, mask_shapes, session_register
+from kolo_c.reference import fork, interrupt, mask_shapes, session_register, system
 from kolo_c.reference.hook_setprofile import noop
 from kolo_c.reference.recover import recover_file as recover
 from kolo_c.reference.session_object import Session
@@ -52,13 +50,13 @@ def register_noop_profiler() -> None:
 
     The floor that every overhead of this core is measured against.
     """
-    sys.setprofile(noop)
+    system.setprofile(noop)
 
 
 def unregister_noop_profiler() -> None:
     """Detach the profile function that does nothing."""
-    if sys.getprofile() is noop:
-        sys.setprofile(None)
+    if system.getprofile() is noop:
+        system.setprofile(None)
 
 
 def active_profiler() -> str | None:

@@ -18,11 +18,10 @@ type of another name or module at the same address is told apart from the old on
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
+from stat import S_ISREG
 
-from kolo_c.reference import clock, text
+from kolo_c.reference import clock, system, text
 from kolo_c.reference.block import BLOCK_DEFINITIONS
 from kolo_c.reference.definitions_traces import TraceDefinitions
 from kolo_c.reference.status import Status
@@ -204,10 +203,10 @@ class Definitions(TraceDefinitions):
         about = None
         if source is None:
             try:
-                about = os.stat(path)
+                about = system.stat(path)
             except (OSError, ValueError):  # or a path the file system cannot spell
                 pass
-            if about is not None and not stat.S_ISREG(about.st_mode):
+            if about is not None and not S_ISREG(about.st_mode):
                 about = None
 
         def fill(cursor: Cursor) -> None:

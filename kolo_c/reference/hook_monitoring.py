@@ -21,7 +21,7 @@ import sys
 from weakref import ref
 
 from kolo_c.reference import hook as hooks
-from kolo_c.reference import interrupt, monitoring, pause, tracer
+from kolo_c.reference import interrupt, monitoring, pause, system, tracer
 from kolo_c.reference import verdict as verdicts
 from kolo_c.reference.code import lasti_of
 
@@ -169,7 +169,7 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
 
     def on_event(code: CodeType, offset: int, value: Any = None) -> Any:
         try:
-            return tell(code, sys._getframe(1), value)
+            return tell(code, system._getframe(1), value)
         except RecursionError:
             return None  # there is no room left for us
         except BaseException as error:
@@ -178,7 +178,7 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
             return None
 
     def on_handled(code: CodeType, offset: int, value: Any) -> Any:
-        frame = sys._getframe(1)
+        frame = system._getframe(1)
         try:
             return tell(code, frame, (value, offset))
         except RecursionError:

@@ -22,9 +22,8 @@ Fails: ``run`` raises what is the program's, and nothing else.
 from __future__ import annotations
 
 import os
-import sys
 
-from kolo_c.reference import attach, fork
+from kolo_c.reference import attach, fork, system
 from kolo_c.reference.repair import repair
 from kolo_c.reference.thread import GUARD_FREE, GUARD_RECORD, GUARD_STOPPED
 
@@ -113,7 +112,7 @@ def is_swallowed(thread: Thread, error: BaseException) -> bool:
     if own:
         return True
     thread.raising = error
-    attach.look_soon(thread, _program_frame(sys._getframe()))
+    attach.look_soon(thread, _program_frame(system._getframe()))
     return False
 
 
@@ -233,5 +232,5 @@ def raise_given_back(thread: Thread) -> None:
     error, thread.given_back = thread.given_back, None
     if error is not None:
         thread.raising = error
-        attach.look_soon(thread, _program_frame(sys._getframe()))
+        attach.look_soon(thread, _program_frame(system._getframe()))
         raise error

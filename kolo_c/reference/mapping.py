@@ -21,10 +21,10 @@ import errno
 import fcntl
 import mmap
 import os
-import stat
+from stat import S_ISREG
 from struct import Struct
 
-from kolo_c.reference import clock
+from kolo_c.reference import clock, system
 from kolo_c.reference.block import (
     BLOCK_BYTES,
     BLOCK_FILLING,
@@ -104,8 +104,8 @@ class MappingHeader:
         now = clock.anchor()
         name = process_id.encode("ascii")[: ID_BYTES - 1]
         self.memory[: _HEAD.size] = _HEAD.pack(
-            MAPPING_MAGIC, WIRE_VERSION, BLOCK_BYTES, block_count, os.getpid(), name,
-            *now, *now, 0, 0, 0, 0,
+            MAPPING_MAGIC, WIRE_VERSION, BLOCK_BYTES, block_count, system.getpid(),
+            name, *now, *now, 0, 0, 0, 0,
         )  # fmt: skip
 
     def release(self) -> None:
@@ -171,7 +171,7 @@ class Mapping:
         name = f"{path}.new"
         if os.path.exists(path):
             raise FileExistsError(errno.EEXIST, "the mapping exists", path)
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fd = system.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         memory = None
         try:
             size = mapping_size(block_count)
@@ -184,9 +184,9 @@ class Mapping:
             self.header.fill(block_count, process_id)
             os.rename(name, path)
         except BaseException:
-            os.unlink(name)
+            system.unlink(name)
             self._release_memory()
-            os.close(fd)
+            system.close(fd)
             raise
         self.fd = fd
         self.shared = True
@@ -213,7 +213,7 @@ class Mapping:
         """
         self.path = path
         try:
-            fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
+            fd = system.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError as error:
             return Status.IO, error.errno or errno.EIO
         try:
@@ -223,20 +223,20 @@ class Mapping:
         except OSError as error:
             status, number = Status.IO, error.errno or errno.EIO
         if status is not Status.OK:
-            os.close(fd)
+            system.close(fd)
         return status, number
 
     def _open_locked(self, fd: int, path: str) -> Status:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        about = os.fstat(fd)
+        about = system.fstat(fd)
         try:
-            named = os.stat(path)
+            named = system.stat(path)
         except OSError:
             return Status.BUSY
         # A recovery that ended just now has removed it.
         if (about.st_ino, about.st_dev) != (named.st_ino, named.st_dev):
             return Status.BUSY
-        if not stat.S_ISREG(about.st_mode):
+        if not S_ISREG(about.st_mode):
             return Status.CORRUPT
         head = os.pread(fd, _HEAD.size, 0)
         if about.st_size < MAPPING_HEADER_BYTES or len(head) < _HEAD.size:
@@ -301,7 +301,7 @@ class Mapping:
         # gone.
         if unlink_file and self.fd >= 0 and self.path is not None:
             try:
-                os.unlink(self.path)
+                system.unlink(self.path)
             except OSError:
                 pass
         self.abandon()
@@ -313,7 +313,7 @@ class Mapping:
         """
         self._release_memory()
         if self.fd >= 0:
-            os.close(self.fd)
+            system.close(self.fd)
         self.fd = -1
         self.free_list = []
         self.path = None
@@ -347,7 +347,7 @@ def _out_of_the_way(fd: int) -> int:
         moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS_FROM)
     except OSError:  # the limit is lower
         return fd
-    os.close(fd)
+    system.close(fd)
     return moved
 
 
@@ -374,10 +374,10 @@ def _map(fd: int, size: int) -> mmap.mmap:
     """The file in memory. PyPy keeps a descriptor of it, which children would inherit:
     it is the lowest that is free."""
     lowest = os.dup(fd)
-    os.close(lowest)
+    system.close(lowest)
     memory = mmap.mmap(fd, size)
     try:
-        if os.path.samestat(os.fstat(lowest), os.fstat(fd)):
+        if os.path.samestat(system.fstat(lowest), system.fstat(fd)):
             os.set_inheritable(lowest, False)
     except OSError:
         pass  # CPython has one that nobody inherits, or another thread was faster

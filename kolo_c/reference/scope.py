@@ -12,9 +12,9 @@ Fails: by leaving the thread outside every trace, or without a task.
 from __future__ import annotations
 
 import sys
-import threading
-import weakref
+from _thread import get_ident, get_native_id
 from types import CoroutineType, FunctionType, GeneratorType, ModuleType
+from weakref import ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _current_trace(session: Session, number: int) -> Trace | None:
 def _announce_thread(session: Session, thread: Thread) -> None:
     if thread.announced:
         return
-    ident = threading.get_ident()
+    ident = get_ident()
     name = None
     threads = sys.modules.get("threading")
     if type(threads) is ModuleType:
@@ -112,7 +112,7 @@ def _announce_thread(session: Session, thread: Thread) -> None:
             thread.number,
             name if type(name) is str else None,
             ident,
-            threading.get_native_id(),
+            get_native_id(),
         )
         != 0
     )
@@ -193,7 +193,7 @@ def _remembered(task: Any) -> Callable[[], Any]:
     if task is None:
         return _no_task
     try:
-        return weakref.ref(task)
+        return ref(task)
     except TypeError:  # a task of the program's own making: looked up each time
         return _some_task
 
@@ -230,7 +230,7 @@ def _task_number(session: Session, task: Any) -> int:
         number = _define_task(session, task)
     if number != 0:
         try:
-            session.tasks[key] = weakref.ref(task), number
+            session.tasks[key] = ref(task), number
         except TypeError:  # a task of the program's own making
             pass
     return number

@@ -6,10 +6,15 @@ Threads: any. Owns: nothing. Fails: ``register`` and ``unregister`` with Runtime
 
 from __future__ import annotations
 
-import sys
 from types import FunctionType
 
-from kolo_c.reference import attach, interrupt, profile_event, session_object
+from kolo_c.reference import (
+    attach,
+    interrupt,
+    profile_event,
+    session_object,
+    system,
+)
 from kolo_c.reference.hook_setprofile import ProfileFunction, noop
 from kolo_c.reference.thread import GUARD_FREE
 
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 
 def other_profiler() -> str | None:
     """Who has the profile function of this thread, if it is not ours."""
-    function = sys.getprofile()
+    function = system.getprofile()
     if function is None or isinstance(function, ProfileFunction):
         return None
     if function is noop:
@@ -45,7 +50,7 @@ def register(session: Session, replace: bool) -> None:
         raise RuntimeError(f"another profiler is installed: {name}")
     if inner.hook.PER_THREAD:
         attach.watch()
-    inner.first_idents = frozenset(sys._current_frames())
+    inner.first_idents = frozenset(system._current_frames())
     inner.hook.begin(session.tracer)
     session.registered = True
     inner.attaching = True
@@ -76,8 +81,8 @@ def _detach(session: Session) -> None:
         attach.detach_all(inner)
     finally:
         inner.attaching = False
-        if isinstance(function := sys.getprofile(), ProfileFunction):
-            sys.setprofile(function.thread.previous)
+        if isinstance(function := system.getprofile(), ProfileFunction):
+            system.setprofile(function.thread.previous)
 
 
 def _end_hook(session: Session) -> None:
@@ -99,13 +104,13 @@ def attach_thread(session: Session, frame: FrameType, event: str, arg: Any) -> N
     """For threading.setprofile(): the first event of a new thread attaches it."""
     inner = session.inner
     if not session.registered or inner.dead:
-        sys.setprofile(None)
+        system.setprofile(None)
         return
     try:
         with inner.lock:
             thread = attach.attach_new(inner)
     except BaseException as error:
-        sys.setprofile(None)
+        system.setprofile(None)
         if not interrupt.swallow(inner, error):
             raise
         return

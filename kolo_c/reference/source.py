@@ -12,8 +12,9 @@ Fails: never: where a file cannot be kept, ``text`` is None and ``note`` says wh
 from __future__ import annotations
 
 import os
-import stat
+from stat import S_ISREG
 
+from kolo_c.reference import system
 from kolo_c.reference.mask_shapes import find
 
 SOURCE_MAX_BYTES = 4 * 1024 * 1024
@@ -81,7 +82,7 @@ def source_read(path: bytes, size: int, mtime_ns: int) -> Source:
         # The name as the system has it: what UTF-8 does not know were its bytes.
         name = path.decode(*_UTF8).encode("utf-8", "surrogateescape")
         # Never wait for a pipe that has taken the file's place.
-        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = system.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         return Source(None, f"not readable (errno {error.errno})")
     except ValueError:  # no file has such a name
@@ -92,14 +93,14 @@ def source_read(path: bytes, size: int, mtime_ns: int) -> Source:
         if text is None or not _is_same(fd, size, mtime_ns):
             return Source(None, "changed since the program read it")
     finally:
-        os.close(fd)
+        system.close(fd)
     return Source(text)
 
 
 def _is_same(fd: int, size: int, mtime_ns: int) -> bool:
-    about = os.fstat(fd)
+    about = system.fstat(fd)
     return (
-        stat.S_ISREG(about.st_mode)
+        S_ISREG(about.st_mode)
         and about.st_size == size
         and about.st_mtime_ns == mtime_ns
     )
@@ -110,7 +111,7 @@ def _read_all(fd: int, size: int) -> bytes | None:
     left = size
     while left > 0:
         try:
-            part = os.read(fd, left)
+            part = system.read(fd, left)
         except OSError:
             return None
         if not part:

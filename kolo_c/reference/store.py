@@ -18,12 +18,12 @@ is rolled back: nothing of it is saved, and it may be tried again.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from functools import lru_cache
 from importlib import import_module
+from sqlite3 import connect
 
-from kolo_c.reference import row
+from kolo_c.reference import row, system
 from kolo_c.reference.block import (
     BLOCK_BYTES,
     BLOCK_DATA_BYTES,
@@ -70,7 +70,7 @@ def store_remove(path: str) -> None:
     """Remove a segment that nobody has open."""
     for ending in ("-wal", "-shm", "-journal", ""):
         try:
-            os.unlink(path + ending)
+            system.unlink(path + ending)
         except OSError:
             pass
 
@@ -133,7 +133,7 @@ class Store:
     def db(self) -> sqlite3.Connection:
         """The connection, made where there is none."""
         if self._db is None:
-            db = sqlite3.connect(
+            db = connect(
                 self.path,
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
@@ -309,7 +309,7 @@ class Store:
         size = 0
         for ending in ("", "-wal"):
             try:
-                size += os.stat(self.path + ending).st_size
+                size += system.stat(self.path + ending).st_size
             except OSError:
                 pass
         return size

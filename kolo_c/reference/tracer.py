@@ -12,9 +12,7 @@ Fails: never towards the hook: what cannot be recorded is counted as lost. What 
 
 from __future__ import annotations
 
-import sys
-
-from kolo_c.reference import boundary, capture, clock, pause, scope
+from kolo_c.reference import boundary, capture, clock, pause, scope, system
 from kolo_c.reference.code import DEPTH_MAX, EXIT_CLEANUP, EXIT_HANDLER
 from kolo_c.reference.stack import Entry, Waiting
 from kolo_c.reference.thread import (
@@ -290,7 +288,7 @@ def _look_for_handled(thread: Thread, frame: FrameType, may_be_thrown: bool) -> 
     them to.
     """
     _forget_unknown(thread, frame)
-    handled = sys.exc_info()[1]
+    handled = system.exc_info()[1]
     if handled is not None:
         resolve(thread, handled)
     elif not may_be_thrown:
@@ -560,7 +558,7 @@ def catch(
     part = code.exit_at(at)
     # Where a handler is left by an exception, that is the one which it handles, or else
     # one that was raised in it.
-    goes_on = part == EXIT_CLEANUP and sys.exc_info()[1] is exception
+    goes_on = part == EXIT_CLEANUP and system.exc_info()[1] is exception
     if part != EXIT_HANDLER and not goes_on:
         return  # the compiler's own: loops, generators, comprehensions
     # Below whatever stands on it, such as a region.

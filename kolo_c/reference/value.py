@@ -28,8 +28,8 @@ Fails:   by the cursor's status, FULL: the record does not fit, or a type in it 
 
 from __future__ import annotations
 
-import weakref
 from itertools import islice
+from weakref import ref
 
 from kolo_c.reference import (
     instance,
@@ -105,7 +105,7 @@ class Values:
         self.secrets = value_secret.Secrets()
         self.names: dict[tuple[int, int], bool] = {}
         """Whether a name is secret, by its length and hash."""
-        self.shapes: dict[int, tuple[weakref.ref[Any], Shape]] = {}
+        self.shapes: dict[int, tuple[ref[Any], Shape]] = {}
         """By the type's address."""
 
     def begin_record(self, cursor: Cursor, options: Options | None = None) -> None:
@@ -418,7 +418,7 @@ class Values:
         if len(self.shapes) >= _SHAPES_MAX:
             self.shapes.clear()
         shape = value_shape.decide(cls)
-        self.shapes[id(cls)] = weakref.ref(cls), shape
+        self.shapes[id(cls)] = ref(cls), shape
         return shape
 
 

@@ -11,8 +11,8 @@ Fails: a code object for which nothing can be decided is skipped.
 
 from __future__ import annotations
 
-import weakref
 from functools import partial
+from weakref import ref
 
 from kolo_c.reference import filter as filters
 from kolo_c.reference.code import Code, argument_count, self_kind
@@ -42,7 +42,7 @@ class Verdict:
         self.keep_bits = 0
         """One per filter set."""
         self.about: Code | None = None
-        self.reference: weakref.ref[CodeType] | None = None
+        self.reference: ref[CodeType] | None = None
         """Held for its callback."""
 
 
@@ -57,7 +57,7 @@ def probe(tracer: Tracer, code: CodeType) -> Verdict | None:
 def _remember(tracer: Tracer, code: CodeType, verdict: Verdict) -> None:
     key = id(code)
     # The callback is called with the dead reference: pop(key, reference).
-    verdict.reference = weakref.ref(code, partial(tracer.verdicts.pop, key))
+    verdict.reference = ref(code, partial(tracer.verdicts.pop, key))
     tracer.verdicts[key] = verdict
 
 

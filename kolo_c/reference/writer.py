@@ -26,11 +26,10 @@ Fails: by Status TIMEOUT and what store.py says.
 
 from __future__ import annotations
 
-import os
 from threading import RLock
 from time import CLOCK_THREAD_CPUTIME_ID, clock_gettime_ns, sleep
 
-from kolo_c.reference import batch, clock
+from kolo_c.reference import batch, clock, system
 from kolo_c.reference.status import Status
 from kolo_c.reference.store import Store, store_path
 
@@ -129,8 +128,8 @@ class Writer:
         status = store.begin()
         if status is Status.OK:
             status = store.process(
-                self.process_id, self.segment, os.getpid(), started_ns, started_utc_ns,
-                self.info,
+                self.process_id, self.segment, system.getpid(), started_ns,
+                started_utc_ns, self.info,
             )  # fmt: skip
         if status is Status.OK:
             status = store.anchor(*batch.renew_anchor(self))

@@ -152,6 +152,37 @@ PROGRAMS = {
         print(late([{'a': 'b' * 5000}, 1 << 80]) is not None, calls)
         builtins.__dict__.update(kept)
         """,
+    "replaces functions of the library": """
+        import os, sys, threading, weakref
+        calls = []
+        kept = []
+        def replace(module, *names):
+            for name in names:
+                kept.append((module, name, getattr(module, name)))
+                setattr(module, name, counted(module.__name__ + name))
+        def counted(name):
+            def call(*_, **__):
+                calls.append(name)
+                raise OSError(name)
+            return call
+        replace(os, 'close', 'fspath', 'fstat', 'getcwd', 'getpid', 'lstat', 'open',
+                'read', 'readlink', 'stat', 'statvfs')
+        replace(os.path, 'abspath', 'dirname', 'exists', 'isabs', 'isdir', 'join',
+                'normpath', 'realpath')
+        replace(sys, '_current_frames', '_getframe', 'exc_info', 'getprofile',
+                'gettrace')
+        replace(threading, 'current_thread', 'get_ident', 'get_native_id')
+        replace(weakref, 'ref')
+        folder = __file__.rpartition('/')[0]
+        for name in ('one', 'two'):
+            exec(compile('def met(n): return [n]', f'{folder}/{name}/met.py', 'exec'))
+            met('x' * 5000)
+        def fail(): raise ValueError
+        try: fail()
+        except ValueError: pass
+        print(calls)
+        for each in kept: setattr(*each)
+        """,
     "measures its functions": """
         import sys
         def f(): return 1
@@ -198,6 +229,33 @@ def test_a_program_behaves_as_without_us(core, tmp_path, name):
     plain = run(tmp_path, ())
     traced = run(tmp_path, ("-m", "kolo_c", "run", "--quiet", f"--core={core}"))
     assert traced == plain
+
+
+def test_what_a_program_replaces_decides_nothing(trace):
+    """A test that patches these runs code that was not met before."""
+    traced = trace(
+        """
+        import os, sys
+        from unittest import mock
+        def met_before(n): return n
+        met_before(1)
+        path = os.getcwd() + '/sub/other.py'
+        code = compile('def met(n): return n + 1', path, 'exec')
+        with (
+            mock.patch('os.stat', side_effect=OSError), mock.patch('os.lstat'),
+            mock.patch('os.path.exists', return_value=True),
+            mock.patch('os.path.join', return_value='/elsewhere'),
+            mock.patch('os.path.normpath', return_value='/elsewhere'),
+            mock.patch('os.path.realpath', return_value='/elsewhere'),
+            mock.patch('sys._getframe', side_effect=ValueError),
+        ):
+            exec(code)
+            met(2)
+            met_before(3)
+        """
+    )
+    assert "met(n=2) -> 3" in traced.calls()
+    assert "met_before(n=3) -> 3" in traced.calls()
 
 
 def test_the_program_sees_no_thread_of_ours(trace):
