@@ -185,7 +185,7 @@ def test_rules_are_read_and_numbers_bounded():
 def asking(decide, decide_file):
     said = []
     return SimpleNamespace(
-        default_rules=rules(), skipped_codes={}, kept_codes={}, files={},
+        default_rules=rules(), skipped_codes={}, kept_codes={}, files={}, generation=1,
         decide=decide, decide_file=decide_file, filter_error_count=0, filter_error="",
         session=SimpleNamespace(error=said.append), said=said,
     )  # fmt: skip
