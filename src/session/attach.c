@@ -93,8 +93,8 @@ attach_note_displaced(struct kc_thread *thread)
 /* Drop from the thread's stack what ended while it was blind: calls whose frames are
  * not on the interpreter's chain any more, and the regions above the last of those. A
  * frame's place may be in use again: another call of the same function at the same
- * place is taken for the one that was. With `lost` each counts as a lost record: no
- * mark tells of it otherwise. */
+ * place is taken for the one that was. With `lost` a mark will tell of it; the ends
+ * that were missed are counted already. */
 static void
 attach_cut_ended(struct kc_thread *thread, bool lost)
 {
@@ -125,7 +125,9 @@ attach_cut_ended(struct kc_thread *thread, bool lost)
         }
         if (!entry->unwritten) {
             kc_stream_drop(&entry->stream->stream, &entry->open);
-            entry->stream->lost_pending += lost;
+            if (lost && entry->stream->lost_pending == 0) {
+                entry->stream->lost_pending = 1;
+            }
         }
     }
     stack->depth = kept;

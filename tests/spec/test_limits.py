@@ -9,6 +9,7 @@ import pytest
 from kolo_c.store.reader import Trace
 from kolo_c.store.records import MarkRecord
 from kolo_c.wire import Kind, Mark
+from tests.spec.tracing import expected
 
 # Holds the write lock of the program's segment, so that the writer cannot go on.
 STALL = """
@@ -85,6 +86,50 @@ def test_records_that_find_no_room_are_marked_and_counted(trace, overflow):
     assert "end() -> 'end'" in traced.whole(values=False)
     if overflow == "wait":
         assert 0.1e9 < trace_.info.count("waited_ns") < 2e9
+
+
+def test_ends_missed_while_a_thread_waited_in_vain_are_no_callers(trace, core):
+    """Another thread handed over its blocks for longer than it may wait.
+
+    What ended then stayed on its stack, and was taken for the caller of what came
+    next: its frame was read, which had been cleared. The program pretends to be that
+    thread, by the guard in its own state (struct kc_thread).
+    """
+    if core == "python":
+        pytest.skip("its state is another one, and holds its frames")
+    traced = trace(
+        """
+        import ctypes, sys
+        WORD = ctypes.sizeof(ctypes.c_void_p)
+        names_of_state = ctypes.pythonapi.PyThreadState_GetDict
+        names_of_state.restype = ctypes.c_void_p
+        def set_guard(guard):
+            names = ctypes.cast(names_of_state(), ctypes.py_object).value
+            own = names.get('kolo_c.thread') or sys.getprofile()
+            state = ctypes.c_void_p.from_address(id(own) + 2 * WORD).value
+            number = ctypes.c_uint32.from_address(state + 3 * WORD + 8)
+            assert number.value == 1, 'struct kc_thread is another one'
+            ctypes.c_uint8.from_address(ctypes.addressof(number) + 4).value = guard
+        def outer(): inner()
+        def inner(): set_guard(3)  # KC_GUARD_FLUSH
+        def later(): pass
+        outer()
+        set_guard(0)
+        later()
+        """,
+        config={"wait_max": 0.02, "ignore_frames": ["qualname:set_guard"]},
+        clean=False,
+    )
+    assert traced.whole() == expected(
+        """
+        <module>() -> None
+          outer() lost
+            inner() lost
+          mark lost(value=2) marked
+          later() -> None
+        """
+    )
+    assert traced.trace().info.count("lost") == 2
 
 
 def test_nothing_is_lost_when_the_writer_is_late_within_the_time_to_wait(trace):
