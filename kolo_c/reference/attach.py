@@ -288,13 +288,26 @@ def _cut_ended(thread: Thread) -> None:
     for at, entry in enumerate(thread.stack):
         if entry.frame is not None and id(entry.frame) in running:
             highest = at + 1
-    kept = []
+    kept: list[Any] = []
+    limit = DEPTH_MAX
     for at, entry in enumerate(thread.stack):
         if at < highest and (entry.frame is None or id(entry.frame) in running):
+            own = _limit_of(thread, at)
+            entry.depth_limit = limit
+            if own is not None:
+                limit = min(limit, own - (at - len(kept)))
             kept.append(entry)
         elif not entry.unwritten:
             entry.stream.stream.drop(entry.open)
     thread.stack[:] = kept
+    thread.depth_limit = limit
+
+
+def _limit_of(thread: Thread, at: int) -> int | None:
+    """The limit that entry ``at`` has set to the depth of the stack; None for none."""
+    above = thread.stack[at + 1 : at + 2]
+    after: int = above[0].depth_limit if above else thread.depth_limit
+    return after if after < thread.stack[at].depth_limit else None
 
 
 def _write_blind(thread: Thread, stream: ThreadStream, now_ns: int) -> None:
@@ -317,7 +330,6 @@ def mark_blind(thread: Thread) -> None:
     for stream in list(thread.streams):
         _write_blind(thread, stream, now_ns)
     thread.session.blind_count += 1
-    thread.depth_limit = DEPTH_MAX
     thread.unknown.clear()
     thread.clear_pending()
 

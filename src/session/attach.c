@@ -90,17 +90,15 @@ attach_note_displaced(struct kc_thread *thread)
     }
 }
 
-/* Drop from the thread's stack what ended while it was blind: calls whose frames are
- * not on the interpreter's chain any more, and the regions above the last of those. A
- * frame's place may be in use again: another call of the same function at the same
- * place is taken for the one that was. With `lost` a mark will tell of it; the ends
- * that were missed are counted already. */
-static void
-attach_cut_ended(struct kc_thread *thread, bool lost)
+/* Find the calls of the thread's stack whose frames run. A frame's place may be in use
+ * again: another call of the same function at the same place is taken for the one that
+ * was. How many entries there are up to the last one found. */
+static uint32_t
+attach_find_running(struct kc_thread *thread)
 {
     struct kc_stack *stack = &thread->stack;
     uint32_t left = stack->depth; /* entries below it are still to be found */
-    uint32_t highest = 0;         /* above it nothing is kept */
+    uint32_t highest = 0;
     /* Without our object the thread is gone, since we waited for a block. */
     kc_frame *frame = thread->object != NULL ? kc_frame_current(thread->tstate) : NULL;
     for (; frame != NULL; frame = kc_frame_previous(frame)) {
@@ -115,11 +113,38 @@ attach_cut_ended(struct kc_thread *thread, bool lost)
             }
         }
     }
+    return highest;
+}
+
+/* The limit that entry `at` has set to the depth of the stack; UINT32_MAX for none. */
+static uint32_t
+attach_limit_of(const struct kc_thread *thread, uint32_t at)
+{
+    const struct kc_entry *entry = &thread->stack.entries[at];
+    bool is_top = at + 1 == thread->stack.depth;
+    uint32_t after = is_top ? thread->depth_limit : entry[1].depth_limit;
+    return after < entry->depth_limit ? after : UINT32_MAX;
+}
+
+/* Drop from the thread's stack what ended while it was blind: calls whose frames are
+ * not on the interpreter's chain any more, and the regions above the last of those.
+ * With `lost` a mark will tell of it; the ends that were missed are counted already. */
+static void
+attach_cut_ended(struct kc_thread *thread, bool lost)
+{
+    struct kc_stack *stack = &thread->stack;
+    uint32_t highest = attach_find_running(thread);
     uint32_t kept = 0;
+    uint32_t limit = UINT32_MAX;
     for (uint32_t i = 0; i < stack->depth; i++) {
         struct kc_entry *entry = &stack->entries[i];
         if (i < highest && (entry->found || entry->frame == NULL)) {
+            uint32_t own = attach_limit_of(thread, i);
             entry->found = false;
+            entry->depth_limit = limit;
+            if (own != UINT32_MAX && own - (i - kept) < limit) {
+                limit = own - (i - kept);
+            }
             stack->entries[kept++] = *entry;
             continue;
         }
@@ -131,13 +156,13 @@ attach_cut_ended(struct kc_thread *thread, bool lost)
         }
     }
     stack->depth = kept;
+    thread->depth_limit = limit;
 }
 
 void
 kc_session_cut_missed(struct kc_thread *thread)
 {
     attach_cut_ended(thread, true);
-    thread->depth_limit = UINT32_MAX;
     thread->unknown_count = 0;
     kc_thread_clear_pending(thread);
 }
@@ -179,7 +204,6 @@ attach_mark_blind(struct kc_thread *thread)
         attach_write_blind(thread, stream, now_ns);
     }
     thread->session->blind_count++;
-    thread->depth_limit = UINT32_MAX;
     thread->unknown_count = 0;
     kc_thread_clear_pending(thread);
 }

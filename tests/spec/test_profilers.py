@@ -172,6 +172,36 @@ def test_calls_that_still_run_after_a_blind_time_go_on(trace):
     assert lines[4:] == ["    f(n=3) -> 3"]
 
 
+@not_on_pypy(
+    "nobody is told that a profile function is set; it is taken away before the end"
+)
+@pytest.mark.hooks("setprofile")
+def test_a_rule_of_a_call_that_still_runs_holds_after_a_blind_time(trace):
+    """What is below a shallow call was recorded from then on."""
+    traced = trace(
+        """
+        import sys
+        def f(n): return n
+        def shallow():
+            f(1)
+            sys.setprofile(lambda *_: None)
+            sys.setprofile(None)
+            f(2), f(3)
+        shallow()
+        f(4)
+        """,
+        config={"rules": [{"match": "qualname:shallow", "shallow": True}]},
+        clean=False,
+    )
+    lines = [line.strip() for line in traced.whole().splitlines()]
+    assert [line for line in lines if not line.startswith("mark blind(")] == [
+        "<module>() -> None",
+        "shallow() -> None",
+        "f(n=4) -> 4",
+    ]
+    assert len(lines) > 3
+
+
 @pytest.mark.hooks("setprofile")
 @pytest.mark.parametrize(
     "install", ["sys.setprofile(profiler)", "cProfile.Profile().enable()"]
