@@ -146,8 +146,11 @@ def generated_lines(found: Generated) -> Iterator[str]:
     for failure in found.failures:
         yield from ("", *_failure_lines(failure))
     yield ""
-    count = len(found.failures)
-    yield f"{count} of {found.programs:,} programs failed" if count else "no difference"
+    count = sum(failure.program is not None for failure in found.failures)
+    failed = f"{count:,} of {found.programs:,} programs failed"
+    if len(found.failures) > count:
+        failed += ", and the batch as a whole"
+    yield failed if found.failures else "no difference"
 
 
 def _failure_lines(failure: Failure) -> Iterator[str]:

@@ -84,4 +84,6 @@ def test_a_process_that_ends_otherwise_than_untraced_fails_the_run(
     assert failure.program is None
     assert failure.difference.what == what
     assert failure.sides[0] == "untraced"
-    assert "the process of the batch" in "\n".join(generated_lines(found))
+    said = list(generated_lines(found))
+    assert any("the process of the batch" in line for line in said)
+    assert said[-1] == "0 of 1 programs failed, and the batch as a whole"
