@@ -257,8 +257,16 @@ def yielded(value: object) -> object:
 
 
 def locals_of(frame: FrameType) -> Mapping[str, Any]:
-    """The values of the frame's slots by name; unbound ones are not in it."""
-    return frame.f_locals
+    """The values of the frame's slots by name; unbound ones are not in it.
+
+    From 3.12 on a module and a class body have slots for their comprehensions. Where
+    one runs, each asking gives a mapping of its own, which has them; else it is the
+    namespace, and what has such a name there is no slot's value.
+    """
+    found = frame.f_locals
+    if (frame.f_code.co_flags & CO_OPTIMIZED) == 0 and frame.f_locals is found:
+        return {}
+    return found
 
 
 def arguments_of(

@@ -103,6 +103,9 @@ write_site(struct kc_cursor *cursor, const struct kc_thread *thread,
 static PyObject *
 slot_borrow_value(kc_frame *frame, const struct kc_slot *slot)
 {
+    if (KC_UNLIKELY((slot->flags & KC_ARGUMENT_OUTER) != 0)) {
+        return NULL; /* Python has no way to it */
+    }
     PyObject *value = kc_frame_borrow_slot(frame, slot->index);
     if ((slot->flags & KC_ARGUMENT_CELL) != 0 && value != NULL && PyCell_Check(value)) {
         value = PyCell_GET(value);

@@ -171,6 +171,8 @@ code_find_slots(struct kc_code *about, const struct kc_code_rules *rules,
         return -1;
     }
     about->slot_count = count;
+    bool is_function = (about->code->co_flags & CO_OPTIMIZED) != 0;
+    int first_free = count - (int)PyCode_GetNumFree(about->code);
     for (int i = 0; i < count; i++) {
         struct kc_slot *slot = &about->slots[i];
         slot->index =
@@ -178,6 +180,9 @@ code_find_slots(struct kc_code *about, const struct kc_code_rules *rules,
         slot->flags = slot_flags(about, i, rules, mask);
         if (slot->index != i || kc_code_slot_is_cell(about->code, i)) {
             slot->flags |= KC_ARGUMENT_CELL;
+        }
+        if (!is_function && i >= first_free) {
+            slot->flags |= KC_ARGUMENT_OUTER;
         }
     }
     return 0;

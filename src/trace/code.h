@@ -33,7 +33,8 @@ enum kc_argument {
     KC_ARGUMENT_PLAIN = 0,
     KC_ARGUMENT_SECRET = 1,
     KC_ARGUMENT_SELF = 2,
-    KC_ARGUMENT_CELL = 4 /* the slot holds a cell: captured by a closure */
+    KC_ARGUMENT_CELL = 4, /* the slot holds a cell: captured by a closure */
+    KC_ARGUMENT_OUTER = 8 /* a name of the function around a class body */
 };
 
 enum kc_locals { KC_LOCALS_NONE = 0, KC_LOCALS_RAISE = 1, KC_LOCALS_ALL = 2 };

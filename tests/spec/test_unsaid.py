@@ -424,6 +424,43 @@ def test_a_yield_in_a_loop_that_survives_what_is_thrown_at_it_goes_on(trace):
     )
 
 
+def left_with(traced, qualname):
+    """The locals of the call that an exception left."""
+    (call,) = traced.tree().find(qualname)
+    return dict(call.locals)
+
+
+def test_names_of_a_module_are_not_those_of_its_comprehensions(trace):
+    """They have slots in its frame from 3.12 on, where no comprehension runs empty."""
+    traced = trace(
+        """
+        n = 5
+        kept = [n for n in range(3)]
+        1 / 0
+        """,
+        fails=True,
+    )
+    slots = {"n": "<unbound>"} if sys.version_info >= (3, 12) else {}
+    assert left_with(traced, "<module>") == slots
+
+
+def test_names_from_around_a_class_body_are_not_among_its_locals(trace):
+    """Python shows them nowhere, and the C core does as Python."""
+    traced = trace(
+        """
+        def outer():
+            kept = 1
+            class Inner:
+                own = kept
+                1 / 0
+        outer()
+        """,
+        fails=True,
+    )
+    assert left_with(traced, "Inner") == {"kept": "<unbound>"}
+    assert left_with(traced, "outer")["kept"] == "1"
+
+
 def test_class_bodies_and_comprehensions_are_calls_where_they_have_frames(trace):
     """A class body has one on every version. A generator expression too; list, dict and
     set comprehensions until 3.11, also in a class body and in the script."""
