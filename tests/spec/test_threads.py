@@ -286,8 +286,9 @@ def test_what_is_destroyed_with_a_thread_is_in_its_stream(trace, hook):
     assert list(threads) == [f"worker {n}" for n in range(1, 6)]
     for n, text in enumerate(threads.values(), 1):
         lines = [line for line in text.splitlines() if "Box" not in line]
-        # setprofile's function goes before the context does.
-        late = [f"  dropped(n={-n}) -> None"] if hook != "setprofile" else []
+        # setprofile's function goes before the context, which 3.14 gives to the object.
+        is_seen = hook != "setprofile" and sys.version_info < (3, 14)
+        late = [f"  dropped(n={-n}) -> None"] if is_seen else []
         assert lines == [f"work(n={n}) -> None", f"  dropped(n={n}) -> None", *late]
 
 
