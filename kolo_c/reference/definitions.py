@@ -204,7 +204,9 @@ class Definitions(TraceDefinitions):
         if source is None:
             try:
                 about = system.stat(path)
-            except (OSError, ValueError):  # or a path the file system cannot spell
+            except OSError:
+                pass
+            except ValueError:  # a path that the file system cannot spell
                 pass
             if about is not None and not S_ISREG(about.st_mode):
                 about = None

@@ -135,14 +135,14 @@ def fields(value: Any, slots: Slots) -> Iterator[tuple[str, Any]]:
         entries = instance_dict(value, slots)
         if entries is None:
             return
-        items = iter(dict.items(entries))
-        while True:
-            try:
-                name, field = next(items)
-            except (StopIteration, RuntimeError):  # changed meanwhile: no more of it
-                return
-            if type(name) is str and not is_dunder(name):
-                yield name, field
+        try:
+            for name, field in dict.items(entries):
+                if type(name) is str and not is_dunder(name):
+                    yield name, field
+        except RecursionError:
+            raise
+        except RuntimeError:  # changed meanwhile: no more of it
+            return
 
 
 def instance_dict(value: Any, slots: Slots) -> dict[Any, Any] | None:

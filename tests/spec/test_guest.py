@@ -431,3 +431,26 @@ def test_tracing_that_cannot_begin_does_not_stop_the_program(trace):
         under=(),
     )
     assert traced.stdout == "ran 1 RuntimeWarning\n"
+
+
+def test_a_recursion_through_c_ends_without_a_word_of_ours(trace):
+    """3.14 and newer look at the C stack itself, wherever C calls Python, and say what
+    they ignore for want of it."""
+    traced = trace(
+        """
+        import functools, sys
+        class Box:
+            def __init__(self, n):
+                self.n = n
+        @functools.lru_cache
+        def down(box):
+            return down(Box(box.n + 1))
+        if sys.version_info >= (3, 14):
+            sys.setrecursionlimit(200_000)
+        try:
+            down(Box(0))
+        except RecursionError:
+            print("deep")
+        """
+    )
+    assert (traced.stdout, traced.stderr) == ("deep\n", "")
