@@ -12,6 +12,7 @@ Fails: ``open_store`` and ``close`` with OSError, ``begin_trace`` with RuntimeEr
 from __future__ import annotations
 
 from _thread import RLock, _local, get_ident
+from time import sleep
 
 from kolo_c.reference import attach, clock, traces
 from kolo_c.reference.definitions import Definitions
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from kolo_c.reference.thread import ThreadStream
 
 WAIT_SLICE_NS = 50_000_000
+_QUIESCE_NS = 5_000_000_000
 _ERROR_CHARACTERS = 255
 
 
@@ -301,6 +303,18 @@ class Session:
             thread.waiting or thread.guard in (GUARD_RECORD, GUARD_FLUSH)
             for thread in self.threads
         )
+
+    def quiesce(self) -> None:
+        """Wait until no other thread is in the middle of a record (it may be waiting
+        for the writer): what it has cannot be handed over."""
+        deadline_ns = clock.system_ns() + self.wait_max_ns + _QUIESCE_NS
+        for thread in list(self.threads):
+            while (
+                (thread.waiting or thread.is_busy())
+                and not thread.is_own()
+                and clock.system_ns() < deadline_ns
+            ):
+                sleep(0.001)
 
     def flush(self, deadline_ns: int) -> bool:
         """Save everything handed over so far; False on time-out."""

@@ -67,7 +67,12 @@ def unregister(session: Session) -> None:
         return
     session.registered = False
     inner = session.inner
-    for step in (_detach, _end_hook, _settle):  # each, whatever became of those before
+    for step in (
+        _detach,
+        _end_hook,
+        _quiesce,
+        _settle,
+    ):  # each, whatever became of those before
         try:
             step(session)
         except Exception as error:
@@ -87,6 +92,10 @@ def _detach(session: Session) -> None:
 
 def _end_hook(session: Session) -> None:
     session.inner.hook.end(session.tracer)
+
+
+def _quiesce(session: Session) -> None:
+    session.inner.quiesce()
 
 
 def _settle(session: Session) -> None:

@@ -20,13 +20,11 @@ import io
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from types import ModuleType
 
 import kolo_c
 
-_READING = 0.2
 _classes: list[type] = []
 """Of the programs that have ended."""
 
@@ -34,8 +32,6 @@ _classes: list[type] = []
 def main(paths: Sequence[str]) -> None:
     """Run the programs of these files."""
     gc.disable()
-    if kolo_c.current():
-        _have_sources_read(paths)
     for path in paths:
         output = io.StringIO()
         name = os.path.basename(path).removesuffix(".py")
@@ -46,15 +42,6 @@ def main(paths: Sequence[str]) -> None:
             _run(name, path)
         line = json.dumps({"program": name, "output": output.getvalue()})
         print(line, file=sys.__stdout__, flush=True)
-
-
-def _have_sources_read(paths: Sequence[str]) -> None:
-    """The writer opens a file when it is told of its first function, and what a program
-    opens meanwhile has another descriptor: have that done before there is a program."""
-    with kolo_c.trace("sources", boundary=True):  # its end tells the writer
-        for path in paths:
-            exec(compile("", path, "exec", dont_inherit=True), {})
-    time.sleep(_READING)
 
 
 def _run(name: str, path: str) -> None:
