@@ -54,16 +54,17 @@ def run(quick: bool) -> Figure:
     rows: list[Row] = []
     for core, hook in sides():
         found = [_row(name, core, hook, rounds) for name in PROGRAMS]
-        rows += [row for row, _, _ in found]
+        rows += [row for row, *_ in found]
         rows.append(_mean(core, hook, found))
     return Figure(NAME, TITLE, METHOD, rows)
 
 
-_Found = tuple[Row, list[float], list[float]]
+_Found = tuple[Row, list[float], list[float], list[float]]
+"""A row, and by round: over the floor, over untraced, the floor over untraced."""
 
 
 def _row(name: str, core: str, hook: str, rounds: int) -> _Found:
-    """The program's row; its ratios over the floor and over untraced, by round."""
+    """The program's row, and its ratios."""
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / ".kolo_c"
         job = {
@@ -77,7 +78,8 @@ def _row(name: str, core: str, hook: str, rounds: int) -> _Found:
         answer = measure_in_child("bench_skipped", job)
         proof = Proof({}, read_back(store), answer["lost"], answer["waited_ns"])
     series = answer["cpu_ns"]
-    ratios = _ratios(series["kolo_c"], series[FLOORS[hook]])
+    floor = series[FLOORS[hook]]
+    ratios = _ratios(series["kolo_c"], floor)
     untraced = median(series["untraced"])
     row = Row(
         label(name.removeprefix("skipped_"), core, hook),
@@ -97,7 +99,8 @@ def _row(name: str, core: str, hook: str, rounds: int) -> _Found:
             },
         },
     )
-    return row, ratios, _ratios(series["kolo_c"], series["untraced"])
+    over_untraced = _ratios(series["kolo_c"], series["untraced"])
+    return row, ratios, over_untraced, _ratios(floor, series["untraced"])
 
 
 def _ratios(ours: list[float], floor: list[float]) -> list[float]:
@@ -105,25 +108,28 @@ def _ratios(ours: list[float], floor: list[float]) -> list[float]:
 
 
 def _mean(core: str, hook: str, found: list[_Found]) -> Row:
-    rows = [row for row, _, _ in found]
-    void = "a program's row is void" if any(row.void for row in rows) else ""
-    over_floor = [ratios for _, ratios, _ in found]
-    over_untraced = [ratios for _, _, ratios in found]
-    low, high = _interval(over_floor)
-    most = MEAN_MOST.get(hook) if core == "c" else None
+    rows, over_floor, over_untraced, floor = map(list, zip(*found, strict=True))
+    value, low, high = _geometric(over_floor)
+    values = {"low": low, "high": high}
+    for name, ratios in (("", over_untraced), ("floor_", floor)):
+        found_here = _geometric(ratios)
+        names = ("over_untraced", "over_untraced_low", "over_untraced_high")
+        values |= {f"{name}{key}": x for key, x in zip(names, found_here, strict=True)}
     return Row(
         label("geometric mean", core, hook),
         "x",
-        geometric_mean(median(ratios) for ratios in over_floor),
+        value,
         rounds=len(over_floor[0]),
-        most=most,
-        void=void,
-        values={
-            "low": low,
-            "high": high,
-            "over_untraced": geometric_mean(median(r) for r in over_untraced),
-        },
+        most=MEAN_MOST.get(hook) if core == "c" else None,
+        void="a program's row is void" if any(row.void for row in rows) else "",
+        values=values,
     )
+
+
+def _geometric(programs: list[list[float]]) -> tuple[float, float, float]:
+    """The geometric mean of the programs' medians, and its interval."""
+    mean = geometric_mean(median(ratios) for ratios in programs)
+    return mean, *_interval(programs)
 
 
 def _interval(programs: list[list[float]]) -> tuple[float, float]:

@@ -33,36 +33,72 @@ class Line:
 
     text: str
     figure: str
-    row: str
-    """The beginning of the row's name; empty for the first."""
+    rows: tuple[str, ...] = ("",)
+    """The beginning of the row's name: the first of these that there is."""
     value: str = ""
     """One of the row's further values instead of its own."""
     unit: str = ""
     digits: int = 2
 
 
+def of_auto(row: str) -> tuple[str, ...]:
+    """The row of the hook that ``auto`` takes."""
+    return f"{row}, monitoring", f"{row}, frame_eval"
+
+
+MEAN = ("geometric mean",)
+SMALL = ("small",)
 LINES = (
     Line(
-        "code that is skipped, over the no-op profiler", "skipped", "geometric", "", "x"
+        "code that is skipped, over untraced",
+        "skipped",
+        of_auto(*MEAN),
+        "over_untraced",
+        "x",
     ),
-    Line("kept call, above the untraced one", "kept", "small", "entry_ns", " ns", 0),
-    Line("… over what the no-op profiler adds", "kept", "small", "", "x"),
-    Line("… the same for cProfile", "kept", "small", "cProfile_ratio", "x"),
+    Line("… with setprofile", "skipped", MEAN, "over_untraced", "x"),
+    Line(
+        "… for a no-op profiler (setprofile)",
+        "skipped",
+        MEAN,
+        "floor_over_untraced",
+        "x",
+    ),
+    Line(
+        "kept call, above the untraced one",
+        "kept",
+        of_auto("small"),
+        "entry_ns",
+        " ns",
+        0,
+    ),
+    Line("… with setprofile", "kept", SMALL, "entry_ns", " ns", 0),
+    Line("… for a no-op profiler", "kept", SMALL, "noop_entry_ns", " ns", 0),
+    Line(
+        "kept call, over what the no-op profiler adds",
+        "kept",
+        of_auto("small"),
+        "",
+        "x",
+    ),
+    Line("… with setprofile", "kept", SMALL, "", "x"),
+    Line("… the same for cProfile", "kept", SMALL, "cProfile_ratio", "x"),
     Line(
         "… for `sys.setprofile` with an empty function",
         "kept",
-        "small",
+        SMALL,
         "setprofile_ratio",
         "x",
     ),
-    Line("rate beside the writer, over without it", "writer", "", "", "x"),
-    Line("peak memory above the program's own", "memory", "", "", " MiB", 1),
-    Line("stored bytes for each kept call", "size", "", "", "", 1),
-    Line("last call to readable trace", "readable", "", "", " ms", 0),
+    Line("… for the Python core", "kept", ("small, Python core",), "", "x", 0),
+    Line("rate beside the writer, over without it", "writer", unit="x"),
+    Line("peak memory above the program's own", "memory", unit=" MiB", digits=1),
+    Line("stored bytes for each kept call", "size", digits=1),
+    Line("last call to readable trace", "readable", unit=" ms", digits=0),
     Line(
         "`kolo-c run` of an empty script, over `python -c ''`",
         "start",
-        "kolo-c run",
+        ("kolo-c run",),
         "",
         "x",
         1,
@@ -70,7 +106,7 @@ LINES = (
     Line(
         "`kolo-c list` with new traces, the same",
         "start",
-        "kolo-c list, two",
+        ("kolo-c list, two",),
         "",
         "x",
         1,
@@ -130,13 +166,15 @@ def _words(python: dict[str, Any]) -> list[str]:
 
 
 def _cell(figures: dict[str, Result], line: Line) -> str:
-    for row in figures.get(line.figure, {"rows": []})["rows"]:
-        if not row["name"].startswith(line.row):
-            continue
-        if row["void"]:
-            return "void"
-        value = row["values"].get(line.value) if line.value else row["value"]
-        return "" if value is None else f"{value:.{line.digits}f}{line.unit}"
+    rows = figures.get(line.figure, {"rows": []})["rows"]
+    for name in line.rows:
+        for row in rows:
+            if not row["name"].startswith(name):
+                continue
+            if row["void"]:
+                return "void"
+            value = row["values"].get(line.value) if line.value else row["value"]
+            return "" if value is None else f"{value:.{line.digits}f}{line.unit}"
     return ""
 
 
