@@ -76,7 +76,7 @@ def run(quick: bool) -> Figure:
             for name, turns in WORKLOADS.items()
         ]
         firsts[hook] = found[0]
-        _judge(found, FIRST_MOST.get(hook))
+        _judge(found, FIRST_MOST.get(hook), firsts["setprofile"].value)
         rows += found
     for core, hook in sides():
         if core == "python":
@@ -90,15 +90,16 @@ def run(quick: bool) -> Figure:
     return Figure(NAME, TITLE, METHOD, rows)
 
 
-def _judge(rows: list[Row], most: float | None) -> None:
-    """Limits of a hook's workloads: the first's own, the others' as its multiple."""
+def _judge(rows: list[Row], most: float | None, base: float | None) -> None:
+    """Limits of a hook's workloads: the first's own; the others' as a multiple of
+    setprofile's first, since what values cost does not depend on the hook."""
     first = rows[0]
     first.most = most
     for name, row in zip(WORKLOADS, rows, strict=True):
         if name != FIRST and row.value is not None and first.value:
             row.values["times_the_first"] = row.value / first.value
-            if name not in EXTRA:
-                row.most = OTHERS_MOST * first.value
+            if name not in EXTRA and base:
+                row.most = OTHERS_MOST * base
 
 
 def _over(row: Row, base: Row, hook: str) -> Row:
