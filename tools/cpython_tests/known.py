@@ -189,8 +189,8 @@ KNOWN: tuple[Known, ...] = (
     Known(
         test="test.test_with.InterruptDuringEnter.test_exit_called_after_interrupt",
         says=r"AssertionError: True is not false",
-        reason="It sends itself a signal, and expects that 3.15 looks for one only when "
-        "the block is entered. A profile function in Python looks before.",
+        reason="It sends itself a signal, and expects that 3.15 looks for one only "
+        "when the block is entered. A profile function in Python looks before.",
         hooks=("setprofile",),
         cores=("python",),
         since=(3, 15),
