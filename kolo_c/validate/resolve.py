@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
@@ -28,6 +28,9 @@ from kolo_c.store.definitions import (
     TypeName,
 )
 from kolo_c.wire import TAG_EXTENSION, Kind, Mark, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Record = list[Any]
 _CONTAINER_HEADS = {Tag.OBJECT: "TA", Tag.NAMEDTUPLE: "T"}
@@ -277,3 +280,34 @@ def _first_difference(written: bytes, data: bytes) -> str:
         (i for i, (a, b) in enumerate(pairs) if a != b), min(map(len, (written, data)))
     )
     return f"byte {at} of {len(data)} is not how msgpack writes shortest"
+
+
+# ---- what is resolved, changed ----
+
+
+def is_address(value: Any) -> bool:
+    return value.__class__ is str and value[:1] == "@" and value[1:].isdigit()
+
+
+def map_values(value: Any, change: Callable[[Any], Any]) -> Any:
+    """``value`` with everything in it, and then itself, changed."""
+    kind = value.__class__
+    if kind is list:
+        return change([map_values(item, change) for item in value])
+    if kind is Pairs:
+        return Pairs(
+            [(map_values(k, change), map_values(v, change)) for k, v in value.pairs]
+        )
+    return change(value)
+
+
+def renumbered(record: Record) -> Record:
+    """Addresses counted anew, in the order that values stand in now."""
+    seen: dict[str, str] = {}
+
+    def change(value: Any) -> Any:
+        if is_address(value):
+            return seen.setdefault(value, f"@{len(seen) + 1}")
+        return value
+
+    return [map_values(value, change) for value in record]

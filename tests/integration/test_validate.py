@@ -339,7 +339,7 @@ SIDES["handled-here"] = "c/setprofile,c/monitoring"
 
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.name)
 def test_a_normalisation_is_needed_and_counted(each: Any, tmp_path: Path) -> None:
-    much = ("--set", "items=400", "--set", "record_bytes=32768")
+    much: tuple[str, ...] = ("--set", "items=400", "--set", "record_bytes=32768")
     sides = SIDES.get(each.name)
     if sides is not None:
         if not set(sides.split(",")) <= set(map(str, available_sides())):
