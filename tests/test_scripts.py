@@ -111,9 +111,8 @@ def test_an_unknown_step_is_refused_before_anything_is_set_up() -> None:
         ["script/test", "styel"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    assert (
-        answer.stderr == "test: no step styel (style sanitize python pythons c wheel)\n"
-    )
+    steps = "style sanitize python programs pythons c wheel"
+    assert answer.stderr == f"test: no step styel ({steps})\n"
 
 
 def test_a_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
