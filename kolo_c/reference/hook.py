@@ -48,7 +48,7 @@ def find(name: str) -> ModuleType:
 def admits(thread: Thread) -> bool:
     """Whether the thread may record this event now: it is not in one of our functions.
 
-    Where another thread hands over its blocks, the session's lock keeps both apart.
+    Where another thread hands over its blocks, the event waits for it.
     """
     return thread.guard in (GUARD_FREE, GUARD_FLUSH)
 
@@ -62,16 +62,29 @@ def wants(thread: Thread, verdict: Verdict) -> bool:
     return (verdict.keep_bits & thread.keep_bits) != 0
 
 
+def _raise_guard(thread: Thread) -> bool:
+    """With the lock, so that nobody else has it raised as well."""
+    session = thread.session
+    if not admits(thread) or not interrupt.enter(thread, interrupt.is_owned(session)):
+        return False
+    try:
+        if thread.guard != GUARD_FREE:
+            return False
+        thread.guard = GUARD_RECORD
+        return True
+    finally:
+        session.lock.release()
+
+
 def decide(thread: Thread, frame: FrameType) -> Verdict | None:
     """Ask the filter, with the guard up; None where it cannot be asked now.
 
     Without the session's lock: the filter may import, and wait for a module that
     another thread imports.
     """
-    if not admits(thread):
-        return None
     began_ns = clock.ns()
-    thread.guard = GUARD_RECORD
+    if not _raise_guard(thread):
+        return None
     try:
         verdict = verdicts.decide(thread.tracer, frame, frame.f_code)
     except RecursionError:

@@ -22,10 +22,16 @@ Fails: ``run`` raises what is the program's, and nothing else.
 from __future__ import annotations
 
 import os
+from time import sleep
 
-from kolo_c.reference import attach, fork, system
+from kolo_c.reference import attach, clock, fork, system
 from kolo_c.reference.repair import repair
-from kolo_c.reference.thread import GUARD_FREE, GUARD_RECORD, GUARD_STOPPED
+from kolo_c.reference.thread import (
+    GUARD_FLUSH,
+    GUARD_FREE,
+    GUARD_RECORD,
+    GUARD_STOPPED,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
 
 _OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LIBRARY_FOLDER = os.path.dirname(os.__file__) + os.sep
-_LEAST_WAIT_SECONDS = 1.0
+_LEAST_WAIT_NS = 1_000_000_000
 
 
 def take_lock(session: Session) -> bool:
@@ -48,19 +54,38 @@ def take_lock(session: Session) -> bool:
     """
     if session.lock.acquire(False):
         return True
-    return session.lock.acquire(
-        True, max(session.wait_max_ns / 1e9, _LEAST_WAIT_SECONDS)
-    )
+    return session.lock.acquire(True, max(session.wait_max_ns, _LEAST_WAIT_NS) / 1e9)
+
+
+def enter(thread: Thread, held: bool) -> bool:
+    """Take the session's lock for an event of ``thread``, which may have it already.
+
+    Who hands over the thread's blocks lets go of the lock while it waits for the
+    writer: that is waited for too. False where it takes longer than it may.
+    """
+    session = thread.session
+    deadline_ns = 0
+    while take_lock(session):
+        if held or thread.guard != GUARD_FLUSH:
+            return True
+        session.lock.release()
+        now_ns = clock.system_ns()
+        if deadline_ns == 0:
+            deadline_ns = now_ns + max(session.wait_max_ns, _LEAST_WAIT_NS)
+        elif now_ns >= deadline_ns:
+            return False
+        sleep(0.001)
+    return False
 
 
 def run(thread: Thread, step: Callable[..., Any], *arguments: Any) -> None:
     """One event of kept code: ``step(*arguments)``, with the session's lock."""
     session = thread.session
-    held = _is_owned(session)  # by a function of ours that the interpreter told of
+    held = is_owned(session)  # by a function of ours that the interpreter told of
     try:
         if thread.broken:
             mend(thread)
-        if not take_lock(session):
+        if not enter(thread, held):
             if thread.stream is not None:
                 thread.lose(thread.stream)
             return
@@ -81,14 +106,14 @@ def run(thread: Thread, step: Callable[..., Any], *arguments: Any) -> None:
         raise_given_back(thread)
 
 
-def _is_owned(session: Session) -> bool:
+def is_owned(session: Session) -> bool:
     """Whether this thread has the session's lock."""
     return session.lock._is_owned()  # type: ignore[attr-defined,no-any-return]
 
 
 def _release(session: Session) -> None:
     """Let go of what a step has taken, however often."""
-    while _is_owned(session):
+    while is_owned(session):
         session.lock.release()
 
 

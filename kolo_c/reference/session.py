@@ -249,9 +249,7 @@ class Session:
                     oldest = (last_ns, thread, stream)
         if oldest is not None:
             _, thread, stream = oldest
-            guard, thread.guard = thread.guard, GUARD_FLUSH
-            thread.flush_stream(stream)
-            thread.guard = guard
+            thread.with_guard(thread.flush_stream, stream)
 
     def take_block(self) -> Block | None:
         """A block for whoever needs one: from the pool or, where that is empty, from
@@ -291,11 +289,7 @@ class Session:
         """Hand over the blocks of every thread that is not busy."""
         for thread in list(self.threads):
             if not thread.is_busy() and thread.guard != GUARD_COLLECTOR:
-                guard, thread.guard = thread.guard, GUARD_FLUSH
-                try:
-                    thread.flush()
-                finally:
-                    thread.guard = guard
+                thread.with_guard(thread.flush)
 
     def is_busy(self) -> bool:
         """Whether any thread is in one of our functions: its memory must stay."""

@@ -7,7 +7,6 @@ RuntimeError where none can begin.
 from __future__ import annotations
 
 from kolo_c.reference import tracer as tracers
-from kolo_c.reference.thread import GUARD_FLUSH
 from kolo_c.reference.traces import FILTER_SETS_MOST
 
 TYPE_CHECKING = False
@@ -77,9 +76,7 @@ def _tell_counts(session: Session, trace: Trace) -> None:
     for thread in session.inner.threads:
         for stream in thread.streams:
             if stream.trace is trace and not thread.is_busy():
-                guard, thread.guard = thread.guard, GUARD_FLUSH
-                tracers.tell_counts(thread, stream)
-                thread.guard = guard
+                thread.with_guard(tracers.tell_counts, thread, stream)
                 return
 
 

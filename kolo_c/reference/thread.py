@@ -160,6 +160,14 @@ class Thread:
             or (self.guard == GUARD_RECORD and not self.is_own())
         )
 
+    def with_guard(self, step: Callable[..., Any], *arguments: Any) -> None:
+        """Run ``step``, which hands over blocks of this thread, with the guard up."""
+        guard, self.guard = self.guard, GUARD_FLUSH
+        try:
+            step(*arguments)
+        finally:
+            self.guard = guard
+
     def guard_for_flush(self) -> int:
         """The guard for handing over its blocks, or writing in its stead."""
         return GUARD_RECORD if self.is_own() else GUARD_FLUSH
@@ -286,9 +294,7 @@ class Thread:
         self.attached = False
         self.detached_ns = clock.ns()
         if self.guard == GUARD_FREE:
-            self.guard = GUARD_FLUSH
-            self.flush()
-            self.guard = GUARD_FREE
+            self.with_guard(self.flush)
             if not self.ending and self.is_own() and not session.hook.PER_THREAD:
                 self.ending = True
                 return

@@ -8,7 +8,6 @@ Fails: ``begin_trace`` with RuntimeError where too many are open.
 from __future__ import annotations
 
 from kolo_c.reference import clock
-from kolo_c.reference.thread import GUARD_FLUSH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,9 +151,7 @@ def _forget_stream(thread: Thread, trace: Trace) -> bool:
             break
     else:
         return False
-    guard, thread.guard = thread.guard, GUARD_FLUSH
-    thread.flush_stream(stream)
-    thread.guard = guard
+    thread.with_guard(thread.flush_stream, stream)
     if stream in thread.streams:
         thread.streams.remove(stream)
     if thread.stream is stream:
