@@ -65,6 +65,8 @@ class _End:
         thread = self.thread
         if thread is None or thread.session.dead or not thread.session.open:
             return
+        if system.getpid() != thread.session.pid:
+            return  # a fork's child, not told of it yet: the blocks are the parent's
         try:
             if _has_ended(thread):
                 _with_lock(thread.session, _end_thread, thread)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from _thread import RLock, _local, get_ident
 from time import sleep
 
-from kolo_c.reference import attach, clock, traces
+from kolo_c.reference import attach, clock, system, traces
 from kolo_c.reference.definitions import Definitions
 from kolo_c.reference.mapping import MAPPING_BLOCKS, Mapping
 from kolo_c.reference.queue import QUEUE_BLOCKS, Queue
@@ -110,6 +110,7 @@ class Session:
         self.started_ns = 0
         self.started_utc_ns = 0
         self.max_trace_bytes = options.max_trace_bytes
+        self.pid = system.getpid()
         self.wait_max_ns = options.wait_max_ns
         self.wait_left_ns = options.wait_max_ns  # budget of overflow = "wait"
         self.waited_ns = 0

@@ -161,10 +161,7 @@ def test_a_grandchild_is_linked_to_the_child(trace):
     assert by_name["-> 'grandchild'"].row.parent == by_name["-> 'child'"].id
 
 
-def test_a_fork_while_threads_record(trace, core, request):
-    if core == "python":
-        reason = "now and then the header of a full block names an open call wrongly"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=reason))
+def test_a_fork_while_threads_record(trace):
     traced = trace(
         """
         import os, sys, threading, warnings
