@@ -67,12 +67,8 @@ def unregister(session: Session) -> None:
         return
     session.registered = False
     inner = session.inner
-    for step in (
-        _detach,
-        _end_hook,
-        _quiesce,
-        _settle,
-    ):  # each, whatever became of those before
+    # Each, whatever became of those before.
+    for step in (_detach, _end_hook, _quiesce, _settle):
         try:
             step(session)
         except Exception as error:

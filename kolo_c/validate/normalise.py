@@ -69,12 +69,13 @@ def _without_process_id(value: Any, numbers: Numbers) -> Any:
 
 
 def _number_without_address(value: Any, numbers: Numbers) -> Any:
-    is_address = (
+    if (
         value.__class__ is int
         and _LEAST_ADDRESS <= value < _END_OF_ADDRESSES
         and value % _ALIGNMENT == 0
-    )
-    return "<address>" if is_address else value
+    ):
+        return "<address>"
+    return value
 
 
 def _without_descriptors(value: Any, numbers: Numbers) -> Any:
