@@ -368,6 +368,24 @@ def test_another_monitoring_tool_works_beside_us(trace):
 
 
 @pytest.mark.hooks("monitoring")
+def test_events_that_another_tool_restarts_are_decided_as_before(trace):
+    """That turns DISABLE back for all tools: skipped code asks once more."""
+    traced = trace(
+        """
+        import sys
+        def f(n): return n
+        def skipped(n): return n
+        for n in range(3):
+            f(n)
+            skipped(n)
+            sys.monitoring.restart_events()
+        """,
+        config={"ignore_frames": ["qualname:skipped"]},
+    )
+    assert traced.calls().splitlines() == [f"f(n={n}) -> {n}" for n in range(3)]
+
+
+@pytest.mark.hooks("monitoring")
 def test_without_a_free_tool_monitoring_is_refused_by_name(trace):
     traced = trace(
         """
