@@ -96,6 +96,8 @@ class _StreamDump:
         found["utc_ns"] = self._stream.trace.utc_ns(record.ns)
         if isinstance(record, (r.Call, r.Entered, r.Resume, r.Throw)):
             found.update(self._place(record))
+        elif isinstance(record, r.Plugin):
+            found["called_from_line"] = self._line(self._caller(), record.site)
         elif isinstance(record, (r.Return, r.Raise, r.Yield)):
             found.update(self._outcome(record))
         elif isinstance(record, r.Handled):
@@ -124,13 +126,7 @@ class _StreamDump:
         }
 
     def _place(self, record: r.Call | r.Entered | r.Resume | r.Throw) -> Object:
-        code = self._definitions.code(record.code)
-        found: Object = {
-            "name": code.qualname,
-            "module": code.module,
-            "file": self._definitions.path(code.file),
-            "line": code.first_line,
-        }
+        found = self._what(record.code)
         if isinstance(record, r.Entered):
             found["at_line"] = self._definitions.line(record.code, record.offset)
             return found
@@ -141,6 +137,17 @@ class _StreamDump:
         if isinstance(record, r.Throw):
             found["exception"] = value_json(record.exception, self._definitions)
         return found
+
+    def _what(self, number: int) -> Object:
+        if not self._definitions.is_code(number):
+            return {"plugin": self._definitions.plugin(number).name}
+        code = self._definitions.code(number)
+        return {
+            "name": code.qualname,
+            "module": code.module,
+            "file": self._definitions.path(code.file),
+            "line": code.first_line,
+        }
 
     def _outcome(self, record: r.Return | r.Raise | r.Yield) -> Object:
         code = self._stack[-1][1] if self._stack else None
@@ -163,7 +170,8 @@ class _StreamDump:
             code = record.code if isinstance(record, (r.Call, r.Entered)) else None
             self._stack.append((record.node, code))
         elif isinstance(record, (r.Resume, r.Throw)):
-            self._stack.append((record.resumed, record.code))
+            known = self._definitions.is_code(record.code)
+            self._stack.append((record.resumed, record.code if known else None))
         elif record.kind == Kind.YIELD or record.kind in END_KINDS:
             if self._stack:
                 found["of_node"] = self._stack.pop()[0]

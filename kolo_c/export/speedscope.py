@@ -127,6 +127,11 @@ class _Frames:
         kind = self._definitions.plugin(number)
         return self.named(kind.label or kind.name)
 
+    def resumed(self, number: int) -> int:
+        """The frame of what goes on, by its definition."""
+        is_code = self._definitions.is_code(number)
+        return self.code(number) if is_code else self.plugin(number)
+
     def _add(self, key: object, frame: dict[str, Any]) -> int:
         self._every.append(frame)
         self._numbers[key] = len(self._every) - 1
@@ -201,7 +206,10 @@ class _Profile:
         self._begin(record, self._frames.plugin(record.plugin))
 
     def _resume(self, record: Any) -> None:
-        self._open(record.resumed, self._frames.code(record.code), record.ns)
+        frame = self._codes.get(record.resumed)
+        if frame is None or record.thread is not None:
+            frame = self._frames.resumed(record.code)
+        self._open(record.resumed, frame, record.ns)
 
     def _yield(self, record: Any) -> None:
         if self._stack:

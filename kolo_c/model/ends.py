@@ -74,6 +74,8 @@ def fetch_begin(stream: Stream, node: Node) -> None:
         node.start_ns = record.ns
         if isinstance(record, (r.Call, r.Entered)):
             node.code = record.code
+        elif isinstance(record, r.Plugin):
+            node.plugin = record.plugin
 
 
 def find_begin(trace: Trace, node: Node) -> None:

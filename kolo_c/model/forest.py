@@ -168,6 +168,12 @@ class Forest:
     def on_begin(self, record: r.Record) -> None:
         self._push(self._begin(record))
 
+    def on_plugin(self, record: r.Plugin) -> None:
+        node = self._begin(record)
+        node.plugin = record.plugin
+        node.site = record.site
+        self._push(node)
+
     def on_leaf(self, record: r.Record) -> None:
         node = self._begin(record)
         node.end_ns = record.ns
@@ -175,7 +181,13 @@ class Forest:
         self._ended(node)
 
     def on_end(self, record: r.Record) -> None:
-        self._finish(record)
+        node = self._finish(record)
+        if node is None or node.raised_child is None or node.went_on:
+            return
+        # The exception of a call in it went on through it.
+        if node.left_by_exception and node.caller is not None:
+            node.caller.raised_child = node
+            node.caller.went_on = False
 
     def on_raise(self, record: r.Raise) -> None:
         node = self._finish(record)
@@ -226,7 +238,10 @@ class Forest:
     def _resume_elsewhere(self, record: r.Resume | r.Throw, *, own: bool) -> Node:
         """A stand-in for a call whose beginning was not read here."""
         node = self._node(record.resumed, self.stack[-1] if self.stack else None, None)
-        node.code = record.code
+        if self.stream.trace.definitions.is_code(record.code):
+            node.code = record.code
+        else:
+            node.plugin = record.code
         node.site = record.site
         node.start_ns = record.ns
         node.continues = self.stream.ordinal
@@ -288,7 +303,7 @@ _APPLY: dict[Kind, Callable[[Forest, Any], None]] = {
     Kind.REGION_END: Forest.on_end,
     Kind.NOTE: Forest.on_leaf,
     Kind.LOG: Forest.on_leaf,
-    Kind.PLUGIN: Forest.on_begin,
+    Kind.PLUGIN: Forest.on_plugin,
     Kind.PLUGIN_END: Forest.on_end,
     Kind.MARK: Forest.on_mark,
 }

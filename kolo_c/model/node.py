@@ -30,7 +30,7 @@ class Node:
         "begin", "caller", "caught", "children", "code", "continues", "counted_by",
         "end", "end_kind", "end_ns", "end_sequence", "handled", "hidden",
         "hidden_sources", "holds", "kept", "level", "lost_end", "number", "parent",
-        "raised_child", "resumed", "running", "site", "stands_in", "start_ns",
+        "plugin", "raised_child", "resumed", "running", "site", "stands_in", "start_ns",
         "suspended_ns", "suspended_since", "task", "thread", "waits_at", "went_on",
     )  # fmt: skip
 
@@ -52,6 +52,8 @@ class Node:
         """Whether its beginning was not read in its place; its task is not known."""
         self.task = task
         self.code: int | None = None
+        self.plugin: int | None = None
+        """The definition of its kind, where it is what a plugin saw."""
         self.start_ns: int | None = begin.ns if begin is not None else None
         self.end_ns: int | None = None
         self.end: r.Record | None = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _INT = rb"(?:[\x00-\x7f]|\xcc.|\xcd..|\xce.{4}|\xcf.{8})"
 _ARRAY = rb"(?:[\x93-\x9f]|\xdc..)"
-_REGIONS = rb"\x94[\x09\x0d]" + _INT
+_REGIONS = rb"(?:\x94\x09|\x95\x0d)" + _INT
 _NEVER = 1 << 63
 _MOST_CODES = 200
 """Of more, most blocks have one."""

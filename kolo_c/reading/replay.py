@@ -135,6 +135,9 @@ class _Replay:
         if top[0] == self.number:
             self.view.ends[top[1]] = record
         if not isinstance(record, r.Raise):
+            caller = self.top()
+            if source is not None and caller is not None and _goes_on(record):
+                self.raised[caller] = source
             return
         identity = _identity(record.exception)
         known = source is not None and _UNKNOWN not in (source, identity)
@@ -165,6 +168,13 @@ class _Replay:
 
 
 _UNKNOWN = "unknown"
+
+
+def _goes_on(end: r.Record) -> bool:
+    """Whether an exception left a region, or what a plugin saw."""
+    if isinstance(end, (r.RegionEnd, r.PluginEnd)):
+        return end.exception is not None
+    return False
 
 
 def _identity(exception: Value) -> Any:

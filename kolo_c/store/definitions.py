@@ -258,6 +258,11 @@ class Definitions(Slotted):
             return found
         return Code(number, 0, f"<code {number}>", None, 0, 0, (), (), b"", 0, "?")
 
+    def is_code(self, number: int) -> bool:
+        """Whether it may be a code object: it is not known to be something else."""
+        found = self.get(number)
+        return found is None or isinstance(found, Code)
+
     def type_name(self, number: int) -> TypeName:
         """The class ``number``, or a stand-in for it."""
         found = self.get(number)

@@ -195,7 +195,9 @@ _READERS: dict[int, _Reader] = {
     Kind.REGION_END: lambda ns, node, f: RegionEnd(ns, node, f[2]),
     Kind.NOTE: lambda ns, node, f: Note(ns, node, _str(f[2]), _values(f[3])),
     Kind.LOG: lambda ns, node, f: Log(ns, node, f[2], f[3], _str(f[4])),
-    Kind.PLUGIN: lambda ns, node, f: Plugin(ns, node, _int(f[2]), _values(f[3])),
+    Kind.PLUGIN: lambda ns, node, f: Plugin(
+        ns, node, _int(f[2]), _values(f[3]), _offset(f[4])
+    ),
     Kind.PLUGIN_END: lambda ns, node, f: PluginEnd(ns, node, _values(f[2]), f[3]),
     Kind.MARK: lambda ns, node, f: MarkRecord(
         ns, node, _int(f[2]), f[3], _offset(f[4])

@@ -88,7 +88,8 @@ class Yield(Record):
 
 
 class Resume(Record):
-    """A suspended call goes on; ``thread`` None: it is of this stream."""
+    """What was suspended goes on; ``thread`` None: it is of this stream. Of what a
+    plugin saw ``code`` is the kind's definition."""
 
     __slots__ = ("thread", "resumed", "code", "site")
     kind = Kind.RESUME
@@ -257,16 +258,19 @@ class Log(Record):
 
 
 class Plugin(Record):
-    """What a plugin saw begin."""
+    """What a plugin saw begin. ``site`` is as in a call."""
 
-    __slots__ = ("plugin", "values")
+    __slots__ = ("plugin", "values", "site")
     kind = Kind.PLUGIN
 
-    def __init__(self, ns: int, node: int, plugin: int, values: Value) -> None:
+    def __init__(
+        self, ns: int, node: int, plugin: int, values: Value, site: int | None
+    ) -> None:
         self.ns = ns
         self.node = node
         self.plugin = plugin
         self.values = values
+        self.site = site
 
 
 class PluginEnd(Record):

@@ -233,7 +233,8 @@ class SlowScanner:
                 if code == 0:
                     unsure.append(hit)
                     continue
-                if not self._query.wants(self._definitions.code(code)):
+                row = self._definitions.get(code)
+                if not isinstance(row, Code) or not self._query.wants(row):
                     continue
             count += 1
             if len(hits) < limit:

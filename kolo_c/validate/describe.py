@@ -33,7 +33,7 @@ _FIELDS: dict[int, tuple[str, ...]] = {
     Kind.REGION_END: ("exception",),
     Kind.NOTE: ("text", "values"),
     Kind.LOG: ("level", "logger", "text"),
-    Kind.PLUGIN: ("plugin", "values"),
+    Kind.PLUGIN: ("plugin", "values", "site"),
     Kind.PLUGIN_END: ("values", "exception"),
     Kind.MARK: ("mark", "value", "depth"),
 }
@@ -119,7 +119,7 @@ def source_line(stream: Stream, index: int) -> str:
         if at == index:
             place = _place(record, codes, definitions)
             break
-        _follow(record, codes)
+        _follow(record, codes, definitions)
     else:
         place = None
         code = next((code for code in reversed(codes) if code is not None), None)
@@ -135,11 +135,14 @@ def source_line(stream: Stream, index: int) -> str:
     return f"{path}:{line}  {shown}".rstrip()
 
 
-def _follow(record: r.Record, codes: list[int | None]) -> None:
+def _follow(
+    record: r.Record, codes: list[int | None], definitions: Definitions
+) -> None:
     if record.kind in PUSH_KINDS:
         codes.append(record.code if isinstance(record, (r.Call, r.Entered)) else None)
     elif isinstance(record, (r.Resume, r.Throw)):
-        codes.append(record.code)
+        known = definitions.is_code(record.code)
+        codes.append(record.code if known else None)
     elif record.kind == Kind.YIELD or record.kind in END_KINDS:
         del codes[-1:]
     elif isinstance(record, r.MarkRecord) and record.depth is not None:
@@ -150,7 +153,9 @@ def _place(
     record: r.Record, codes: list[int | None], definitions: Definitions
 ) -> tuple[str, int | None] | None:
     top = next((code for code in reversed(codes) if code is not None), None)
-    if isinstance(record, (r.Call, r.Resume, r.Throw, r.Entered)):
+    if isinstance(
+        record, (r.Call, r.Resume, r.Throw, r.Entered)
+    ) and definitions.is_code(record.code):
         row = definitions.code(record.code)
         path = definitions.recorded_path(row.file)
         if isinstance(record, r.Entered):

@@ -54,14 +54,14 @@ _SHAPES: dict[int, str] = {
     Tag.VIEW: "T.",
 }
 # The same for the fields of a record after its time: C a code object, N a thread, K a
-# task, P a plugin's kind.
+# task, P a plugin's kind, S what can be suspended: one of C and P.
 _RECORDS: dict[int, str] = {
     Kind.CALL: "C.",
     Kind.RETURN: "v",
     Kind.RAISE: "v.",
     Kind.YIELD: "v.",
-    Kind.RESUME: "N.C.",
-    Kind.THROW: "N.C.v",
+    Kind.RESUME: "N.S.",
+    Kind.THROW: "N.S.v",
     Kind.ENTERED: "C.",
     Kind.HANDLED: "N.v",
     Kind.CAUGHT: "N...v",
@@ -70,7 +70,7 @@ _RECORDS: dict[int, str] = {
     Kind.REGION_END: "v",
     Kind.NOTE: ".v",
     Kind.LOG: "v..",
-    Kind.PLUGIN: "Pv",
+    Kind.PLUGIN: "Pv.",
     Kind.PLUGIN_END: "vv",
     Kind.MARK: "...",
 }
@@ -263,6 +263,11 @@ class Resolver:
             raise ValueError(f"definition {number} is no plugin's kind: {found!r}")
         return [found.name, found.label, found.colour, found.summary]
 
+    def _suspended(self, number: int) -> Any:
+        if isinstance(self._definitions.get(number), PluginKind):
+            return self._plugin(number)
+        return self._code(number)
+
 
 _ROLES: dict[str, Any] = {
     "A": Resolver._address,
@@ -271,6 +276,7 @@ _ROLES: dict[str, Any] = {
     "N": Resolver.thread,
     "K": Resolver._task,
     "P": Resolver._plugin,
+    "S": Resolver._suspended,
 }
 
 

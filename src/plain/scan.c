@@ -184,19 +184,6 @@ scan_caught(struct kc_scan *scan, struct kc_scan_open *owner, uint32_t count)
     scan_optional(scan, count - 4);
 }
 
-/* REGION and PLUGIN: they belong to the call that they are in, and are on the stack. */
-static void
-scan_part(struct kc_scan *scan, struct kc_scan_open *owner, uint32_t count, bool plugin)
-{
-    *owner = (struct kc_scan_open){scan->next_node, scan_top(scan).code, 0};
-    if (plugin) {
-        kc_scan_definition(scan, kc_scan_uint(scan, false), false);
-        count--;
-    }
-    scan_optional(scan, count);
-    scan_push(scan, *owner);
-}
-
 /* Fields that a newer version may have added. */
 static void
 scan_extra(struct kc_scan *scan, uint32_t count)
@@ -204,6 +191,24 @@ scan_extra(struct kc_scan *scan, uint32_t count)
     for (uint32_t i = 0; i < count && !scan->failed; i++) {
         kc_scan_skip(scan);
     }
+}
+
+/* REGION: name, values; PLUGIN: kind, fields, site. They belong to the call that they
+ * are in, and are on the stack. */
+static void
+scan_part(struct kc_scan *scan, struct kc_scan_open *owner, uint32_t count, bool plugin)
+{
+    *owner = (struct kc_scan_open){scan->next_node, scan_top(scan).code, 0};
+    if (plugin) {
+        kc_scan_definition(scan, kc_scan_uint(scan, false), false);
+        scan_optional(scan, 1);
+        (void)kc_scan_uint(scan, true);
+    }
+    else {
+        scan_optional(scan, 2);
+    }
+    scan_extra(scan, count - (plugin ? 3 : 2));
+    scan_push(scan, *owner);
 }
 
 static void
@@ -276,7 +281,7 @@ scan_kind(struct kc_scan *scan, uint8_t kind, uint32_t count,
 
 /* The least number of fields of each kind, by enum kc_kind. */
 static const uint8_t kind_fields[] = {2, 1, 2, 2, 4, 5, 2, 3, 1,
-                                      2, 1, 2, 3, 2, 2, 3, 5};
+                                      2, 1, 2, 3, 3, 2, 3, 5};
 _Static_assert(sizeof kind_fields == KC_KIND_CAUGHT + 1, "each kind has its number");
 #define KIND_NODES                                                                     \
     (1u << KC_KIND_CALL | 1u << KC_KIND_ENTERED | 1u << KC_KIND_REGION |               \

@@ -179,11 +179,34 @@ class StreamBuilder:
         self.pop(Kind.YIELD, value, offset)
 
     def resume(
-        self, node: int, code: int, thread: Any = None, after: int = 1000
-    ) -> None:
-        self.record(Kind.RESUME, thread, node, code, None, after=after)
+        self, node: int, code: int, thread: Any = None, after: int = 1000,
+        site: Any = None,
+    ) -> None:  # fmt: skip
+        self.record(Kind.RESUME, thread, node, code, site, after=after)
         assert self.block is not None
         self.stack.append((node, self.block.sequence))
+
+    def plugin(
+        self, kind: int, fields: Any = None, site: Any = None, after: int = 1000
+    ) -> int:
+        return self.node(Kind.PLUGIN, kind, fields, site, after=after)
+
+    def plugin_end(
+        self, fields: Any = None, exception: Any = None, after: int = 1000
+    ) -> None:
+        self.pop(Kind.PLUGIN_END, fields, exception, after=after)
+
+    def saw(
+        self, kind: int, fields: Any, ended: Any = None, *, site: Any = None,
+        took: int = 1000, exception: Any = None,
+    ) -> int:  # fmt: skip
+        """What a plugin saw begin and end, with nothing recorded within."""
+        node = self.plugin(kind, fields, site)
+        self.plugin_end(ended, exception, after=took)
+        return node
+
+    def log(self, level: int, logger: str, text: str) -> int:
+        return self.node(Kind.LOG, level, logger, text)
 
     def mark(self, mark: int, value: Any, depth: Any = None) -> None:
         self.record(Kind.MARK, mark, value, depth)
@@ -278,6 +301,13 @@ class ProcessBuilder:
             Definition.CODE, file, qualname, module, line, 3, list(arguments),
             list(locals), table, self_kind, name,
         )  # fmt: skip
+
+    def kind(
+        self, name: str, label: str = "", colour: str = "blue", summary: str = ""
+    ) -> int:
+        """A kind of a plugin's records."""
+        label = label or name.upper()
+        return self.define(Definition.PLUGIN_KIND, name, label, colour, summary)
 
     def type(self, qualname: str, module: str = "builtins") -> int:
         return self.define(Definition.TYPE, module, qualname)

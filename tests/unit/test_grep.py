@@ -184,7 +184,12 @@ def random_record(
         s.node(Kind.NOTE, "noted apple", chance.choice([None, {"user": value()}]))
         s.node(Kind.LOG, chance.choice(["INFO", None, 20]), "shop", "logged user")
     elif what == 14:
-        s.node(Kind.PLUGIN, plugin, {"sql": value()})
+        site = chance.choice([None, 5])
+        s.node(Kind.PLUGIN, plugin, {"sql": value()}, site)
+        if chance.random() < 0.3:
+            suspended.append((s.stack[-1][0], plugin))
+            s.yields(None, None)
+            return
         s.pop(Kind.PLUGIN_END, {"rows": value()}, chance.choice([None, value()]))
     elif what == 15:
         node = chance.choice(s.stack)[0]

@@ -171,7 +171,7 @@ class TestShapes:
         kind = one.process.define(9, "sql", "SQL", "blue", "{query}")
         one.stream.node(Kind.REGION, "checkout <b>", None, after=1)
         one.stream.node(Kind.NOTE, "here", None, after=1)
-        one.stream.node(Kind.PLUGIN, kind, None, after=1)
+        one.stream.node(Kind.PLUGIN, kind, None, None, after=1)
         one.stream.pop(Kind.PLUGIN_END, None, None, after=1)
         one.stream.pop(Kind.REGION_END, None, after=1)
         assert one.outline(tmp_path) == ["checkout <b> 0-4", "  SQL 2-3"]
