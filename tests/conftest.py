@@ -11,6 +11,14 @@ import pytest
 
 from kolo_c.core import choose_core
 from kolo_c.hook import NAMES, choose_hook
+from tests.servers import (  # noqa: F401 -- fixtures
+    http_server,
+    mail_server,
+    mariadb_server,
+    memcached_server,
+    postgresql_server,
+    redis_server,
+)
 from tests.spec.tracing import Traced, close_stores, trace_program
 
 
