@@ -102,6 +102,8 @@ class FoldLines:
         names: dict[str, str] = {}
         for node in islice(fold.nodes, 4 * fold.period):
             name = short = self._labels.name(node)
+            if node.plugin is not None:
+                name = short = self._labels.event_name(node)
             if isinstance(node.begin, r.Call):
                 short = name.rpartition(".")[2]
                 if not self._is_whole(fold):

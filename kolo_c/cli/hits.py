@@ -8,6 +8,7 @@ from __future__ import annotations
 from kolo_c.cli.cells import cells, fit_end
 from kolo_c.cli.screen import Screen
 from kolo_c.errors import harmless
+from kolo_c.model.events import merged
 from kolo_c.store import records as r
 from kolo_c.store.leaves import Leaves, parts
 from kolo_c.store.scan import NAMES, code_of, record_of, stream_of
@@ -160,6 +161,9 @@ class HitWriter:
         if name is None:
             yield from self._marked(self._summary(record), "")
             return
+        if isinstance(record, r.Plugin) and self._trace is not None:
+            label = self._trace.definitions.plugin(record.plugin).label
+            yield f"{harmless(label)} ", "dim"
         if name:
             yield from self._marked(f"{harmless(name)}=", "", text)
         if isinstance(record, (r.Note, r.Log, r.Region)) and value == text:
@@ -183,9 +187,17 @@ class HitWriter:
             shown = (f"{harmless(name)}={self._value(one, 40)}" for name, one in values)
             return shorten(f"({', '.join(shown)})", _VALUE_WIDTH)
         if isinstance(record, r.Plugin):
-            label = self._trace.definitions.plugin(record.plugin).label
-            return f"{harmless(label)} {self._value(record.values)}"
+            return self._plugin(record.plugin, record.values)
         return ""
+
+    def _plugin(self, number: int, values: Value) -> str:
+        from kolo_c.plugins.shown import summary_text  # noqa: PLC0415 - where one is
+
+        assert self._trace is not None
+        definitions = self._trace.definitions
+        kind = definitions.plugin(number)
+        text = summary_text(kind, merged(values, None), definitions, _VALUE_WIDTH)
+        return f"{harmless(kind.label)} {text}"
 
     def _value(self, value: Value, width: int = _VALUE_WIDTH) -> str:
         assert self._trace is not None

@@ -10,8 +10,10 @@ import os
 from kolo_c.cli.units import duration, plural
 from kolo_c.errors import harmless
 from kolo_c.model.ends import fetch_begin
+from kolo_c.model.events import merged, place_of
 from kolo_c.model.exceptions import flight, is_source, own_caught
 from kolo_c.model.fold import is_comprehension, is_import, working_ns
+from kolo_c.plugins.shown import level_name, style_of, summary_text
 from kolo_c.store import records as r
 from kolo_c.store.text import VALUE_WIDTH, shorten, value_text
 from kolo_c.store.values import Dict, Raised
@@ -79,15 +81,15 @@ class Labels:
 
     def name(self, node: Node) -> str:
         """What ``node`` is called."""
-        if node.begin is None and node.code is None:
+        if node.begin is None and node.code is None and node.plugin is None:
             fetch_begin(self.trace.stream(node.thread), node)
         if node.code is not None:
             code = self.trace.definitions.code(node.code)
             return f"{'class ' * _is_body(code)}{harmless(code.qualname)}"
         if isinstance(node.begin, r.Region):
             return harmless(node.begin.name)
-        if isinstance(node.begin, r.Plugin):
-            return harmless(self.trace.definitions.plugin(node.begin.plugin).label)
+        if node.plugin is not None:
+            return harmless(self.trace.definitions.plugin(node.plugin).label)
         if isinstance(node.begin, (r.Note, r.Log)):
             return harmless(node.begin.text)
         if isinstance(node.begin, r.MarkRecord):
@@ -95,7 +97,11 @@ class Labels:
         return "(beginning not recorded)"
 
     def place(self, node: Node) -> str:
-        """File and line where the function of ``node`` is defined."""
+        """File and line where the function of ``node`` is defined; of what a plugin
+        saw, where it came from."""
+        if node.plugin is not None or isinstance(node.begin, r.Log):
+            found = self.site_place(node)
+            return "" if found is None else f"{self.path(found[0])}:{found[1]}"
         if node.code is None:
             return ""
         code = self.trace.definitions.code(node.code)
@@ -125,6 +131,8 @@ class Labels:
 
     def _head(self, node: Node) -> Line:
         parts: Line = [(self.name(node), NAME)]
+        if node.plugin is not None:
+            parts = self._plugin(node)
         if node.continues is not None:
             where = f"{node.continues or '?'}.{node.number}"
             return [("↻ ", DIM), *parts, (f" goes on (began as {where})", DIM)]
@@ -137,9 +145,38 @@ class Labels:
             parts.append((" (was running already)", DIM))
         elif isinstance(node.begin, r.Region):
             parts = [("region ", DIM), *parts, *self._map(node.begin.values)]
-        elif isinstance(node.begin, r.Plugin):
-            parts.extend(self._map(node.begin.values))
         return parts
+
+    def _plugin(self, node: Node) -> Line:
+        """Its label in its colour, and its fields as its kind sums them up."""
+        kind = self.trace.definitions.plugin(node.plugin or 0)
+        parts: Line = [(harmless(kind.label), style_of(kind))]
+        text = self.summary(node)
+        if text.endswith("…"):
+            self.shortened = True
+        return [*parts, (f" {text}", ARGUMENTS)] if text else parts
+
+    def event_name(self, node: Node) -> str:
+        """What many of it share: its label, and its summary without values."""
+        from kolo_c.model.statement import shape  # noqa: PLC0415 - for folds alone
+
+        text = shape(self._begun(node))
+        return f"{self.name(node)} {text}" if text else self.name(node)
+
+    def _begun(self, node: Node) -> str:
+        """The summary from what was known at its begin."""
+        if not isinstance(node.begin, r.Plugin):
+            return ""
+        definitions = self.trace.definitions
+        kind = definitions.plugin(node.plugin or 0)
+        return summary_text(kind, merged(node.begin.values, None), definitions)
+
+    def summary(self, node: Node) -> str:
+        """What a plugin saw, in one line; empty where its fields were not read."""
+        if node.begin is None:
+            return ""
+        kind = self.trace.definitions.plugin(node.plugin or 0)
+        return summary_text(kind, fields_of(node), self.trace.definitions)
 
     def _arguments(self, call: r.Call) -> str:
         code = self.trace.definitions.code(call.code)
@@ -165,10 +202,10 @@ class Labels:
         return [(" " + ", ".join(shown), VALUE)]
 
     def _log(self, log: r.Log) -> Line:
-        level = harmless(str(log.level))
+        level = harmless(level_name(log.level))
         logger = harmless(str(log.logger))
         return [
-            (f"log {level} ", DIM),
+            (f"log {level} ", level_style(log.level)),
             (harmless(log.text), VALUE),
             (f"  {logger}", DIM),
         ]
@@ -187,8 +224,6 @@ class Labels:
             if self._is_generated(node):
                 return [(" → ", DIM), (plural(node.resumed, "item"), VALUE)]
             return [(" → ", DIM), (self.value(end.value), VALUE)]
-        if isinstance(end, r.PluginEnd):
-            return self._map(end.values)
         return []
 
     def _is_silent(self, node: Node, end: r.Return) -> bool:
@@ -241,14 +276,32 @@ class Labels:
 
     def site_line(self, node: Node) -> int | None:
         """The line of the caller from which ``node`` was called."""
+        caller = self._caller(node)
+        if node.site is None or caller is None:
+            return None
+        return self.trace.definitions.line(caller, node.site)
+
+    def site_place(self, node: Node) -> tuple[str, int] | None:
+        """File and line of the recorded code that ``node`` came from; of a line of the
+        log its function's, as no more is known."""
+        caller = self._caller(node)
+        if caller is None:
+            return None
+        definitions = self.trace.definitions
+        if node.site is None:
+            code = definitions.code(caller)
+            path = definitions.path(code.file)
+            return (path, code.first_line) if path else None
+        return place_of(definitions, caller, node.site)
+
+    def _caller(self, node: Node) -> int | None:
+        """The code of the nearest call that ``node`` stands in."""
         caller = node.parent
         while caller is not None and caller.code is None:
             fetch_begin(self.trace.stream(caller.thread), caller)
             if caller.code is None:
                 caller = caller.parent
-        if node.site is None or caller is None or caller.code is None:
-            return None
-        return self.trace.definitions.line(caller.code, node.site)
+        return None if caller is None else caller.code
 
     def _remarks(self, node: Node) -> Line:
         remarks = []
@@ -321,6 +374,19 @@ class Labels:
                 name = harmless(self.trace.definitions.code(code).qualname)
                 return f"· {name} ×{calls:,}, {duration(ns)}: counted, not recorded"
         return f"· mark {mark.mark}"
+
+
+def fields_of(node: Node) -> dict[str, Value]:
+    """What a plugin said of ``node``, at its begin and at its end."""
+    begin = node.begin.values if isinstance(node.begin, r.Plugin) else None
+    return merged(begin, node.end.values if isinstance(node.end, r.PluginEnd) else None)
+
+
+def level_style(level: Value) -> str:
+    """How a line of the log is marked."""
+    if not isinstance(level, int) or level < 30:
+        return DIM
+    return ERROR if level >= 40 else HANDLED
 
 
 def _is_body(code: Code) -> bool:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kolo_c.store.reader import Trace
 
 _VALUE_WIDTH = 400
+_TEXT_WIDTH = 2_000
 _WHOLE = 1 << 30
 _LINES_OF_SOURCE = 30
 _CALLS_SHOWN = 30
@@ -70,7 +71,10 @@ class NodePage:
         """Write the page."""
         screen = Screen(file, self.options.width, self.options.colour)
         self._write_title(screen)
-        self._write_values(screen)
+        if self.node.plugin is not None:
+            self._write_fields(screen)
+        else:
+            self._write_values(screen)
         if self.node.left_by_exception:
             write_exception(screen, self.labels, self._sources, self.node, self._value)
         self._write_caller(screen)
@@ -168,6 +172,13 @@ class NodePage:
             screen.text("")
             screen.text("values were not kept here", DIM)
 
+    def _write_fields(self, screen: Screen) -> None:
+        """What a plugin said of it."""
+        from kolo_c.cli.event_page import EventPage  # noqa: PLC0415 - not for calls
+
+        most = _WHOLE if self.options.full else _TEXT_WIDTH
+        EventPage(screen, self.labels, most=most).write(self.node)
+
     def _values_were_off(self, own: list[Held]) -> bool:
         begin = self.node.begin
         if not isinstance(begin, r.Call) or (own and own[0].role == "argument"):
@@ -226,10 +237,11 @@ class NodePage:
         if caller.code is not None:
             file = self.trace.definitions.code(caller.code).file
             text = self._sources.line(file, line)
+        words = "called by " if self.node.code is not None else "within "
         screen.text("")
         screen.line(
             [
-                ("called by ", "bold"),
+                (words, "bold"),
                 (self.labels.name(caller), NAME),
                 (f" ({caller.number}){at}{':  ' if text else ''}", ""),
                 (text, DIM),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from kolo_c.cli.header import header_json
+from kolo_c.cli.labels import fields_of
 from kolo_c.model.ends import fetch_end
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.store import records as r
@@ -65,6 +66,8 @@ def node_json(node: Node, labels: Labels) -> Object:
         found["called_from_line"] = labels.site_line(node)
     if node.begin is not None:
         found.update(fields_json(node.begin, definitions))
+    if node.plugin is not None:
+        found.update(_event(node, labels))
     if isinstance(node.end, r.Return):
         found["result"] = value_json(node.end.value, definitions)
     if node.left_by_exception:
@@ -82,6 +85,24 @@ def node_json(node: Node, labels: Labels) -> Object:
     if node.hidden:
         found["hidden"] = node.hidden
     return found
+
+
+def _event(node: Node, labels: Labels) -> Object:
+    """What a plugin saw: all its fields as ``values``, and where it came from."""
+    definitions = labels.trace.definitions
+    kind = definitions.plugin(node.plugin or 0)
+    place = labels.site_place(node)
+    return {
+        "plugin": kind.name,
+        "label": kind.label,
+        "summary": labels.summary(node),
+        "values": {
+            name: value_json(value, definitions)
+            for name, value in fields_of(node).items()
+        },
+        "called_from_file": None if place is None else place[0],
+        "called_from_line": None if place is None else place[1],
+    }
 
 
 def record_json(record: r.Record, definitions: Definitions) -> Object:

@@ -24,7 +24,8 @@ _ASCII = {
 }  # fmt: skip
 _CODES = {
     "dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36",
-    "magenta": "35", "bold red": "1;31", "default": "", "": "",
+    "magenta": "35", "orange": "38;5;208", "blue": "34", "purple": "35", "pink": "95",
+    "grey": "90", "bold red": "1;31", "default": "", "": "",
 }  # fmt: skip
 
 

@@ -183,6 +183,16 @@ def _spare_outcome(parts: Line, room: int) -> Line:
         if style == ARGUMENTS and over > 0:
             keep = max(cells(text) - over - 1, _FEWEST_OF_ARGUMENTS, room // 4)
             if keep < cells(text):
-                text = fit(text, keep - 1) + ")"
+                text = _shortened(text, keep)
         spared.append((text, style))
     return spared
+
+
+def _shortened(text: str, keep: int) -> str:
+    """Arguments, or what a plugin saw: how that ended is kept where it is short."""
+    if text.endswith(")"):
+        return fit(text, keep - 1) + ")"
+    head, dot, end = text.rpartition(" · ")
+    if not dot or cells(end) + len(dot) > keep // 2:
+        return fit(text, keep)
+    return fit(head, keep - cells(end) - len(dot)) + dot + end

@@ -3,7 +3,7 @@
 In such a profile what opens last closes first, and time never goes back. A generator or
 coroutine that is suspended therefore closes where it yields and opens again where it is
 resumed, under whoever resumed it; what is open at the end closes there. Values are left
-out. The format: https://www.speedscope.app/file-format-schema.json
+out; what a plugin saw is named by its statement or path without them. The format: https://www.speedscope.app/file-format-schema.json
 
 Written as it is read, block by block: no trace is too big. Profiles come first in the
 file, the frames that they number after them.
@@ -19,6 +19,9 @@ import os
 
 from kolo_c._version import __version__
 from kolo_c.errors import KoloError
+from kolo_c.model.events import merged
+from kolo_c.model.statement import shape
+from kolo_c.plugins.shown import summary_text
 from kolo_c.store.placing import file_error, put_in_place, unfinished_name
 from kolo_c.store.reader import Trace
 from kolo_c.wire import Kind
@@ -31,10 +34,13 @@ if TYPE_CHECKING:
 
     from kolo_c.store.reader import Stream
     from kolo_c.store.trace_info import TraceInfo
+    from kolo_c.store.values import Value
 
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 _LOST = "(not recorded)"
 _OPEN, _CLOSE = "O", "C"
+_MOST_FRAMES = 5_000
+_WIDEST_NAME = 100
 
 
 def export_speedscope(infos: list[TraceInfo], target: Path, *, overwrite: bool) -> None:
@@ -122,10 +128,15 @@ class _Frames:
         found = self._numbers.get(name)
         return self._add(name, {"name": name}) if found is None else found
 
-    def plugin(self, number: int) -> int:
-        """The frame of a plugin's records of one kind."""
+    def plugin(self, number: int, values: Value = None) -> int:
+        """The frame of what a plugin saw: its kind, and what it was but for values."""
         kind = self._definitions.plugin(number)
-        return self.named(kind.label or kind.name)
+        name = kind.label or kind.name
+        fields = merged(values, None)
+        if fields and len(self._every) < _MOST_FRAMES:
+            text = summary_text(kind, fields, self._definitions, _WIDEST_NAME)
+            name = f"{name} {shape(text)}".rstrip()
+        return self.named(name)
 
     def resumed(self, number: int) -> int:
         """The frame of what goes on, by its definition."""
@@ -203,7 +214,7 @@ class _Profile:
         self._begin(record, self._frames.named(record.name))
 
     def _plugin(self, record: Any) -> None:
-        self._begin(record, self._frames.plugin(record.plugin))
+        self._begin(record, self._frames.plugin(record.plugin, record.values))
 
     def _resume(self, record: Any) -> None:
         frame = self._codes.get(record.resumed)

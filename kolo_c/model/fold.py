@@ -11,6 +11,7 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+from kolo_c.model.events import merged
 from kolo_c.store import records as r
 
 TYPE_CHECKING = False
@@ -132,11 +133,25 @@ class Folding:
             return ("call", node.code, node.continues)
         if isinstance(begin, r.Region):
             return ("region", begin.name)
-        if isinstance(begin, r.Plugin):
-            return ("plugin", begin.plugin)
+        if node.plugin is not None:
+            return self._event_key(node)
         if isinstance(begin, r.Log):
             return ("log", str(begin.level), str(begin.logger))
         return ("note", begin.text) if isinstance(begin, r.Note) else None
+
+    def _event_key(self, node: Node) -> Key:
+        """What plugins saw is the same where it is but for values: the statement, the
+        path with other numbers."""
+        if not isinstance(node.begin, r.Plugin):
+            return ("plugin", node.plugin, node.continues)
+        from kolo_c.model.statement import shape  # noqa: PLC0415 - where one is seen
+
+        texts = [
+            shape(value)
+            for value in merged(node.begin.values, None).values()
+            if isinstance(value, str)
+        ]
+        return ("plugin", node.plugin, *texts)
 
     def _fold(self, nodes: Sequence[Node]) -> Iterator[Row]:
         groups = list(_groups(nodes, self.key))

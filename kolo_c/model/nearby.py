@@ -67,6 +67,9 @@ def held_by(node: Node, definitions: Definitions) -> Iterator[Held]:
     ):
         for key, value in begin.values.pairs:
             yield Held(node, "value", str(key), value)
+    if isinstance(end, r.PluginEnd) and isinstance(end.values, v.Dict):
+        for key, value in end.values.pairs:
+            yield Held(node, "value", str(key), value)
     if isinstance(end, (r.Return, r.Raise)) and code is not None:
         names = code.raise_names if isinstance(end, r.Raise) else code.locals
         for name, value in zip(names, end.locals):  # noqa: B905 - where they were kept

@@ -231,6 +231,7 @@ class TraceBuilder:
         self.started_ns = process.now_ns
         self.ended_ns: int | None = None
         self.status = "running"
+        self.kind = "process"
         self.cause: str | None = None
         self.parent: str | None = None
         self.attributes: dict[str, Any] = {}
@@ -250,7 +251,7 @@ class TraceBuilder:
     def row(self) -> tuple[Any, ...]:
         utc = START_UTC_NS + self.started_ns - START_NS
         return (
-            self.number, self.id, "process", self.name, self.parent,
+            self.number, self.id, self.kind, self.name, self.parent,
             self.started_ns, utc, self.ended_ns, self.status, self.cause,
             json.dumps(self.attributes), json.dumps(self.counters),
         )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What plugins are, which there are, and how their records are named."""

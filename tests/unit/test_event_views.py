@@ -1,0 +1,250 @@
+"""What plugins recorded, as every view shows it; also kinds that nobody knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolo_c.model.statement import in_lines, shape
+from kolo_c.plugins.shown import level_name
+from kolo_c.plugins.summary import summarise
+from kolo_c.wire import Tag
+from tests.unit.shop_trace import CUSTOMER, Shop
+from tests.unit.store_builder import tagged
+from tests.unit.test_cli_reading import EVIL, run
+from tests.unit.test_cli_reading import _here as _here
+
+
+class TestSummaries:
+    @pytest.mark.parametrize(
+        ("template", "fields", "line"),
+        [
+            ("{method} {path}[ → {status}]", {"method": "GET", "path": "/"}, "GET /"),
+            ("{path}[ → {status}]", {"path": "/", "status": 200}, "/ → 200"),
+            ("{path}[ → {status}]", {"path": "/", "status": None}, "/"),
+            ("{path}[ {a} {b}]!", {"path": "/", "a": 1}, "/!"),
+            ("{text}", {"text": "a\n  b\t[c] {d}"}, "a b [c] {d}"),
+            ("{text}", {"text": "x" * 500}, "x" * 199 + "…"),
+            ("{lost} [", {}, " ["),
+            ("{open", {"open": 1}, "{open"),
+            ("] } [{x", {"x": 1}, "] } [{x"),
+            ("", {"a": 1}, ""),
+        ],
+    )
+    def test_a_template_is_filled(
+        self, template: str, fields: dict[str, Any], line: str
+    ) -> None:
+        assert summarise(template, fields) == line
+
+    def test_a_level_of_the_log_has_its_name(self) -> None:
+        assert [level_name(n) for n in (10, 20, 30, 35, 40, 50, 5, None, "odd")] == [
+            "DEBUG", "INFO", "WARNING", "WARNING", "ERROR", "CRITICAL", "5", "?", "odd",
+        ]  # fmt: skip
+
+
+class TestStatements:
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("SELECT * FROM t WHERE a = 'it''s' AND b=12", "SELECT * FROM t WHERE a = ? AND b=?"),
+            ("WHERE a = 'x\\'y' -- no\n AND b = %s /* c */", "WHERE a = ? AND b = ?"),
+            ("id IN (1, 2,3)", "id IN (?)"),
+            ("id IN (%s)", "id IN (?)"),
+            ("id in ($1,$2)", "id in (?)"),
+            ("VALUES (%s, %s), (%s, %s);", "VALUES (?)"),
+            ("x::text = :name AND y = %(y)s", "x::text = ? AND y = ?"),
+            ('"t 1"."a2" = 0x1F', '"t 1"."a2" = ?'),
+            ("t1.c2 > 1.5e-3", "t1.c2 > ?"),
+            ("f($tag$a'b$tag$)", "f(?)"),
+            ("a = 'cut", "a = ?"),
+        ],
+    )  # fmt: skip
+    def test_they_are_the_same_but_for_their_values(
+        self, text: str, found: str
+    ) -> None:
+        assert shape(text) == found
+
+    @pytest.mark.parametrize("text", ["'", '"', "$a$", "[", "((?,", "/*", "-- "])
+    def test_a_hostile_one_takes_no_time(self, text: str) -> None:
+        """A quadratic one takes seconds: pytest's own limit would end it."""
+        assert len(shape(text * 20_000)) <= 20_000
+        assert in_lines(text * 5_000)
+
+    def test_a_long_one_has_a_line_for_each_clause(self) -> None:
+        text = (
+            'SELECT "a"."b" FROM "a" LEFT OUTER JOIN "c" ON ("c"."id" = "a"."c_id") '
+            "WHERE (x = 5 AND y BETWEEN 1 AND 2) AND z BETWEEN 3 AND 4 AND w ORDER BY x"
+        )
+        assert in_lines(text) == [
+            'SELECT "a"."b"',
+            'FROM "a"',
+            'LEFT OUTER JOIN "c" ON ("c"."id" = "a"."c_id")',
+            "WHERE (x = 5 AND y BETWEEN 1 AND 2)",
+            "  AND z BETWEEN 3 AND 4",
+            "  AND w",
+            "ORDER BY x",
+        ]
+
+    def test_one_that_has_lines_keeps_them(self) -> None:
+        assert in_lines("SELECT 1\n  FROM t") == ["SELECT 1", "  FROM t"]
+        assert in_lines("SELECT 1 FROM t") == ["SELECT 1 FROM t"]
+
+
+class TestTree:
+    def test_each_kind_is_a_line_with_the_place_it_came_from(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        shop.page(6)
+        shop.write(here)
+        out, _ = run(capsys, "show", "--width", "110")
+        lines = [
+            line
+            for line in out.splitlines()
+            if line[:3].strip().isdigit() and line[3] == " "
+        ]
+        assert lines[0].startswith("  1  Request GET /orders/7 → 200 ")
+        places = [line.split()[-1] for line in lines]
+        assert places[2:] == [
+            "shop/views.py:2", "shop/views.py:4", "shop/views.py:4", "shop/views.py:9",
+            "shop/views.py:10", "shop/views.py:9", "shop/views.py:6", "shop/views.py:1",
+        ]  # fmt: skip
+        assert "log WARNING the bank was slow" in out
+        assert "HTTP POST https://bank.example/pay → 201" in out
+        assert "Oddity a [bracket]" in out
+
+    def test_equal_statements_are_folded_and_others_are_not(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        _, s = shop.trace("many")
+        for number in range(6):
+            s.saw(shop.sql, {"text": f"SELECT {number} FROM a"}, {"rows": 1})
+        for name in "abcdef":
+            s.saw(shop.sql, {"text": f"SELECT 1 FROM {name}_"}, {"rows": 1})
+        s.trace.end()
+        shop.write(here)
+        out, _ = run(capsys, "show")
+        assert "SQL SELECT 0 FROM a · 1 rows" in out
+        assert "SQL SELECT ? FROM a ×5 more" in out
+        assert all(f"SQL SELECT 1 FROM {name}_" in out for name in "abcdef")
+
+    def test_an_exception_and_a_missing_end_are_said(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace("odd")
+        s.saw(shop.sql, {"text": "INSERT"}, None, exception=shop.raised("taken"))
+        s.plugin(shop.http, {"method": "GET", "url": "/slow"})
+        trace.end("interrupted")
+        shop.write(here)
+        out, _ = run(capsys, "show")
+        assert "SQL INSERT ✗ IntegrityError('taken')" in out
+        assert "HTTP GET /slow … not ended" in out
+
+    def test_a_label_is_coloured_only_where_asked_for_and_an_unknown_colour_is_none(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        shop.page(1)
+        shop.write(here)
+        out, _ = run(capsys, "show", "--color", "always", "--no-pager")
+        assert "\x1b[34mSQL\x1b[0m" in out
+        assert "\x1b[36mOddity\x1b[0m" in out
+        assert "\x1b" not in run(capsys, "show")[0]
+
+    def test_no_text_of_a_kind_harms_the_terminal(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        evil = shop.process.kind("evil", EVIL, EVIL, f"{EVIL}{{x}}[{EVIL}{{y}}]")
+        trace, s = shop.trace("evil")
+        node = s.saw(evil, {"x": EVIL, EVIL: {EVIL: EVIL, "b": EVIL}}, {"y": EVIL})
+        s.saw(shop.sql, {"text": EVIL + "SELECT\n" + EVIL}, {"rows": EVIL})
+        s.node(12, EVIL, EVIL, EVIL)
+        trace.end()
+        shop.write(here)
+        short = trace.id[-6:]
+        for words in (
+            ["show"], ["show", f"{short}/{node}"], ["show", f"{short}/2"],
+            ["grep", "SELECT"], ["why"],
+        ):  # fmt: skip
+            out, _ = run(capsys, *words)
+            assert not set("\x1b\x07\x9b\r\u202e\u2028") & set(out), words
+
+
+class TestNode:
+    def page(self, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+        return run(capsys, "show", *words)[0]
+
+    def test_all_fields_are_shown(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace = shop.page(3)
+        shop.write(here)
+        out = self.page(capsys, f"{trace.id[-6:]}/4")
+        assert out.splitlines()[0].startswith("SQL  ")
+        assert "  shop/views.py:4 · thread 1 MainThread" in out
+        assert f"  text    {CUSTOMER}" in out
+        assert "  params  (0,)" in out
+        assert "  rows    1" in out
+        assert "within orders (2) in line 4" in out
+
+    def test_a_body_is_cut_and_headers_have_lines(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace("bodies")
+        fields = {
+            "method": "POST",
+            "request_headers": {"Accept": "*/*", "Host": "bank"},
+            "request_body": "first\n\tsecond " + "x" * 5000 + "THE END",
+        }
+        cut = tagged(Tag.CUT_STR, "begin", 100)
+        node = s.saw(shop.http, fields, {"response_body": cut})
+        trace.end()
+        shop.write(here)
+        where = f"{trace.id[-6:]}/{node}"
+        out = self.page(capsys, where)
+        assert "  request_headers  Accept: */*\n                   Host: bank\n" in out
+        assert "  request_body     first\n                       second xxx" in out
+        assert "THE END" not in out
+        assert "… 3,021 characters more" in out
+        assert (
+            "  response_body    begin\n                   … 95 characters more" in out
+        )
+        assert f"whole values kolo-c show {trace.id[-6:]}/{node} --full" in out
+        assert "THE END" in self.page(capsys, where, "--full")
+
+    def test_programs_get_all_of_it(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        shop.page(1)
+        shop.write(here)
+        nodes = json.loads(run(capsys, "show", "--json")[0])["nodes"]
+        (http,) = [node for node in nodes if node.get("plugin") == "http"]
+        assert http["label"] == "HTTP"
+        assert http["summary"] == "POST https://bank.example/pay → 201"
+        assert http["values"] == {
+            "method": "POST", "url": "https://bank.example/pay", "status": 201,
+        }  # fmt: skip
+        assert http["called_from_file"] == "/app/shop/views.py"
+        assert http["called_from_line"] == 10
+        assert http["duration_ns"] == 1000
+
+
+def test_a_search_shows_what_kind_it_found(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Shop()
+    shop.page(1)
+    shop.write(here)
+    out, _ = run(capsys, "grep", "bank.example", "--kind", "plugin")
+    assert "charge: HTTP " in out
+    out, _ = run(capsys, "grep", "^HTTP$")
+    assert "charge: HTTP POST https://bank.example/pay" in out
