@@ -52,9 +52,16 @@ class Session:
         of_process: bool = False,
         always: bool = False,
         filter_set: int = 0,
+        held: bool = False,
     ) -> int: ...
     def end_trace(
-        self, number: int, cause: str, name: str, attributes: str
+        self,
+        number: int,
+        cause: str,
+        name: str,
+        attributes: str,
+        *,
+        stored: bool = True,
     ) -> tuple[bool, str] | None: ...
     def set_trace(self, number: int, name: str, attributes: str) -> bool: ...
     def hides(self, name: str, value: object) -> bool: ...

@@ -314,12 +314,18 @@ class Session:
         return type(self.filter)(self.filter.config.with_(**changed), self.project)
 
     def begin_boundary(
-        self, name: str, kind: str, settings: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        kind: str,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        held: bool = False,
     ) -> tuple[int, str]:
         """Start a trace of its own, child of the process's: its number and id.
 
-        The caller sets ``SCOPE`` to the number in the context that belongs to it.
-        Its filters are the session's where ``settings`` have none.
+        With ``held`` it is decided at its end whether it is stored. The caller sets
+        ``SCOPE`` to the number in the context that belongs to it. Its filters are the
+        session's where ``settings`` have none.
         """
         facts = TraceFacts(trace_id(), kept_name(self._core, name))
         chosen, is_new = self._filters.use(self._other_filter(settings or {}))
@@ -332,6 +338,7 @@ class Session:
                     self.trace_id,
                     facts.text(),
                     filter_set=chosen,
+                    held=held,
                 )
             )
         except BaseException as error:
@@ -345,13 +352,16 @@ class Session:
         self.traces.begin(number, facts)
         return number, facts.id
 
-    def end_boundary(self, number: int, cause: str) -> None:
-        """End a trace that ``begin_boundary`` started."""
+    def end_boundary(self, number: int, cause: str, *, stored: bool = True) -> None:
+        """End a trace that ``begin_boundary`` started.
+
+        One that was held leaves nothing behind where it is not to be ``stored``.
+        """
         facts = self.traces.end(number)
         if facts is None:
             return  # with its session
         self._filters.release(self._set_of.pop(number))
-        self._native.end_trace(number, cause, facts.name, facts.text())
+        self._native.end_trace(number, cause, facts.name, facts.text(), stored=stored)
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Save everything recorded so far; False when ``timeout`` seconds passed."""

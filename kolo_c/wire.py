@@ -104,6 +104,7 @@ class Definition(IntEnum):
     TRACE_END = 8
     PLUGIN_KIND = 9
     TRACE_SET = 10
+    TRACE_DROP = 11
 
 
 NODE_KINDS = frozenset(

@@ -364,10 +364,12 @@ static PyMethodDef session_methods[] = {
     {"begin_trace", (PyCFunction)(void (*)(void))kc_session_begin,
      METH_VARARGS | METH_KEYWORDS,
      "begin_trace(id, kind, name, parent, attributes, *, of_process=False, "
-     "always=False)\n\nStart a trace; its number. `attributes` is JSON text."},
-    {"end_trace", kc_session_end, METH_VARARGS,
-     "end_trace(number, cause, name, attributes)\n\nEnd it; (stored, counters as "
-     "JSON)."},
+     "always=False, filter_set=0, held=False)\n\nStart a trace; its number. "
+     "`attributes` is JSON text."},
+    {"end_trace", (PyCFunction)(void (*)(void))kc_session_end,
+     METH_VARARGS | METH_KEYWORDS,
+     "end_trace(number, cause, name, attributes, *, stored=True)\n\nEnd it; (stored, "
+     "counters as JSON)."},
     {"set_trace", kc_session_set, METH_VARARGS,
      "set_trace(number, name, attributes)\n\nFrom now on the trace has this name, and "
      "these attributes (JSON text); False where that cannot be written."},

@@ -29,7 +29,7 @@ typedef struct {
 PyObject *kc_session_attach_thread(PyObject *op, PyObject *const *args,
                                    Py_ssize_t count);
 PyObject *kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs);
-PyObject *kc_session_end(PyObject *op, PyObject *args);
+PyObject *kc_session_end(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *kc_session_set(PyObject *op, PyObject *args);
 PyObject *kc_session_hides(PyObject *op, PyObject *args);
 PyObject *kc_session_region_begin(PyObject *op, PyObject *args);

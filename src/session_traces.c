@@ -12,9 +12,9 @@ PyObject *
 kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
-    static char *names[] = {"id",     "kind",       "name",
-                            "parent", "attributes", "of_process",
-                            "always", "filter_set", NULL};
+    static char *names[] = {"id",         "kind",       "name",   "parent",
+                            "attributes", "of_process", "always", "filter_set",
+                            "held",       NULL};
     const char *id = NULL;
     const char *kind = NULL;
     PyObject *name = NULL;
@@ -23,9 +23,10 @@ kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
     int of_process = 0;
     int always = 0;
     int filter_set = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$ppi", names, &id, &kind,
+    int held = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ssUOU|$ppip", names, &id, &kind,
                                      &name, &parent, &attributes, &of_process, &always,
-                                     &filter_set))
+                                     &filter_set, &held))
     {
         return NULL;
     }
@@ -43,6 +44,7 @@ kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     trace->keep_bit = (uint8_t)(1u << filter_set);
+    trace->held = held;
     if (of_process) {
         self->session.process_trace = trace;
     }
@@ -114,19 +116,27 @@ session_tell_counts(SessionObject *self, const struct kc_trace *trace)
 }
 
 PyObject *
-kc_session_end(PyObject *op, PyObject *args)
+kc_session_end(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
+    static char *names[] = {"number", "cause", "name", "attributes", "stored", NULL};
     unsigned long number = 0;
     const char *cause = NULL;
     PyObject *name = NULL;
     PyObject *attributes = NULL;
+    int stored = 1;
     char counters[1024];
-    if (!PyArg_ParseTuple(args, "ksUU", &number, &cause, &name, &attributes)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ksUU|$p", names, &number, &cause,
+                                     &name, &attributes, &stored))
+    {
         return NULL;
     }
     struct kc_trace *trace = session_find_trace(self, number);
     if (trace == NULL) {
+        return NULL;
+    }
+    if (!stored && !trace->held) {
+        PyErr_SetString(PyExc_ValueError, "only a held trace may go unstored");
         return NULL;
     }
     if (self->session.dead || !self->session.open) {
@@ -134,12 +144,20 @@ kc_session_end(PyObject *op, PyObject *args)
     }
     Py_SETREF(trace->name, Py_NewRef(name));
     Py_SETREF(trace->attributes, Py_NewRef(attributes));
-    session_tell_counts(self, trace);
-    kc_session_flush_threads(&self->session);
+    if (stored) {
+        session_tell_counts(self, trace);
+        kc_session_keep_held(&self->session, trace);
+        kc_session_flush_trace(&self->session, trace);
+    }
     (void)session_format_counters(self, trace, counters, sizeof counters);
-    PyObject *result =
-        Py_BuildValue("(Os)", trace->announced ? Py_True : Py_False, counters);
-    kc_session_end_trace(&self->session, trace, cause, counters);
+    PyObject *result = Py_BuildValue(
+        "(Os)", stored && trace->announced ? Py_True : Py_False, counters);
+    if (stored) {
+        kc_session_end_trace(&self->session, trace, cause, counters);
+    }
+    else {
+        kc_session_drop_trace(&self->session, trace);
+    }
     return result;
 }
 

@@ -19,6 +19,7 @@ from kolo_c.reference.status import Status
 from kolo_c.reference.store import BUSY, Store, store_path, store_remove
 from kolo_c.reference.store_carry import carry
 from kolo_c.reference.store_definitions import save_definitions
+from kolo_c.reference.store_drop import drop, drop_before
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,11 +123,19 @@ def _try_transaction(writer: Writer) -> Status:
     if status is Status.OK:
         writer.stored_bytes += store.stored_bytes - stored_bytes
         writer.mask_count += store.mask_count - mask_count
+        drop_before(
+            store, writer.directory, writer.process_id, writer.segment, writer.schema,
+            writer.schema_version,
+        )  # fmt: skip
     return status
 
 
 def _fill_transaction(writer: Writer) -> Status:
-    """Definitions first: those of the batch, then the log's next block."""
+    """Definitions first: those of the batch, then the log's next block.
+
+    What they drop comes last: of a trace that is dropped no block is in the queue any
+    more, so what there is of it was saved before, or is in this batch.
+    """
     status = Status.OK
     for block in writer.batch:
         if status is Status.OK and block.kind == BLOCK_DEFINITIONS:
@@ -136,9 +145,10 @@ def _fill_transaction(writer: Writer) -> Status:
         writer.definitions_to = log.bytes()
         status = _save_definitions(writer, log, writer.definitions_to)
     for block in writer.batch:
-        if status is Status.OK and block.kind != BLOCK_DEFINITIONS:
+        discarded = block.bytes() == 0
+        if status is Status.OK and block.kind != BLOCK_DEFINITIONS and not discarded:
             status = _pass_corrupt(writer, writer.store.block(block))
-    return status
+    return drop(writer.store) if status is Status.OK else status
 
 
 def _save_definitions(writer: Writer, block: Block, end: int) -> Status:
@@ -156,11 +166,6 @@ def _pass_corrupt(writer: Writer, status: Status) -> Status:
 
 def _release(writer: Writer) -> None:
     """After the commit, and only then: SQLite has it, the blocks may be used again."""
-    log = writer.definitions
-    if log is not None:
-        writer.raw_bytes += writer.definitions_to - log.saved
-        log.saved = writer.definitions_to
-        writer.definitions = None
     while writer.batch:
         block = writer.batch[-1]
         writer.raw_bytes += block.bytes()
@@ -170,6 +175,13 @@ def _release(writer: Writer) -> None:
         writer.batch.pop()
         writer.mapping.give(block)
         writer.block_count += 1
+    # Last: as long as a recovery would find blocks of a trace that was dropped, it also
+    # finds that it was.
+    log = writer.definitions
+    if log is not None:
+        writer.raw_bytes += writer.definitions_to - log.saved
+        log.saved = writer.definitions_to
+        writer.definitions = None
     writer.pending = False
 
 

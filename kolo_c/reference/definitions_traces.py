@@ -6,12 +6,14 @@ Threads: any, with the session's lock. Owns: nothing. Fails: by number 0.
 from __future__ import annotations
 
 from kolo_c.reference import text
+from kolo_c.reference.status import Status
 from kolo_c.wire import Definition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kolo_c.reference.stream import Stream
     from kolo_c.reference.traces import Trace
     from kolo_c.reference.wire import Cursor
 
@@ -25,6 +27,34 @@ def _name(cursor: Cursor, name: str | None, most: int = _NAME_MAX_BYTES) -> None
         cursor.nil()
     else:
         text.write(cursor, name, most)
+
+
+def _fill_trace(cursor: Cursor, trace: Trace) -> None:
+    cursor.uint(trace.number)
+    cursor.text(trace.id)
+    cursor.text(trace.kind)
+    _name(cursor, trace.name)
+    _name(cursor, trace.parent)
+    cursor.uint(trace.started_ns)
+    cursor.uint(trace.started_utc_ns)
+    _name(cursor, trace.attributes, ATTRIBUTES_MAX_BYTES)
+
+
+def trace_into(stream: Stream, trace: Trace) -> bool:
+    """The same into ``stream``, which is none of the log's, as one without a number.
+
+    False where there is no room.
+    """
+    cursor = stream.begin_plain()
+    if cursor.status is Status.OK:
+        cursor.array(10)
+        cursor.uint(Definition.TRACE)
+        cursor.uint(0)
+        _fill_trace(cursor, trace)
+    if cursor.status is not Status.OK:
+        return False
+    stream.commit(cursor, stream.last_ns)
+    return True
 
 
 class TraceDefinitions:
@@ -59,17 +89,18 @@ class TraceDefinitions:
     def trace(self, trace: Trace) -> int:
         """A trace, before its first record."""
 
-        def fill(cursor: Cursor) -> None:
-            cursor.uint(trace.number)
-            cursor.text(trace.id)
-            cursor.text(trace.kind)
-            _name(cursor, trace.name)
-            _name(cursor, trace.parent)
-            cursor.uint(trace.started_ns)
-            cursor.uint(trace.started_utc_ns)
-            _name(cursor, trace.attributes, ATTRIBUTES_MAX_BYTES)
+        return self.write(
+            Definition.TRACE, 8, lambda cursor: _fill_trace(cursor, trace)
+        )
 
-        return self.write(Definition.TRACE, 8, fill)
+    def trace_drop(self, number: int, segment: int) -> int:
+        """It is not to be stored; ``segment`` is the first that may have blocks."""
+
+        def fill(cursor: Cursor) -> None:
+            cursor.uint(number)
+            cursor.uint(segment)
+
+        return self.write(Definition.TRACE_DROP, 2, fill)
 
     def trace_set(self, trace: Trace) -> int:
         """What the program says of it while it runs: name and attributes."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from threading import RLock
 
-from kolo_c.reference.block import BLOCK_DEFINITIONS, BLOCK_FULL
+from kolo_c.reference.block import BLOCK_DEFINITIONS, BLOCK_FULL, BLOCK_RECORDS
 from kolo_c.reference.status import Status
 
 TYPE_CHECKING = False
@@ -137,6 +137,17 @@ class Queue:
                 if self.ring and self.ring[0] is block:
                     self.popped_count += 1
                     self.ring.popleft()
+
+    def discard(self, trace: int) -> None:
+        """Of trace number ``trace`` nothing is to be saved any more.
+
+        Its blocks that wait are empty from now on. What the consumer has taken already
+        is its own.
+        """
+        with self.lock:
+            for block in self.ring:
+                if block.kind == BLOCK_RECORDS and block.trace_number == trace:
+                    block.committed = 0
 
     def flush(self, deadline_ns: int) -> Status:
         """Save all that was pushed so far, and the definitions, until ``deadline_ns``.

@@ -28,6 +28,7 @@ from kolo_c.reference.mapping import Mapping
 from kolo_c.reference.status import Status
 from kolo_c.reference.store import Store, store_path, store_remove
 from kolo_c.reference.store_definitions import save_definitions
+from kolo_c.reference.store_drop import drop, drop_before
 from kolo_c.reference.wire import Token, Walk
 from kolo_c.wire import NODE_KINDS, Kind
 
@@ -223,6 +224,9 @@ class _Recovery:
                 status = self.store.anchor(header.anchor_ns, header.anchor_utc_ns)
         return status
 
+    def _drop(self) -> Status:
+        return drop(self.store)
+
     def _end(self) -> Status:
         status, last_ns = self.store.ask("SELECT max(last_ns) FROM block")
         if self.seen_ns < last_ns <= NUMBER_MOST:
@@ -239,7 +243,7 @@ class _Recovery:
         self.seen_ns = anchor_ns if anchor_ns <= NUMBER_MOST else 0
         steps = (
             self.store.begin, self._process, self._definitions, self._records,
-            self._end, self.store.commit,
+            self._drop, self._end, self.store.commit,
         )  # fmt: skip
         status = Status.OK
         try:
@@ -327,6 +331,11 @@ def _recover_open(
         if status is Status.OK:
             recovery.store.compress = compress
             status = recovery.all()
+        if status is Status.OK:
+            drop_before(
+                recovery.store, directory, header.process_id, segment, schema,
+                schema_version,
+            )  # fmt: skip
         if status is not Status.OK:
             recovered.error = recovery.store.error
     finally:

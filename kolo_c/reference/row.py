@@ -52,6 +52,9 @@ BLOCK = (
     "closes, opens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 BLOCK_DATA = "INSERT OR REPLACE INTO block_data (id, encoding, data) VALUES (?, ?, ?)"
+DROP_DATA = "DELETE FROM block_data WHERE id IN (SELECT id FROM block WHERE trace = ?)"
+DROP_BLOCKS = "DELETE FROM block WHERE trace = ?"
+DROP_TRACE = "DELETE FROM trace WHERE number = ?"
 
 
 def signed(value: int) -> int:

@@ -16,6 +16,7 @@ from time import sleep
 
 from kolo_c.reference import attach, clock, system, traces
 from kolo_c.reference.definitions import Definitions
+from kolo_c.reference.held import keep_held
 from kolo_c.reference.mapping import MAPPING_BLOCKS, Mapping
 from kolo_c.reference.queue import QUEUE_BLOCKS, Queue
 from kolo_c.reference.stack import WaitingTable
@@ -130,6 +131,11 @@ class Session:
         self.trace_count = 0  # numbers given so far
         self.ended = Trace(0, "", "", "", None, "{}")
         """Of streams that could not be let go with their trace."""
+        self.dropped = Trace(0, "", "", "", None, "{}")
+        """The same, where the trace is not to be stored."""
+        self.dropped.dropped = True
+        self.held: Block | None = None
+        """Names of the held traces; None where none has one."""
         self.process_trace: Trace | None = None
         """Scope of everything that has no other."""
         self.scope_generation = 0
@@ -292,6 +298,17 @@ class Session:
             if not thread.is_busy() and thread.guard != GUARD_COLLECTOR:
                 thread.with_guard(thread.flush)
 
+    def flush_trace(self, trace: Trace) -> None:
+        """Hand over the blocks that ``trace`` has in threads that are not busy."""
+        for thread in list(self.threads):
+            for stream in list(thread.streams):
+                if (
+                    stream.trace is trace
+                    and not thread.is_busy()
+                    and thread.guard != GUARD_COLLECTOR
+                ):
+                    thread.with_guard(thread.flush_stream, stream)
+
     def is_busy(self) -> bool:
         """Whether any thread is in one of our functions: its memory must stay."""
         return any(
@@ -338,6 +355,10 @@ class Session:
         """End it: flush its streams, write its TRACE_END."""
         traces.end_trace(self, trace, cause, counters)
 
+    def drop_trace(self, trace: Trace) -> None:
+        """End a held one, and store nothing of it."""
+        traces.drop_trace(self, trace)
+
     def check_limit(self, trace: Trace) -> None:
         """Where ``trace`` stands against max_trace_bytes."""
         traces.check_limit(self, trace)
@@ -353,6 +374,8 @@ class Session:
         if not self.open:
             return
         if not self.dead:
+            for trace in list(self.traces):
+                keep_held(self, trace)  # nobody decided
             self.flush_threads()
         self.open = False
         if self.dead:

@@ -166,22 +166,36 @@ class Session:
         of_process: bool = False,
         always: bool = False,
         filter_set: int = 0,
+        held: bool = False,
     ) -> int:
         """Start a trace; its number. ``attributes`` is JSON text."""
         number = self._keep_own(
             None, session_traces.begin_trace, self, id, kind, name, parent, attributes,
-            of_process, always, filter_set,
+            of_process, always, filter_set, held,
         )  # fmt: skip
         if number is None:
             raise RuntimeError(self.inner.error_text)
         return int(number)
 
     def end_trace(
-        self, number: int, cause: str, name: str, attributes: str
+        self,
+        number: int,
+        cause: str,
+        name: str,
+        attributes: str,
+        *,
+        stored: bool = True,
     ) -> tuple[bool, str] | None:
         """End it; (stored, counters as JSON)."""
         return self._keep_own(  # type: ignore[no-any-return]
-            None, session_traces.end_trace, self, number, cause, name, attributes
+            None,
+            session_traces.end_trace,
+            self,
+            number,
+            cause,
+            name,
+            attributes,
+            stored,
         )
 
     def set_trace(self, number: int, name: str, attributes: str) -> bool:

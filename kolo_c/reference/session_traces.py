@@ -7,6 +7,7 @@ RuntimeError where none can begin.
 from __future__ import annotations
 
 from kolo_c.reference import tracer as tracers
+from kolo_c.reference.held import keep_held
 from kolo_c.reference.traces import FILTER_SETS_MOST
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ def begin_trace(
     of_process: bool,
     always: bool,
     filter_set: int = 0,
+    held: bool = False,
 ) -> int:
     """Start a trace; its number."""
     inner = session.inner
@@ -35,6 +37,7 @@ def begin_trace(
     with inner.lock:
         trace = inner.begin_trace(id, kind, name, parent, attributes)
         trace.keep_bit = 1 << filter_set
+        trace.held = held
         if of_process:
             inner.process_trace = trace
         if always and not inner.announce(trace):
@@ -81,7 +84,12 @@ def _tell_counts(session: Session, trace: Trace) -> None:
 
 
 def end_trace(
-    session: Session, number: int, cause: str, name: str, attributes: str
+    session: Session,
+    number: int,
+    cause: str,
+    name: str,
+    attributes: str,
+    stored: bool = True,
 ) -> tuple[bool, str] | None:
     """End it: whether it is stored, and its counters as JSON.
 
@@ -89,16 +97,23 @@ def end_trace(
     """
     trace = _find(session, number)
     inner = session.inner
+    if not stored and not trace.held:
+        raise ValueError("only a held trace may go unstored")
     if inner.dead or not inner.open:
         return None
     with inner.lock:
         trace.name = name
         trace.attributes = attributes
-        _tell_counts(session, trace)
-        inner.flush_threads()
+        if stored:
+            _tell_counts(session, trace)
+            keep_held(inner, trace)
+            inner.flush_trace(trace)
         counters = _counters(session, trace)
-        stored = trace.announced
-        inner.end_trace(trace, cause, counters)
+        stored = stored and trace.announced
+        if not trace.held:
+            inner.end_trace(trace, cause, counters)
+        else:
+            inner.drop_trace(trace)
     return stored, counters
 
 

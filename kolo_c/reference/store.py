@@ -82,6 +82,9 @@ class Store:
         self.path = ""
         self.compress = 1
         """The zstd level; 0 stores raw."""
+        self.drops: list[tuple[int, int]] = []
+        """Traces that this transaction's definitions dropped, and the first segment
+        that may have blocks of each: store_drop.py."""
         self.block_count = 0  # inserted; all three count what is rolled back, too
         self.stored_bytes = 0
         self.mask_count = 0  # secrets masked in sources
@@ -216,6 +219,7 @@ class Store:
 
     def begin(self) -> Status:
         """Begin a transaction."""
+        self.drops.clear()
         return self.run(row.BEGIN)
 
     def commit(self) -> Status:

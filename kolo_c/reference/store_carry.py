@@ -29,7 +29,7 @@ CARRY_ROWS = (
     "INSERT OR REPLACE INTO main.file SELECT * FROM old.file",
     "INSERT OR REPLACE INTO main.source SELECT * FROM old.source",
 )
-_TRACES = (Kind.TRACE, Kind.TRACE_END, Kind.TRACE_SET)
+_TRACES = (Kind.TRACE, Kind.TRACE_END, Kind.TRACE_SET, Kind.TRACE_DROP)
 
 
 def carry(store: Store, old: Store) -> Status:

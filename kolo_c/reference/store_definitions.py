@@ -114,6 +114,11 @@ def _save(store: Store, fields: list[Field]) -> Status:
         return store.run(
             row.TRACE_SET, text(fields[3]), text(fields[4]), number(fields[2])
         )
+    if kind == Kind.TRACE_DROP:
+        # number, trace number, first segment; for store_drop.py
+        if fields[2][0] is fields[3][0] is Token.UINT:
+            store.drops.append((fields[2][1], fields[3][1]))
+        return Status.OK
     if kind == Kind.THREAD:
         # number, thread number, name, ident, native id
         return store.run(

@@ -16,6 +16,7 @@ from _thread import get_ident, get_native_id
 
 from kolo_c.reference import clock
 from kolo_c.reference.block import BLOCK_RECORDS
+from kolo_c.reference.held import drop_blocks
 from kolo_c.reference.stream import Stream
 
 TYPE_CHECKING = False
@@ -225,11 +226,11 @@ class Thread:
         if block is None:
             return
         session = self.session
-        if block.bytes() == 0:
+        if block.bytes() == 0 or stream.trace.dropped:
             session.mapping.give(block)
             self.in_flight = None
             return
-        trace = stream.trace
+        segment = session.mapping.header.segment
         records = block.record_count
         calls = block.node_count - stream.other_nodes
         size = block.bytes()
@@ -239,6 +240,13 @@ class Thread:
         if not handed_over:
             self._lose_block(stream, sequence, records)
             return
+        trace = stream.trace  # it may have ended meanwhile
+        if trace.dropped:
+            drop_blocks(session, stream.stream.trace_number, segment)
+            return
+        if not trace.handed_over:
+            trace.handed_over = True
+            trace.handed_over_segment = segment
         trace.record_count += records
         trace.call_count += calls
         trace.byte_count += size

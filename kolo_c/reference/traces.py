@@ -8,6 +8,7 @@ Fails: ``begin_trace`` with RuntimeError where too many are open.
 from __future__ import annotations
 
 from kolo_c.reference import clock
+from kolo_c.reference.held import drop_blocks, keep_held, name_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class Trace:
     ) -> None:
         self.open = True
         self.announced = False  # its row's definition is written
+        self.held = False  # whether it is stored is decided at its end
+        self.named = False  # it is held, and the mapping knows its name (held.py)
+        self.dropped = False  # it is not to be stored: its blocks go nowhere
+        self.handed_over = False  # a block of it, to the writer …
+        self.handed_over_segment = 0  # … which filled this segment then
         self.limited = False  # near max_trace_bytes: values stop
         self.count_above = 0  # past it: functions with more calls are counted; 0: none
         self.limit_marked = 0  # the level that the last LIMIT mark told
@@ -76,8 +82,14 @@ def begin_trace(
 
 def announce(session: Session, trace: Trace) -> bool:
     """Write the trace's definition, if that has not been done. False: it cannot be."""
-    if not trace.announced:
-        trace.announced = session.definitions.trace(trace) != 0
+    if trace.announced or trace.named:
+        return True
+    if trace.held:
+        trace.named = True
+        if name_held(session):
+            return True
+        trace.named = False  # then as any: dropping it will undo that
+    trace.announced = session.definitions.trace(trace) != 0
     return trace.announced
 
 
@@ -88,6 +100,8 @@ def set_trace(session: Session, trace: Trace, name: str, attributes: str) -> boo
     """
     trace.name = name
     trace.attributes = attributes
+    if trace.named:
+        return name_held(session)
     if not trace.announced:
         return True  # its definition will have them
     return session.definitions.trace_set(trace) != 0
@@ -112,11 +126,30 @@ def check_limit(session: Session, trace: Trace) -> None:
 
 def end_trace(session: Session, trace: Trace, cause: str, counters: str) -> None:
     """Flush its streams, write its TRACE_END. ``counters`` is JSON."""
-    session.flush_threads()
+    keep_held(session, trace)
+    session.flush_trace(trace)
     if trace.announced and (
         session.definitions.trace_end(trace, clock.ns(), cause, counters) == 0
     ):
         session.error("the end of a trace could not be written")
+    _free_trace(session, trace)
+
+
+def drop_trace(session: Session, trace: Trace) -> None:
+    """End a held trace, and store nothing of it. What other traces use stays."""
+    was_named, trace.named = trace.named, False
+    was_told = trace.handed_over or trace.announced
+    number = trace.number
+    trace.dropped = True
+    _free_trace(session, trace)
+    if was_told:
+        drop_blocks(session, number, trace.handed_over_segment)
+    if was_named:
+        name_held(session)
+
+
+def _free_trace(session: Session, trace: Trace) -> None:
+    """Nothing of the session points to it any more."""
     _forget_streams(session, trace)
     if session.process_trace is trace:
         session.process_trace = None
@@ -137,7 +170,7 @@ def _forget_streams(session: Session, trace: Trace) -> None:
             pass
         for stream in thread.streams:
             if stream.trace is trace:
-                stream.trace = session.ended
+                stream.trace = session.dropped if trace.dropped else session.ended
 
 
 def _forget_stream(thread: Thread, trace: Trace) -> bool:
@@ -145,9 +178,9 @@ def _forget_stream(thread: Thread, trace: Trace) -> bool:
 
     False where it has none.
     """
-    ended = thread.session.ended
+    session = thread.session
     for stream in thread.streams:
-        if stream.trace is trace or stream.trace is ended:
+        if stream.trace in (trace, session.ended, session.dropped):
             break
     else:
         return False

@@ -14,6 +14,7 @@ from kolo_c.store.definitions import (
     Task,
     Thread,
     TraceBegin,
+    TraceDrop,
     TraceFinish,
     TraceSet,
     TypeName,
@@ -133,6 +134,7 @@ _READERS: dict[int, Callable[[list[Value]], Any]] = {
     Definition.TRACE_SET: lambda f: TraceSet(
         _int(f[2]), _maybe_str(f[3]), _maybe_str(f[4])
     ),
+    Definition.TRACE_DROP: lambda f: TraceDrop(_int(f[2])),
     Definition.PLUGIN_KIND: lambda f: PluginKind(
         _str(f[2]), _str(f[3]), _maybe_str(f[4]) or "", _maybe_str(f[5]) or ""
     ),

@@ -173,6 +173,15 @@ class TraceSet(Slotted):
         self.attributes = attributes
 
 
+class TraceDrop(Slotted):
+    """A trace is not to be stored."""
+
+    __slots__ = ("trace",)
+
+    def __init__(self, trace: int) -> None:
+        self.trace = trace
+
+
 class TraceFinish(Slotted):
     """A trace has ended."""
 

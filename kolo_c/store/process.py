@@ -263,6 +263,7 @@ def unsaved_definitions(copy: MappingCopy) -> list[Any]:
 def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
     from kolo_c.store.definitions import (  # noqa: PLC0415
         TraceBegin,
+        TraceDrop,
         TraceFinish,
         TraceSet,
     )
@@ -289,6 +290,8 @@ def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
                 definition.name or row.name,
                 definition.attributes or row.attributes,
             )
+        elif isinstance(definition, TraceDrop):
+            rows.pop(definition.trace, None)
 
 
 def _bytes_of(block: DefinitionsBlock) -> Any:

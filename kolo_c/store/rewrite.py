@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 
     from kolo_c.store.connection import Value
 
-_TRACE_KINDS = (Definition.TRACE, Definition.TRACE_END, Definition.TRACE_SET)
+_TRACE_KINDS = (
+    Definition.TRACE,
+    Definition.TRACE_END,
+    Definition.TRACE_SET,
+    Definition.TRACE_DROP,
+)
 _TABLES = ("process", "trace", "thread", "file", "source")
 
 

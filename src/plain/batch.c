@@ -112,7 +112,9 @@ batch_save_definitions(struct kc_writer *writer, const struct kc_block *block,
                               kc_store_definitions(&writer->store, block, from, to));
 }
 
-/* Definitions first: those of the batch, then the log's next block. */
+/* Definitions first: those of the batch, then the log's next block. What they drop
+ * comes last: of a trace that is dropped no block is in the queue any more, so what
+ * there is of it was saved before, or is in this batch. */
 static enum kc_status
 batch_fill_transaction(struct kc_writer *writer)
 {
@@ -129,12 +131,13 @@ batch_fill_transaction(struct kc_writer *writer)
             batch_save_definitions(writer, writer->definitions, writer->definitions_to);
     }
     for (uint32_t i = 0; i < writer->batch_count && status == KC_OK; i++) {
-        if (!batch_is_definitions(writer->batch[i])) {
-            status = batch_pass_corrupt(
-                writer, kc_store_block(&writer->store, writer->batch[i]));
+        const struct kc_block *block = writer->batch[i];
+        if (!batch_is_definitions(block) && kc_block_bytes(block) != 0)
+        { /* discarded */
+            status = batch_pass_corrupt(writer, kc_store_block(&writer->store, block));
         }
     }
-    return status;
+    return status == KC_OK ? kc_store_drop(&writer->store) : status;
 }
 
 static enum kc_status
@@ -167,6 +170,8 @@ batch_try_transaction(struct kc_writer *writer)
     }
     atomic_fetch_add(&writer->stored_bytes, store->stored_bytes - stored_bytes);
     atomic_fetch_add(&writer->mask_count, store->mask_count - mask_count);
+    kc_store_drop_before(store, writer->directory, writer->process_id, writer->segment,
+                         writer->schema, writer->schema_version);
     return KC_OK;
 }
 
@@ -175,11 +180,6 @@ static void
 batch_release(struct kc_writer *writer)
 {
     uint64_t raw_bytes = 0;
-    if (writer->definitions != NULL) {
-        raw_bytes += writer->definitions_to - atomic_load(&writer->definitions->saved);
-        atomic_store_explicit(&writer->definitions->saved, writer->definitions_to,
-                              memory_order_release);
-    }
     for (uint32_t i = 0; i < writer->batch_count; i++) {
         struct kc_block *block = writer->batch[i];
         raw_bytes += kc_block_bytes(block);
@@ -189,6 +189,13 @@ batch_release(struct kc_writer *writer)
                                   memory_order_release);
         }
         kc_mapping_give(writer->mapping, block);
+    }
+    /* Last: as long as a recovery would find blocks of a trace that was dropped, it
+     * also finds that it was. */
+    if (writer->definitions != NULL) {
+        raw_bytes += writer->definitions_to - atomic_load(&writer->definitions->saved);
+        atomic_store_explicit(&writer->definitions->saved, writer->definitions_to,
+                              memory_order_release);
     }
     atomic_fetch_add(&writer->block_count, writer->batch_count);
     atomic_fetch_add(&writer->raw_bytes, raw_bytes);

@@ -216,6 +216,19 @@ kc_queue_flush(struct kc_queue *queue, uint64_t deadline_ns)
     return status;
 }
 
+void
+kc_queue_discard(struct kc_queue *queue, uint32_t trace)
+{
+    (void)pthread_mutex_lock(&queue->lock);
+    for (uint32_t i = 0; i < queue->count; i++) {
+        struct kc_block *block = *queue_borrow_slot(queue, i);
+        if (block->kind == KC_BLOCK_RECORDS && block->trace_number == trace) {
+            atomic_store_explicit(&block->committed, 0, memory_order_release);
+        }
+    }
+    (void)pthread_mutex_unlock(&queue->lock);
+}
+
 uint32_t
 kc_queue_count(struct kc_queue *queue)
 {

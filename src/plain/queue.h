@@ -81,6 +81,10 @@ void kc_queue_flushed(struct kc_queue *queue, uint64_t flush);
 KC_MUST_CHECK enum kc_status kc_queue_flush(struct kc_queue *queue,
                                             uint64_t deadline_ns);
 
+/* Of trace number `trace` nothing is to be saved any more: its blocks that wait are
+ * empty from now on. What the consumer has taken already is its own. */
+void kc_queue_discard(struct kc_queue *queue, uint32_t trace);
+
 uint32_t kc_queue_count(struct kc_queue *queue);
 
 /* No more pushes; the writer ends when it has saved what is there. */

@@ -331,6 +331,9 @@ recover_all(struct recovery *recovery)
         status = recover_records(recovery);
     }
     if (status == KC_OK) {
+        status = kc_store_drop(&recovery->store);
+    }
+    if (status == KC_OK) {
         status = recover_end(recovery);
     }
     if (status == KC_OK) {
@@ -404,14 +407,20 @@ recover_remove_stillborn(const char *path, const char *schema, int schema_versio
 }
 
 static enum kc_status
-recover_into_segment(struct recovery *recovery, const char *segment_path,
-                     const char *schema, int schema_version, int compress)
+recover_into_segment(struct recovery *recovery, const char *directory,
+                     const char *segment_path, const char *schema, int schema_version,
+                     int compress)
 {
     enum kc_status status =
         kc_store_open(&recovery->store, segment_path, schema, schema_version);
     if (status == KC_OK) {
         recovery->store.compress = compress;
         status = recover_all(recovery);
+    }
+    if (status == KC_OK) {
+        const struct kc_mapping_header *header = recovery->mapping.header;
+        kc_store_drop_before(&recovery->store, directory, header->process_id,
+                             atomic_load(&header->segment), schema, schema_version);
     }
     if (status != KC_OK) {
         (void)snprintf(recovery->recovered->error, sizeof recovery->recovered->error,
@@ -457,8 +466,8 @@ kc_recover(const char *map_path, const char *schema, int schema_version, int com
         status = KC_NO_MEMORY;
         goto done;
     }
-    status =
-        recover_into_segment(&recovery, segment_path, schema, schema_version, compress);
+    status = recover_into_segment(&recovery, directory, segment_path, schema,
+                                  schema_version, compress);
     if (status == KC_OK) {
         recover_remove_stillborn(next_path, schema, schema_version);
     }

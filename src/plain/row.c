@@ -49,6 +49,10 @@ static const char *const row_sql[KC_STATEMENT_COUNT] = {
         "closes, opens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [KC_STATEMENT_BLOCK_DATA] =
         "INSERT OR REPLACE INTO block_data (id, encoding, data) VALUES (?, ?, ?)",
+    [KC_STATEMENT_DROP_DATA] = "DELETE FROM block_data WHERE id IN "
+                               "(SELECT id FROM block WHERE trace = ?)",
+    [KC_STATEMENT_DROP_BLOCKS] = "DELETE FROM block WHERE trace = ?",
+    [KC_STATEMENT_DROP_TRACE] = "DELETE FROM trace WHERE number = ?",
 };
 
 enum kc_status

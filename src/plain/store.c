@@ -169,6 +169,7 @@ kc_store_interrupt(struct kc_store *store, uint64_t ended_ns, const char *cause)
 enum kc_status
 kc_store_begin(struct kc_store *store)
 {
+    store->drop_count = 0;
     struct kc_row row = kc_row_begin(store, KC_STATEMENT_BEGIN);
     return kc_row_run(&row, NULL);
 }
@@ -338,8 +339,12 @@ kc_store_close(struct kc_store *store)
     (void)sqlite3_close(store->db);
     (void)ZSTD_freeCCtx(store->zstd);
     free(store->buffer);
+    free(store->drops);
     free(store->path);
     store->db = NULL;
+    store->drops = NULL;
+    store->drop_count = 0;
+    store->drop_room = 0;
     store->zstd = NULL;
     store->buffer = NULL;
     store->path = NULL;

@@ -4,7 +4,8 @@
  * first, then blocks, so that what a block needs is never younger than the block.
  * Definitions are also read here, as far as they are rows of their own: TRACE,
  * TRACE_END, THREAD and FILE (whose text is read, searched for secrets, compressed and
- * stored once per content).
+ * stored once per content). What they say of traces that are not to be stored is done
+ * last, as blocks of such a trace may be in the same transaction.
  *
  * Threads: one at a time; the writer, or a recovery. Never with the GIL, as it waits
  * for the disk (the opening at the session's start is the exception). Owns:    the
@@ -25,7 +26,14 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-#define KC_STORE_STATEMENTS 16
+#define KC_STORE_STATEMENTS 24
+
+/* A trace that is not to be stored, and the first segment that may have blocks of it.
+ */
+struct kc_drop {
+    uint64_t trace;
+    uint64_t segment;
+};
 
 struct kc_store {
     struct sqlite3 *db;
@@ -34,7 +42,10 @@ struct kc_store {
     uint8_t *buffer; /* for compressed blocks, and for closes and opens */
     size_t buffer_bytes;
     char *path;
-    int compress;         /* zstd level, 1 unless set after opening; 0 stores raw */
+    int compress;          /* zstd level, 1 unless set after opening; 0 stores raw */
+    struct kc_drop *drops; /* that this transaction's definitions told of */
+    uint32_t drop_count;
+    uint32_t drop_room;
     uint64_t block_count; /* inserted; all three count what is rolled back, too */
     uint64_t stored_bytes;
     uint64_t mask_count; /* secrets masked in sources */
@@ -83,6 +94,17 @@ KC_MUST_CHECK enum kc_status kc_store_definitions(struct kc_store *store,
  * KC_CORRUPT where the header's counts lead outside the block. */
 KC_MUST_CHECK enum kc_status kc_store_block(struct kc_store *store,
                                             const struct kc_block *block);
+
+/* The last step of a transaction: delete what there is here of the traces that its
+ * definitions dropped. They stay in `drops` until the next one begins. */
+KC_MUST_CHECK enum kc_status kc_store_drop(struct kc_store *store);
+
+/* After the commit: delete what earlier segments, those below `segment`, have of the
+ * dropped traces, and give the disk back what that leaves unused. What cannot be done
+ * there (a reader is in the way) is left: no reader shows it. */
+void kc_store_drop_before(struct kc_store *store, const char *directory,
+                          const char *process_id, uint64_t segment, const char *schema,
+                          int version);
 
 /* What still runs ended with the process: those traces become `interrupted`. */
 KC_MUST_CHECK enum kc_status kc_store_interrupt(struct kc_store *store,

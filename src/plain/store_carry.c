@@ -37,7 +37,7 @@ carry_judge(struct kc_walk *walk, bool *keep)
     /* Traces are rows. */
     *keep = status != KC_OK || kind.type != KC_TOKEN_UINT ||
             (kind.uint != KC_DEF_TRACE && kind.uint != KC_DEF_TRACE_END &&
-             kind.uint != KC_DEF_TRACE_SET);
+             kind.uint != KC_DEF_TRACE_SET && kind.uint != KC_DEF_TRACE_DROP);
     return status;
 }
 

@@ -111,6 +111,28 @@ definition_save_trace_set(struct kc_store *store, const struct definition *defin
     return kc_row_run(&row, NULL);
 }
 
+/* number, trace number, first segment; for kc_store_drop() */
+static enum kc_status
+definition_note_drop(struct kc_store *store, const struct definition *definition)
+{
+    const struct kc_token *fields = definition->fields;
+    if (fields[2].type != KC_TOKEN_UINT || fields[3].type != KC_TOKEN_UINT) {
+        return KC_OK;
+    }
+    if (store->drop_count == store->drop_room) {
+        uint32_t room = store->drop_room == 0 ? 16 : store->drop_room * 2;
+        struct kc_drop *drops = realloc(store->drops, room * sizeof *drops);
+        if (drops == NULL) {
+            return kc_row_fail_memory(store);
+        }
+        store->drops = drops;
+        store->drop_room = room;
+    }
+    struct kc_drop drop = {fields[2].uint, fields[3].uint};
+    store->drops[store->drop_count++] = drop;
+    return KC_OK;
+}
+
 /* number, thread number, name, ident, native id */
 static enum kc_status
 definition_save_thread(struct kc_store *store, const struct definition *definition)
@@ -223,6 +245,8 @@ definition_save(struct kc_store *store, const struct definition *definition)
         return definition_save_trace_end(store, definition);
     case KC_DEF_TRACE_SET:
         return definition_save_trace_set(store, definition);
+    case KC_DEF_TRACE_DROP:
+        return definition_note_drop(store, definition);
     case KC_DEF_THREAD:
         return definition_save_thread(store, definition);
     case KC_DEF_FILE:

@@ -95,7 +95,8 @@ enum kc_definition {
     KC_DEF_TRACE = 7,
     KC_DEF_TRACE_END = 8,
     KC_DEF_PLUGIN_KIND = 9,
-    KC_DEF_TRACE_SET = 10
+    KC_DEF_TRACE_SET = 10,
+    KC_DEF_TRACE_DROP = 11
 };
 
 #define KC_WIRE_TAG_EXTENSION 1

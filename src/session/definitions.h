@@ -23,6 +23,7 @@
 
 #include "plain/mapping.h"
 #include "plain/queue.h"
+#include "plain/stream.h"
 
 struct kc_definitions;
 
@@ -79,6 +80,17 @@ struct kc_trace_facts {
 
 uint64_t kc_definitions_trace(struct kc_definitions *definitions,
                               const struct kc_trace_facts *facts);
+
+/* The same into `stream`, which is none of the log's: as a definition without a number,
+ * behind what it has. False where there is no room. */
+bool kc_definitions_trace_into(struct kc_stream *stream,
+                               const struct kc_trace_facts *facts);
+
+/* Trace `number` is not to be stored; `segment` is the first that may have blocks of
+ * it.
+ */
+uint64_t kc_definitions_trace_drop(struct kc_definitions *definitions, uint32_t number,
+                                   uint64_t segment);
 
 /* What the program says of the trace while it runs: name and attributes. */
 uint64_t kc_definitions_trace_set(struct kc_definitions *definitions,

@@ -74,6 +74,44 @@ kc_definitions_trace(struct kc_definitions *definitions,
     return kc_definitions_write(definitions, KC_DEF_TRACE, 8, write_trace, facts);
 }
 
+bool
+kc_definitions_trace_into(struct kc_stream *stream, const struct kc_trace_facts *facts)
+{
+    struct kc_cursor cursor = kc_stream_begin_plain(stream);
+    if (cursor.status == KC_OK) {
+        kc_wire_array(&cursor, 10);
+        kc_wire_uint(&cursor, KC_DEF_TRACE);
+        kc_wire_uint(&cursor, 0);
+        write_trace(&cursor, facts);
+    }
+    if (cursor.status == KC_OK) {
+        kc_stream_commit(stream, &cursor, stream->last_ns);
+    }
+    return cursor.status == KC_OK;
+}
+
+struct trace_drop_facts {
+    uint32_t number;
+    uint64_t segment;
+};
+
+static void
+write_trace_drop(struct kc_cursor *cursor, const void *facts)
+{
+    const struct trace_drop_facts *drop = facts;
+    kc_wire_uint(cursor, drop->number);
+    kc_wire_uint(cursor, drop->segment);
+}
+
+uint64_t
+kc_definitions_trace_drop(struct kc_definitions *definitions, uint32_t number,
+                          uint64_t segment)
+{
+    struct trace_drop_facts facts = {number, segment};
+    return kc_definitions_write(definitions, KC_DEF_TRACE_DROP, 2, write_trace_drop,
+                                &facts);
+}
+
 static void
 write_trace_set(struct kc_cursor *cursor, const void *facts)
 {

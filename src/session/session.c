@@ -122,6 +122,7 @@ kc_session_open(struct kc_session *session, const struct kc_session_options *opt
     if (session->tasks == NULL) {
         return -1;
     }
+    session->dropped.dropped = true;
     session->open = true;
     return 0;
 }
@@ -278,6 +279,25 @@ kc_session_flush_threads(struct kc_session *session)
     }
 }
 
+void
+kc_session_flush_trace(struct kc_session *session, const struct kc_trace *trace)
+{
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        struct kc_thread_stream *stream = thread->streams;
+        while (stream != NULL && stream->trace != trace) {
+            stream = stream->next;
+        }
+        if (stream != NULL && !kc_thread_is_busy(thread) &&
+            thread->guard != KC_GUARD_COLLECTOR) {
+            uint8_t guard = thread->guard;
+            thread->guard = KC_GUARD_FLUSH;
+            kc_thread_flush_stream(thread, stream);
+            thread->guard = guard;
+        }
+    }
+}
+
 bool
 kc_session_is_busy(const struct kc_session *session)
 {
@@ -341,6 +361,9 @@ kc_session_close(struct kc_session *session, const char *cause, uint64_t deadlin
         return 0;
     }
     if (!session->dead) {
+        for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
+            kc_session_keep_held(session, &session->traces[i]); /* nobody decided */
+        }
         kc_session_flush_threads(session);
     }
     session->open = false;

@@ -27,8 +27,13 @@
 
 struct kc_trace {
     bool open;
-    bool announced;        /* its row's definition is written */
-    bool limited;          /* near max_trace_bytes: values stop */
+    bool announced;   /* its row's definition is written */
+    bool held;        /* whether it is stored is decided at its end */
+    bool named;       /* it is held, and the mapping knows its name (held.c) */
+    bool dropped;     /* it is not to be stored: its blocks go nowhere */
+    bool handed_over; /* a block of it, to the writer … */
+    uint64_t handed_over_segment; /* … which filled this segment then */
+    bool limited;                 /* near max_trace_bytes: values stop */
     uint64_t count_above;  /* past it: functions with more calls are counted; 0: none */
     uint32_t limit_marked; /* the level that the last LIMIT mark told */
     uint8_t keep_bit;      /* of its filter set */
@@ -96,8 +101,10 @@ struct kc_session {
     struct kc_thread *threads;
     uint32_t thread_count; /* numbers given so far */
     struct kc_trace traces[KC_TRACES_MOST];
-    uint32_t trace_count;  /* numbers given so far */
-    struct kc_trace ended; /* of streams that could not be let go with their trace */
+    uint32_t trace_count;    /* numbers given so far */
+    struct kc_trace ended;   /* of streams that could not be let go with their trace */
+    struct kc_trace dropped; /* the same, where the trace is not to be stored */
+    struct kc_block *held;   /* names of the held traces; NULL where none has one */
     struct kc_trace *process_trace; /* scope of everything that has no other; or NULL */
     uint64_t scope_generation;
     PyObject *scope_variable; /* ContextVar: number of the slot in `traces` */
@@ -129,6 +136,21 @@ struct kc_trace *kc_session_begin_trace(struct kc_session *session, const char *
 /* Write the trace's definition, if that has not been done. False when it cannot be. */
 bool kc_session_announce(struct kc_session *session, struct kc_trace *trace);
 
+/* The facts of `trace` as its definitions have them, borrowed. */
+struct kc_trace_facts kc_session_trace_facts(const struct kc_trace *trace);
+
+/* Let the mapping know the names of the held traces as they are now. False where one
+ * that was announced could not be written there. */
+bool kc_session_name_held(struct kc_session *session);
+
+/* `trace` is to be stored: it is not held any more. */
+void kc_session_keep_held(struct kc_session *session, struct kc_trace *trace);
+
+/* Delete, or keep from being written, what the writer has got of trace `number`.
+ * `segment` is the first that may have blocks of it. */
+void kc_session_drop_blocks(struct kc_session *session, uint32_t number,
+                            uint64_t segment);
+
 /* From now on `trace` has this name and these attributes, after a death too. False
  * where no block is to be had for it. */
 bool kc_session_set_trace(struct kc_session *session, struct kc_trace *trace,
@@ -137,6 +159,9 @@ bool kc_session_set_trace(struct kc_session *session, struct kc_trace *trace,
 /* End `trace`: flush its streams, write its TRACE_END. `counters` is JSON. */
 void kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
                           const char *cause, const char *counters);
+
+/* End `trace`, which is held, and store nothing of it. What other traces use stays. */
+void kc_session_drop_trace(struct kc_session *session, struct kc_trace *trace);
 
 /* Attach the threads that have no profile function; tell those that were displaced from
  * those that ended. */
@@ -164,7 +189,11 @@ void kc_session_detach_all(struct kc_session *session);
 /* Where `trace` stands against max_trace_bytes: sets `limited` and `count_above`. */
 KC_COLD void kc_session_check_limit(struct kc_session *session, struct kc_trace *trace);
 
-/* Hand over the blocks of every thread that is not busy. Lets go of the GIL. */
+/* Hand over the blocks that `trace` has in threads that are not busy. Lets go of the
+ * GIL. */
+void kc_session_flush_trace(struct kc_session *session, const struct kc_trace *trace);
+
+/* The same for every trace. */
 void kc_session_flush_threads(struct kc_session *session);
 
 /* Whether any thread is in one of our functions: then memory that it uses must stay. */

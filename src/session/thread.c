@@ -289,11 +289,11 @@ kc_thread_flush_stream(struct kc_thread *thread, struct kc_thread_stream *stream
         return;
     }
     struct kc_session *session = thread->session;
-    if (kc_block_bytes(block) == 0) {
+    if (kc_block_bytes(block) == 0 || stream->trace->dropped) {
         kc_mapping_give(&session->mapping, block);
         return;
     }
-    struct kc_trace *trace = stream->trace;
+    uint64_t segment = atomic_load(&session->mapping.header->segment);
     uint32_t records = block->record_count;
     uint32_t calls = block->node_count - stream->other_nodes;
     uint32_t bytes = kc_block_bytes(block);
@@ -301,6 +301,15 @@ kc_thread_flush_stream(struct kc_thread *thread, struct kc_thread_stream *stream
     if (!kc_session_hand_over(session, block)) {
         thread_lose_block(thread, stream, sequence, records);
         return;
+    }
+    struct kc_trace *trace = stream->trace; /* it may have ended meanwhile */
+    if (trace->dropped) {
+        kc_session_drop_blocks(session, stream->stream.trace_number, segment);
+        return;
+    }
+    if (!trace->handed_over) {
+        trace->handed_over = true;
+        trace->handed_over_segment = segment;
     }
     trace->record_count += records;
     trace->call_count += calls;

@@ -44,8 +44,8 @@ kc_session_begin_trace(struct kc_session *session, const char *id, const char *k
     return trace;
 }
 
-static struct kc_trace_facts
-trace_facts(const struct kc_trace *trace)
+struct kc_trace_facts
+kc_session_trace_facts(const struct kc_trace *trace)
 {
     struct kc_trace_facts facts = {
         .number = trace->number,
@@ -63,10 +63,18 @@ trace_facts(const struct kc_trace *trace)
 bool
 kc_session_announce(struct kc_session *session, struct kc_trace *trace)
 {
-    if (!trace->announced) {
-        struct kc_trace_facts facts = trace_facts(trace);
-        trace->announced = kc_definitions_trace(session->definitions, &facts) != 0;
+    if (trace->announced || trace->named) {
+        return true;
     }
+    if (trace->held) {
+        trace->named = true;
+        if (kc_session_name_held(session)) {
+            return true;
+        }
+        trace->named = false; /* then as any: dropping it will undo that */
+    }
+    struct kc_trace_facts facts = kc_session_trace_facts(trace);
+    trace->announced = kc_definitions_trace(session->definitions, &facts) != 0;
     return trace->announced;
 }
 
@@ -76,10 +84,13 @@ kc_session_set_trace(struct kc_session *session, struct kc_trace *trace, PyObjec
 {
     Py_SETREF(trace->name, Py_NewRef(name));
     Py_SETREF(trace->attributes, Py_NewRef(attributes));
+    if (trace->named) {
+        return kc_session_name_held(session);
+    }
     if (!trace->announced) {
         return true; /* its definition will have them */
     }
-    struct kc_trace_facts facts = trace_facts(trace);
+    struct kc_trace_facts facts = kc_session_trace_facts(trace);
     return kc_definitions_trace_set(session->definitions, &facts) != 0;
 }
 
@@ -139,9 +150,11 @@ session_forget_calls(struct kc_thread *thread, const struct kc_thread_stream *st
 static bool
 session_forget_stream(struct kc_thread *thread, const struct kc_trace *trace)
 {
-    const struct kc_trace *ended = &thread->session->ended;
+    const struct kc_session *session = thread->session;
     struct kc_thread_stream *stream = thread->streams;
-    while (stream != NULL && stream->trace != trace && stream->trace != ended) {
+    while (stream != NULL && stream->trace != trace &&
+           stream->trace != &session->ended && stream->trace != &session->dropped)
+    {
         stream = stream->next;
     }
     if (stream == NULL) {
@@ -177,25 +190,16 @@ session_forget_streams(struct kc_session *session, const struct kc_trace *trace)
              stream = stream->next)
         {
             if (stream->trace == trace) {
-                stream->trace = &session->ended;
+                stream->trace = trace->dropped ? &session->dropped : &session->ended;
             }
         }
     }
 }
 
-void
-kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
-                     const char *cause, const char *counters)
+/* Nothing of the session points to `trace` any more: its slot is free. */
+static void
+session_free_trace(struct kc_session *session, struct kc_trace *trace)
 {
-    kc_session_flush_threads(session);
-    if (trace->announced) {
-        struct kc_trace_facts facts = trace_facts(trace);
-        if (kc_definitions_trace_end(session->definitions, &facts, kc_clock_ns(), cause,
-                                     counters) == 0)
-        {
-            kc_session_error(session, "the end of a trace could not be written");
-        }
-    }
     session_forget_streams(session, trace);
     if (session->process_trace == trace) {
         session->process_trace = NULL;
@@ -206,4 +210,39 @@ kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
     Py_CLEAR(trace->attributes);
     trace->open = false;
     trace->number = 0;
+}
+
+void
+kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
+                     const char *cause, const char *counters)
+{
+    kc_session_keep_held(session, trace);
+    kc_session_flush_trace(session, trace);
+    if (trace->announced) {
+        struct kc_trace_facts facts = kc_session_trace_facts(trace);
+        if (kc_definitions_trace_end(session->definitions, &facts, kc_clock_ns(), cause,
+                                     counters) == 0)
+        {
+            kc_session_error(session, "the end of a trace could not be written");
+        }
+    }
+    session_free_trace(session, trace);
+}
+
+void
+kc_session_drop_trace(struct kc_session *session, struct kc_trace *trace)
+{
+    bool was_named = trace->named;
+    bool was_told = trace->handed_over || trace->announced;
+    uint32_t number = trace->number;
+    uint64_t segment = trace->handed_over_segment;
+    trace->dropped = true;
+    trace->named = false;
+    session_free_trace(session, trace);
+    if (was_told) {
+        kc_session_drop_blocks(session, number, segment);
+    }
+    if (was_named) {
+        (void)kc_session_name_held(session);
+    }
 }

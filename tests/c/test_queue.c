@@ -333,6 +333,30 @@ test_no_record_is_saved_before_its_definitions(void)
     free(crowd);
 }
 
+/* They are given back by the consumer, so a flush counts them as any. */
+static void
+test_what_is_discarded_is_empty_but_in_its_place(void)
+{
+    struct kc_queue queue;
+    struct kc_block *got[8];
+    struct kc_block *definitions = NULL;
+    uint64_t flush = 0;
+    bool closed = false;
+    CHECK_EQUAL(KC_OK, kc_queue_init(&queue, 4));
+    for (uint32_t i = 0; i < 4; i++) {
+        struct kc_block *block =
+            block_of_kind(i, i == 2 ? KC_BLOCK_DEFINITIONS : KC_BLOCK_RECORDS);
+        block->trace_number = i == 3 ? 6 : 5;
+        atomic_store(&block->committed, 10);
+        CHECK_EQUAL(KC_OK, kc_queue_push(&queue, block));
+    }
+    kc_queue_discard(&queue, 5);
+    CHECK_EQUAL(4, kc_queue_pop(&queue, got, 8, &definitions, &flush, &closed, soon()));
+    CHECK(kc_block_bytes(got[0]) == 0 && kc_block_bytes(got[1]) == 0);
+    CHECK(kc_block_bytes(got[2]) == 10 && kc_block_bytes(got[3]) == 10);
+    kc_queue_destroy(&queue);
+}
+
 int
 main(void)
 {
@@ -346,6 +370,7 @@ main(void)
     test_a_closed_queue_is_drained();
     test_a_flush_is_done_when_all_before_it_is_saved();
     test_no_record_is_saved_before_its_definitions();
+    test_what_is_discarded_is_empty_but_in_its_place();
     free(blocks);
     return check_result("queue");
 }

@@ -77,6 +77,15 @@ log_trace_set(struct log *log, uint64_t number, uint64_t trace, const char *name
 }
 
 static void
+log_trace_drop(struct log *log, uint64_t number, uint64_t trace, uint64_t segment)
+{
+    struct kc_cursor cursor = log_begin(log, KC_DEF_TRACE_DROP, number, 2);
+    kc_wire_uint(&cursor, trace);
+    kc_wire_uint(&cursor, segment);
+    log_commit(log, &cursor);
+}
+
+static void
 log_trace_end(struct log *log, uint64_t number, uint64_t trace, uint64_t ended_ns)
 {
     struct kc_cursor cursor = log_begin(log, KC_DEF_TRACE_END, number, 6);
@@ -477,6 +486,48 @@ test_a_block_is_a_header_and_its_bytes(void)
     free(block);
 }
 
+/* Its definition comes first in a transaction, its blocks after that: none may stay. */
+static void
+test_a_trace_that_is_dropped_leaves_nothing_in_any_segment(void)
+{
+    struct kc_store stores[2];
+    struct kc_block *block = calloc(1, sizeof *block);
+    struct log log;
+    log_init(&log);
+    log_trace(&log, 1, 1, "trc_one");
+    log_trace_drop(&log, 2, 1, 0);
+    log_trace(&log, 3, 2, "trc_two");
+    for (uint64_t segment = 0; segment < 2; segment++) {
+        struct kc_store *store = &stores[segment];
+        store_make(store, segment);
+        CHECK_EQUAL(KC_OK, kc_store_begin(store));
+        CHECK_EQUAL(KC_OK, segment == 0
+                               ? KC_OK
+                               : kc_store_definitions(store, log.block, 0,
+                                                      kc_block_bytes(log.block)));
+        for (uint64_t i = 0; i < 60; i++) {
+            fill_block(block, 60 * segment + i, true);
+            block->trace_number = i == 0 ? 2 : 1;
+            CHECK_EQUAL(KC_OK, kc_store_block(store, block));
+        }
+        CHECK_EQUAL(KC_OK, kc_store_drop(store));
+        CHECK_EQUAL(KC_OK, kc_store_commit(store));
+    }
+    kc_store_close(&stores[0]);
+    CHECK_EQUAL(60, ask(0, "SELECT count(*) FROM block"));
+    CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM block WHERE trace = 2"));
+    CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM block_data"));
+    CHECK_EQUAL(2, ask(1, "SELECT sum(number) FROM trace"));
+    uint64_t pages = ask(0, "SELECT page_count FROM pragma_page_count");
+    kc_store_drop_before(&stores[1], folder, RIG_PROCESS, 1, rig_schema(),
+                         RIG_SCHEMA_VERSION);
+    CHECK_EQUAL(1, ask(0, "SELECT count(*) FROM block_data"));
+    CHECK(ask(0, "SELECT page_count FROM pragma_page_count") < pages / 2);
+    kc_store_close(&stores[1]);
+    free(log.block);
+    free(block);
+}
+
 static void
 test_what_is_rolled_back_is_not_there(void)
 {
@@ -557,6 +608,7 @@ main(void)
     test_sources_are_kept_once_per_content();
     test_secrets_in_sources_are_masked();
     test_a_block_is_a_header_and_its_bytes();
+    test_a_trace_that_is_dropped_leaves_nothing_in_any_segment();
     test_what_is_rolled_back_is_not_there();
     test_a_new_segment_takes_over_what_it_needs();
     rig_remove_folder(folder);

@@ -281,6 +281,7 @@ test_a_block_that_is_wrong_does_not_hold_up_the_others(void)
     kc_stream_init(&stream, 1, 9);
     kc_stream_give_block(&stream, block, KC_BLOCK_RECORDS, kc_clock_ns());
     block->open_count = UINT32_MAX;
+    atomic_store(&block->committed, 1);
     CHECK_EQUAL(KC_OK, kc_queue_push(&rig.queue, block));
     write_many(&rig, 100);
     rig_finish(&rig);
