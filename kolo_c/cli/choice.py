@@ -43,6 +43,7 @@ class Options:
         folds: bool = True,
         imports: bool = False,
         full: bool = False,
+        kinds: list[str] | None = None,
         colour: str = "auto",
     ) -> None:
         self.depth = depth
@@ -60,6 +61,8 @@ class Options:
         self.folds = folds
         self.imports = imports
         self.full = full
+        self.kinds = kinds
+        """Of what plugins recorded, a line each; None: a tree."""
         self.colour = colour
 
     @property
@@ -87,6 +90,7 @@ class Options:
             ("--tail", self.tail is not None, tuple(chosen)[:-1]),
             ("TRACE/NODE", node, ("--function", "--task", "--min", "--errors",
                                   "--thread")),
+            ("--kind", self.kinds is not None, ("--function", "--task", "--depth")),
         ]  # fmt: skip
         given = [name for name, is_given, _ in one if is_given]
         if len(given) > 1:

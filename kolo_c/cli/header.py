@@ -12,12 +12,13 @@ from kolo_c.errors import harmless
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kolo_c.cli.screen import Line
+    from kolo_c.model.digest import Digest
     from kolo_c.store.jsonable import Json
     from kolo_c.store.process import TraceInfo
     from kolo_c.store.reader import Trace
 
 
-def header_lines(trace: Trace, raised: str) -> list[Line]:
+def header_lines(trace: Trace, raised: str, digest: Digest | None = None) -> list[Line]:
     """The lines; ``raised`` says how many exceptions were seen."""
     info = trace.info
     lines: list[Line] = [
@@ -29,6 +30,11 @@ def header_lines(trace: Trace, raised: str) -> list[Line]:
         ],
         [(_numbers(info, raised), "")],
     ]
+    if digest is not None:
+        from kolo_c.cli.digest_lines import digest_lines  # noqa: PLC0415 - see show
+        from kolo_c.model.boundary import boundary_of  # noqa: PLC0415
+
+        lines.extend(digest_lines(trace, digest, boundary_of(trace)))
     missing = _missing(info)
     if missing:
         lines.append([(missing, "yellow")])
@@ -46,11 +52,17 @@ def problems(trace: Trace) -> list[str]:
     return texts
 
 
-def header_json(trace: Trace) -> dict[str, Json]:
+def header_json(trace: Trace, digest: Digest | None = None) -> dict[str, Json]:
     """The same for programs."""
     info = trace.info
+    events = {}
+    if digest is not None:
+        from kolo_c.cli.digest_lines import digest_json  # noqa: PLC0415 - as above
+
+        events["events"] = digest_json(digest)
     return {
         **trace_json(info),
+        **events,
         "threads": [
             {"thread": stream.ordinal, "name": stream.name, "nodes": stream.last_node}
             for stream in trace.streams

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO, TypeAlias
 
     from kolo_c.cli.labels import Labels
+    from kolo_c.model.digest import Digest
     from kolo_c.model.exceptions import Caught
     from kolo_c.model.node import Node
     from kolo_c.store.definitions import Code, Definitions
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 
 
 def write_nodes(
-    file: TextIO, labels: Labels, nodes: Iterable[tuple[Stream, Node]]
+    file: TextIO, labels: Labels, nodes: Iterable[tuple[Stream, Node]], digest: Digest
 ) -> None:
     """Write a trace's header and nodes of it, node by node."""
-    header = json.dumps(header_json(labels.trace))
+    header = json.dumps(header_json(labels.trace, digest))
     file.write(f'{{"trace": {header},\n"nodes": [')
     separator = "\n"
     for stream, node in nodes:

@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from kolo_c.cli.kind_view import KindView
     from kolo_c.cli.node import NodePage
     from kolo_c.cli.reading import Address
     from kolo_c.store.reader import Store
@@ -48,6 +49,12 @@ class ShowCommand:
             metavar="NAME",
             help="calls of this function and what is below: a qualname, its last "
             "part, or a pattern such as 'Cart.*'",
+        )
+        chosen.add_argument(
+            "--kind",
+            metavar="KIND",
+            help="a line for each of what plugins recorded of this kind: sql, http, "
+            "template, cache, log and so on; several with commas",
         )
         chosen.add_argument(
             "--thread", metavar="N|NAME", help="this thread only: number or name"
@@ -124,8 +131,14 @@ class ShowCommand:
 COMMAND = ShowCommand()
 
 
-def _shown(store: Store, address: Address, options: Options) -> View | NodePage:
+def _shown(
+    store: Store, address: Address, options: Options
+) -> View | NodePage | KindView:
     trace = store.trace(address.trace)
+    if options.kinds is not None:
+        from kolo_c.cli.kind_view import KindView  # noqa: PLC0415 - as below
+
+        return KindView(trace, options.kinds, options)
     if address.node is None:
         return View(trace, options)
     from kolo_c.cli.node import NodePage  # noqa: PLC0415 - a tree does without
@@ -152,8 +165,22 @@ def _options(args: argparse.Namespace) -> Options:
         folds=not args.no_fold,
         imports=args.imports,
         full=args.full,
+        kinds=None if args.kind is None else _kinds(args.kind),
         colour=args.color,
     )
+
+
+def _kinds(text: str) -> list[str]:
+    from kolo_c.errors import KoloError  # noqa: PLC0415
+
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise KoloError(
+            "--kind names no kind",
+            "Write --kind sql, http, log and so on; several with commas.",
+            slug="usage",
+        )
+    return found
 
 
 def _duration(text: str) -> int:

@@ -18,6 +18,7 @@ from kolo_c.cli.tree_lines import TreeLines, address, callers
 from kolo_c.cli.units import plural
 from kolo_c.errors import TraceNotFound, harmless
 from kolo_c.model import window
+from kolo_c.model.digest import Digest
 from kolo_c.model.fold import Folding
 from kolo_c.model.node import UNKNOWN, Node, walk
 from kolo_c.model.sieve import Sieve
@@ -88,7 +89,8 @@ class View:
         limit = self._limit(SCREEN_LINES if screen.terminal else FILE_LINES)
         if any(stream.last_node for stream in self.trace.streams):
             self._read(limit)
-        write_header(screen, header_lines(self.trace, self._raised()))
+        digest = Digest(self.trace)
+        write_header(screen, header_lines(self.trace, self._raised(), digest))
         if not any(stream.last_node for stream in self.trace.streams):
             self._write_why_empty(screen)
             return
@@ -112,7 +114,7 @@ class View:
 
         limit = self._limit(0)
         self._read(limit)
-        write_nodes(file, self.labels, self._nodes(limit))
+        write_nodes(file, self.labels, self._nodes(limit), Digest(self.trace))
 
     # ---- reading ----
 

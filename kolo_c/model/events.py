@@ -91,7 +91,12 @@ class Event(Slotted):
         return merged(self.begin, self.end)
 
     def place(self) -> tuple[str, int] | None:
-        """File and line of the kept code that it came from."""
+        """File and line of the kept code that it came from; of a line of the log where
+        the function begins, as no more is known."""
+        if self.site is None and self.caller:
+            code = self.definitions.code(self.caller)
+            path = self.definitions.path(code.file)
+            return (path, code.first_line) if path else None
         return place_of(self.definitions, self.caller, self.site)
 
 

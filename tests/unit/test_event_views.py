@@ -248,3 +248,204 @@ def test_a_search_shows_what_kind_it_found(
     assert "charge: HTTP " in out
     out, _ = run(capsys, "grep", "^HTTP$")
     assert "charge: HTTP POST https://bank.example/pay" in out
+
+
+class TestHeader:
+    def lines(self, capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+        out, _ = run(capsys, "show", *words)
+        return out.partition("\n\n")[0].splitlines()[2:]
+
+    def test_it_says_what_a_request_did_and_which_line_repeats_a_statement(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        shop.page()
+        shop.write(here)
+        assert self.lines(capsys) == [
+            "view shop.views.orders",
+            "SQL 51 statements, 10.0 ms · HTTP 1 request, 1.00 µs · "
+            "Template 1, 1.00 µs · Oddity 1, 1.00 µs · 1 log line (1 WARNING)",
+            'N+1: ×50 in shop/views.py:4, 10.0 ms, from 4: SELECT "c"."name" FROM '
+            '"shop_customer" "c" WHERE "c"."id" = ? LIMIT ?',
+        ]
+
+    @pytest.mark.parametrize(("customers", "said"), [(4, False), (5, True)])
+    def test_five_of_one_line_are_n_plus_one(
+        self,
+        here: Path,
+        capsys: pytest.CaptureFixture[str],
+        customers: int,
+        said: bool,
+    ) -> None:
+        shop = Shop()
+        shop.page(customers)
+        shop.write(here)
+        assert any("N+1" in line for line in self.lines(capsys)) is said
+
+    def test_the_ends_of_transactions_do_not_count_and_a_failed_one_does(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace("t")
+        s.call(shop.numbers["orders"], None)
+        for _ in range(6):
+            fields = {"text": "BEGIN", "operation": "BEGIN"}
+            s.saw(shop.sql, fields, site=shop.site("orders", 3))
+        s.saw(shop.sql, {"text": "INSERT"}, None, exception=shop.raised("taken"))
+        trace.end()
+        shop.write(here)
+        assert self.lines(capsys) == ["SQL 1 statement, 1.00 µs, 1 failed"]
+
+    def test_what_runs_at_once_or_within_is_timed_once(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace("t")
+        s.plugin(shop.template, {"name": "base.html"})
+        s.saw(shop.template, {"name": "row.html"}, took=5000)
+        s.plugin_end()
+        trace.end()
+        shop.write(here)
+        assert self.lines(capsys) == ["Template 2, 7.00 µs"]
+
+    def test_a_test_says_how_it_failed(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace("pytest tests/x.py::test_y failed", "test")
+        s.plugin(shop.test, {"nodeid": "tests/x.py::test_y", "markers": ["slow"]})
+        s.cut()
+        s.plugin_end(
+            {"outcome": "failed", "phase": "call", "message": "assert 1 == 2\n  more"}
+        )
+        trace.end()
+        shop.write(here)
+        assert self.lines(capsys) == [
+            "phase call · outcome failed · markers ['slow'] · message assert 1 == 2 more"
+        ]
+
+    def test_of_a_huge_trace_it_says_how_far_it_looked(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace("many")
+        for _ in range(40):
+            s.saw(shop.sql, {"text": "SELECT 1"}, {"rows": 1})
+            s.cut()
+        trace.end()
+        shop.write(here)
+        assert self.lines(capsys) == [
+            "SQL 24 statements, 24.0 µs · of the first 24 of 40 blocks, "
+            "--kind reads all"
+        ]
+        out, _ = run(capsys, "show", "--kind", "sql")
+        assert len(out.splitlines()) == 40
+
+    def test_programs_get_the_numbers(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        shop.page(7)
+        shop.write(here)
+        found = json.loads(run(capsys, "show", "--json")[0])["trace"]["events"]
+        assert found["complete"] is True
+        assert found["kinds"]["sql"] == {
+            "label": "SQL", "count": 8, "ns": 1_401_000, "failed": 0,
+        }  # fmt: skip
+        assert found["logs"] == {"WARNING": 1}
+        (repeated,) = found["n_plus_one"]
+        assert (repeated["count"], repeated["line"], repeated["first_node"]) == (
+            7,
+            4,
+            4,
+        )
+        assert repeated["file"] == "/app/shop/views.py"
+
+
+class TestKind:
+    def test_each_is_a_line_with_node_time_and_place(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        shop.page(2)
+        shop.write(here)
+        out, _ = run(capsys, "show", "--kind", "sql,http,log")
+        assert [line.split(maxsplit=5) for line in out.splitlines()][2:] == [
+            ["5", "200", "µs", "shop/views.py:4", "SQL", f"{CUSTOMER} · 1 rows"],
+            ["7", "1.00", "µs", "shop/views.py:10", "HTTP",
+             "POST https://bank.example/pay → 201"],
+            ["8", "shop/views.py:9", "WARNING", "the", "bank", "was slow  shop.views"],
+        ]  # fmt: skip
+
+    def test_the_caller_is_found_where_its_block_was_not_decoded(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Its call began in a block with nothing of plugins in it."""
+        shop = Shop()
+        trace, s = shop.trace("far")
+        s.call(shop.numbers["orders"], None)
+        s.cut()
+        s.call(shop.numbers["charge"], None, site=shop.site("orders", 5))
+        s.ret()
+        s.cut()
+        s.node(9, "a region", None)
+        s.plugin(shop.sql, {"text": "SELECT"}, shop.site("orders", 4))
+        s.cut()
+        s.call(shop.numbers["charge"], None)
+        s.ret()
+        s.cut()
+        s.plugin_end({"rows": 3})
+        s.pop(10, None)
+        s.ret()
+        trace.end()
+        shop.write(here)
+        out, _ = run(capsys, "show", "--kind", "sql", "--json")
+        (event,) = json.loads(out)["events"]
+        assert (event["file"], event["line"]) == ("/app/shop/views.py", 4)
+        assert event["values"] == {"text": "SELECT", "rows": 3}
+        assert event["ended"] is True
+
+    def test_an_end_in_another_thread_is_found(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace("async")
+        node = s.plugin(shop.http, {"method": "GET", "url": "/"})
+        s.yields()
+        other = trace.stream(shop.process.thread("worker"))
+        other.resume(node, shop.http, thread=shop.thread)
+        other.record(14, {"status": 204}, None)
+        trace.end()
+        shop.write(here)
+        out, _ = run(capsys, "show", "--kind", "http")
+        assert "HTTP GET / → 204" in out
+
+    def test_errors_and_slow_ones_are_chosen(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace("errors")
+        s.saw(shop.sql, {"text": "GOOD"}, took=9_000_000)
+        s.saw(shop.sql, {"text": "BAD"}, None, exception=shop.raised())
+        s.saw(shop.http, {"method": "GET", "url": "/"}, {"status": 503})
+        s.log(40, "app", "worse")
+        s.log(20, "app", "fine")
+        trace.end()
+        shop.write(here)
+        kinds = ("--kind", "sql,http,log")
+        out, _ = run(capsys, "show", *kinds, "--errors")
+        assert [line.split()[0] for line in out.splitlines()] == ["2", "3", "4"]
+        out, _ = run(capsys, "show", *kinds, "--min", "5ms")
+        assert [line.split()[0] for line in out.splitlines()] == ["1"]
+
+    def test_nothing_of_a_kind_names_those_that_there_are(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        shop.page(1)
+        shop.write(here)
+        out, _ = run(capsys, "show", "--kind", "slq")
+        assert out.startswith("no slq in this trace; this process recorded http, odd")
+        _, err = run(capsys, "show", "--kind", "sql", "--depth", "3", code=2)
+        assert "--kind and --depth cannot be combined" in err
+        run(capsys, "show", "--kind", ",", code=2)

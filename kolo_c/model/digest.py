@@ -1,0 +1,145 @@
+"""What a trace did, in numbers: SQL, HTTP, logs, and statements that one line repeats.
+
+Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
+"""
+
+from __future__ import annotations
+
+from kolo_c.model.events import Events
+from kolo_c.store.values import CutText
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.model.events import Event
+    from kolo_c.store.reader import Trace
+
+MOST_BLOCKS = 128
+MOST_DECODED = 24
+"""Of a huge trace no more is looked at for what stands above it."""
+FEWEST_REPEATED = 5
+"""So often one line must have sent the same statement, for it to be called N+1."""
+_MOST_STATEMENTS = 10_000
+_OF_TRANSACTIONS = frozenset(("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"))
+
+
+class Tally:
+    """The events of one kind."""
+
+    __slots__ = ("count", "failed", "label", "ns", "until")
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.count = 0
+        self.failed = 0
+        """Those that an exception ended."""
+        self.ns = 0
+        """In which at least one of them ran, of each thread."""
+        self.until: dict[int, int] = {}
+
+    def add(self, event: Event) -> None:
+        """One more."""
+        self.count += 1
+        self.failed += event.exception is not None
+        if event.end_ns is None:
+            return
+        thread = event.stream.number
+        since = max(event.start_ns, self.until.get(thread, 0))
+        if event.end_ns > since:
+            self.ns += event.end_ns - since
+            self.until[thread] = event.end_ns
+
+
+class Repeated:
+    """A statement that one line sent again and again."""
+
+    __slots__ = ("count", "line", "node", "ns", "path", "shape", "thread")
+
+    def __init__(self, shape: str, path: str, line: int, event: Event) -> None:
+        self.shape = shape
+        self.path = path
+        self.line = line
+        self.count = 0
+        self.ns = 0
+        self.thread = event.stream.ordinal
+        self.node = event.node
+        """The first of them."""
+
+
+class Digest:
+    """The numbers of one trace."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        most_blocks: int | None = MOST_BLOCKS,
+        most_decoded: int | None = MOST_DECODED,
+    ) -> None:
+        self.tallies: dict[str, Tally] = {}
+        """By the kind's name, in the order that they were met; without what the trace
+        itself is about, and without the ends of transactions."""
+        self.levels: dict[object, int] = {}
+        """Lines of the log by level."""
+        self._statements: dict[tuple[str, int, int | None], Repeated | None] = {}
+        self._own_kind = trace.info.row.kind
+        events = Events(trace, most_blocks=most_blocks, most_decoded=most_decoded)
+        for event in events:
+            self._add(event)
+        self.complete = events.complete
+        self.looked_at = events.looked_at
+        self.blocks = events.blocks
+
+    @property
+    def repeated(self) -> list[Repeated]:
+        """Statements that one line repeats (N+1), the most frequent first."""
+        found: dict[tuple[str, str, int], Repeated] = {}
+        for one in self._statements.values():
+            if one is None:
+                continue
+            same = found.setdefault((one.shape, one.path, one.line), one)
+            if same is not one:  # another instruction of the same line
+                same.count += one.count
+                same.ns += one.ns
+        often = [one for one in found.values() if one.count >= FEWEST_REPEATED]
+        return sorted(often, key=lambda one: (-one.count, one.path, one.line))
+
+    def _add(self, event: Event) -> None:
+        if not event.plugin:
+            level = event.level if isinstance(event.level, (int, str)) else None
+            self.levels[level] = self.levels.get(level, 0) + 1
+            return
+        kind = event.definitions.plugin(event.plugin)
+        if kind.name == self._own_kind:
+            return
+        if kind.name == "sql" and not self._add_statement(event):
+            return
+        tally = self.tallies.get(kind.name)
+        if tally is None:
+            tally = self.tallies[kind.name] = Tally(kind.label or kind.name)
+        tally.add(event)
+
+    def _add_statement(self, event: Event) -> bool:
+        """Whether it is one that counts."""
+        from kolo_c.model.statement import shape  # noqa: PLC0415 - where there is SQL
+
+        fields = event.fields
+        if fields.get("operation") in _OF_TRANSACTIONS:
+            return False
+        text = fields.get("text")
+        if isinstance(text, CutText):
+            text = text.text
+        if not isinstance(text, str) or not event.caller:
+            return True
+        form = shape(text)
+        key = (form, event.caller, event.site)
+        if key not in self._statements:
+            if len(self._statements) >= _MOST_STATEMENTS:
+                return True
+            place = event.place()
+            self._statements[key] = (
+                None if place is None else Repeated(form, *place, event)
+            )
+        found = self._statements[key]
+        if found is not None:
+            found.count += 1
+            found.ns += event.duration_ns or 0
+        return True
