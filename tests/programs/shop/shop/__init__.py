@@ -1,0 +1,5 @@
+"""A shop: its catalogue, its customers, and what they ordered."""
+
+from shop.celery import app as celery_app
+
+__all__ = ["celery_app"]

@@ -1,0 +1,1 @@
+"""Who buys: customers, their addresses, their passwords."""

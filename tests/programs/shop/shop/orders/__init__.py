@@ -1,0 +1,1 @@
+"""Who ordered what, and what became of it."""
