@@ -25,12 +25,17 @@ import sysconfig
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
 from setuptools.errors import CompileError, LinkError, PlatformError
 
 ROOT = Path(__file__).resolve().parent
+# They go to the top of site-packages: KOLO_C=1 (kolo_c/integrations/startup.py).
+START_FILES = ("kolo_c.pth", "kolo_c.start")
 # pkg-config, rpm and brew know nothing of each other's names.
 SYSTEMS = ("Debian, Ubuntu", "Fedora", "Alpine", "macOS")
 INSTALL = ("apt-get install", "dnf install", "apk add", "brew install")
@@ -156,6 +161,35 @@ def missing_message(missing: list[Library]) -> str:
     return "\n".join(lines)
 
 
+class BuildPackage(build_py):
+    """Put the files that Python's start looks for beside the package."""
+
+    def run(self) -> None:
+        """Copy the modules, and them."""
+        super().run()
+        if not self.editable_mode:
+            self.mkpath(self.build_lib)
+            for name in START_FILES:
+                self.copy_file(str(ROOT / name), os.path.join(self.build_lib, name))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """All that was copied."""
+        found: list[str] = super().get_outputs(include_bytecode)
+        if self.editable_mode:
+            return found
+        return [*found, *(os.path.join(self.build_lib, name) for name in START_FILES)]
+
+
+class EditableWheel(editable_wheel):
+    """Put them into a development install's wheel as well."""
+
+    def _install_namespaces(self, installation_dir: Any, pth_prefix: str) -> None:
+        # The one step that is given the folder which becomes the wheel's top.
+        super()._install_namespaces(installation_dir, pth_prefix)  # type: ignore[misc]
+        for name in START_FILES:
+            shutil.copy(ROOT / name, installation_dir)
+
+
 class BuildExtension(build_ext):
     """Look for the headers first, so that a missing one is named with its package."""
 
@@ -264,12 +298,17 @@ def extension() -> Extension:
 
 def main() -> None:
     """Run setuptools with the extension, or without it and say why."""
+    commands: dict[str, Any] = {
+        "build_py": BuildPackage,
+        "editable_wheel": EditableWheel,
+    }
     reason = why_no_extension()
     if reason is not None:
         print(f"kolo_c: building without the extension: {reason}", file=sys.stderr)
-        setup()
+        setup(cmdclass=commands)
         return
-    setup(ext_modules=[extension()], cmdclass={"build_ext": BuildExtension})
+    commands["build_ext"] = BuildExtension
+    setup(ext_modules=[extension()], cmdclass=commands)
 
 
 if __name__ == "__main__":

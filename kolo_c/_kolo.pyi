@@ -40,6 +40,7 @@ class Session:
         hook: str,
         new_threads: bool,
         caught: bool,
+        later: bool,
     ) -> None: ...
     def attach_thread(self, frame: Any, event: str, arg: Any) -> None: ...
     def begin_trace(

@@ -26,8 +26,9 @@ import atexit
 import os
 import sys
 
-from kolo_c.errors import ConfigError, KoloError
-from kolo_c.scope import PAUSED, SCOPE
+from kolo_c.errors import KoloError
+from kolo_c.scope import PAUSED, SCOPE, active_session
+from kolo_c.switch import is_off
 
 # What starts a session is imported when one starts: a program that only imports us, or
 # marks what it may record one day, pays nothing for it.
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, TypeVar, overload
 
-    from kolo_c.config import Loaded
-    from kolo_c.filter import Filter
-    from kolo_c.project import Project
     from kolo_c.session import Session
     from kolo_c.summary import Summary
 
@@ -179,12 +177,15 @@ class _Part:
         return self.close(exception)
 
     def open(self) -> bool:
-        """Find the session to join, or start one; True. Within a pause neither."""
-        from kolo_c.session import active_session  # noqa: PLC0415 - late, see above
+        """Find the session to join, or start one; True.
 
+        Neither within a pause, nor where KOLO_C=0 switches recording off.
+        """
         if SCOPE.get() == PAUSED:
             return True
         self._joined = active_session()
+        if self._joined is None and is_off():
+            return True
         if self._joined is None:
             self._own = _start_session(self._name, self._config)
             atexit.register(self._end_with_the_process)
@@ -196,8 +197,6 @@ class _Part:
 
     def enter(self) -> None:
         """A step of it begins: a region, or the scope of the boundary."""
-        from kolo_c.session import active_session  # noqa: PLC0415 - late, see above
-
         if self._joined is None or active_session() is not self._joined:
             return  # our own session needs no region; one that has ended has none
         if self._boundary:
@@ -207,8 +206,6 @@ class _Part:
 
     def leave(self, exception: BaseException | None) -> None:
         """A step of it ends."""
-        from kolo_c.session import active_session  # noqa: PLC0415 - late, see above
-
         if self._token is not None:
             token, self._token = self._token, None
             try:
@@ -222,8 +219,6 @@ class _Part:
 
     def close(self, exception: BaseException | None) -> Summary | None:
         """End the session or the boundary that ``open`` began."""
-        from kolo_c.session import active_session  # noqa: PLC0415 - late, see above
-
         own, self._own = self._own, None
         if own is not None:
             atexit.unregister(self._end_with_the_process)
@@ -253,6 +248,7 @@ def _start_session(name: str, config: dict[str, Any]) -> Session:
     from pathlib import Path  # noqa: PLC0415 - late, see above
 
     from kolo_c.config import load  # noqa: PLC0415
+    from kolo_c.lenient import lenient_filter  # noqa: PLC0415
     from kolo_c.project import find_project  # noqa: PLC0415
     from kolo_c.session import Session  # noqa: PLC0415
 
@@ -260,31 +256,12 @@ def _start_session(name: str, config: dict[str, Any]) -> Session:
     project = find_project(Path(main_file).parent if main_file else None)
     loaded = load(project.root, arguments=config)
     problems = [f"{problem}; the default holds" for problem in loaded.problems]
-    chosen = _lenient_filter(loaded, project, problems)
+    chosen = lenient_filter(loaded, project, problems)
     session = Session(
         chosen.config, project, chosen, name=name, argv=sys.argv, problems=problems
     )
     session.start()
     return session
-
-
-def _lenient_filter(loaded: Loaded, project: Project, problems: list[str]) -> Filter:
-    """The filter; a setting with a pattern that is none is left out and said."""
-    from kolo_c.config import Config  # noqa: PLC0415 - late, see above
-    from kolo_c.filter import Filter  # noqa: PLC0415
-
-    config = loaded.config
-    keys = ("include_frames", "ignore_frames", "rules")
-    # Each on its own, so that a mistake in one does not cost the others.
-    good: dict[str, Any] = {}
-    for key in keys:
-        try:
-            Filter(Config(**{key: getattr(config, key)}), project, loaded.origins)
-            good[key] = getattr(config, key)
-        except ConfigError as error:
-            problems.append(f"{error.message}; it is left out")
-            good[key] = ()
-    return Filter(config.with_(**good), project, loaded.origins)
 
 
 def _warn(error: KoloError, stacklevel: int) -> None:

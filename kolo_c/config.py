@@ -194,6 +194,12 @@ class Config(Settings):
     threads: bool = setting(
         True, settings.boolean, "Whether threads besides the first are recorded."
     )
+    follow: bool = setting(
+        True,
+        settings.boolean,
+        "Whether the Python processes that a recorded one starts are recorded too, "
+        "where kolo_c is installed for them. `kolo-c run --no-follow` is false.",
+    )
     quiet: bool = setting(
         False, settings.boolean, "true: no closing line after the program has ended."
     )

@@ -18,6 +18,7 @@ import os
 import sys
 from types import ModuleType
 
+from kolo_c.shadow import forget_shadowed
 from kolo_c.source import absolute, compile_source, read_source, text_without_file
 from kolo_c.target import TargetKind
 
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object  # typing costs 4 ms
 
-# Imported by every python before a script runs: a file of the same name beside the
-# script does not replace them.
-_STARTUP_MODULES = frozenset(
-    "abc builtins codecs encodings genericpath io marshal os posix posixpath site "
-    "sitecustomize stat sys time usercustomize winreg zipimport".split()
-)
-
 # Since gh-152132 python takes `__file__` out of `__main__` before it looks at how the
 # script ended; before, after it has shown an exception, and not on SystemExit.
 _FORGETS_FILE_FIRST = sys.version_info >= (
@@ -46,9 +40,6 @@ _FORGETS_FILE_FIRST = sys.version_info >= (
 
 
 _MISSING = object()
-
-# As long as nothing of the program has run.
-_LIBRARY_PATH = tuple(sys.path)
 
 
 class Recorder(Protocol):
@@ -219,7 +210,7 @@ def _enter(target: Target) -> ModuleType:
             sys.path.insert(0, first)
         else:
             sys.path[0] = first
-    _forget_shadowed(first or os.getcwd())
+    forget_shadowed(first or os.getcwd())
     main = ModuleType("__main__")
     names: dict[str, Any] = main.__dict__
     names["__loader__"] = _loader(target)
@@ -259,55 +250,6 @@ def _loader(target: Target) -> Any:
     if target.what.endswith(".pyc"):
         return SourcelessFileLoader("__main__", absolute(target.what))
     return SourceFileLoader("__main__", absolute(target.what))
-
-
-def _forget_shadowed(folder: str) -> None:
-    """Let the program import its own module where we have the library's of that name.
-
-    A script beside a `token.py` gets that one from `import token`. Modules that we have
-    imported by now, and python would not have, must not stand in its way.
-    """
-    try:
-        names = {entry.split(".")[0] for entry in os.listdir(folder)}
-    except OSError:
-        return
-    for name in names & (sys.stdlib_module_names - _STARTUP_MODULES):
-        spec = getattr(sys.modules.get(name), "__spec__", None)
-        if spec is None or spec.origin in ("built-in", "frozen"):
-            continue
-        if not any(os.path.exists(f"{folder}/{name}{end}") for end in _endings()):
-            continue
-        for loaded in list(sys.modules):
-            if loaded == name or loaded.startswith(name + "."):
-                del sys.modules[loaded]
-
-
-def _endings() -> list[str]:
-    """What stands behind a module's name in its file's, or in its package's."""
-    from _imp import extension_suffixes  # noqa: PLC0415 - hardly ever needed
-
-    ends = [".py", ".pyc", *extension_suffixes()]
-    return [*ends, *(f"/__init__{end}" for end in ends)]
-
-
-def find_library_again() -> None:
-    """After the program's end: let imports find the library's modules.
-
-    Not those of the same name that are in the program's folder, nor what it has put in
-    their place.
-    """
-    sys.path[:] = _LIBRARY_PATH
-    library = os.path.dirname(os.__file__) + os.sep
-    names = sys.stdlib_module_names & sys.modules.keys()
-    if sys.implementation.name == "pypy":  # they do not say what they are
-        names -= set(sys.builtin_module_names)
-    for name in names:
-        origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None)
-        if origin in ("built-in", "frozen") or str(origin).startswith(library):
-            continue
-        for loaded in list(sys.modules):
-            if loaded == name or loaded.startswith(name + "."):
-                del sys.modules[loaded]
 
 
 def _flush_stdout() -> None:

@@ -12,9 +12,9 @@ Fails: ``start`` raises KoloError; nothing else raises into the program.
 from __future__ import annotations
 
 import os
-import threading
+import sys
 import time
-from types import CodeType
+from types import CodeType, FrameType
 
 from kolo_c.core import load_core
 from kolo_c.core_options import options_of, problems_of, rules_of, unseen
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 _CLOSE_SECONDS = 30.0
 
+_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
+
 _active: Session | None = None
 _forks_followed = False
 
@@ -62,11 +64,18 @@ class Session:
         parent_process: str | None = None,
         always: bool = False,
         replace_profiler: bool = False,
+        later: bool = False,
+        first_pid: int = 0,
+        main_file: str = "",
+        main_source: str | None = None,
     ) -> None:
         """Prepare; nothing is opened or attached before ``start``.
 
         ``name`` and ``kind`` are of the trace, ``argv`` is of the program. With
-        ``always`` the trace is stored although nothing may be kept in it.
+        ``always`` the trace is stored although nothing may be kept in it; with
+        ``later`` no file is made before something is kept. With ``first_pid``, which
+        is that of the process that a person started, children are recorded too.
+        ``main_file`` is what the program's own code calls its file where it has none.
         """
         self.config = config
         self.project = project
@@ -82,6 +91,11 @@ class Session:
         self._parent_process = parent_process
         self._always = always
         self._replace_profiler = replace_profiler
+        self._later = later
+        self._first_pid = first_pid
+        self._main_file = main_file
+        self._main_source = main_source
+        self._main_code: CodeType | None = None
         self._core: Any = None
         self._names = "", ""
         self._native: Any = None
@@ -121,10 +135,11 @@ class Session:
             self._core.tick(True)
         try:
             self.traces.process.name = kept_name(self._core, self.name)
-            create_store(self.project.store)
-            keep_within_bounds(
-                self.project.store, self.config.max_bytes, self.config.keep_days
-            )
+            if not self._later:
+                create_store(self.project.store)
+                keep_within_bounds(
+                    self.project.store, self.config.max_bytes, self.config.keep_days
+                )
             self._native = self._open()
         except OSError as error:
             raise TracerError(
@@ -150,6 +165,8 @@ class Session:
             self._attach()
             _activate(self)
             _follow_forks()
+            if self._first_pid:
+                self._tell_children()
         except BaseException as error:
             self._give_up()
             if not isinstance(error, Exception):
@@ -166,10 +183,17 @@ class Session:
                 "can be recorded.",
             ) from error
         if self.config.threads and self._names[1] == "setprofile":
+            import threading  # noqa: PLC0415 - 2 ms that other hooks do without
+
             # threading has no public way to ask for the function on 3.10 and 3.11 only.
             self._previous_hook = getattr(threading, "_profile_hook", None)
             self._thread_hook = self._native.attach_thread
             threading.setprofile(self._thread_hook)
+
+    def _tell_children(self) -> None:
+        from kolo_c.follow import tell_children  # noqa: PLC0415 - where it is wanted
+
+        tell_children(self.process_id, self.trace_id, self._first_pid, self.project)
 
     def _give_up(self) -> None:
         """Put back what a start that failed has done so far."""
@@ -185,7 +209,10 @@ class Session:
 
     def _put_back_threading(self) -> None:
         hook, self._thread_hook = self._thread_hook, None
-        if hook is not None and getattr(threading, "_profile_hook", None) is hook:
+        threading = sys.modules.get("threading")
+        if hook is None or threading is None:
+            return
+        if getattr(threading, "_profile_hook", None) is hook:
             threading.setprofile(self._previous_hook)
 
     def stop(
@@ -401,12 +428,15 @@ class Session:
             skipped=SKIPPED,
             hook=self._names[1],
             new_threads=self.config.threads,
+            later=self._later,
         )
 
     def _decide(
         self, code: CodeType, path: str, module: str | None, qualname: str
     ) -> int | dict[str, Any]:
         """Asked by the core, once per code object whose file alone does not decide."""
+        if path == self._main_file and self._is_main(code):
+            return 1
         bits, options = self._filters.decide(path, module, qualname)
         if bits == 0 or options is None:
             return bits
@@ -414,7 +444,29 @@ class Session:
 
     def _decide_file(self, path: str) -> bool | None:
         """Asked by the core once per file; None sends it to ``_decide``."""
+        if path == self._main_file:
+            return None
         return self._filters.decide_file(path)
+
+    def _is_main(self, code: CodeType) -> bool:
+        """Whether this is the program itself, and has functions that it may call.
+
+        Such a text is in no file, like what a library makes and runs: it is the one
+        that nobody calls. The first that comes here, so it is not looked for again.
+        """
+        frame = _frame_below(code)
+        if frame is not None or code.co_name != "<module>":
+            return False
+        self._main_file, source = "", self._main_source
+        self._native.forget_verdicts()
+        if not any(
+            isinstance(constant, CodeType) and constant.co_name not in _COMPREHENSIONS
+            for constant in code.co_consts
+        ):
+            return False
+        self._main_code = code  # the core knows it by its address
+        self.keep_code(code, source)
+        return True
 
     def _open_boundary(self, code: CodeType) -> int:
         """Asked by the core for a call that a rule made a boundary."""
@@ -439,6 +491,8 @@ class Session:
             parent=self.trace_id,
             parent_process=self.process_id,
             replace_profiler=self._replace_profiler,
+            later=True,
+            first_pid=self._first_pid,
         )
         try:
             child.start()
@@ -458,6 +512,14 @@ class Session:
         self._thread_hook = child._thread_hook
         if _active is child:
             _activate(self)
+
+
+def _frame_below(code: CodeType) -> FrameType | None:
+    """What calls ``code``, which is about to run, asked by ``_decide``."""
+    frame = sys._getframe(2).f_back
+    if frame is not None and frame.f_code is code:
+        return frame.f_back
+    return frame  # the hook comes before the frame is there
 
 
 def _describe(error: BaseException) -> str:

@@ -135,6 +135,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
                             "hook",
                             "new_threads",
                             "caught",
+                            "later",
                             NULL};
     unsigned long long segment_bytes = 0;
     unsigned long long free_disk_bytes = 0;
@@ -153,18 +154,19 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     const char *hook = NULL;
     int new_threads = 0;
     int caught = 0;
+    int later = 0;
     if (self->session.tracer != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spp", names, &options.directory,
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!sppp", names, &options.directory,
             &options.process_id, &options.schema, &options.schema_version,
             &options.info, &options.compress, &segment_bytes, &free_disk_bytes,
             &max_trace_bytes, &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type,
             &rules, &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
             &open_boundary, &close_boundary, &PyDict_Type, &skipped, &hook,
-            &new_threads, &caught))
+            &new_threads, &caught, &later))
     {
         return -1;
     }
@@ -183,6 +185,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     options.max_trace_bytes = max_trace_bytes;
     options.wait_max_ns = wait_max_ns;
     options.drop = drop != 0;
+    options.later = later != 0;
     self->session.new_threads = new_threads != 0;
     struct kc_module_state *state = PyType_GetModuleState(Py_TYPE(op));
     self->session.thread_type =

@@ -151,6 +151,9 @@ PyObject *
 kc_session_resolve(PyObject *op, PyObject *exception)
 {
     SessionObject *self = (SessionObject *)op;
+    if (!self->session.opened) {
+        Py_RETURN_NONE; /* nothing was kept: it left no call of ours */
+    }
     struct kc_thread *thread = session_own_thread(self);
     if (thread != NULL && PyExceptionInstance_Check(exception)) {
         thread->guard = KC_GUARD_RECORD;

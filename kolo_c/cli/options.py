@@ -84,6 +84,8 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
             arguments[key] = value
     if getattr(args, "quiet", False):
         arguments["quiet"] = True
+    if getattr(args, "no_follow", False):
+        arguments["follow"] = False
     for text in getattr(args, "config_set", None) or ():
         key, equals, value = text.partition("=")
         if not equals:

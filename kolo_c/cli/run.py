@@ -14,11 +14,14 @@ import os
 import sys
 from os import getpid  # a program may replace it
 
+from kolo_c import switch
 from kolo_c.cli.options import add_config_options, load_config
 from kolo_c.core import choose_core
 from kolo_c.filter import Filter
-from kolo_c.runner import find_library_again, run
+from kolo_c.follow import leave_children, parent_of, tell_settings
+from kolo_c.runner import run
 from kolo_c.session import Session
+from kolo_c.shadow import end_by_signal, find_library_again
 from kolo_c.store.bounds import keep_within_bounds
 from kolo_c.store.locate import SEGMENTS_NAME
 from kolo_c.target import parse_target
@@ -66,6 +69,11 @@ class Run:
             "--show", action="store_true", help="Show the tree of calls at the end."
         )
         parser.add_argument("--name", metavar="TEXT", help="The trace's name.")
+        parser.add_argument(
+            "--no-follow",
+            action="store_true",
+            help="Leave the Python processes alone that the program starts.",
+        )
         add_config_options(parser)
 
     def split(self, words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -86,8 +94,12 @@ class Run:
         target = parse_target(args.program)
         project, loaded = load_config(args, target.start)
         config = loaded.require()
+        if switch.is_off():
+            return run(target, _Unrecorded(config.quiet))
         chosen = Filter(config, project, loaded.origins)
         _bound_early(project, config)
+        parent = parent_of(os.environ)
+        first_pid = getpid() if parent is None else parent.first_pid
         session = Session(
             config,
             project,
@@ -95,8 +107,15 @@ class Run:
             name=args.name or target.name,
             argv=target.argv,
             problems=project.notes,
+            parent=None if parent is None else parent.trace_id,
+            parent_process=None if parent is None else parent.process_id,
             always=True,
+            first_pid=first_pid if config.follow else 0,
         )
+        if config.follow:
+            tell_settings(loaded)
+        else:
+            leave_children()
         recorder = _Recorder(session, target, config, project, chosen, args.show)
         return run(target, recorder)
 
@@ -112,6 +131,26 @@ def _bound_early(project: Project, config: Config) -> None:
             keep_within_bounds(project.store, config.max_bytes, config.keep_days)
     except OSError:
         pass  # the session meets it as well, and says so
+
+
+class _Unrecorded:
+    """Lets the program run as it is, and says why nothing is recorded."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def begin(self, code: CodeType | None, source: str | None) -> None:
+        if not self._quiet:
+            atexit.register(_say, [f"nothing was recorded: {switch.OFF_HINT}"])
+
+    def did_not_compile(self) -> None:
+        pass
+
+    def exited(self, error: SystemExit) -> None:
+        pass
+
+    def failed(self, error: BaseException) -> None:
+        pass
 
 
 class _Recorder:
@@ -185,7 +224,7 @@ class _Recorder:
         except BaseException:
             pass  # no files left to open, …
         if type(error) is KeyboardInterrupt:  # not one derived from it
-            _end_by_signal()
+            end_by_signal()
 
     def _report(self, summary: Summary) -> None:
         try:
@@ -226,18 +265,6 @@ def _why_missing(error: BaseException) -> list[str]:
     from kolo_c.tool_environment import why_module_is_missing  # noqa: PLC0415
 
     return why_module_is_missing(error)
-
-
-def _end_by_signal() -> None:
-    """Let the interpreter end by SIGINT, as an unhandled Ctrl-C makes it.
-
-    It forgets that with the next text that is given to ``exec``, and what was imported
-    for the story has such. Another Ctrl-C that nobody handles reminds it.
-    """
-    try:
-        exec("raise KeyboardInterrupt")
-    except BaseException:
-        pass
 
 
 def _show_tree(summary: Summary, project: Project) -> None:

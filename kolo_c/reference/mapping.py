@@ -130,6 +130,8 @@ class Mapping:
         self.free_list: list[int] = []
         self.save: Callable[[int], bool] | None = None
         """How blocks come back: saves a batch until a time (ns); the writer sets it."""
+        self.prepare: Callable[[], bool] | None = None
+        """Asked before the first block is given, until it has set this to None."""
         self.memory: mmap.mmap | None = None
         self._header: MappingHeader | None = None
         self._view: memoryview | None = None
@@ -161,10 +163,49 @@ class Mapping:
             except OSError:
                 self.destroy(False)
                 return Status.NO_MEMORY, reason
+        self._fill_pool(block_count)
+        return Status.OK, reason
+
+    def create_later(
+        self, path: str, block_count: int, process_id: str, prepare: Callable[[], bool]
+    ) -> Status:
+        """As above, in anonymous memory and without a file.
+
+        The first ``take`` asks ``prepare``: where it does not give True, no block is to
+        be had.
+        """
+        self.path = path
+        try:
+            self._create_anonymous(block_count, process_id)
+        except OSError:
+            self.destroy(False)
+            return Status.NO_MEMORY
+        self._fill_pool(block_count)
+        self.prepare = prepare
+        return Status.OK
+
+    def share(self, process_id: str) -> int:
+        """The file for a mapping without one, before any block of it is taken.
+
+        0, or the errno why all stays as it was.
+        """
+        assert self.path is not None and self._view is not None
+        head = bytes(self._view[: _HEAD.size])
+        block_count = self.block_count
+        self._release_memory()
+        try:
+            self._create_file(self.path, block_count, process_id)
+            reason = 0
+        except OSError as error:
+            reason = error.errno or errno.EIO
+            self._create_anonymous(block_count, process_id)
+        self.header.memory[: _HEAD.size] = head
+        return reason
+
+    def _fill_pool(self, block_count: int) -> None:
         # Last in, first out: the blocks in front are taken again and again, so that a
         # process that needs few touches few.
         self.free_list = list(range(block_count - 1, -1, -1))
-        return Status.OK, reason
 
     def _create_file(self, path: str, block_count: int, process_id: str) -> None:
         """The steps that need a file; where one fails nothing is left behind."""
@@ -264,6 +305,8 @@ class Mapping:
 
     def take(self) -> Block | None:
         """A free block, state FILLING, generation raised; None where there is none."""
+        if self.prepare is not None and not self.prepare():
+            return None
         try:
             block = self.block(self.free_list.pop())
         except IndexError:

@@ -21,6 +21,7 @@ from kolo_c.reference.mapping import MAPPING_BLOCKS, Mapping
 from kolo_c.reference.queue import QUEUE_BLOCKS, Queue
 from kolo_c.reference.stack import WaitingTable
 from kolo_c.reference.status import Status
+from kolo_c.reference.store import make_directory
 from kolo_c.reference.thread import GUARD_COLLECTOR, GUARD_FLUSH, GUARD_RECORD, Thread
 from kolo_c.reference.traces import Trace
 from kolo_c.reference.writer import Writer
@@ -55,6 +56,7 @@ class SessionOptions:
         max_trace_bytes: int,
         wait_max_ns: int,
         drop: bool,
+        later: bool = False,
     ) -> None:
         self.directory = directory  # of the segments
         self.process_id = process_id
@@ -67,6 +69,7 @@ class SessionOptions:
         self.max_trace_bytes = max_trace_bytes
         self.wait_max_ns = wait_max_ns
         self.drop = drop  # overflow = "drop"
+        self.later = later  # make no file before something is kept
 
 
 class Session:
@@ -101,6 +104,7 @@ class Session:
         self.writer_started = False
         self.open = False
         self.opened = False  # its process row is in the store
+        self.refused = False  # it was to be put there, and could not
         self.saved = False  # all there was has been saved: nothing is to be recovered
         self.attaching = False  # threads without a profile function get ours
         self.new_threads = True  # those that begin later are recorded too
@@ -152,22 +156,47 @@ class Session:
         self.started_ns = clock.ns()
         self.started_utc_ns = clock.utc_ns()
         self._open_mapping()
-        self._open_writer()
+        if not self.options.later:
+            self._open_writer()
         self.definitions = Definitions(self.mapping, self.queue)
         self.open = True
 
     def _open_mapping(self) -> None:
         options = self.options
-        status, self.mapping_reason = self.mapping.create(
-            f"{options.directory}/{options.process_id}.map",
-            MAPPING_BLOCKS,
-            options.process_id,
-        )
+        path = f"{options.directory}/{options.process_id}.map"
+        if options.later:
+            status = self.mapping.create_later(
+                path, MAPPING_BLOCKS, options.process_id, self._prepare
+            )
+        else:
+            status, self.mapping_reason = self.mapping.create(
+                path, MAPPING_BLOCKS, options.process_id
+            )
         if status is not Status.OK:
             raise MemoryError("no memory for the recorder's blocks")
         self.mapping_ready = True
         self.mapping.header.started_ns = self.started_ns
         self.mapping.header.started_utc_ns = self.started_utc_ns
+
+    def _prepare(self) -> bool:
+        """Something is kept for the first time: make what a session makes at its start
+        otherwise."""
+        with self.lock:
+            if self.mapping.prepare is None:
+                return True  # another thread was faster
+            if self.refused or not self.open:
+                return False
+            try:
+                make_directory(self.options.directory)
+                self.mapping_reason = self.mapping.share(self.options.process_id)
+                self._open_writer()
+            except OSError as error:
+                # Not tried again, and nothing waits for a block.
+                self.refused = self.writer.failing = True
+                self.error(f"nothing could be recorded: {error}")
+                return False
+            self.mapping.prepare = None
+        return True
 
     def _open_writer(self) -> None:
         options = self.options
@@ -212,6 +241,8 @@ class Session:
     # ---- blocks on their way to the writer ----
 
     def _start_writer(self) -> bool:
+        if not self.opened:
+            return False  # nothing has been kept yet, or nothing can be
         if not self.writer_started and not self.forking:
             if self.writer.start() is not Status.OK:
                 self.error("the writer could not be started")
@@ -331,6 +362,8 @@ class Session:
     def flush(self, deadline_ns: int) -> bool:
         """Save everything handed over so far; False on time-out."""
         self.flush_threads()
+        if not self.opened:
+            return not self.refused  # there is nothing to save
         if not self._start_writer():
             return False
         return self.queue.flush(deadline_ns) is Status.OK
@@ -379,6 +412,9 @@ class Session:
             self.flush_threads()
         self.open = False
         if self.dead:
+            return
+        if not self.opened:  # nothing was kept: there are no files
+            self.queue.close()
             return
         if self._close_files(cause, deadline_ns) is not Status.OK:
             text = self.writer.error_text or self.error_text

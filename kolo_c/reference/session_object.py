@@ -72,6 +72,7 @@ class Session:
         hook: str = "setprofile",
         new_threads: bool = True,
         caught: bool = False,
+        later: bool = False,
     ) -> None:
         """Open the store. RuntimeError where a session is active, OSError by it."""
         global _active
@@ -91,6 +92,7 @@ class Session:
                 max_trace_bytes=max_trace_bytes,
                 wait_max_ns=wait_max_ns,
                 drop=drop,
+                later=later,
             )
         )
         self.inner.new_threads = new_threads

@@ -136,6 +136,8 @@ def _write_note(thread: Thread, text: str, values: dict[str, Any]) -> bool:
 
 def resolve(session: Session, exception: BaseException) -> None:
     """An exception that reached the runner: tell the calls that it left."""
+    if not session.inner.opened:
+        return  # nothing was kept: it left no call of ours
     thread = session.inner.running_thread()
     if thread is None or not attach.has_place(thread):
         return  # PyPy takes our function away before exit handlers run

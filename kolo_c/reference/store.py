@@ -21,6 +21,7 @@ from __future__ import annotations
 import sqlite3
 from functools import lru_cache
 from importlib import import_module
+from os import O_CREAT, O_EXCL, O_WRONLY
 from sqlite3 import connect
 
 from kolo_c.reference import row, system
@@ -59,6 +60,23 @@ _CODE_OF_TEXT = (
     ("unable to open", 14),
     ("not a database", 26),
 )
+
+
+def make_directory(directory: str) -> None:
+    """Make the folder of the segments where it is missing; OSError.
+
+    And beside it a .gitignore that keeps the store out of git.
+    """
+    system.makedirs(directory, exist_ok=True)
+    path = directory.rpartition("/")[0] + "/.gitignore"
+    try:
+        fd = system.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o666)
+    except OSError:
+        return
+    try:
+        system.write(fd, b"*\n")
+    finally:
+        system.close(fd)
 
 
 def store_path(directory: str, process_id: str, segment: int) -> str:

@@ -9,7 +9,18 @@ Threads: any. Owns: nothing. Fails: as each function says.
 
 from __future__ import annotations
 
-from os import close, fstat, getpid, open, read, stat, statvfs, unlink
+from os import (
+    close,
+    fstat,
+    getpid,
+    makedirs,
+    open,
+    read,
+    stat,
+    statvfs,
+    unlink,
+    write,
+)
 from sys import (
     _current_frames,
     _getframe,
@@ -31,6 +42,7 @@ __all__ = [
     "getprofile",
     "getrecursionlimit",
     "gettrace",
+    "makedirs",
     "open",
     "read",
     "setprofile",
@@ -38,4 +50,5 @@ __all__ = [
     "stat",
     "statvfs",
     "unlink",
+    "write",
 ]

@@ -1,8 +1,9 @@
 """When the bounds of a store are applied: not at every start of a session.
 
-Threads: any; processes too: at worst two apply them. Owns: the file ``retention``,
-which has the bounds and, as its time, when they were applied last. Fails: OSError where
-the store cannot be read; without the file all goes on.
+Threads: any; processes too: of those that begin together one applies them, the others
+go on. Owns: the file ``retention``, which has the bounds and, as its time, when they
+were applied last. Fails: OSError where the store cannot be read; without the file all
+goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from kolo_c.store.locate import SEGMENTS_NAME
 
 STAMP_NAME = "retention"
 _SECONDS = 300
+_NO_FILE, _TAKEN = -1, -2
 
 
 def keep_within_bounds(store: str, max_bytes: int, keep_days: float) -> None:
@@ -26,12 +28,56 @@ def keep_within_bounds(store: str, max_bytes: int, keep_days: float) -> None:
     stamp = os.path.join(store, STAMP_NAME)
     if _is_fresh(stamp, bounds):
         return
-    if os.listdir(os.path.join(store, SEGMENTS_NAME)):
-        from pathlib import Path  # noqa: PLC0415 - see above
+    segments = os.path.join(store, SEGMENTS_NAME)
+    if not os.path.isdir(segments):
+        return  # nothing has been recorded yet
+    if not os.listdir(segments):
+        _note(stamp, bounds)
+        return
+    claim = _claim(stamp)
+    if claim == _TAKEN:
+        return
+    try:
+        if not _is_fresh(stamp, bounds):  # by one that was faster
+            _apply(store, max_bytes, keep_days)
+            _note(stamp, bounds)
+    finally:
+        if claim != _NO_FILE:
+            os.close(claim)
 
-        from kolo_c.store.retention import apply_retention  # noqa: PLC0415
 
-        apply_retention(Path(store), max_bytes=max_bytes, keep_days=keep_days)
+def _claim(stamp: str) -> int:
+    """The stamp, locked for us alone; _TAKEN where another process is at it.
+
+    _NO_FILE where there can be no stamp: another user's, say. The bounds are applied
+    each time then.
+    """
+    import fcntl  # noqa: PLC0415 - hardly ever needed
+
+    try:
+        fd = os.open(stamp, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return _NO_FILE
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return _TAKEN
+    except OSError:
+        pass  # a file system without locks
+    return fd
+
+
+def _apply(store: str, max_bytes: int, keep_days: float) -> None:
+    from pathlib import Path  # noqa: PLC0415 - see above
+
+    from kolo_c.store.retention import apply_retention  # noqa: PLC0415
+
+    apply_retention(Path(store), max_bytes=max_bytes, keep_days=keep_days)
+
+
+def _note(stamp: str, bounds: str) -> None:
+    """They have been applied now."""
     try:
         with open(stamp, "w", encoding="utf-8") as file:
             file.write(bounds)

@@ -89,6 +89,17 @@ mapping_fill_header(struct kc_mapping_header *header, uint32_t block_count,
     atomic_store(&header->anchor_utc_ns, anchor_utc_ns);
 }
 
+/* The header of memory that is none of a file's yet goes into `fd`; 0 or an errno. */
+static int
+mapping_write_header(int fd, const struct kc_mapping_header *header)
+{
+    ssize_t written = pwrite(fd, header, sizeof *header, 0);
+    if (written == (ssize_t)sizeof *header) {
+        return 0;
+    }
+    return written < 0 ? errno : EIO;
+}
+
 static void
 mapping_set_memory(struct kc_mapping *mapping, void *memory, uint32_t block_count)
 {
@@ -98,10 +109,11 @@ mapping_set_memory(struct kc_mapping *mapping, void *memory, uint32_t block_coun
     mapping->block_count = block_count;
 }
 
-/* The steps that need a file; 0 or an errno, and then nothing is left behind. */
+/* The steps that need a file; 0 or an errno, and then nothing is left behind. With
+ * `place`, memory that has its header, the file comes to stand there. */
 static int
 mapping_create_file(struct kc_mapping *mapping, const char *path, uint32_t block_count,
-                    const char *process_id)
+                    const char *process_id, void *place)
 {
     int error = 0;
     int fd = -1;
@@ -126,13 +138,19 @@ mapping_create_file(struct kc_mapping *mapping, const char *path, uint32_t block
     if (error == 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         error = errno;
     }
+    if (error == 0 && place != NULL) {
+        error = mapping_write_header(fd, place);
+    }
     if (error == 0) {
-        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        memory = mmap(place, size, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | (place != NULL ? MAP_FIXED : 0), fd, 0);
         error = memory == MAP_FAILED ? errno : 0;
     }
     if (error == 0) {
         mapping_advise(memory, block_count);
-        mapping_fill_header(memory, block_count, process_id);
+        if (place == NULL) {
+            mapping_fill_header(memory, block_count, process_id);
+        }
         error = rename(name, path) != 0 ? errno : 0;
     }
     if (error != 0) {
@@ -146,7 +164,7 @@ mapping_create_file(struct kc_mapping *mapping, const char *path, uint32_t block
     fd = -1;
 
 done:
-    if (memory != MAP_FAILED) {
+    if (memory != MAP_FAILED && place == NULL) {
         (void)munmap(memory, size);
     }
     if (fd >= 0) {
@@ -198,6 +216,17 @@ no_memory:
     return KC_NO_MEMORY;
 }
 
+/* Last in, first out: the blocks in front are taken again and again, so that a process
+ * that needs few touches few. */
+static void
+mapping_fill_pool(struct kc_mapping *mapping, uint32_t block_count)
+{
+    for (uint32_t i = 0; i < block_count; i++) {
+        mapping->free_list[i] = block_count - 1 - i;
+    }
+    mapping->free_count = block_count;
+}
+
 enum kc_status
 kc_mapping_create(struct kc_mapping *mapping, const char *path, uint32_t block_count,
                   const char *process_id, int *reason)
@@ -207,7 +236,7 @@ kc_mapping_create(struct kc_mapping *mapping, const char *path, uint32_t block_c
     if (status != KC_OK) {
         return status;
     }
-    *reason = mapping_create_file(mapping, path, block_count, process_id);
+    *reason = mapping_create_file(mapping, path, block_count, process_id, NULL);
     if (*reason != 0) {
         status = mapping_create_anonymous(mapping, block_count, process_id);
         if (status != KC_OK) {
@@ -215,13 +244,35 @@ kc_mapping_create(struct kc_mapping *mapping, const char *path, uint32_t block_c
             return status;
         }
     }
-    /* Last in, first out: the blocks in front are taken again and again, so that a
-     * process that needs few touches few. */
-    for (uint32_t i = 0; i < block_count; i++) {
-        mapping->free_list[i] = block_count - 1 - i;
-    }
-    mapping->free_count = block_count;
+    mapping_fill_pool(mapping, block_count);
     return KC_OK;
+}
+
+enum kc_status
+kc_mapping_create_later(struct kc_mapping *mapping, const char *path,
+                        uint32_t block_count, const char *process_id,
+                        bool (*prepare)(void *), void *argument)
+{
+    enum kc_status status = mapping_init(mapping, path, block_count);
+    if (status != KC_OK) {
+        return status;
+    }
+    status = mapping_create_anonymous(mapping, block_count, process_id);
+    if (status != KC_OK) {
+        kc_mapping_destroy(mapping, 0);
+        return status;
+    }
+    mapping_fill_pool(mapping, block_count);
+    mapping->prepare = prepare;
+    mapping->prepare_argument = argument;
+    return KC_OK;
+}
+
+int
+kc_mapping_share(struct kc_mapping *mapping)
+{
+    return mapping_create_file(mapping, mapping->path, mapping->block_count,
+                               mapping->header->process_id, mapping->header);
 }
 
 /* Whether the header says nothing that would lead outside the file. The process id goes
@@ -333,6 +384,9 @@ mapping_take_locked(struct kc_mapping *mapping)
 struct kc_block *
 kc_mapping_take(struct kc_mapping *mapping)
 {
+    if (mapping->prepare != NULL && !mapping->prepare(mapping->prepare_argument)) {
+        return NULL;
+    }
     (void)pthread_mutex_lock(&mapping->lock);
     struct kc_block *block = mapping_take_locked(mapping);
     (void)pthread_mutex_unlock(&mapping->lock);

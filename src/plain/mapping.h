@@ -18,6 +18,7 @@
 #define KC_MAPPING_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "plain/block.h"
 #include "plain/status.h"
@@ -50,7 +51,9 @@ struct kc_mapping {
     int fd; /* -1: anonymous */
     int shared;
     char *path;
-    pthread_mutex_t lock; /* guards the free list */
+    pthread_mutex_t lock;    /* guards the free list */
+    bool (*prepare)(void *); /* asked before the first block is given, until NULL */
+    void *prepare_argument;
     pthread_cond_t freed;
     uint32_t free_count;
     uint32_t *free_list;
@@ -62,6 +65,18 @@ struct kc_mapping {
 KC_MUST_CHECK enum kc_status kc_mapping_create(struct kc_mapping *mapping,
                                                const char *path, uint32_t block_count,
                                                const char *process_id, int *reason);
+
+/* As above, in anonymous memory and without a file. The first kc_mapping_take() asks
+ * `prepare`, with the GIL: it is to set `prepare` to NULL and give true, or no block is
+ * to be had. */
+KC_MUST_CHECK enum kc_status
+kc_mapping_create_later(struct kc_mapping *mapping, const char *path,
+                        uint32_t block_count, const char *process_id,
+                        bool (*prepare)(void *), void *argument);
+
+/* The file for a mapping that was created without one, before any block of it is taken:
+ * it comes to stand where the memory is. 0, or the errno why all stays as it was. */
+int kc_mapping_share(struct kc_mapping *mapping);
 
 /* Open a dead process's mapping for recovery, read only: takes its lock, KC_BUSY where
  * the owner lives (or another recovery runs, or just ended), KC_CORRUPT where it is

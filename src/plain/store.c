@@ -6,6 +6,8 @@
 
 #include "plain/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +273,45 @@ kc_store_block(struct kc_store *store, const struct kc_block *block)
     store->block_count++;
     return store_block_data(store, sqlite3_last_insert_rowid(store->db), block->data,
                             bytes);
+}
+
+/* `path`, whose parents are made first where they are missing. Changes it meanwhile. */
+static bool
+store_make_folders(char *path)
+{
+    if (mkdir(path, 0777) == 0 || errno == EEXIST) {
+        return true;
+    }
+    char *slash = errno == ENOENT ? strrchr(path, '/') : NULL;
+    if (slash == NULL || slash == path) {
+        return false;
+    }
+    *slash = '\0';
+    bool made = store_make_folders(path);
+    *slash = '/';
+    return made && (mkdir(path, 0777) == 0 || errno == EEXIST);
+}
+
+enum kc_status
+kc_store_make_directory(const char *directory)
+{
+    static const char ignore_all[] = "*\n";
+    char path[4096];
+    int len = snprintf(path, sizeof path, "%s", directory);
+    if (len < 0 || (size_t)len >= sizeof path || !store_make_folders(path)) {
+        return KC_IO;
+    }
+    char *slash = strrchr(path, '/');
+    if (slash == NULL || (size_t)(slash - path) + sizeof "/.gitignore" > sizeof path) {
+        return KC_OK;
+    }
+    memcpy(slash, "/.gitignore", sizeof "/.gitignore");
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) {
+        (void)!write(fd, ignore_all, sizeof ignore_all - 1);
+        (void)close(fd);
+    }
+    return KC_OK;
 }
 
 char *

@@ -53,6 +53,10 @@ struct kc_store {
     char error[256];
 };
 
+/* Make the folder of the segments where it is missing, and beside it a .gitignore that
+ * keeps the store out of git. KC_IO with errno. */
+KC_MUST_CHECK enum kc_status kc_store_make_directory(const char *directory);
+
 /* <directory>/<process id>-<segment>.db, owned by the caller (free()); NULL where there
  * is no memory. */
 char *kc_store_path(const char *directory, const char *process_id, uint64_t segment);

@@ -43,8 +43,38 @@ session_copy_options(struct kc_session *session,
     return 0;
 }
 
+/* Something is kept for the first time: make what a session makes at its start
+ * otherwise. With the GIL, and it keeps it: a record is being begun. */
+static bool
+session_prepare(void *argument)
+{
+    struct kc_session *session = argument;
+    struct kc_writer *writer = &session->writer;
+    if (session->refused || !session->open) {
+        return false;
+    }
+    if (kc_store_make_directory(writer->directory) == KC_OK) {
+        session->mapping_reason = kc_mapping_share(&session->mapping);
+    }
+    if (kc_writer_open(writer, session->started_ns, session->started_utc_ns) != KC_OK) {
+        /* Not tried again, and nothing waits for a block. */
+        session->refused = true;
+        atomic_store(&writer->failing, 1);
+        char text[sizeof session->error_text];
+        (void)snprintf(text, sizeof text, "nothing could be recorded: %s",
+                       kc_store_error(&writer->store));
+        kc_session_error(session, text);
+        return false;
+    }
+    session->mapping.prepare = NULL;
+    session->writer_ready = true;
+    session->opened = true;
+    return true;
+}
+
 static int
-session_open_mapping(struct kc_session *session)
+session_open_mapping(struct kc_session *session,
+                     const struct kc_session_options *options)
 {
     char path[4096];
     int len = snprintf(path, sizeof path, "%s/%s.map", session->strings[0],
@@ -53,9 +83,13 @@ session_open_mapping(struct kc_session *session)
         PyErr_SetString(PyExc_ValueError, "the store's path is too long");
         return -1;
     }
-    if (kc_mapping_create(&session->mapping, path, KC_MAPPING_BLOCKS,
-                          session->strings[1], &session->mapping_reason) != KC_OK)
-    {
+    enum kc_status status =
+        options->later
+            ? kc_mapping_create_later(&session->mapping, path, KC_MAPPING_BLOCKS,
+                                      session->strings[1], session_prepare, session)
+            : kc_mapping_create(&session->mapping, path, KC_MAPPING_BLOCKS,
+                                session->strings[1], &session->mapping_reason);
+    if (status != KC_OK) {
         PyErr_NoMemory();
         return -1;
     }
@@ -65,9 +99,8 @@ session_open_mapping(struct kc_session *session)
     return 0;
 }
 
-static int
-session_open_writer(struct kc_session *session,
-                    const struct kc_session_options *options)
+static void
+session_set_writer(struct kc_session *session, const struct kc_session_options *options)
 {
     struct kc_writer *writer = &session->writer;
     writer->mapping = &session->mapping;
@@ -80,6 +113,12 @@ session_open_writer(struct kc_session *session,
     writer->compress = options->compress;
     writer->segment_max_bytes = options->segment_max_bytes;
     writer->free_disk_min_bytes = options->free_disk_min_bytes;
+}
+
+static int
+session_open_writer(struct kc_session *session)
+{
+    struct kc_writer *writer = &session->writer;
     enum kc_status status;
     Py_BEGIN_ALLOW_THREADS
     status = kc_writer_open(writer, session->started_ns, session->started_utc_ns);
@@ -103,7 +142,7 @@ kc_session_open(struct kc_session *session, const struct kc_session_options *opt
     if (session_copy_options(session, options) < 0) {
         return -1;
     }
-    if (session_open_mapping(session) < 0) {
+    if (session_open_mapping(session, options) < 0) {
         return -1;
     }
     if (kc_queue_init(&session->queue, KC_QUEUE_BLOCKS) != KC_OK) {
@@ -111,7 +150,8 @@ kc_session_open(struct kc_session *session, const struct kc_session_options *opt
         return -1;
     }
     session->queue_ready = true;
-    if (session_open_writer(session, options) < 0) {
+    session_set_writer(session, options);
+    if (!options->later && session_open_writer(session) < 0) {
         return -1;
     }
     session->definitions = kc_definitions_new(&session->mapping, &session->queue);
@@ -141,6 +181,9 @@ kc_session_error(struct kc_session *session, const char *text)
 static bool
 session_start_writer(struct kc_session *session)
 {
+    if (!session->opened) {
+        return false; /* nothing has been kept yet, or nothing can be */
+    }
     if (session->writer_started) {
         return true;
     }
@@ -317,6 +360,9 @@ bool
 kc_session_flush(struct kc_session *session, uint64_t deadline_ns)
 {
     kc_session_flush_threads(session);
+    if (!session->opened) {
+        return !session->refused; /* there is nothing to save */
+    }
     if (!session_start_writer(session)) {
         return false;
     }
@@ -368,6 +414,10 @@ kc_session_close(struct kc_session *session, const char *cause, uint64_t deadlin
     }
     session->open = false;
     if (session->dead) {
+        return 0;
+    }
+    if (!session->opened) { /* nothing was kept: there are no files */
+        kc_queue_close(&session->queue);
         return 0;
     }
     if (session_close_files(session, cause, deadline_ns) != KC_OK) {

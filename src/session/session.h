@@ -64,7 +64,8 @@ struct kc_session_options {
     uint64_t free_disk_min_bytes;
     uint64_t max_trace_bytes;
     uint64_t wait_max_ns;
-    bool drop; /* overflow = "drop" */
+    bool drop;  /* overflow = "drop" */
+    bool later; /* make no file before something is kept */
 };
 
 struct kc_session {
@@ -78,6 +79,7 @@ struct kc_session {
     bool writer_started;
     bool open;
     bool opened;    /* its process row is in the store */
+    bool refused;   /* it was to be put there when something was kept, and could not */
     bool saved;     /* all that there was has been saved: nothing is to be recovered */
     bool attaching; /* threads without a profile function get ours */
     bool new_threads; /* those that begin later are recorded too */

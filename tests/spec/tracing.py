@@ -103,6 +103,10 @@ class Traced:
     def tree(self, index: int = 0, thread: int = 1) -> Tree:
         return self._read(index)[1][thread]
 
+    def trees(self, index: int = 0) -> list[Tree]:
+        """Of all threads."""
+        return list(self._read(index)[1].values())
+
     def threads(self, index: int = 0, **show: Any) -> dict[str, str]:
         """For each thread but the main one its name and its calls."""
         trace, trees = self._read(index)

@@ -65,6 +65,7 @@ def world(monkeypatch, tmp_path):
     world.scope = SCOPE
     world.join = lambda: setattr(world, "active", FakeSession(world, "running"))
     monkeypatch.setitem(sys.modules, "kolo_c.session", module)
+    monkeypatch.setattr("kolo_c.api.active_session", module.active_session)
     monkeypatch.chdir(tmp_path)
     return world
 
