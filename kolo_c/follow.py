@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 
 from kolo_c.frozen import Frozen
+from kolo_c.store.locate import SEGMENTS_NAME
 from kolo_c.switch import VARIABLE
 
 TYPE_CHECKING = False
@@ -24,13 +25,19 @@ if TYPE_CHECKING:
 
 PARENT_VARIABLE = "KOLO_C_PARENT"
 _PREFIX = "KOLO_C_"
+_LINE_MOST = 8
 
 
 class Parent(Frozen):
-    """The process that started this one, or was this one before it called exec."""
+    """The process that started this one, or was this one before it called exec.
+
+    Where nothing was kept of it so far, the nearest before it of which something was.
+    """
 
     process_id: str
     trace_id: str
+    line: tuple[tuple[str, str], ...]
+    """Ids of process and trace: the parent's, and of those it may have to stand for."""
     first_pid: int
     """Of the process that a person started; it has the last word on the terminal."""
     root: str
@@ -43,19 +50,40 @@ def parent_of(environ: Mapping[str, str]) -> Parent | None:
     fields = environ.get(PARENT_VARIABLE, "").split(":")
     if len(fields) != 5 or not fields[2].isdecimal():
         return None
-    process_id, trace_id, pid, root, store = fields
-    return Parent(process_id, trace_id, int(pid), _text(root), _text(store))
+    processes, traces, pid, root, store = fields
+    line = tuple(zip(processes.split(","), traces.split(",")))  # noqa: B905
+    line = stored_line(line, _text(store))
+    return Parent(*line[0], line, int(pid), _text(root), _text(store))
+
+
+def stored_line(
+    line: tuple[tuple[str, str], ...], store: str
+) -> tuple[tuple[str, str], ...]:
+    """``line`` from the first one on of which something is stored, which ends it.
+
+    All of it where there is none: something may be stored yet.
+    """
+    for process_id, trace_id in line:
+        if is_stored(process_id, store):
+            return ((process_id, trace_id),)
+    return line[:_LINE_MOST]
+
+
+def is_stored(process_id: str, store: str) -> bool:
+    """Whether a process has kept anything."""
+    place = os.path.join(store, SEGMENTS_NAME, process_id)
+    return os.path.exists(f"{place}.map") or os.path.exists(f"{place}-0.db")
 
 
 def tell_children(
-    process_id: str, trace_id: str, first_pid: int, project: Project
+    line: tuple[tuple[str, str], ...], first_pid: int, project: Project
 ) -> None:
     """From now on children are recorded too, and know whose they are."""
+    processes = ",".join([process_id for process_id, _ in line])
+    traces = ",".join([trace_id for _, trace_id in line])
     places = _field(project.root), _field(project.store)
     os.environ[VARIABLE] = "1"
-    os.environ[PARENT_VARIABLE] = ":".join(
-        (process_id, trace_id, str(first_pid), *places)
-    )
+    os.environ[PARENT_VARIABLE] = ":".join((processes, traces, str(first_pid), *places))
 
 
 def leave_children() -> None:

@@ -29,7 +29,7 @@ SKIPPED: dict[int, object] = {}
 class Scope:
     """The number of the trace that a context belongs to; without one the process's."""
 
-    __slots__ = ("changed", "session")
+    __slots__ = ("__weakref__", "changed", "session")
 
     def __init__(self) -> None:
         self.session: Session | None = None

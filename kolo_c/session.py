@@ -45,6 +45,7 @@ _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 
 _active: Session | None = None
 _forks_followed = False
+_multiprocessing_followed = False
 
 
 class Session:
@@ -60,8 +61,7 @@ class Session:
         kind: str = "process",
         argv: Sequence[str],
         problems: Sequence[str] = (),
-        parent: str | None = None,
-        parent_process: str | None = None,
+        line: tuple[tuple[str, str], ...] = (),
         always: bool = False,
         replace_profiler: bool = False,
         later: bool = False,
@@ -71,7 +71,8 @@ class Session:
     ) -> None:
         """Prepare; nothing is opened or attached before ``start``.
 
-        ``name`` and ``kind`` are of the trace, ``argv`` is of the program. With
+        ``name`` and ``kind`` are of the trace, ``argv`` is of the program, ``line`` is
+        where it comes from (kolo_c.follow): ids of its parent first. With
         ``always`` the trace is stored although nothing may be kept in it; with
         ``later`` no file is made before something is kept. With ``first_pid``, which
         is that of the process that a person started, children are recorded too.
@@ -87,8 +88,9 @@ class Session:
         self.traces = OpenTraces(TraceFacts(trace_id(), name))
         self.process_id = ulid()
         self._problems = list(problems)
-        self._parent = parent
-        self._parent_process = parent_process
+        self._line = line
+        self._parent = line[0][1] if line else None
+        self._parent_process = line[0][0] if line else None
         self._always = always
         self._replace_profiler = replace_profiler
         self._later = later
@@ -193,7 +195,8 @@ class Session:
     def _tell_children(self) -> None:
         from kolo_c.follow import tell_children  # noqa: PLC0415 - where it is wanted
 
-        tell_children(self.process_id, self.trace_id, self._first_pid, self.project)
+        line = (self.process_id, self.trace_id), *self._line
+        tell_children(line, self._first_pid, self.project)
 
     def _give_up(self) -> None:
         """Put back what a start that failed has done so far."""
@@ -480,6 +483,8 @@ class Session:
 
     def _continue_in_child(self) -> None:
         """Start a trace of the child's own, linked to this one."""
+        from kolo_c.follow import stored_line  # noqa: PLC0415 - for a fork alone
+
         _activate(None)
         child = Session(
             self.config,
@@ -488,8 +493,9 @@ class Session:
             name=f"{self.name} (forked)",
             argv=self.argv,
             problems=self._problems,
-            parent=self.trace_id,
-            parent_process=self.process_id,
+            line=stored_line(
+                ((self.process_id, self.trace_id), *self._line), self.project.store
+            ),
             replace_profiler=self._replace_profiler,
             later=True,
             first_pid=self._first_pid,
@@ -559,3 +565,31 @@ def _after_fork_in_child() -> None:
         if SCOPE.get() != PAUSED:
             VARIABLE.set(0)  # the parent's boundaries are not the child's
         _active._continue_in_child()
+        _end_with_multiprocessing()
+
+
+def _end_with_multiprocessing() -> None:
+    """A child of multiprocessing ends without exit handlers, but with its own.
+
+    Which it forgets when it begins; it is then that ours is added, to be the last.
+    """
+    global _multiprocessing_followed
+    util = sys.modules.get("multiprocessing.util")
+    if util is None or _multiprocessing_followed:
+        return
+    try:
+        util.register_after_fork(SCOPE, _add_finalizer)
+        _multiprocessing_followed = True
+    except Exception:
+        pass  # another module of that name, or one that is being imported
+
+
+def _add_finalizer(_: object) -> None:
+    from multiprocessing.util import Finalize  # noqa: PLC0415 - it is there
+
+    Finalize(None, _stop_active, exitpriority=-1_000_000)
+
+
+def _stop_active() -> None:
+    if _active is not None:
+        _active.stop()

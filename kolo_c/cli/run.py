@@ -107,8 +107,7 @@ class Run:
             name=args.name or target.name,
             argv=target.argv,
             problems=project.notes,
-            parent=None if parent is None else parent.trace_id,
-            parent_process=None if parent is None else parent.process_id,
+            line=() if parent is None else parent.line,
             always=True,
             first_pid=first_pid if config.follow else 0,
         )
