@@ -52,6 +52,8 @@ class Session:
         argv,
         problems=(),
         always=False,
+        line=(),
+        first_pid=0,
     ) -> None:
         _log("session", name, kind, *argv)
         self.regions: list[str] = []
