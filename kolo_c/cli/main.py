@@ -34,6 +34,7 @@ COMMANDS = {
     "run": "Run a Python program and record what it does.",
     "list": "List the traces that are stored, the last one first.",
     "show": "Show a trace as a tree of calls.",
+    "tail": "Print a line for each request, test, task or command as it ends.",
     "why": "Tell how a program failed, or where it stands.",
     "grep": "Search what was recorded for a pattern.",
     "dump": "Print every record of a trace as JSON lines.",

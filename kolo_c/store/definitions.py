@@ -240,14 +240,20 @@ class Definitions(Slotted):
         "_lines",
     )
 
-    def __init__(self, python: str = "") -> None:
+    def __init__(
+        self,
+        python: str = "",
+        found: dict[int, Any] | None = None,
+        lines: dict[int, LineTable] | None = None,
+    ) -> None:
+        """``found`` and ``lines``: what an earlier one of the same process has read."""
         self.python = python
         self.pieces: list[Piece] = []
         self.decoded_pieces = 0
         self.damage: list[str] = []
         self.path_map: PathMap | None = None
-        self._found: dict[int, Any] = {}
-        self._lines: dict[int, LineTable] = {}
+        self._found: dict[int, Any] = {} if found is None else found
+        self._lines: dict[int, LineTable] = {} if lines is None else lines
 
     def add(self, first: int, fetch: Callable[[], bytes]) -> None:
         """Another piece, whose lowest number is ``first``."""

@@ -150,6 +150,10 @@ class Process:
                 self._definitions.add(block.first, _bytes_of(block))
         return self._definitions
 
+    def use_definitions(self, definitions: Definitions) -> None:
+        """Let numbers stand for what these say."""
+        self._definitions = definitions
+
     def source(self, path: str) -> bytes | None:
         """The text of a file as it was when its code ran, if it was kept."""
         for segment in reversed(self.segments):

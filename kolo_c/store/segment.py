@@ -83,11 +83,13 @@ class Segment:
             return ProcessRow(*self._typed(row, "siiiiISs"))
         return None
 
-    def traces(self) -> list[TraceRow]:
-        """The traces it has rows of."""
+    def traces(self, since_ns: int = 0) -> list[TraceRow]:
+        """The traces it has rows of; those that had ended by ``since_ns`` left out."""
         rows = self._query(
             "SELECT number, id, kind, name, parent, started_ns, started_utc_ns, "
-            "ended_ns, status, cause, attributes, counters FROM trace ORDER BY number"
+            "ended_ns, status, cause, attributes, counters FROM trace "
+            "WHERE ended_ns IS NULL OR ended_ns >= ? ORDER BY number",
+            (since_ns,),
         )
         return [TraceRow(*self._typed(row, "isssSiiIsSss")) for row in rows]
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from kolo_c.cli.trace_line import Finished
 from kolo_c.model.statement import in_lines, shape
 from kolo_c.plugins.shown import level_name
 from kolo_c.plugins.summary import summarise
+from kolo_c.store.reader import Store
 from kolo_c.wire import Tag
 from tests.unit.shop_trace import CUSTOMER, Shop
 from tests.unit.store_builder import tagged
@@ -449,3 +451,63 @@ class TestKind:
         _, err = run(capsys, "show", "--kind", "sql", "--depth", "3", code=2)
         assert "--kind and --depth cannot be combined" in err
         run(capsys, "show", "--kind", ",", code=2)
+
+
+class TestFinished:
+    """The lines of ``kolo-c tail``."""
+
+    def line(self, here: Path, shop: Shop) -> tuple[str, dict[str, Any]]:
+        with Store(shop.write(here)) as store:
+            finished = Finished(store.trace())
+            return "".join(text for text, _ in finished.line()), finished.as_json()
+
+    def test_a_request(self, here: Path) -> None:
+        shop = Shop()
+        trace = shop.page()
+        line, found = self.line(here, shop)
+        assert line == (
+            "GET /orders/7 200 10.1 ms 51 SQL, 1 HTTP, N+1 ×50 shop/views.py:4"
+            f" · show {trace.id[-5:]}"
+        )
+        assert found["failed"] is False
+        assert found["fields"]["status"] == 200
+        assert found["events"]["kinds"]["sql"]["count"] == 51
+
+    def test_a_request_that_failed(self, here: Path) -> None:
+        shop = Shop()
+        trace = shop.page(1, 500)
+        line, found = self.line(here, shop)
+        assert line.startswith("GET /orders/7 500 ")
+        assert found["failed"] is True
+        assert line.endswith(f" · show {trace.id[-5:]}")
+
+    def test_a_test_says_why_it_failed(self, here: Path) -> None:
+        shop = Shop()
+        _, s = shop.trace("pytest tests/x.py::test_y failed", "test")
+        s.plugin(shop.test, {"nodeid": "tests/x.py::test_y"})
+        s.plugin_end({"outcome": "failed", "message": "assert 1 == 2\nmore"})
+        s.trace.end()
+        line, found = self.line(here, shop)
+        assert line.startswith(
+            "pytest tests/x.py::test_y failed 2.00 µs ✗ assert 1 == 2 · show "
+        )
+        assert found["failed"] is True
+
+    def test_a_command_that_an_exception_ended(self, here: Path) -> None:
+        shop = Shop()
+        failure = {"chain": [{"type": "ValueError", "address": 16}]}
+        trace, s = shop.trace("import.py", "process")
+        trace.attributes["kolo_c.failure"] = json.dumps(failure)
+        s.call(shop.numbers["orders"], None)
+        trace.end()
+        line, _ = self.line(here, shop)
+        assert line.startswith("import.py ValueError 1.00 µs · show ")
+
+    def test_no_name_harms_the_terminal(self, here: Path) -> None:
+        shop = Shop()
+        trace, s = shop.trace(EVIL, "test")
+        s.plugin(shop.test, {"nodeid": EVIL})
+        s.plugin_end({"outcome": "failed", "message": EVIL})
+        trace.end()
+        line, _ = self.line(here, shop)
+        assert not set("\x1b\x07\x9b\r\u202e\u2028") & set(line)
