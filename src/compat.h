@@ -320,6 +320,56 @@ kc_frame_borrow_object(kc_frame *frame)
 #endif
 }
 
+/* The frame object of `frame`, which runs, begins or has just ended: a new reference;
+ * NULL, with or without an exception, where there is no way to it. */
+static inline PyFrameObject *
+kc_frame_object(PyThreadState *tstate, kc_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyFrameObject *object =
+        frame->frame_obj != NULL
+            ? (PyFrameObject *)Py_NewRef((PyObject *)frame->frame_obj)
+            : PyThreadState_GetFrame(tstate);
+    if (object != NULL && object->f_frame != frame) {
+        Py_CLEAR(object);
+    }
+    return object;
+#elif PY_VERSION_HEX >= 0x030B0000
+    if (frame->frame_obj != NULL) {
+        return (PyFrameObject *)Py_NewRef((PyObject *)frame->frame_obj);
+    }
+    /* A hook of PEP 523 runs before the frame is the current one, and before its first
+     * instruction, when it passes for incomplete. For as long as the object is made it
+     * is neither. */
+    _Py_CODEUNIT *at = frame->prev_instr;
+    _Py_CODEUNIT *complete =
+        _PyCode_CODE(frame->f_code) + frame->f_code->_co_firsttraceable;
+    _PyInterpreterFrame *current = tstate->cframe->current_frame;
+    _PyInterpreterFrame *previous = frame->previous;
+    bool is_linked = current == frame;
+    if (!is_linked) {
+        frame->previous = current;
+        tstate->cframe->current_frame = frame;
+    }
+    if (at < complete) {
+        frame->prev_instr = complete;
+    }
+    PyFrameObject *object = PyThreadState_GetFrame(tstate);
+    frame->prev_instr = at;
+    if (!is_linked) {
+        tstate->cframe->current_frame = current;
+        frame->previous = previous;
+    }
+    if (object != NULL && object->f_frame != frame) {
+        Py_CLEAR(object);
+    }
+    return object;
+#else
+    (void)tstate;
+    return (PyFrameObject *)Py_NewRef((PyObject *)frame);
+#endif
+}
+
 /* Where the frame of a traceback's entry stood, in code units; `at->tb_lasti` is known.
  */
 static inline uint64_t

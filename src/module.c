@@ -16,6 +16,7 @@
 #include "plain/recover.h"
 #include "scan_object.h"
 #include "session/session.h"
+#include "session_object.h"
 #include "state.h"
 #include "trace/code.h"
 #include "trace/hook_frame_eval.h"
@@ -238,6 +239,8 @@ static PyMethodDef module_methods[] = {
      "where the process lives, OSError otherwise."},
     {"mask_text", module_mask_text, METH_O,
      "mask_text(text)\n\nThe text with *** in place of each secret of a known shape."},
+    {"frame_local", (PyCFunction)(void (*)(void))kc_frame_local, METH_FASTCALL,
+     "frame_local(frame, name, default)\n\nA local of the frame, or `default`."},
     {"clock", module_clock, METH_NOARGS, "The clock's source and reading, as a dict."},
     {"tick", module_tick, METH_O,
      "tick(ticking)\n\nLet the clock of sessions to come count each stream's records "

@@ -16,6 +16,7 @@
 #include "plain/clock.h"
 #include "session_object.h"
 #include "state.h"
+#include "trace/boundary.h"
 #include "trace/filter.h"
 #include "trace/hook.h"
 #include "trace/verdict.h"
@@ -99,9 +100,12 @@ session_open_tracer(SessionObject *self, PyObject *rules, const char *hook)
     tracer->counters = kc_values_borrow_counters(tracer->values);
     tracer->files = PyDict_New();
     tracer->kept_codes = PyDict_New();
+    tracer->watch_names = PyDict_New();
     tracer->generation = kc_verdict_next_generation();
     tracer->first_generation = tracer->generation;
-    if (tracer->files == NULL || tracer->kept_codes == NULL) {
+    if (tracer->files == NULL || tracer->kept_codes == NULL ||
+        tracer->watch_names == NULL)
+    {
         return -1;
     }
     return kc_verdict_begin();
@@ -136,6 +140,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
                             "new_threads",
                             "caught",
                             "later",
+                            "load_plugin",
                             NULL};
     unsigned long long segment_bytes = 0;
     unsigned long long free_disk_bytes = 0;
@@ -155,18 +160,19 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     int new_threads = 0;
     int caught = 0;
     int later = 0;
+    PyObject *load_plugin = NULL;
     if (self->session.tracer != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
         return -1;
     }
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!sppp", names, &options.directory,
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppO", names, &options.directory,
             &options.process_id, &options.schema, &options.schema_version,
             &options.info, &options.compress, &segment_bytes, &free_disk_bytes,
             &max_trace_bytes, &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type,
             &rules, &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
             &open_boundary, &close_boundary, &PyDict_Type, &skipped, &hook,
-            &new_threads, &caught, &later))
+            &new_threads, &caught, &later, &load_plugin))
     {
         return -1;
     }
@@ -196,6 +202,8 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->tracer.decide_file = Py_NewRef(decide_file);
     self->tracer.open_boundary = Py_NewRef(open_boundary);
     self->tracer.close_boundary = Py_NewRef(close_boundary);
+    self->tracer.load_plugin = Py_NewRef(load_plugin);
+    self->session.end_boundary = kc_boundary_end;
     self->tracer.skipped_codes = Py_NewRef(skipped);
     if (session_open_mask(self, words, exceptions) < 0 ||
         kc_session_open(&self->session, &options) < 0 ||
@@ -226,6 +234,7 @@ session_dealloc(PyObject *op)
     PyMem_RawFree(tracer->codes);
     kc_values_free(tracer->values);
     kc_session_destroy(&self->session);
+    kc_plugins_free(tracer);
     kc_mask_free(tracer->mask);
     Py_CLEAR(tracer->decide);
     Py_CLEAR(tracer->decide_file);
@@ -311,6 +320,7 @@ session_close(PyObject *op, PyObject *args)
         Py_CLEAR(self->tracer.decide_file);
         Py_CLEAR(self->tracer.open_boundary);
         Py_CLEAR(self->tracer.close_boundary);
+        kc_plugins_clear(&self->tracer);
     }
     if (result < 0) {
         return NULL;
@@ -390,6 +400,32 @@ static PyMethodDef session_methods[] = {
     {"scope_changed", kc_session_scope_changed, METH_NOARGS,
      "scope_changed()\n\nThe scope variable was set in this thread's context."},
     {"note", kc_session_note, METH_VARARGS, "note(text, values)"},
+    {"add_plugin", kc_session_add_plugin, METH_O,
+     "add_plugin(name)\n\nIts number; it is defined by the time it is used."},
+    {"define_plugin", (PyCFunction)(void (*)(void))kc_session_define_plugin,
+     METH_VARARGS | METH_KEYWORDS,
+     "define_plugin(index, kind, when, start, finish, boundary, limits)\n\nWhat "
+     "plugin "
+     "number `index` does. `kind` is (name, label, colour, summary), `limits` (depth, "
+     "items, text bytes, record bytes)."},
+    {"watch", kc_session_watch, METH_VARARGS,
+     "watch(index, module, qualname, path)\n\nIt watches code that fits these "
+     "patterns; "
+     "None: any."},
+    {"plugin_stats", kc_session_plugin_stats, METH_NOARGS,
+     "[(name, calls, nanoseconds, errors, first error)] of the plugins."},
+    {"plugin_begin", kc_session_plugin_begin, METH_VARARGS,
+     "plugin_begin(index, fields)\n\nBegin a record of its kind: the node; 0 outside "
+     "every trace."},
+    {"plugin_end", kc_session_plugin_end, METH_VARARGS,
+     "plugin_end(node, fields or None, exception or None)\n\nFalse where it is not "
+     "open "
+     "here."},
+    {"plugin_point", kc_session_plugin_point, METH_VARARGS,
+     "plugin_point(index, fields)\n\nBegin and end at once; False outside every "
+     "trace."},
+    {"log", kc_session_log, METH_VARARGS,
+     "log(level, logger, text)\n\nA log line; False outside every trace."},
     {"resolve", kc_session_resolve, METH_O,
      "resolve(exception)\n\nName the exception to the calls that it left."},
     {"flush", session_flush, METH_O,

@@ -2,7 +2,7 @@
  *
  * session_object.c makes, opens and closes it, session_register.c attaches its tracer,
  * session_traces.c begins, names and ends its traces, session_says.c has what the
- * program itself tells: regions, notes, an exception.
+ * program itself tells: regions, notes, an exception; session_plugins.c its plugins.
  *
  * Threads: GIL.
  * Owns:    struct kc_session and struct kc_tracer.
@@ -37,5 +37,19 @@ PyObject *kc_session_region_end(PyObject *op, PyObject *args);
 PyObject *kc_session_scope_changed(PyObject *op, PyObject *none);
 PyObject *kc_session_note(PyObject *op, PyObject *args);
 PyObject *kc_session_resolve(PyObject *op, PyObject *exception);
+PyObject *kc_session_add_plugin(PyObject *op, PyObject *name);
+PyObject *kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *kc_session_watch(PyObject *op, PyObject *args);
+PyObject *kc_session_plugin_stats(PyObject *op, PyObject *none);
+PyObject *kc_session_plugin_begin(PyObject *op, PyObject *args);
+PyObject *kc_session_plugin_end(PyObject *op, PyObject *args);
+PyObject *kc_session_plugin_point(PyObject *op, PyObject *args);
+PyObject *kc_session_log(PyObject *op, PyObject *args);
+
+/* This thread's state and its stream, if it is traced, inside a trace, and free. */
+struct kc_thread *kc_session_own_thread(SessionObject *self);
+
+/* A function of the module: what handlers of plugins ask. */
+PyObject *kc_frame_local(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif

@@ -20,9 +20,8 @@ session_borrow_thread(SessionObject *self)
     return kc_thread_borrow_own(&self->session, tstate);
 }
 
-/* This thread's state and its stream, if it is traced and inside a trace. */
-static struct kc_thread *
-session_own_thread(SessionObject *self)
+struct kc_thread *
+kc_session_own_thread(SessionObject *self)
 {
     struct kc_thread *thread = session_borrow_thread(self);
     if (thread == NULL || thread->guard != KC_GUARD_FREE) {
@@ -62,7 +61,7 @@ kc_session_region_begin(PyObject *op, PyObject *args)
     if (!PyArg_ParseTuple(args, "UO!", &name, &PyDict_Type, &values)) {
         return NULL;
     }
-    struct kc_thread *thread = session_own_thread(self);
+    struct kc_thread *thread = kc_session_own_thread(self);
     struct kc_entry *entry = thread != NULL ? kc_stack_push(&thread->stack) : NULL;
     if (entry == NULL) {
         return PyLong_FromLong(0);
@@ -103,7 +102,7 @@ kc_session_region_end(PyObject *op, PyObject *args)
     if (!PyArg_ParseTuple(args, "KO", &node, &exception)) {
         return NULL;
     }
-    struct kc_thread *thread = session_own_thread(self);
+    struct kc_thread *thread = kc_session_own_thread(self);
     struct kc_entry *entry = thread != NULL ? region_find(thread, node) : NULL;
     if (entry == NULL) {
         Py_RETURN_FALSE;
@@ -133,7 +132,7 @@ kc_session_note(PyObject *op, PyObject *args)
     if (!PyArg_ParseTuple(args, "UO!", &text, &PyDict_Type, &values)) {
         return NULL;
     }
-    struct kc_thread *thread = session_own_thread(self);
+    struct kc_thread *thread = kc_session_own_thread(self);
     if (thread == NULL) {
         Py_RETURN_FALSE;
     }
@@ -154,7 +153,7 @@ kc_session_resolve(PyObject *op, PyObject *exception)
     if (!self->session.opened) {
         Py_RETURN_NONE; /* nothing was kept: it left no call of ours */
     }
-    struct kc_thread *thread = session_own_thread(self);
+    struct kc_thread *thread = kc_session_own_thread(self);
     if (thread != NULL && PyExceptionInstance_Check(exception)) {
         thread->guard = KC_GUARD_RECORD;
         kc_tracer_resolve(thread, exception);

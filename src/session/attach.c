@@ -103,7 +103,7 @@ attach_find_running(struct kc_thread *thread)
     kc_frame *frame = thread->object != NULL ? kc_frame_current(thread->tstate) : NULL;
     for (; frame != NULL; frame = kc_frame_previous(frame)) {
         for (uint32_t i = left; i-- > 0;) {
-            if (stack->entries[i].frame == frame &&
+            if (kc_entry_frame(&stack->entries[i]) == frame &&
                 stack->entries[i].code_object == kc_frame_borrow_code(frame))
             {
                 stack->entries[i].found = true;
@@ -126,6 +126,21 @@ attach_limit_of(const struct kc_thread *thread, uint32_t at)
     return after < entry->depth_limit ? after : UINT32_MAX;
 }
 
+/* Whether entry `at`, below the last that was found, still runs: a call by its frame, a
+ * plugin's node with its call, which stands above it, a region always. */
+static bool
+attach_stays(const struct kc_thread *thread, uint32_t at)
+{
+    const struct kc_entry *entry = &thread->stack.entries[at];
+    while (entry->plugin != NULL && entry->code_object != NULL &&
+           at + 1 < thread->stack.depth)
+    {
+        at++;
+        entry++;
+    }
+    return entry->found || kc_entry_frame(entry) == NULL;
+}
+
 /* Drop from the thread's stack what ended while it was blind: calls whose frames are
  * not on the interpreter's chain any more, and the regions above the last of those.
  * With `lost` a mark will tell of it; the ends that were missed are counted already. */
@@ -138,7 +153,7 @@ attach_cut_ended(struct kc_thread *thread, bool lost)
     uint32_t limit = UINT32_MAX;
     for (uint32_t i = 0; i < stack->depth; i++) {
         struct kc_entry *entry = &stack->entries[i];
-        if (i < highest && (entry->found || entry->frame == NULL)) {
+        if (i < highest && attach_stays(thread, i)) {
             uint32_t own = attach_limit_of(thread, i);
             entry->found = false;
             entry->depth_limit = limit;
@@ -148,6 +163,7 @@ attach_cut_ended(struct kc_thread *thread, bool lost)
             stack->entries[kept++] = *entry;
             continue;
         }
+        kc_session_drop(thread->session, entry);
         if (!entry->unwritten) {
             kc_stream_drop(&entry->stream->stream, &entry->open);
             if (lost && entry->stream->lost_pending == 0) {

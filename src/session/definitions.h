@@ -67,6 +67,9 @@ uint64_t kc_definitions_thread(struct kc_definitions *definitions,
 uint64_t kc_definitions_task(struct kc_definitions *definitions, PyObject *name,
                              PyObject *qualname);
 
+/* `kind` is the tuple of a plugin's kind: name, label, colour, summary. */
+uint64_t kc_definitions_plugin_kind(struct kc_definitions *definitions, PyObject *kind);
+
 struct kc_trace_facts {
     uint32_t number;
     const char *id;

@@ -54,6 +54,22 @@ kc_definitions_task(struct kc_definitions *definitions, PyObject *name,
 }
 
 static void
+write_plugin_kind(struct kc_cursor *cursor, const void *facts)
+{
+    PyObject *kind = *(PyObject *const *)facts;
+    for (Py_ssize_t i = 0; i < 4; i++) {
+        kc_definitions_write_name(cursor, PyTuple_GET_ITEM(kind, i), KC_NAME_MAX_BYTES);
+    }
+}
+
+uint64_t
+kc_definitions_plugin_kind(struct kc_definitions *definitions, PyObject *kind)
+{
+    return kc_definitions_write(definitions, KC_DEF_PLUGIN_KIND, 4, write_plugin_kind,
+                                &kind);
+}
+
+static void
 write_trace(struct kc_cursor *cursor, const void *facts)
 {
     const struct kc_trace_facts *trace = facts;

@@ -46,6 +46,7 @@ fork_child(void)
          thread = thread->next) {
         thread->stream = NULL;
         thread->keep_bits = 0;
+        thread->wanted_bits = 0;
         thread->guard = KC_GUARD_COLLECTOR; /* for good: nobody may write any more */
         for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
              stream = stream->next)

@@ -243,10 +243,14 @@ void
 kc_scope_refresh(struct kc_thread *thread)
 {
     struct kc_session *session = thread->session;
+    if (KC_UNLIKELY(session->dropped_count != 0)) {
+        kc_session_reap(session);
+    }
     thread->context_ver = thread->tstate->context_ver;
     thread->scope_generation = session->scope_generation;
     thread->stream = NULL;
     thread->keep_bits = 0;
+    thread->wanted_bits = 0;
     thread->task = 0;
     thread->paused = false;
     if (session->dead || !session->open) {
@@ -256,7 +260,9 @@ kc_scope_refresh(struct kc_thread *thread)
     if (trace == NULL) {
         if (thread->paused) { /* coroutines that were recorded before are followed */
             scope_find_task(session, thread);
+            return;
         }
+        thread->wanted_bits = KC_WATCHED_BIT; /* a boundary may begin here */
         return;
     }
     scope_announce_thread(session, thread);
@@ -270,6 +276,7 @@ kc_scope_refresh(struct kc_thread *thread)
         session->lost_count++;
         return;
     }
-    thread->keep_bits = thread->stream != NULL ? trace->keep_bit : 0;
+    thread->keep_bits = trace->keep_bit;
+    thread->wanted_bits = KC_WATCHED_BIT | trace->keep_bit;
     scope_find_task(session, thread);
 }

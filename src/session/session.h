@@ -53,6 +53,12 @@ struct kc_trace {
     uint64_t error_count;
 };
 
+/* What stood on a stack and has ended unseen, where no Python may run. */
+struct kc_dropped {
+    PyObject *started; /* or NULL */
+    uint32_t boundary; /* a trace that is to be ended; 0: none */
+};
+
 struct kc_session_options {
     const char *directory; /* of the segments */
     const char *process_id;
@@ -114,6 +120,10 @@ struct kc_session {
     PyObject *running_loop;   /* asyncio._get_running_loop */
     PyObject *tasks;          /* dict: address of a task -> (weakref, number) */
     struct kc_waiting_table waiting;
+    struct kc_dropped *dropped; /* see kc_session_drop() */
+    uint32_t dropped_count;
+    uint32_t dropped_capacity;
+    void (*end_boundary)(struct kc_session *session, uint32_t number);
     PyTypeObject *thread_type;
     Py_tracefunc hook; /* the profile function; NULL with another hook */
     struct kc_tracer *tracer;
@@ -184,6 +194,13 @@ KC_COLD void kc_session_cut_missed(struct kc_thread *thread);
 /* This thread's profile function has been put back by the program, by way of our
  * object: attach it as before. `event` of `frame` is the first that it sees. */
 KC_COLD void kc_session_attach_again(PyFrameObject *frame, const char *event);
+
+/* An entry leaves its stack without the end of its call having been seen: keep what
+ * takes Python to be let go of, until the next look at a scope. */
+KC_COLD void kc_session_drop(struct kc_session *session, const struct kc_entry *entry);
+
+/* Let go of it: Python runs. */
+KC_COLD void kc_session_reap(struct kc_session *session);
 
 /* Detach every thread of ours, and put back what was there. */
 void kc_session_detach_all(struct kc_session *session);

@@ -22,6 +22,12 @@ kc_stack_grow(struct kc_stack *stack)
 void
 kc_stack_destroy(struct kc_stack *stack)
 {
+    while (stack->depth != 0) {
+        struct kc_entry *entry = &stack->entries[--stack->depth];
+        if (entry->plugin != NULL) {
+            Py_CLEAR(entry->started);
+        }
+    }
     PyMem_RawFree(stack->entries);
     stack->entries = NULL;
     stack->depth = 0;
@@ -64,8 +70,22 @@ waiting_grow(struct kc_waiting_table *table)
 }
 
 void
+kc_waiting_plugins_free(struct kc_waiting_plugins *plugins)
+{
+    for (uint32_t i = 0; plugins != NULL && i < plugins->count; i++) {
+        Py_XDECREF(plugins->nodes[i].started);
+    }
+    PyMem_RawFree(plugins);
+}
+
+void
 kc_waiting_destroy(struct kc_waiting_table *table)
 {
+    for (uint32_t i = 0; i < table->capacity; i++) {
+        if (table->slots[i].frame != NULL) {
+            kc_waiting_plugins_free(table->slots[i].plugins);
+        }
+    }
     PyMem_RawFree(table->slots);
     *table = (struct kc_waiting_table){NULL, 0, 0};
 }
@@ -79,10 +99,15 @@ kc_waiting_add(struct kc_waiting_table *table, const struct kc_waiting *waiting)
         return false;
     }
     struct kc_waiting *slot = waiting_find(table, waiting->frame);
+    struct kc_waiting_plugins *replaced = NULL;
     if (slot->frame == NULL) {
         table->count++;
     }
+    else {
+        replaced = slot->plugins; /* of one that ended unseen */
+    }
     *slot = *waiting;
+    kc_waiting_plugins_free(replaced); /* last: code may run */
     return true;
 }
 
@@ -117,8 +142,12 @@ kc_waiting_take(struct kc_waiting_table *table, kc_frame *frame, PyCodeObject *c
     *waiting = *slot;
     waiting_close_gap(table, (uint32_t)(slot - table->slots));
     table->count--;
-    /* Another code object: the frame's address was used again for something else. */
-    return waiting->code == code;
+    if (waiting->code != code) {
+        /* The frame's address was used again for something else. */
+        kc_waiting_plugins_free(waiting->plugins);
+        return false;
+    }
+    return true;
 }
 
 const struct kc_waiting *

@@ -10,7 +10,8 @@
  *
  * Threads: the stack by its own thread; the table under the GIL or `lock`.
  * Owns:    no reference to a frame. Those of waiting generators are compared, never
- *          read.
+ *          read. What plugins' handlers gave; where that is let go of, their code may
+ *          run: where that must not be, kc_thread_drop() puts it aside.
  * Fails:   by false, when memory is refused.
  */
 
@@ -25,13 +26,15 @@
 #include "plain/stream.h"
 
 struct kc_code;          /* trace/code.h */
+struct kc_plugin;        /* trace/plugin.h */
 struct kc_thread_stream; /* session/thread.h */
 
 /* The sequence of a call that is in no block yet. */
 #define KC_OPEN_NOWHERE UINT64_MAX
 
 struct kc_entry {
-    kc_frame *frame;                 /* borrowed; NULL for a region */
+    kc_frame *frame; /* borrowed; NULL where it is no caller: a region, a plugin's
+                        node, a silent call */
     PyCodeObject *code_object;       /* borrowed: the frame holds it … */
     struct kc_code *code;            /* … and this lives as long as it does */
     struct kc_thread_stream *stream; /* whose stream has the call */
@@ -45,7 +48,28 @@ struct kc_entry {
     uint32_t depth_limit;    /* the thread's, before this call set its own */
     uint32_t boundary;       /* number of the trace that this call opened; 0: none */
     uint32_t outer;          /* the scope around it */
+    bool special;         /* its end is more than one record: a boundary, or watched */
+    uint8_t plugin_count; /* so many entries below it are its plugins' nodes */
+    struct kc_plugin *plugin; /* of a plugin's node: borrowed */
+    union {
+        PyObject *started;      /* of a plugin's node: what its handler gave, or NULL */
+        kc_frame *silent_frame; /* of a call that is watched, and not recorded itself */
+    };
 };
+
+/* The frame of a call, recorded or silent; NULL for all others. */
+static inline kc_frame *
+kc_entry_frame(const struct kc_entry *entry)
+{
+    return entry->frame != NULL || entry->plugin != NULL ? entry->frame
+                                                         : entry->silent_frame;
+}
+
+static inline bool
+kc_entry_is_silent(const struct kc_entry *entry)
+{
+    return entry->frame == NULL && entry->plugin == NULL && entry->silent_frame != NULL;
+}
 
 struct kc_stack {
     struct kc_entry *entries;
@@ -73,6 +97,24 @@ kc_stack_top(struct kc_stack *stack)
     return stack->depth != 0 ? &stack->entries[stack->depth - 1] : NULL;
 }
 
+/* A plugin's node of a generator that has yielded. */
+struct kc_waiting_plugin {
+    struct kc_plugin *plugin; /* borrowed */
+    PyObject *started;        /* or NULL */
+    uint64_t node;
+    uint64_t began;
+    uint32_t thread_number;
+    bool unwritten;
+};
+
+/* Those of one generator; made by kc_plugin_suspend(), freed by whoever takes it out. */
+struct kc_waiting_plugins {
+    uint32_t count;
+    struct kc_waiting_plugin nodes[];
+};
+
+void kc_waiting_plugins_free(struct kc_waiting_plugins *plugins);
+
 /* A generator that has yielded. */
 struct kc_waiting {
     kc_frame *frame;    /* borrowed, compared only */
@@ -85,6 +127,8 @@ struct kc_waiting {
     uint32_t outer;
     bool unwritten;
     bool paused; /* a boundary that was suspended within a pause */
+    bool silent; /* it is watched, and not recorded itself */
+    struct kc_waiting_plugins *plugins; /* or NULL */
 };
 
 struct kc_waiting_table {
@@ -96,10 +140,11 @@ struct kc_waiting_table {
 void kc_waiting_destroy(struct kc_waiting_table *table);
 
 /* Remember `waiting`; one with the same frame is replaced. False without memory, or
- * with KC_WAITING_MOST generators waiting. */
+ * with KC_WAITING_MOST generators waiting. The table owns its plugins if true. */
 bool kc_waiting_add(struct kc_waiting_table *table, const struct kc_waiting *waiting);
 
-/* Take the generator of `frame` out into *waiting; false where there is none. */
+/* Take the generator of `frame` out into *waiting; false where there is none. Its
+ * plugins are the caller's then. */
 bool kc_waiting_take(struct kc_waiting_table *table, kc_frame *frame,
                      PyCodeObject *code, struct kc_waiting *waiting);
 

@@ -178,6 +178,7 @@ thread_clear(struct kc_thread *thread)
     }
     thread->stream = NULL;
     thread->keep_bits = 0;
+    thread->wanted_bits = 0;
     thread->unknown_count = 0;
     while (thread->streams != NULL) {
         struct kc_thread_stream *stream = thread->streams;

@@ -55,6 +55,9 @@ struct kc_unknown {
 
 #define KC_UNKNOWN_MOST 64u
 
+/* In wanted_bits and in a code object's word (trace/verdict.h): plugins watch it. */
+#define KC_WATCHED_BIT 0x100u
+
 /* What waits for an exception that may follow, and what it is when none does. */
 enum kc_pending {
     KC_PENDING_NONE = 0,
@@ -72,6 +75,7 @@ struct kc_thread {
     uint32_t number;
     uint8_t guard;     /* enum kc_guard */
     uint8_t keep_bits; /* the filter set of the current trace, 0 outside */
+    uint32_t wanted_bits; /* the same and, unless paused, that of watched code */
     bool attached;
     bool displaced; /* the blind time that has just ended is to be told */
     bool ended;     /* its state is being cleared, or gone: then this is used again */

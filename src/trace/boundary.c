@@ -48,7 +48,8 @@ boundary_current(const struct kc_session *session)
 }
 
 uint32_t
-kc_boundary_open(struct kc_thread *thread, const struct kc_code *code, uint32_t *outer)
+kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
+                 const struct kc_plugin_call *plugin, uint32_t *outer)
 {
     struct kc_session *session = thread->session;
     const struct kc_tracer *tracer = thread->tracer;
@@ -60,7 +61,11 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code, uint32_t 
     }
     struct kc_exc pending = kc_exc_save();
     PyObject *opened =
-        PyObject_CallOneArg(tracer->open_boundary, (PyObject *)code->code);
+        plugin == NULL
+            ? PyObject_CallFunction(tracer->open_boundary, "OOO", code->code, Py_None,
+                                    Py_None)
+            : PyObject_CallFunction(tracer->open_boundary, "OIO", code->code,
+                                    plugin->plugin->index, plugin->started);
     unsigned long number = opened != NULL ? PyLong_AsUnsignedLong(opened) : 0;
     if (PyErr_Occurred()) {
         boundary_failed(session, "a boundary's trace could not be begun");
@@ -74,19 +79,34 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code, uint32_t 
     return (uint32_t)number;
 }
 
-void
-kc_boundary_close(struct kc_thread *thread, uint32_t number, uint32_t outer)
+static void
+boundary_end(struct kc_session *session, uint32_t number, PyObject *finished,
+             bool failed)
 {
-    struct kc_exc pending = kc_exc_save();
-    PyObject *value = PyLong_FromUnsignedLong(number);
-    PyObject *closed = value != NULL
-                           ? PyObject_CallOneArg(thread->tracer->close_boundary, value)
-                           : NULL;
+    PyObject *close = session->tracer->close_boundary;
+    if (close == NULL) {
+        return; /* with its session */
+    }
+    PyObject *closed =
+        PyObject_CallFunction(close, "IOO", number, finished, failed ? Py_True : Py_False);
     if (closed == NULL) {
-        boundary_failed(thread->session, "a boundary's trace could not be ended");
+        boundary_failed(session, "a boundary's trace could not be ended");
     }
     Py_XDECREF(closed);
-    Py_XDECREF(value);
+}
+
+void
+kc_boundary_close(struct kc_thread *thread, uint32_t number, uint32_t outer,
+                  PyObject *finished, bool failed)
+{
+    struct kc_exc pending = kc_exc_save();
+    boundary_end(thread->session, number, finished != NULL ? finished : Py_None, failed);
     kc_boundary_scope(thread, outer);
     kc_exc_restore(pending);
+}
+
+void
+kc_boundary_end(struct kc_session *session, uint32_t number)
+{
+    boundary_end(session, number, Py_None, false);
 }

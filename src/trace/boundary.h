@@ -1,4 +1,5 @@
-/* boundary.h -- calls that open a trace of their own, because a rule says so.
+/* boundary.h -- calls that open a trace of their own, because a rule or a plugin says
+ * so.
  *
  * The trace is begun and ended by Python (kolo_c/session.py); here the scope is moved
  * into it and back, also around each suspension of a generator or coroutine, so that
@@ -12,18 +13,22 @@
 #ifndef KC_BOUNDARY_H
 #define KC_BOUNDARY_H
 
-#include "trace/tracer.h"
+#include "trace/plugin.h"
 
-/* Begin a trace for a call of `code`, and move the thread's scope into it: its number,
+/* Begin a trace for a call of `code`, which `plugin` asks for or (NULL) a rule, and move the thread's scope into it: its number,
  * or 0 where the call joins the trace that is. *outer is the scope to go back to. */
 KC_COLD uint32_t kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
-                                  uint32_t *outer);
+                                  const struct kc_plugin_call *plugin, uint32_t *outer);
 
 /* Move the scope to trace `number` (0: the process's). */
 KC_COLD void kc_boundary_scope(struct kc_thread *thread, uint32_t number);
 
-/* The call has ended: end its trace. Its stream is gone afterwards. */
+/* The call has ended, perhaps by an exception: end its trace. Its stream is gone
+ * afterwards. `finished` is what the plugin's finish() gave, or NULL. */
 KC_COLD void kc_boundary_close(struct kc_thread *thread, uint32_t number,
-                               uint32_t outer);
+                               uint32_t outer, PyObject *finished, bool failed);
+
+/* The call of trace `number` has ended unseen. */
+KC_COLD void kc_boundary_end(struct kc_session *session, uint32_t number);
 
 #endif

@@ -51,6 +51,23 @@ bool kc_capture_counted(struct kc_thread *thread, struct kc_thread_stream *strea
 bool kc_capture_limit(struct kc_thread *thread, struct kc_thread_stream *stream,
                       uint32_t level, uint64_t now_ns);
 
+/* PLUGIN, with what start() gave, and PLUGIN_END, with what finish() gave (or NULL).
+ * `failed`: left by `exception`, or by one of unknown type (NULL). Fields whose names
+ * begin with "_" are left out. */
+bool kc_capture_plugin(struct kc_thread *thread, struct kc_entry *entry,
+                       PyObject *started, uint64_t now_ns);
+bool kc_capture_plugin_end(struct kc_thread *thread, struct kc_entry *entry,
+                           PyObject *finished, bool failed, PyObject *exception,
+                           uint64_t now_ns);
+
+/* YIELD of such a node, with its generator's. */
+bool kc_capture_plugin_yield(struct kc_thread *thread, struct kc_entry *entry,
+                             uint64_t offset, uint64_t now_ns);
+
+/* LOG: a leaf. */
+bool kc_capture_log(struct kc_thread *thread, struct kc_thread_stream *stream,
+                    uint64_t level, PyObject *logger, PyObject *text, uint64_t now_ns);
+
 /* REGION and REGION_END, NOTE: what the program says itself. */
 bool kc_capture_region(struct kc_thread *thread, struct kc_entry *entry, PyObject *name,
                        PyObject *values, uint64_t now_ns);

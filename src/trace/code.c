@@ -214,13 +214,17 @@ code_is_simple(const struct kc_code *about)
 
 struct kc_code *
 kc_code_new(PyCodeObject *code, kc_frame *frame, uint64_t number,
-            const struct kc_code_rules *rules, const struct kc_mask *mask)
+            const struct kc_code_rules *rules, const struct kc_mask *mask,
+            const struct kc_code_watch *watch)
 {
     (void)frame;
     struct kc_code *about = PyMem_RawCalloc(1, sizeof *about);
     if (about == NULL) {
+        PyMem_RawFree(watch->plugins);
         return NULL;
     }
+    about->plugins = watch->plugins;
+    about->plugin_count = watch->count;
     about->number = number;
     about->code = code;
     about->suspends = (code->co_flags & SUSPENDING_FLAGS) != 0;
@@ -230,7 +234,7 @@ kc_code_new(PyCodeObject *code, kc_frame *frame, uint64_t number,
     about->self_kind = (uint8_t)kc_code_self_kind(code, NULL);
     about->shallow = rules->shallow;
     about->boundary = rules->boundary;
-    about->special = about->suspends || about->boundary;
+    about->special = about->suspends || about->boundary || watch->count != 0;
     about->max_depth = rules->max_depth;
     if (rules->has_options) {
         about->own_options = rules->options;
@@ -255,6 +259,7 @@ kc_code_free(struct kc_code *code)
 {
     while (code != NULL) {
         struct kc_code *before = code->before;
+        PyMem_RawFree(code->plugins);
         PyMem_RawFree(code->slots);
         PyMem_RawFree(code->exits);
         PyMem_RawFree(code);

@@ -57,7 +57,9 @@ struct kc_code {
     bool shallow;  /* nothing below it is recorded */
     bool boundary; /* each call is a trace of its own */
     bool skipped;  /* the program asked for it while calls of it were running */
-    bool special;  /* suspends, is a boundary, or skipped */
+    bool special;  /* suspends, is a boundary, watched, or skipped */
+    uint8_t plugin_count;       /* that watch it */
+    struct kc_plugin **plugins; /* borrowed, in an array of its own */
     uint32_t max_depth;
     int argument_count;
     int slot_count;
@@ -87,10 +89,18 @@ struct kc_code_rules {
     PyObject *secret_names; /* tuple of str or NULL: masked in this function too */
 };
 
-/* `frame` is a running frame of `code`; `number` its definition. */
+/* The plugins that watch a code object. */
+struct kc_code_watch {
+    uint8_t count;
+    struct kc_plugin **plugins; /* PyMem_Raw; kc_code_new() takes it, or frees it */
+};
+
+/* `frame` is a running frame of `code`; `number` its definition, 0 where its calls are
+ * shown to plugins alone. */
 struct kc_code *kc_code_new(PyCodeObject *code, kc_frame *frame, uint64_t number,
                             const struct kc_code_rules *rules,
-                            const struct kc_mask *mask);
+                            const struct kc_mask *mask,
+                            const struct kc_code_watch *watch);
 void kc_code_free(struct kc_code *code);
 
 /* Module and qualified name of the function that `frame` runs: new references (module

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "session/interrupt.h"
+#include "trace/plugin.h"
 
 void
 kc_decision_clear(struct kc_decision *decision)
@@ -208,17 +209,11 @@ filter_is_skipped(struct kc_tracer *tracer, PyCodeObject *code)
     return found;
 }
 
-void
-kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
-                 struct kc_decision *decision)
+static void
+filter_decide(struct kc_tracer *tracer, PyCodeObject *code,
+              struct kc_decision *decision)
 {
-    *decision = (struct kc_decision){.rules = tracer->default_rules};
-    Py_XINCREF(decision->rules.secret_names);
-    if (filter_is_skipped(tracer, code)) {
-        return;
-    }
-    kc_code_names(code, frame, &decision->module, &decision->qualname);
-    if (filter_is_ours(tracer, code, decision)) {
+    if (filter_is_skipped(tracer, code) || filter_is_ours(tracer, code, decision)) {
         return;
     }
     PyObject *file = filter_ask_file(tracer, code->co_filename);
@@ -230,4 +225,16 @@ kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
         filter_failed(tracer);
     }
     Py_XDECREF(file);
+}
+
+void
+kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
+                 struct kc_decision *decision)
+{
+    *decision = (struct kc_decision){.rules = tracer->default_rules};
+    Py_XINCREF(decision->rules.secret_names);
+    kc_code_names(code, frame, &decision->module, &decision->qualname);
+    filter_decide(tracer, code, decision);
+    kc_plugins_match(tracer, code, decision->module, decision->qualname,
+                     &decision->watch);
 }

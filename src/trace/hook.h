@@ -47,15 +47,15 @@ kc_hook_admits(struct kc_thread *thread)
 KC_COLD uint64_t kc_hook_decide(struct kc_thread *thread, kc_frame *frame,
                                 PyCodeObject *code);
 
-/* Whether a call that begins or goes on here is to be recorded; the scope is looked up
- * where it has changed. */
+/* Whether a call that begins or goes on here is to be recorded, or shown to a plugin;
+ * the scope is looked up where it has changed. */
 static inline bool
 kc_hook_wants(struct kc_thread *thread, uint64_t word)
 {
     thread->guard = KC_GUARD_RECORD;
     kc_scope_check(thread);
     thread->guard = KC_GUARD_FREE;
-    return (word & thread->keep_bits) != 0;
+    return (word & thread->wanted_bits) != 0;
 }
 
 #endif

@@ -38,7 +38,7 @@ eval_about(struct kc_thread *thread, kc_frame *frame, PyCodeObject *code,
     if (KC_UNLIKELY(!kc_verdict_is_current(tracer, *word))) {
         *word = kc_hook_decide(thread, frame, code);
     }
-    return (*word & KC_VERDICT_KEEP_MASK) != 0 ? kc_verdict_code(tracer, *word) : NULL;
+    return (*word & KC_VERDICT_SEEN) != 0 ? kc_verdict_code(tracer, *word) : NULL;
 }
 
 /* A generator goes on, by throw() with an exception. */

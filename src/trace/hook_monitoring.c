@@ -57,10 +57,10 @@ monitoring_decide(const struct place *place, PyCodeObject *code)
 {
     const struct kc_tracer *tracer = place->thread->tracer;
     uint64_t word = kc_hook_decide(place->thread, place->frame, code);
-    bool keeps = (word & KC_VERDICT_KEEP_MASK) != 0;
+    bool sees = (word & KC_VERDICT_SEEN) != 0;
     bool kept = (word >> KC_VERDICT_INDEX_SHIFT) != 0; /* under earlier filters too */
     if (kept && monitored == tracer && !kc_code_is_shim(code) &&
-        kc_monitoring_set_local(code, keeps ? events_of_kept(tracer) : 0) < 0)
+        kc_monitoring_set_local(code, sees ? events_of_kept(tracer) : 0) < 0)
     {
         PyErr_Clear();
         kc_session_error(tracer->session, "a function's ends will not be seen");
@@ -87,7 +87,7 @@ monitoring_place(PyCodeObject *code, uint64_t word)
     if (KC_UNLIKELY(!kc_verdict_is_current(monitored, word))) {
         place.word = monitoring_decide(&place, code);
     }
-    if ((place.word & KC_VERDICT_KEEP_MASK) != 0 && kc_hook_admits(place.thread)) {
+    if ((place.word & KC_VERDICT_SEEN) != 0 && kc_hook_admits(place.thread)) {
         place.code = kc_verdict_code(place.thread->tracer, place.word);
     }
     return place;

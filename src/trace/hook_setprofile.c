@@ -59,7 +59,7 @@ hook_first(struct kc_thread *thread, PyFrameObject *frame, int what, PyObject *a
            PyCodeObject *code)
 {
     uint64_t word = kc_hook_decide(thread, kc_frame_of(frame), code);
-    if ((word & KC_VERDICT_KEEP_MASK) == 0) {
+    if ((word & KC_VERDICT_SEEN) == 0) {
         return 0;
     }
     return hook_keep(thread, frame, what, arg, word);

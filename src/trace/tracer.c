@@ -11,6 +11,8 @@
 #include "trace/capture.h"
 #include "trace/capture_fast.h"
 #include "trace/pause.h"
+#include "trace/plugin.h"
+#include "trace/verdict.h"
 
 #define COST_SAMPLE 16u /* one event in so many is timed itself */
 
@@ -24,11 +26,23 @@ stack_pop(struct kc_thread *thread)
     thread->stack.depth--;
 }
 
+/* The top leaves with its plugins' nodes, whose ends are written, or which wait. */
+static void
+stack_pop_watched(struct kc_thread *thread)
+{
+    uint32_t count = kc_stack_top(&thread->stack)->plugin_count;
+    stack_pop(thread);
+    while (count-- != 0) {
+        stack_pop(thread);
+    }
+}
+
 void
 kc_tracer_cut(struct kc_thread *thread, uint32_t keep)
 {
     while (thread->stack.depth > keep) {
         struct kc_entry *entry = kc_stack_top(&thread->stack);
+        kc_session_drop(thread->session, entry);
         if (!entry->unwritten) {
             kc_stream_drop(&entry->stream->stream, &entry->open);
             entry->stream->lost_pending++;
@@ -49,7 +63,7 @@ stack_expect(struct kc_thread *thread, const kc_frame *frame,
         return top;
     }
     for (uint32_t i = thread->stack.depth; i-- > 0;) {
-        if (thread->stack.entries[i].frame == frame &&
+        if (kc_entry_frame(&thread->stack.entries[i]) == frame &&
             thread->stack.entries[i].code_object == code->code)
         {
             kc_tracer_cut(thread, i + 1);
@@ -131,15 +145,22 @@ tracer_entered(struct kc_thread *thread, struct kc_entry *entry, bool written)
     }
 }
 
+/* The record of the top's end could not be written. */
+KC_COLD static void
+tracer_lose_end(struct kc_thread *thread, struct kc_entry *entry)
+{
+    if (!entry->unwritten) { /* its block may have been lost meanwhile */
+        kc_stream_drop(&entry->stream->stream, &entry->open);
+    }
+    kc_thread_lose(thread, entry->stream);
+}
+
 /* The record of the top's end is written, or it is lost and the stack cut. */
 static inline void
 tracer_left(struct kc_thread *thread, struct kc_entry *entry, bool written)
 {
     if (KC_UNLIKELY(!written)) {
-        if (!entry->unwritten) { /* its block may have been lost meanwhile */
-            kc_stream_drop(&entry->stream->stream, &entry->open);
-        }
-        kc_thread_lose(thread, entry->stream);
+        tracer_lose_end(thread, entry);
     }
     stack_pop(thread);
 }
@@ -337,15 +358,11 @@ tracer_shut(struct kc_thread *thread, uint64_t began_ns)
 
 /* ---- entering ---- */
 
-static void
-tracer_begin(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-             uint64_t now_ns)
+/* The record of a call whose entry is the top. */
+static inline void
+tracer_write_begin(struct kc_thread *thread, struct kc_entry *entry,
+                   struct kc_code *code, uint64_t now_ns)
 {
-    struct kc_entry *entry = stack_enter(thread, frame, code);
-    if (entry == NULL) {
-        kc_thread_lose(thread, thread->stream);
-        return;
-    }
     if (KC_UNLIKELY(entry->stream->trace->limited) &&
         limit_counts(thread, code, now_ns)) {
         entry->unwritten = true;
@@ -361,32 +378,126 @@ tracer_begin(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
     stack_limit(thread, code);
 }
 
-/* A call that opens a trace of its own, or joins the one that is. */
-KC_COLD static void
-tracer_begin_boundary(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-                      uint64_t now_ns)
+static inline void
+tracer_begin(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+             uint64_t now_ns)
 {
-    uint32_t outer = 0;
-    uint32_t number = code->boundary ? kc_boundary_open(thread, code, &outer) : 0;
-    if (thread->stream == NULL) {
-        if (number != 0) {
-            kc_boundary_close(thread, number, outer);
-        }
+    struct kc_entry *entry = stack_enter(thread, frame, code);
+    if (entry == NULL) {
+        kc_thread_lose(thread, thread->stream);
         return;
     }
-    if (number != 0) {
-        tracer_prepare(thread, thread->stream, now_ns);
+    tracer_write_begin(thread, entry, code, now_ns);
+}
+
+/* Whether calls of `code` are recorded in the thread's trace: plugins may watch what
+ * filters skip. */
+static bool
+tracer_keeps(const struct kc_thread *thread, const struct kc_code *code)
+{
+    return !code->skipped &&
+           (kc_verdict_probe(code->code) & thread->keep_bits) != 0;
+}
+
+/* The entry of a call that is watched, and not recorded. */
+static void
+entry_be_silent(struct kc_entry *entry)
+{
+    entry->silent_frame = entry->frame;
+    entry->frame = NULL;
+    entry->unwritten = true;
+    entry->special = true;
+}
+
+/* A call that opens a trace of its own or joins the one that is, or that plugins watch:
+ * what their handlers said is in `calls`. False where nothing of it is recorded. */
+static bool
+tracer_begin_special(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                     struct kc_plugin_calls *calls, uint32_t number, uint32_t outer)
+{
+    bool kept = tracer_keeps(thread, code);
+    if (thread->stream == NULL || (!kept && calls->count == 0)) {
+        return false;
     }
-    uint32_t depth = thread->stack.depth;
+    uint64_t now_ns = kc_clock_ns();
+    tracer_prepare(thread, thread->stream, now_ns);
+    uint8_t count = kc_plugins_push(thread, code, calls, now_ns);
+    struct kc_entry *entry = stack_enter(thread, frame, code);
+    if (entry == NULL) {
+        kc_tracer_cut(thread, thread->stack.depth - count);
+        kc_thread_lose(thread, thread->stream);
+        return false;
+    }
+    entry->plugin_count = count;
+    entry->boundary = number;
+    entry->outer = outer;
+    entry->special = number != 0 || count != 0;
+    if (kept) {
+        tracer_write_begin(thread, entry, code, now_ns);
+    }
+    else {
+        entry_be_silent(entry);
+    }
+    return true;
+}
+
+/* A generator or coroutine begins that is like most. */
+static void
+tracer_start_suspending(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                        uint64_t now_ns)
+{
+    if (KC_UNLIKELY(code->skipped)) {
+        return;
+    }
+    struct kc_waiting gone; /* what waited in this place has ended unseen */
+    if (kc_waiting_take(&thread->session->waiting, frame, code->code, &gone)) {
+        kc_waiting_plugins_free(gone.plugins);
+    }
+    tracer_prepare(thread, thread->stream, now_ns);
     tracer_begin(thread, frame, code, now_ns);
-    if (thread->stack.depth != depth) {
-        struct kc_entry *entry = kc_stack_top(&thread->stack);
-        entry->boundary = number;
-        entry->outer = outer;
+}
+
+/* The beginning of a call that is not like most. */
+KC_COLD static void
+tracer_start_special(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
+{
+    struct kc_waiting gone;
+    if (code->suspends && /* what waited in this place has ended unseen */
+        kc_waiting_take(&thread->session->waiting, frame, code->code, &gone))
+    {
+        kc_waiting_plugins_free(gone.plugins);
     }
-    else if (number != 0) {
-        kc_boundary_close(thread, number, outer);
+    struct kc_plugin_calls calls = {.count = 0};
+    if (code->plugin_count != 0) {
+        kc_plugins_start(thread, frame, code, &calls);
     }
+    const struct kc_plugin_call *plugin = kc_plugins_boundary(&calls);
+    uint32_t outer = 0;
+    uint32_t number = 0;
+    if (plugin != NULL || (code->boundary && tracer_keeps(thread, code))) {
+        number = kc_boundary_open(thread, code, plugin, &outer);
+    }
+    bool begun = tracer_begin_special(thread, frame, code, &calls, number, outer);
+    kc_plugins_drop(&calls);
+    if (!begun && number != 0) {
+        kc_boundary_close(thread, number, outer, NULL, false);
+    }
+}
+
+static bool
+tracer_write_going_on(struct kc_thread *thread, struct kc_entry *entry,
+                      const struct kc_waiting *waiting, const struct kc_resumption *how,
+                      uint64_t now_ns)
+{
+    bool same_trace = waiting != NULL && !waiting->unwritten &&
+                      waiting->trace_number == entry->stream->trace->number;
+    if (!same_trace) {
+        return kc_capture_entered(thread, entry, how->offset, now_ns);
+    }
+    if (how->throws) {
+        return kc_capture_throw(thread, entry, waiting, how->exception, now_ns);
+    }
+    return kc_capture_resume(thread, entry, waiting, now_ns);
 }
 
 /* A generator that yielded before goes on; `throws` by an exception. */
@@ -397,27 +508,31 @@ tracer_go_on_in_trace(struct kc_thread *thread, kc_frame *frame, struct kc_code 
 {
     if (waiting != NULL && waiting->boundary != 0) {
         kc_boundary_scope(thread, waiting->boundary);
+        if (thread->stream == NULL) {
+            return; /* it has ended, or no block is to be had */
+        }
+    }
+    uint8_t count = 0;
+    if (KC_UNLIKELY(waiting != NULL && waiting->plugins != NULL)) {
+        count = kc_plugins_resume(thread, code, waiting, now_ns);
     }
     struct kc_entry *entry = stack_enter(thread, frame, code);
     if (entry == NULL) {
+        kc_tracer_cut(thread, thread->stack.depth - count);
         kc_thread_lose(thread, thread->stream);
         return;
     }
     entry->boundary = waiting != NULL ? waiting->boundary : 0;
     entry->outer = waiting != NULL ? waiting->outer : 0;
-    bool same_trace = waiting != NULL && !waiting->unwritten &&
-                      waiting->trace_number == entry->stream->trace->number;
-    bool written;
-    if (!same_trace) {
-        written = kc_capture_entered(thread, entry, how->offset, now_ns);
-    }
-    else if (how->throws) {
-        written = kc_capture_throw(thread, entry, waiting, how->exception, now_ns);
+    entry->plugin_count = count;
+    entry->special = entry->boundary != 0 || count != 0;
+    if (waiting != NULL && waiting->silent) {
+        entry_be_silent(entry);
     }
     else {
-        written = kc_capture_resume(thread, entry, waiting, now_ns);
+        tracer_entered(thread, entry,
+                       tracer_write_going_on(thread, entry, waiting, how, now_ns));
     }
-    tracer_entered(thread, entry, written);
     stack_limit(thread, code);
     if (waiting != NULL && waiting->paused) {
         kc_boundary_scope(thread, KC_SCOPE_PAUSED);
@@ -453,16 +568,15 @@ kc_tracer_start(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
         tracer_look_for_handled(thread, frame, code->suspends);
     }
-    tracer_prepare(thread, thread->stream, now_ns);
     if (KC_LIKELY(!code->special)) {
+        tracer_prepare(thread, thread->stream, now_ns);
         tracer_begin(thread, frame, code, now_ns);
     }
-    else if (!code->skipped) {
-        if (code->suspends) { /* what waited in this place has ended unseen */
-            struct kc_waiting gone;
-            (void)kc_waiting_take(&thread->session->waiting, frame, code->code, &gone);
-        }
-        tracer_begin_boundary(thread, frame, code, now_ns);
+    else if (code->suspends && code->plugin_count == 0 && !code->boundary) {
+        tracer_start_suspending(thread, frame, code, now_ns);
+    }
+    else {
+        tracer_start_special(thread, frame, code);
     }
     tracer_shut(thread, now_ns);
 }
@@ -474,13 +588,16 @@ kc_tracer_resume_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *c
     struct kc_waiting waiting;
     bool known =
         kc_waiting_take(&thread->session->waiting, frame, code->code, &waiting);
-    if (KC_UNLIKELY(code->skipped) && !known) {
+    if (KC_UNLIKELY(code->special) && !known && !tracer_keeps(thread, code)) {
         return; /* only what was running goes on */
     }
     if (KC_LIKELY(thread->stream != NULL)) {
         tracer_prepare(thread, thread->stream, now_ns);
     }
     tracer_go_on(thread, frame, code, known ? &waiting : NULL, how, now_ns);
+    if (known) {
+        kc_waiting_plugins_free(waiting.plugins);
+    }
 }
 
 void
@@ -509,7 +626,7 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
         kc_scope_check(thread);
     }
     struct kc_waiting waiting = {
-        .frame = entry->frame,
+        .frame = kc_entry_frame(entry),
         .code = entry->code->code,
         .trace_number = entry->stream->trace->number,
         .thread_number = thread->number,
@@ -518,59 +635,81 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
         .boundary = entry->boundary,
         .outer = entry->outer,
         .unwritten = entry->unwritten,
+        .silent = kc_entry_is_silent(entry),
         .paused = entry->boundary != 0 && thread->paused,
     };
     if (entry->foreign) {
         waiting.thread_number = entry->foreign_thread;
     }
-    (void)kc_waiting_add(&thread->session->waiting, &waiting);
-    if (entry->unwritten) {
-        stack_pop(thread);
+    if (!entry->unwritten &&
+        !kc_capture_yield(thread, entry, value, offset, now_ns)) {
+        tracer_lose_end(thread, entry);
     }
-    else {
-        bool written = kc_capture_yield(thread, entry, value, offset, now_ns);
-        tracer_left(thread, entry, written);
+    if (KC_UNLIKELY(entry->plugin_count != 0)) {
+        entry->unwritten = true;
+        waiting.plugins = kc_plugins_suspend(thread, offset, now_ns);
+    }
+    stack_pop_watched(thread);
+    if (!kc_waiting_add(&thread->session->waiting, &waiting)) {
+        kc_waiting_plugins_free(waiting.plugins);
     }
     if (waiting.boundary != 0) {
         kc_boundary_scope(thread, waiting.outer);
     }
 }
 
-static void
-tracer_raise(struct kc_thread *thread, struct kc_entry *entry, PyObject *exception,
-             uint64_t now_ns)
+/* What ends with the call of the top, whose own record is written: its plugins' nodes,
+ * the trace that it opened. */
+KC_COLD static void
+tracer_end_special(struct kc_thread *thread, kc_frame *frame,
+                   const struct kc_plugin_end *end, uint64_t now_ns)
 {
+    struct kc_entry *entry = kc_stack_top(&thread->stack);
     uint32_t boundary = entry->boundary;
     uint32_t outer = entry->outer;
-    if (entry->unwritten) {
-        stack_pop(thread);
+    PyObject *finished = NULL;
+    entry->unwritten = true;
+    entry->boundary = 0; /* it is ended here, and only here */
+    if (entry->plugin_count != 0) {
+        kc_plugins_finish(thread, frame, end, now_ns, &finished);
     }
-    else {
-        bool written = kc_capture_raise(thread, entry, exception, now_ns);
-        if (written && exception == NULL && boundary == 0) {
-            unknown_add(thread, entry);
-        }
-        tracer_left(thread, entry, written);
+    stack_pop_watched(thread);
+    if (boundary != 0) {
+        kc_boundary_close(thread, boundary, outer, finished, end->value == NULL);
     }
-    if (KC_UNLIKELY(boundary != 0)) {
-        kc_boundary_close(thread, boundary, outer);
-    }
+    Py_XDECREF(finished);
 }
 
-/* A boundary's call returns: the trace ends with it. */
-KC_COLD static void
-tracer_return_boundary(struct kc_thread *thread, struct kc_entry *entry,
-                       PyObject *value, uint64_t now_ns)
+static void
+tracer_raise(struct kc_thread *thread, kc_frame *frame, struct kc_entry *entry,
+             PyObject *exception, uint64_t now_ns)
 {
-    uint32_t boundary = entry->boundary;
-    uint32_t outer = entry->outer;
-    if (entry->unwritten) {
+    if (!entry->unwritten) {
+        if (!kc_capture_raise(thread, entry, exception, now_ns)) {
+            tracer_lose_end(thread, entry);
+        }
+        else if (exception == NULL && entry->boundary == 0) {
+            unknown_add(thread, entry);
+        }
+    }
+    if (KC_LIKELY(!entry->special)) {
         stack_pop(thread);
+        return;
     }
-    else {
-        tracer_left(thread, entry, kc_capture_return(thread, entry, value, now_ns));
+    struct kc_plugin_end end = {NULL, exception};
+    tracer_end_special(thread, frame, &end, now_ns);
+}
+
+/* A boundary's call returns, or one that is watched. */
+KC_COLD static void
+tracer_return_special(struct kc_thread *thread, kc_frame *frame, struct kc_entry *entry,
+                      PyObject *value, uint64_t now_ns)
+{
+    if (!entry->unwritten && !kc_capture_return(thread, entry, value, now_ns)) {
+        tracer_lose_end(thread, entry);
     }
-    kc_boundary_close(thread, boundary, outer);
+    struct kc_plugin_end end = {value, NULL};
+    tracer_end_special(thread, frame, &end, now_ns);
 }
 
 void
@@ -588,8 +727,8 @@ kc_tracer_return(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
         return;
     }
     tracer_prepare(thread, entry->stream, now_ns);
-    if (KC_UNLIKELY(entry->boundary != 0)) {
-        tracer_return_boundary(thread, entry, value, now_ns);
+    if (KC_UNLIKELY(entry->special)) {
+        tracer_return_special(thread, frame, entry, value, now_ns);
     }
     else if (KC_UNLIKELY(entry->unwritten)) {
         stack_pop(thread);
@@ -636,7 +775,7 @@ kc_tracer_raise_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *co
         return;
     }
     tracer_prepare(thread, entry->stream, now_ns);
-    tracer_raise(thread, entry, exception, now_ns);
+    tracer_raise(thread, frame, entry, exception, now_ns);
 }
 
 void
@@ -698,7 +837,13 @@ kc_tracer_moved(struct kc_thread *thread, const kc_frame *from, kc_frame *to,
                 const struct kc_code *code)
 {
     struct kc_entry *entry = from != to ? stack_expect(thread, from, code) : NULL;
-    if (entry != NULL) {
+    if (entry == NULL) {
+        return;
+    }
+    if (kc_entry_is_silent(entry)) {
+        entry->silent_frame = to;
+    }
+    else {
         entry->frame = to;
     }
 }

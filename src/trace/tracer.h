@@ -38,11 +38,18 @@ struct kc_tracer {
 
     PyObject *decide;      /* (code, path, module, qualname) -> None, True or a dict */
     PyObject *decide_file; /* (path) -> True, False, or None: ask decide */
-    PyObject *open_boundary;  /* (code) -> number of the trace it begins; or NULL */
-    PyObject *close_boundary; /* (number) */
+    PyObject *open_boundary;  /* (code, plugin's index or None, what start() gave) ->
+                                 number of the trace it begins */
+    PyObject *close_boundary; /* (number, what finish() gave, or None, failed) */
+    PyObject *load_plugin;    /* (index): has it defined */
     PyObject *files;          /* dict: path -> what decide_file said */
     PyObject *kept_codes;     /* dict: code object -> source text or None */
     PyObject *skipped_codes;  /* dict, Python's: address of a code object -> … */
+    struct kc_plugin **plugins;
+    uint32_t plugin_count;
+    struct kc_watch_rule *watch_rules; /* plugin_match.c */
+    uint32_t watch_rule_count;
+    PyObject *watch_names; /* dict: name of a function -> its first rule */
     uint64_t skipped_count;
     uint64_t kept_count;
     uint64_t filter_error_count;

@@ -3,6 +3,7 @@
 #include "trace/verdict.h"
 
 #include "trace/filter.h"
+#include "trace/plugin.h"
 
 #define CODES_INITIAL 256u
 #define CODES_MOST (1u << 20) /* a program that makes code without end is cut off */
@@ -105,11 +106,10 @@ verdict_index_before(const struct kc_tracer *tracer, const PyCodeObject *code,
     return known ? index : 0;
 }
 
-/* Define the kept `code` and file what is known of it, in the place of what was known
- * under earlier filters (`before`, 0 for none); 0 where that fails. */
+/* The definition of kept `code`; 0 where that fails. */
 static uint64_t
-verdict_define(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
-               const struct kc_decision *decision, uint64_t before)
+verdict_define(struct kc_tracer *tracer, PyCodeObject *code,
+               const struct kc_decision *decision)
 {
     struct kc_definitions *definitions = tracer->session->definitions;
     struct kc_code_facts facts = {
@@ -120,12 +120,25 @@ verdict_define(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
         .argument_count = kc_code_argument_count(code),
         .self_kind = kc_code_self_kind(code, decision->qualname),
     };
-    uint64_t number = kc_definitions_code(definitions, &facts);
-    if (number == 0) {
-        return 0;
+    return kc_definitions_code(definitions, &facts);
+}
+
+/* File what is known of `code`, which is kept or watched, in the place of what was
+ * known under earlier filters (`before`, 0 for none); 0 where that fails. */
+static uint64_t
+verdict_file(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,
+             const struct kc_decision *decision, uint64_t before)
+{
+    uint64_t number = 0;
+    if (decision->keep_bits != 0) {
+        number = verdict_define(tracer, code, decision);
+        if (number == 0) {
+            PyMem_RawFree(decision->watch.plugins);
+            return 0;
+        }
     }
-    struct kc_code *about =
-        kc_code_new(code, frame, number, &decision->rules, tracer->mask);
+    struct kc_code *about = kc_code_new(code, frame, number, &decision->rules,
+                                        tracer->mask, &decision->watch);
     if (about != NULL && before != 0) {
         about->before = tracer->codes[before];
         tracer->codes[before] = about;
@@ -194,16 +207,20 @@ kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code)
      * freed. */
     uint64_t known = kc_verdict_probe(code);
     if (kc_verdict_is_current(tracer, known)) {
+        PyMem_RawFree(decision.watch.plugins);
         kc_decision_clear(&decision);
         kc_exc_restore(pending);
         return known;
     }
     uint64_t before = verdict_index_before(tracer, code, known);
-    if (decision.keep_bits != 0 && tracer->session->open) {
-        uint64_t index = verdict_define(tracer, frame, code, &decision, before);
+    bool watched = decision.watch.count != 0;
+    if ((decision.keep_bits != 0 || watched) && tracer->session->open) {
+        uint64_t index = verdict_file(tracer, frame, code, &decision, before);
         if (index != 0) {
-            word |= decision.keep_bits | index << KC_VERDICT_INDEX_SHIFT;
-            tracer->kept_count++;
+            word |= decision.keep_bits | (watched ? KC_VERDICT_WATCHED : 0) |
+                    index << KC_VERDICT_INDEX_SHIFT;
+            tracer->kept_count += decision.keep_bits != 0;
+            tracer->skipped_count += decision.keep_bits == 0;
         }
         else {
             kc_session_error(tracer->session, "a function could not be defined");
@@ -212,6 +229,7 @@ kc_verdict_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code)
         }
     }
     else {
+        PyMem_RawFree(decision.watch.plugins); /* the session has been closed */
         word |= verdict_end_running(tracer, before);
         tracer->skipped_count++;
     }

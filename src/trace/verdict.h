@@ -3,7 +3,7 @@
  * The code's word (code_word.h):
  *
  *     bits 0-7    a keep bit per filter set
- *     bit  8      plugins watch this code
+ *     bit  8      plugins watch it
  *     bits 12-31  generation of the filter sets; another one: decide again
  *     bits 32-63  index of the kept code's struct kc_code, 0 for none
  *
@@ -21,7 +21,8 @@
 #include "trace/tracer.h"
 
 #define KC_VERDICT_KEEP_MASK UINT64_C(0xff)
-#define KC_VERDICT_PLUGIN UINT64_C(0x100)
+#define KC_VERDICT_WATCHED ((uint64_t)KC_WATCHED_BIT)
+#define KC_VERDICT_SEEN (KC_VERDICT_KEEP_MASK | KC_VERDICT_WATCHED)
 #define KC_VERDICT_GENERATION_MASK UINT64_C(0xfffff000)
 #define KC_VERDICT_GENERATION_STEP UINT64_C(0x1000)
 #define KC_VERDICT_INDEX_SHIFT 32
@@ -37,11 +38,12 @@ kc_verdict_probe(PyCodeObject *code)
     return kc_code_word_get(code);
 }
 
-/* Whether the word says, for the active tracer, that no filter set keeps the code. */
+/* Whether the word says, for the active tracer, that no filter set keeps the code, and
+ * no plugin watches it. */
 static inline bool
 kc_verdict_skips(uint64_t word)
 {
-    return (word & (KC_VERDICT_GENERATION_MASK | KC_VERDICT_KEEP_MASK)) ==
+    return (word & (KC_VERDICT_GENERATION_MASK | KC_VERDICT_SEEN)) ==
            kc_verdict_generation;
 }
 

@@ -1,0 +1,375 @@
+/* plugin.c -- see plugin.h. Matching is in plugin_match.c. */
+
+#define KC_COMPAT_FRAMES
+#include "compat.h"
+
+#include "trace/plugin.h"
+
+#include <stdio.h>
+
+#include "plain/clock.h"
+#include "session/interrupt.h"
+#include "trace/capture.h"
+
+#define HANDLER_DEPTH 128 /* calls deep, which a handler may take */
+
+/* ---- calling handlers ---- */
+
+void
+kc_plugin_failed(struct kc_plugin *plugin, const char *where)
+{
+    plugin->error_count++;
+    if (kc_interrupt_give_back()) {
+        return;
+    }
+    PyObject *type = NULL;
+    PyObject *value = NULL;
+    PyObject *traceback = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (plugin->error_text[0] == '\0') {
+        char words[100];
+        PyObject *text = value != NULL ? PyObject_Str(value) : NULL;
+        size_t length = text != NULL && PyUnicode_Check(text)
+                            ? kc_value_copy_text(text, words, sizeof words - 1)
+                            : 0;
+        words[length] = '\0';
+        (void)snprintf(plugin->error_text, sizeof plugin->error_text, "%s: %.40s: %s",
+                       where,
+                       type != NULL && PyType_Check(type)
+                           ? ((PyTypeObject *)type)->tp_name
+                           : "an error",
+                       words);
+        Py_XDECREF(text);
+    }
+    PyErr_Clear();
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
+/* Handlers run between these two: their time is ours, and is not that of the record. */
+static uint64_t
+handlers_begin(PyThreadState *tstate)
+{
+    kc_recursion_lend(tstate, HANDLER_DEPTH);
+    return kc_clock_system_ns();
+}
+
+static void
+handlers_end(struct kc_thread *thread, PyThreadState *tstate, uint64_t began_ns)
+{
+    uint64_t cost_ns = kc_clock_system_ns() - began_ns;
+    kc_recursion_lend(tstate, -HANDLER_DEPTH);
+    thread->cold_ns += cost_ns;
+    thread->session->own_ns += cost_ns;
+}
+
+/* Whether when() lets the call pass. */
+static bool
+plugin_wants(struct kc_plugin *plugin, PyObject *frame)
+{
+    if (plugin->when == NULL) {
+        return true;
+    }
+    PyObject *answer = PyObject_CallOneArg(plugin->when, frame);
+    int wants = answer != NULL ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    if (wants < 0) {
+        kc_plugin_failed(plugin, "when()");
+    }
+    return wants > 0;
+}
+
+/* What start() gives: a new reference to a dict, or NULL where nothing is recorded. */
+static PyObject *
+plugin_start(struct kc_plugin *plugin, PyObject *frame)
+{
+    uint64_t began_ns = kc_clock_system_ns();
+    PyObject *started = NULL;
+    if (plugin_wants(plugin, frame)) {
+        started = plugin->start != NULL ? PyObject_CallOneArg(plugin->start, frame)
+                                        : PyDict_New();
+        if (started != NULL && started != Py_None && !PyDict_Check(started)) {
+            PyErr_Format(PyExc_TypeError, "a dict or None was expected, not %.60s",
+                         Py_TYPE(started)->tp_name);
+            Py_CLEAR(started);
+        }
+        if (started == NULL) {
+            kc_plugin_failed(plugin, "start()");
+        }
+        plugin->call_count++;
+    }
+    if (started == Py_None) {
+        Py_CLEAR(started);
+    }
+    plugin->handler_ns += kc_clock_system_ns() - began_ns;
+    return started;
+}
+
+/* What finish() gives: a new reference to a dict, or NULL. */
+static PyObject *
+plugin_finish(struct kc_plugin *plugin, PyObject *frame, PyObject *started,
+              const struct kc_plugin_end *end)
+{
+    if (plugin->finish == NULL) {
+        return NULL;
+    }
+    uint64_t began_ns = kc_clock_system_ns();
+    PyObject *failed = end->exception != NULL ? end->exception : Py_True;
+    PyObject *arguments[] = {frame, end->value != NULL ? end->value : Py_None,
+                             end->value != NULL ? Py_None : failed, started};
+    PyObject *finished = PyObject_Vectorcall(plugin->finish, arguments, 4, NULL);
+    if (finished != NULL && finished != Py_None && !PyDict_Check(finished)) {
+        PyErr_Format(PyExc_TypeError, "a dict or None was expected, not %.60s",
+                     Py_TYPE(finished)->tp_name);
+        Py_CLEAR(finished);
+    }
+    if (finished == NULL) {
+        kc_plugin_failed(plugin, "finish()");
+    }
+    if (finished == Py_None) {
+        Py_CLEAR(finished);
+    }
+    plugin->handler_ns += kc_clock_system_ns() - began_ns;
+    return finished;
+}
+
+/* The frame for handlers; NULL, with nothing set, where there is none. */
+static PyObject *
+handlers_frame(PyThreadState *tstate, kc_frame *frame)
+{
+    PyObject *object = (PyObject *)kc_frame_object(tstate, frame);
+    PyErr_Clear();
+    return object;
+}
+
+/* ---- a call begins ---- */
+
+void
+kc_plugins_start(struct kc_thread *thread, kc_frame *frame, const struct kc_code *code,
+                 struct kc_plugin_calls *calls)
+{
+    bool outside = thread->stream == NULL;
+    bool asked = false;
+    calls->count = 0;
+    for (uint32_t i = 0; i < code->plugin_count; i++) {
+        const struct kc_plugin *plugin = code->plugins[i];
+        asked = asked || !outside || plugin->boundary || plugin->kind == NULL;
+    }
+    if (!asked) {
+        return;
+    }
+    struct kc_exc pending = kc_exc_save();
+    PyThreadState *tstate = PyThreadState_Get();
+    uint64_t began_ns = handlers_begin(tstate);
+    PyObject *object = handlers_frame(tstate, frame);
+    bool opens = false; /* one that comes later is inside the trace of an earlier one */
+    for (uint32_t i = 0; object != NULL && i < code->plugin_count; i++) {
+        struct kc_plugin *plugin = code->plugins[i];
+        if (outside && !opens && !plugin->boundary && plugin->kind != NULL) {
+            continue;
+        }
+        PyObject *started = plugin_start(plugin, object);
+        if (started != NULL) {
+            opens = opens || plugin->boundary;
+            calls->calls[calls->count++] = (struct kc_plugin_call){plugin, started};
+        }
+    }
+    Py_XDECREF(object);
+    handlers_end(thread, tstate, began_ns);
+    kc_exc_restore(pending);
+}
+
+const struct kc_plugin_call *
+kc_plugins_boundary(const struct kc_plugin_calls *calls)
+{
+    for (uint32_t i = 0; i < calls->count; i++) {
+        if (calls->calls[i].plugin->boundary) {
+            return &calls->calls[i];
+        }
+    }
+    return NULL;
+}
+
+uint64_t
+kc_plugin_kind(struct kc_session *session, struct kc_plugin *plugin)
+{
+    if (plugin->kind_number == 0 && plugin->kind != NULL) {
+        plugin->kind_number =
+            kc_definitions_plugin_kind(session->definitions, plugin->kind);
+    }
+    return plugin->kind_number;
+}
+
+/* An entry for a node of `plugin`; NULL without memory. It owns `started`. */
+static struct kc_entry *
+plugin_enter(struct kc_thread *thread, const struct kc_code *code,
+             struct kc_plugin *plugin, PyObject *started)
+{
+    struct kc_entry *entry = kc_stack_push(&thread->stack);
+    if (entry != NULL) {
+        *entry = (struct kc_entry){.code_object = code->code,
+                                   .stream = thread->stream,
+                                   .open = {0, KC_OPEN_NOWHERE},
+                                   .depth_limit = thread->depth_limit,
+                                   .plugin = plugin,
+                                   .started = started};
+    }
+    return entry;
+}
+
+uint8_t
+kc_plugins_push(struct kc_thread *thread, const struct kc_code *code,
+                struct kc_plugin_calls *calls, uint64_t now_ns)
+{
+    uint8_t count = 0;
+    for (uint32_t i = 0; i < calls->count; i++) {
+        struct kc_plugin *plugin = calls->calls[i].plugin;
+        PyObject *started = calls->calls[i].started;
+        struct kc_entry *entry = plugin_enter(thread, code, plugin, started);
+        if (entry == NULL) {
+            Py_DECREF(started);
+            kc_thread_lose(thread, thread->stream);
+            continue;
+        }
+        count++;
+        if (plugin->kind == NULL) {
+            entry->unwritten = true; /* it makes no records */
+        }
+        else if (!kc_capture_plugin(thread, entry, started, now_ns)) {
+            entry->unwritten = true;
+            kc_thread_lose(thread, entry->stream);
+        }
+    }
+    calls->count = 0;
+    return count;
+}
+
+void
+kc_plugins_drop(struct kc_plugin_calls *calls)
+{
+    for (uint32_t i = 0; i < calls->count; i++) {
+        Py_CLEAR(calls->calls[i].started);
+    }
+    calls->count = 0;
+}
+
+/* ---- it ends ---- */
+
+/* Write the end of the node of the topmost entry but `above`, and let go of it. */
+static void
+plugin_leave(struct kc_thread *thread, struct kc_entry *entry, PyObject *finished,
+             const struct kc_plugin_end *end, uint64_t now_ns)
+{
+    if (!entry->unwritten &&
+        !kc_capture_plugin_end(thread, entry, finished, end->value == NULL,
+                               end->exception, now_ns))
+    {
+        if (!entry->unwritten) { /* its block may have been lost meanwhile */
+            kc_stream_drop(&entry->stream->stream, &entry->open);
+        }
+        kc_thread_lose(thread, entry->stream);
+    }
+    entry->unwritten = true;
+    Py_CLEAR(entry->started);
+}
+
+void
+kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
+                  const struct kc_plugin_end *end, uint64_t now_ns, PyObject **opened)
+{
+    uint32_t top = thread->stack.depth - 1;
+    uint32_t count = thread->stack.entries[top].plugin_count;
+    struct kc_exc pending = kc_exc_save();
+    PyThreadState *tstate = PyThreadState_Get();
+    uint64_t began_ns = handlers_begin(tstate);
+    PyObject *object = handlers_frame(tstate, frame);
+    for (uint32_t i = 1; i <= count && i <= top; i++) {
+        struct kc_entry *entry = &thread->stack.entries[top - i];
+        PyObject *finished =
+            object != NULL ? plugin_finish(entry->plugin, object, entry->started, end)
+                           : NULL;
+        plugin_leave(thread, entry, finished, end, now_ns);
+        if (entry->plugin->boundary) {
+            Py_XSETREF(*opened, Py_XNewRef(finished));
+        }
+        Py_XDECREF(finished);
+    }
+    Py_XDECREF(object);
+    handlers_end(thread, tstate, began_ns);
+    kc_exc_restore(pending);
+}
+
+/* ---- suspension ---- */
+
+struct kc_waiting_plugins *
+kc_plugins_suspend(struct kc_thread *thread, uint64_t offset, uint64_t now_ns)
+{
+    uint32_t top = thread->stack.depth - 1;
+    uint32_t count = thread->stack.entries[top].plugin_count;
+    if (count == 0) {
+        return NULL;
+    }
+    struct kc_waiting_plugins *waiting =
+        PyMem_RawCalloc(1, sizeof *waiting + count * sizeof waiting->nodes[0]);
+    for (uint32_t i = 1; i <= count && i <= top; i++) {
+        struct kc_entry *entry = &thread->stack.entries[top - i];
+        uint64_t node = entry->open.node;
+        if (!entry->unwritten &&
+            !kc_capture_plugin_yield(thread, entry, offset, now_ns)) {
+            if (!entry->unwritten) {
+                kc_stream_drop(&entry->stream->stream, &entry->open);
+            }
+            kc_thread_lose(thread, entry->stream);
+            entry->unwritten = true;
+        }
+        if (waiting == NULL) {
+            Py_CLEAR(entry->started);
+            continue;
+        }
+        waiting->count = count;
+        waiting->nodes[count - i] = (struct kc_waiting_plugin){
+            .plugin = entry->plugin,
+            .started = entry->started,
+            .node = node,
+            .began = entry->began,
+            .thread_number =
+                entry->foreign ? entry->foreign_thread : thread->number,
+            .unwritten = entry->unwritten,
+        };
+        entry->started = NULL;
+        entry->unwritten = true;
+    }
+    return waiting;
+}
+
+uint8_t
+kc_plugins_resume(struct kc_thread *thread, const struct kc_code *code,
+                  const struct kc_waiting *waiting, uint64_t now_ns)
+{
+    uint8_t count = 0;
+    bool same_trace = waiting->trace_number == thread->stream->trace->number;
+    struct kc_waiting_plugins *plugins = waiting->plugins;
+    for (uint32_t i = 0; plugins != NULL && i < plugins->count; i++) {
+        struct kc_waiting_plugin *node = &plugins->nodes[i];
+        struct kc_entry *entry = plugin_enter(thread, code, node->plugin, node->started);
+        if (entry == NULL) {
+            kc_thread_lose(thread, thread->stream);
+            continue; /* it stays with `plugins`, which are freed */
+        }
+        node->started = NULL;
+        count++;
+        entry->unwritten = true;
+        if (!node->unwritten && same_trace) {
+            struct kc_waiting of_node = {.thread_number = node->thread_number,
+                                         .node = node->node,
+                                         .began = node->began};
+            entry->unwritten = false;
+            if (!kc_capture_resume(thread, entry, &of_node, now_ns)) {
+                entry->unwritten = true;
+                kc_thread_lose(thread, entry->stream);
+            }
+        }
+    }
+    return count;
+}
