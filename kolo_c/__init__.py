@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from kolo_c.api import Trace, trace
     from kolo_c.errors import KoloError
+    from kolo_c.plugins.api import plugin
+    from kolo_c.plugins.spec import Kind, Plugin
     from kolo_c.reading import Instance, Masked, Truncated, open
     from kolo_c.within import (
         CurrentTrace,
@@ -34,9 +36,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CurrentTrace",
     "Instance",
+    "Kind",
     "KoloError",
     "Masked",
     "Pause",
+    "Plugin",
     "Trace",
     "Truncated",
     "__version__",
@@ -44,6 +48,7 @@ __all__ = [
     "note",
     "open",
     "pause",
+    "plugin",
     "set_filters",
     "skip",
     "trace",
@@ -53,14 +58,17 @@ _HOMES = {
     "KoloError": "kolo_c.errors",
     "CurrentTrace": "kolo_c.within",
     "Instance": "kolo_c.reading",
+    "Kind": "kolo_c.plugins.spec",
     "Masked": "kolo_c.reading",
     "Truncated": "kolo_c.reading",
     "Pause": "kolo_c.within",
+    "Plugin": "kolo_c.plugins.spec",
     "Trace": "kolo_c.api",
     "current": "kolo_c.within",
     "note": "kolo_c.within",
     "open": "kolo_c.reading",
     "pause": "kolo_c.within",
+    "plugin": "kolo_c.plugins.api",
     "set_filters": "kolo_c.within",
     "skip": "kolo_c.within",
     "trace": "kolo_c.api",

@@ -98,6 +98,13 @@ class Config(Settings):
     rules: tuple[FunctionRule, ...] = setting(
         (), RULES, "What is different for some functions; see below."
     )
+    plugins: tuple[str, ...] = setting(
+        (),
+        settings.strings,
+        "Plugins of your own, as MODULE:NAME, besides the built-in ones and those of "
+        'installed packages; "-NAME" leaves one out: '
+        '`plugins = ["shop.tracing:Payment", "-template"]`.',
+    )
     locals: str = setting(
         "raise",
         LOCALS,

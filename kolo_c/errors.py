@@ -96,3 +96,9 @@ class TracerError(KoloError):
     """The tracer cannot be attached: no core, another profiler, a wrong hook."""
 
     slug = "tracer"
+
+
+class PluginError(KoloError):
+    """A plugin is none, or cannot be imported."""
+
+    slug = "plugin"

@@ -134,12 +134,31 @@ class OpenTraces:
         """Add attributes to an open trace; False: it has ended, or has too many."""
         if self._open.get(number) is not facts:
             return False
+        masked = self._mask(values)
+        with facts.lock:
+            return facts.update(masked) and self._tell(number, facts)
+
+    def prepare(
+        self,
+        number: int,
+        values: Mapping[str, object] | None = None,
+        name: object = None,
+    ) -> None:
+        """The same for what goes with the next thing that is said, or with the end."""
+        facts = self._open.get(number)
+        if facts is None:
+            return
+        if name is not None:
+            facts.name = kept_name(self._core, name)
+        if values:
+            facts.update(self._mask(values))
+
+    def _mask(self, values: Mapping[str, object]) -> dict[str, Scalar]:
         masked: dict[str, Scalar] = {}
         for key, value in values.items():
             name = plain_text(key)[:KEY_CHARACTERS]
             masked[self._core.mask_text(name)] = self._masked(name, plain(value))
-        with facts.lock:
-            return facts.update(masked) and self._tell(number, facts)
+        return masked
 
     def _masked(self, name: str, value: Scalar) -> Scalar:
         if self._native.hides(name, value):

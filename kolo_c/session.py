@@ -24,6 +24,8 @@ from kolo_c.filter_sets import FilterSets
 from kolo_c.hook import load_hook
 from kolo_c.identifiers import TICKING, trace_id, ulid
 from kolo_c.log import write_log
+from kolo_c.plugins.boundaries import Boundaries
+from kolo_c.plugins.registry import Registry
 from kolo_c.process_info import process_info, read_counters, to_json
 from kolo_c.project import create_store
 from kolo_c.scope import PAUSED, SCOPE, SKIPPED, VARIABLE
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from kolo_c.filter import Filter
     from kolo_c.project import Project
 
+PLUGIN_COSTS = "kolo_c.plugins"
+"""An attribute of the process's trace: by plugin [calls, nanoseconds, errors]."""
 _CLOSE_SECONDS = 30.0
 
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
@@ -98,6 +102,7 @@ class Session:
         self._main_file = main_file
         self._main_source = main_source
         self._main_code: CodeType | None = None
+        self.boundaries = Boundaries(self)
         self._core: Any = None
         self._names = "", ""
         self._native: Any = None
@@ -105,6 +110,16 @@ class Session:
         self._started_ns = 0
         self._thread_hook: Any = None
         self._summary: Summary | None = None
+
+    @property
+    def core(self) -> Any:
+        """The module of the core that records."""
+        return self._core
+
+    @property
+    def native(self) -> Any:
+        """The core's session."""
+        return self._native
 
     @property
     def filter(self) -> Filter:
@@ -143,6 +158,7 @@ class Session:
                     self.project.store, self.config.max_bytes, self.config.keep_days
                 )
             self._native = self._open()
+            self.plugins = Registry(self._native, self.config.plugins)
         except OSError as error:
             raise TracerError(
                 f"{self.project.store}: the store cannot be written: {error}",
@@ -164,6 +180,7 @@ class Session:
                 always=self._always,
             )
             self.traces.start(self._number, self._core, self._native)
+            self.plugins.start()
             self._attach()
             _activate(self)
             _follow_forks()
@@ -247,6 +264,8 @@ class Session:
         if exception is not None:
             self.ended_by(exception)
         self._put_back_threading()
+        self.plugins.stop()
+        self._tell_costs()
         try:
             self._core.unregister_profiler(native)
         except Exception as error:
@@ -272,6 +291,12 @@ class Session:
                 f"not everything could be saved: the recorder: {_describe(error)}"
             )
         return counters
+
+    def _tell_costs(self) -> None:
+        """What plugins took goes with the process's trace, for the doctor."""
+        costs = self.plugins.costs()
+        if costs:
+            self.traces.process.update({PLUGIN_COSTS: to_json(costs)}, TOTAL_BYTES)
 
     def ended_by(self, error: BaseException) -> dict[str, Any] | None:
         """``error`` left the program: its trace names it, and what led to it.
@@ -403,6 +428,8 @@ class Session:
         found += unseen(self.config, self._names[1])
         stats = self._native.stats() if self._native is not None else {}
         found += problems_of(stats)
+        if self._native is not None:
+            found += self.plugins.all_problems()
         return list(dict.fromkeys(found))
 
     # ---- the core's session ----
@@ -426,8 +453,9 @@ class Session:
             decide=self._decide,
             decide_file=self._decide_file,
             scope_variable=VARIABLE,
-            open_boundary=self._open_boundary,
-            close_boundary=self._close_boundary,
+            open_boundary=self.boundaries.open,
+            close_boundary=self.boundaries.close,
+            load_plugin=self._load_plugin,
             skipped=SKIPPED,
             hook=self._names[1],
             new_threads=self.config.threads,
@@ -471,13 +499,9 @@ class Session:
         self.keep_code(code, source)
         return True
 
-    def _open_boundary(self, code: CodeType) -> int:
-        """Asked by the core for a call that a rule made a boundary."""
-        name = getattr(code, "co_qualname", code.co_name)
-        return self.begin_boundary(name, "boundary")[0]
-
-    def _close_boundary(self, number: int) -> None:
-        self.end_boundary(number, "exit")
+    def _load_plugin(self, index: int) -> None:
+        """Asked by the core when code is met that a built-in plugin watches."""
+        self.plugins.load(index)
 
     # ---- fork ----
 
@@ -512,6 +536,8 @@ class Session:
     def _adopt(self, child: Session) -> None:
         """In the child, whoever holds the parent's session stops the child's."""
         self.traces = child.traces
+        self.plugins = child.plugins
+        self.boundaries = child.boundaries
         self.process_id = child.process_id
         self._number = child._number
         self._started_ns = child._started_ns

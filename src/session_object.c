@@ -104,8 +104,7 @@ session_open_tracer(SessionObject *self, PyObject *rules, const char *hook)
     tracer->generation = kc_verdict_next_generation();
     tracer->first_generation = tracer->generation;
     if (tracer->files == NULL || tracer->kept_codes == NULL ||
-        tracer->watch_names == NULL)
-    {
+        tracer->watch_names == NULL) {
         return -1;
     }
     return kc_verdict_begin();

@@ -43,8 +43,8 @@ PyObject *
 kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
-    static char *names[] = {"index",    "kind",   "when",  "start", "finish",
-                            "boundary", "limits", NULL};
+    static char *names[] = {"index",  "kind",     "when",   "start",
+                            "finish", "boundary", "limits", NULL};
     unsigned long index = 0;
     PyObject *kind = NULL;
     PyObject *when = NULL;
@@ -136,9 +136,8 @@ plugins_emit(SessionObject *self, struct kc_plugin *plugin, PyObject *fields,
              struct kc_thread **found)
 {
     struct kc_thread *thread = kc_session_own_thread(self);
-    struct kc_entry *entry = thread != NULL && plugin->kind != NULL
-                                 ? kc_stack_push(&thread->stack)
-                                 : NULL;
+    struct kc_entry *entry =
+        thread != NULL && plugin->kind != NULL ? kc_stack_push(&thread->stack) : NULL;
     if (entry == NULL) {
         return NULL;
     }
@@ -282,8 +281,8 @@ kc_session_log(PyObject *op, PyObject *args)
         Py_RETURN_FALSE;
     }
     thread->guard = KC_GUARD_RECORD;
-    bool written = kc_capture_log(thread, thread->stream, level, logger, text,
-                                  kc_clock_ns());
+    bool written =
+        kc_capture_log(thread, thread->stream, level, logger, text, kc_clock_ns());
     if (!written) {
         kc_thread_lose(thread, thread->stream);
     }

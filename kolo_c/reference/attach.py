@@ -293,16 +293,27 @@ def _cut_ended(thread: Thread) -> None:
     kept: list[Any] = []
     limit = DEPTH_MAX
     for at, entry in enumerate(thread.stack):
-        if at < highest and (entry.frame is None or id(entry.frame) in running):
+        if at < highest and _stays(thread.stack, at, running):
             own = _limit_of(thread, at)
             entry.depth_limit = limit
             if own is not None:
                 limit = min(limit, own - (at - len(kept)))
             kept.append(entry)
-        elif not entry.unwritten:
+            continue
+        thread.session.put_aside(entry)
+        if not entry.unwritten:
             entry.stream.stream.drop(entry.open)
     thread.stack[:] = kept
     thread.depth_limit = limit
+
+
+def _stays(stack: list[Any], at: int, running: set[int]) -> bool:
+    """Whether entry ``at``, below the last that was found, still runs: a call by its
+    frame, a plugin's node with its call, which stands above it, a region always."""
+    while stack[at].plugin is not None and stack[at].code and at + 1 < len(stack):
+        at += 1
+    frame = stack[at].frame
+    return frame is None or id(frame) in running
 
 
 def _limit_of(thread: Thread, at: int) -> int | None:

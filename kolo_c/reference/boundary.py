@@ -1,4 +1,4 @@
-"""Calls that open a trace of their own, because a rule says so. Twin of
+"""Calls that open a trace of their own, because a rule or a plugin says so. Twin of
 src/trace/boundary.c.
 
 The trace is begun and ended by kolo_c/session.py; here the scope is moved into it and
@@ -18,7 +18,9 @@ from kolo_c.reference import scope
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType
+    from typing import Any
 
+    from kolo_c.reference.plugin_match import Plugin
     from kolo_c.reference.session import Session
     from kolo_c.reference.thread import Thread
 
@@ -35,8 +37,11 @@ def _current(session: Session) -> int:
     return number if isinstance(number, int) and number >= 0 else 0
 
 
-def open_(thread: Thread, code: CodeType) -> tuple[int, int]:
-    """Begin a trace for a call of ``code``, and move the thread's scope into it.
+def open_(
+    thread: Thread, code: CodeType, plugin: tuple[Plugin, dict[str, Any]] | None
+) -> tuple[int, int]:
+    """Begin a trace for a call of ``code``, which ``plugin`` asks for or (None) a rule,
+    and move the thread's scope into it.
 
     Its number, or 0 where the call joins the trace that is; and the scope to go back
     to.
@@ -49,7 +54,10 @@ def open_(thread: Thread, code: CodeType) -> tuple[int, int]:
     ):
         return 0, outer  # what is in a boundary's trace already joins it
     try:
-        number = int(tracer.open_boundary(code))
+        if plugin is None:
+            number = int(tracer.open_boundary(code, None, None))
+        else:
+            number = int(tracer.open_boundary(code, plugin[0].index, plugin[1]))
     except Exception:
         session.error("a boundary's trace could not be begun")
         number = 0
@@ -58,10 +66,28 @@ def open_(thread: Thread, code: CodeType) -> tuple[int, int]:
     return number, outer
 
 
-def close(thread: Thread, number: int, outer: int) -> None:
-    """The call has ended: end its trace. Its stream is gone afterwards."""
+def _end(
+    session: Session, number: int, finished: dict[str, Any] | None, failed: bool
+) -> None:
     try:
-        thread.tracer.close_boundary(number)
+        session.tracer.close_boundary(number, finished, failed)
     except Exception:
-        thread.session.error("a boundary's trace could not be ended")
+        session.error("a boundary's trace could not be ended")
+
+
+def close(
+    thread: Thread,
+    number: int,
+    outer: int,
+    finished: dict[str, Any] | None,
+    failed: bool,
+) -> None:
+    """The call has ended, perhaps by an exception: end its trace. Its stream is gone
+    afterwards. ``finished`` is what the plugin's finish() gave."""
+    _end(thread.session, number, finished, failed)
     move_scope(thread, outer)
+
+
+def end(session: Session, number: int) -> None:
+    """The call of trace ``number`` has ended unseen."""
+    _end(session, number, None, False)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.reference.code import Code, Slot
-    from kolo_c.reference.stack import Entry, Waiting
+    from kolo_c.reference.stack import Entry, Waiting, WaitingPlugin
     from kolo_c.reference.thread import Thread, ThreadStream, Unknown
     from kolo_c.reference.value import Values
     from kolo_c.reference.value_state import Limits
@@ -101,8 +101,10 @@ class _Capture:
     def values(self, cursor: Cursor) -> Values:
         """The encoder, with the budget of this record."""
         values = self.thread.tracer.values
+        plugin = self.entry.plugin if self.entry is not None else None
         code = self.entry.code if self.entry is not None else None
-        values.begin_record(cursor, code.options if code is not None else None)
+        about = code if plugin is None else plugin
+        values.begin_record(cursor, about.options if about is not None else None)
         return values
 
 
@@ -134,7 +136,7 @@ def _write_site(cursor: Cursor, thread: Thread, entry: Entry) -> None:
     for caller in reversed(stack[:at]):
         if caller.stream is not entry.stream:
             break
-        if caller.frame is not None:
+        if caller.frame is not None and not caller.silent:
             cursor.uint(offset_of(caller.frame))
             return
     cursor.nil()
@@ -290,13 +292,17 @@ def entered(thread: Thread, entry: Entry, offset: int, now_ns: int) -> bool:
 
 def _again(
     capture: _Capture,
-    waiting: Waiting,
+    waiting: Waiting | WaitingPlugin,
     rest: Callable[[Cursor], None] | None,
 ) -> bool:
     """RESUME and THROW: the node is on the stack again."""
     thread, entry, now_ns = capture.thread, capture.entry, capture.now_ns
-    assert entry is not None and entry.code is not None
-    number = entry.code.number
+    assert entry is not None
+    if entry.plugin is not None:
+        number = entry.plugin.kind_number
+    else:
+        assert entry.code is not None
+        number = entry.code.number
 
     is_own = waiting.thread_number == thread.number
 
@@ -317,7 +323,9 @@ def _again(
     return capture.write(fill, commit)
 
 
-def resume(thread: Thread, entry: Entry, waiting: Waiting, now_ns: int) -> bool:
+def resume(
+    thread: Thread, entry: Entry, waiting: Waiting | WaitingPlugin, now_ns: int
+) -> bool:
     """RESUME."""
     capture = _Capture(thread, entry.stream, entry, Kind.RESUME, 4, now_ns)
     return _again(capture, waiting, None)
@@ -531,6 +539,104 @@ def limit(thread: Thread, stream: ThreadStream, level: int, now_ns: int) -> bool
         cursor.nil()
 
     return _plain(thread, stream, Kind.MARK, 3, now_ns, fill)
+
+
+# ---- what plugins say ----
+
+
+def _fields(given: dict[str, Any]) -> dict[str, Any]:
+    """What a handler gave without what is its own."""
+    own = {key for key in given if type(key) is str and key[:1] == "_"}
+    if not own:
+        return given
+    return {key: value for key, value in given.items() if key not in own}
+
+
+def plugin(thread: Thread, entry: Entry, started: dict[str, Any], now_ns: int) -> bool:
+    """PLUGIN, with what start() gave."""
+    from kolo_c.reference.plugin import kind_number  # noqa: PLC0415 - a circle
+
+    assert entry.plugin is not None
+    number = kind_number(thread.session, entry.plugin)
+    if number == 0:
+        return False
+    fields = _fields(started)
+    stream = entry.stream
+    capture = _Capture(thread, stream, entry, Kind.PLUGIN, 3, now_ns)
+
+    def fill(cursor: Cursor) -> None:
+        cursor.uint(number)
+        capture.values(cursor).write(cursor, fields)
+        _write_site(cursor, thread, entry)
+
+    def commit(cursor: Cursor) -> None:
+        entry.open = stream.stream.commit_push(cursor, now_ns)
+        stream.other_nodes += 1
+        entry.began = entry.open.sequence
+
+    return capture.write(fill, commit)
+
+
+def plugin_end(
+    thread: Thread,
+    entry: Entry,
+    finished: dict[str, Any] | None,
+    failed: bool,
+    exception: BaseException | None,
+    now_ns: int,
+) -> bool:
+    """PLUGIN_END, with what finish() gave. ``failed``: left by ``exception``, or by one
+    of unknown type."""
+    fields = _fields(finished) if finished is not None else None
+    capture = _Capture(thread, entry.stream, entry, Kind.PLUGIN_END, 2, now_ns)
+
+    def fill(cursor: Cursor) -> None:
+        values = capture.values(cursor)
+        if fields is None:
+            cursor.map(0)
+        else:
+            values.write(cursor, fields)
+        if failed and exception is None:
+            cursor.bool(True)
+        else:
+            _write_exception(values, cursor, exception)
+
+    return _pop(capture, fill)
+
+
+def plugin_yield(thread: Thread, entry: Entry, offset: int, now_ns: int) -> bool:
+    """YIELD of such a node, with its generator's."""
+    capture = _Capture(thread, entry.stream, entry, Kind.YIELD, 2, now_ns)
+
+    def fill(cursor: Cursor) -> None:
+        cursor.nil()
+        cursor.uint(offset)
+
+    return _pop(capture, fill)
+
+
+def log(
+    thread: Thread,
+    stream: ThreadStream,
+    level: int,
+    logger: str,
+    text: str,
+    now_ns: int,
+) -> bool:
+    """LOG: a leaf."""
+    capture = _Capture(thread, stream, None, Kind.LOG, 3, now_ns)
+
+    def fill(cursor: Cursor) -> None:
+        values = capture.values(cursor)
+        cursor.uint(level)
+        values.write(cursor, logger)
+        values.write(cursor, text)
+
+    def commit(cursor: Cursor) -> None:
+        stream.other_nodes += 1
+        stream.stream.commit_node(cursor, now_ns)
+
+    return capture.write(fill, commit)
 
 
 # ---- what the program says itself ----

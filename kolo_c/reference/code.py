@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.reference.mask import Mask
+    from kolo_c.reference.plugin_match import Plugin
     from kolo_c.reference.value_state import Options
 
 CO_OPTIMIZED = 0x1
@@ -125,6 +126,7 @@ class Code:
         "max_depth",
         "number",
         "options",
+        "plugins",
         "secret",
         "self_kind",
         "shallow",
@@ -138,9 +140,16 @@ class Code:
     )
 
     def __init__(
-        self, code: CodeType, number: int, rules: CodeRules, mask: Mask
+        self,
+        code: CodeType,
+        number: int,
+        rules: CodeRules,
+        mask: Mask,
+        plugins: tuple[Plugin, ...] = (),
     ) -> None:
-        """``number`` is of its definition."""
+        """``number`` is of its definition, 0 where its calls are shown to ``plugins``
+        alone."""
+        self.plugins = plugins
         self.number = number
         self.key = id(code)
         self.flags = code.co_flags
@@ -155,7 +164,7 @@ class Code:
         """Each call is a trace of its own."""
         self.skipped = False
         """The program asked for it while calls of it were running."""
-        self.special = self.suspends or self.boundary
+        self.special = self.suspends or self.boundary or bool(plugins)
         self.max_depth = rules.max_depth
         self.argument_count = argument_count(code)
         self.slots = _find_slots(code, rules, mask)

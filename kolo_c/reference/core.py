@@ -13,6 +13,7 @@ from kolo_c.reference import fork, interrupt, mask_shapes, session_register, sys
 from kolo_c.reference.hook_setprofile import noop
 from kolo_c.reference.recover import recover_file as recover
 from kolo_c.reference.session_object import Session
+from kolo_c.reference.session_plugins import frame_local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "Session",
     "active_profiler",
     "clock",
+    "frame_local",
     "mask_text",
     "recover",
     "register_noop_profiler",

@@ -86,6 +86,15 @@ class TraceDefinitions:
 
         return self.write(Definition.TASK, 2, fill)
 
+    def plugin_kind(self, kind: tuple[str, str, str, str]) -> int:
+        """A plugin's kind: name, label, colour, summary."""
+
+        def fill(cursor: Cursor) -> None:
+            for word in kind:
+                _name(cursor, word)
+
+        return self.write(Definition.PLUGIN_KIND, 4, fill)
+
     def trace(self, trace: Trace) -> int:
         """A trace, before its first record."""
 

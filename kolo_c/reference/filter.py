@@ -11,7 +11,7 @@ Fails: a filter that raises keeps nothing and is reported once. A KeyboardInterr
 
 from __future__ import annotations
 
-from kolo_c.reference import interrupt
+from kolo_c.reference import interrupt, plugin_match
 from kolo_c.reference.code import CodeRules, code_names
 from kolo_c.reference.value_state import Limits, Options
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Any
 
+    from kolo_c.reference.plugin_match import Plugin
     from kolo_c.reference.tracer import Tracer
 
 NUMBER_MAX = 0xFFFFFFFF
@@ -30,12 +31,14 @@ KEEP_ALL = 0xFF
 class Decision:
     """What becomes of a code object."""
 
-    __slots__ = ("keep_bits", "module", "qualname", "rules", "source")
+    __slots__ = ("keep_bits", "module", "plugins", "qualname", "rules", "source")
 
     def __init__(self, rules: CodeRules) -> None:
         self.keep_bits = 0
         """One for each filter set that keeps it."""
         self.rules = rules
+        self.plugins: tuple[Plugin, ...] = ()
+        """That watch it."""
         self.module: str | None = None
         self.qualname = ""
         self.source: str | None = None
@@ -110,12 +113,20 @@ def _number(answer: Mapping[str, Any], name: str, otherwise: int) -> int:
 
 
 def decide(tracer: Tracer, frame: FrameType, code: CodeType) -> Decision:
-    """Keep or skip ``code``, which ``frame`` runs."""
+    """Keep or skip ``code``, which ``frame`` runs, and who watches it."""
     decision = Decision(copy_rules(tracer.default_rules))
+    decision.module, decision.qualname = code_names(code, frame)
+    decision = _decide(tracer, code, decision)
+    decision.plugins = plugin_match.match(
+        tracer, code, decision.module, decision.qualname
+    )
+    return decision
+
+
+def _decide(tracer: Tracer, code: CodeType, decision: Decision) -> Decision:
     key = id(code)
     if key in tracer.skipped_codes:
         return decision  # the program itself wants no call of it (kolo_c.skip)
-    decision.module, decision.qualname = code_names(code, frame)
     if key in tracer.kept_codes:  # compiled by us (-c, -): kept by identity
         decision.source = tracer.kept_codes[key]
         decision.keep_bits = KEEP_ALL

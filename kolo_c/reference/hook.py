@@ -54,11 +54,13 @@ def admits(thread: Thread) -> bool:
 
 
 def wants(thread: Thread, verdict: Verdict) -> bool:
-    """Whether a call that begins or goes on here is to be recorded; the scope is looked
-    up where it has changed."""
+    """Whether a call that begins or goes on here is to be recorded, or shown to a
+    plugin; the scope is looked up where it has changed."""
     thread.guard = GUARD_RECORD
     scope.check(thread)
     thread.guard = GUARD_FREE
+    if verdict.watched and thread.sees_watched:
+        return True
     return (verdict.keep_bits & thread.keep_bits) != 0
 
 

@@ -151,7 +151,7 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
 
     def tell(code: CodeType, frame: FrameType, value: Any) -> Any:
         verdict = verdicts.probe(owner, code)
-        if verdict is not None and verdict.keep_bits == 0:
+        if verdict is not None and verdict.skips():
             return answer
         thread = session.own_thread()
         # Something else than the interpreter may have fired it.
@@ -161,7 +161,7 @@ def _callback(event: str, owner: Tracer) -> Callable[..., Any]:
             verdict = _decide(thread, frame)
             if verdict is None:
                 return None
-            if verdict.keep_bits == 0:
+            if verdict.skips():
                 return answer
         if verdict.about is not None and hooks.admits(thread):
             interrupt.run(thread, step, thread, frame, verdict.about, verdict, value)
@@ -198,7 +198,7 @@ def _is_swallowed(session: Session, error: BaseException) -> bool:
 def _decide(thread: Thread, frame: FrameType) -> Verdict | None:
     """Code that was not decided yet, or under other filters."""
     verdict = hooks.decide(thread, frame)
-    if verdict is not None and verdict.keep_bits != 0:
+    if verdict is not None and not verdict.skips():
         try:
             monitoring.set_local(frame.f_code, _events(thread.tracer)[1])
         except SystemError:
@@ -232,7 +232,7 @@ def _set_kept_again(tracer: Tracer) -> None:
         if code is None:
             continue
         verdict = verdicts.probe(tracer, code)
-        if verdict is not None and verdict.keep_bits != 0:
+        if verdict is not None and not verdict.skips():
             monitoring.set_local(code, _events(tracer)[1])
             _kept.append(reference)
 

@@ -67,7 +67,7 @@ class ProfileFunction:
             verdict = verdicts.probe(thread.tracer, frame.f_code)
             if verdict is None:
                 verdict = hooks.decide(thread, frame)
-            if verdict is not None and verdict.keep_bits != 0:
+            if verdict is not None and not verdict.skips():
                 interrupt.run(thread, _keep, thread, frame, event, arg, verdict)
         except RecursionError:
             thread.broken = True  # there is no room left for us

@@ -162,7 +162,7 @@ def _find_unseen(thread: Thread, frame: FrameType, leaving: bool) -> FrameType |
     """The outermost that waits for us though it runs, of ``frame``, if that is
     ``leaving``, and its callers up to the call that we know to run. A caller that still
     delegates stands at its yield."""
-    frames = (entry.frame for entry in reversed(thread.stack))
+    frames = (entry.frame for entry in reversed(thread.stack) if not entry.silent)
     known = next((frame for frame in frames if frame is not None), None)
     found = None
     at = frame if leaving else frame.f_back

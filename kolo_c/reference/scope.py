@@ -47,11 +47,14 @@ def check(thread: Thread) -> None:
 def refresh(thread: Thread) -> None:
     """Look the scope up again."""
     session = thread.session
+    if session.dropped:
+        session.reap()
     thread.scope_generation = session.scope_generation
     thread.scope_number = _current_number(session)
     thread.scope_task = _remembered(_current_task(session))
     thread.stream = None
     thread.keep_bits = 0
+    thread.sees_watched = False
     thread.task = 0
     thread.paused = False
     if session.dead or not session.open:
@@ -62,6 +65,7 @@ def refresh(thread: Thread) -> None:
         return
     trace = _current_trace(session, thread.scope_number)
     if trace is None:
+        thread.sees_watched = True  # a boundary may begin here
         return
     with session.lock:
         _announce_thread(session, thread)
@@ -74,6 +78,7 @@ def refresh(thread: Thread) -> None:
         session.lost_count += 1
         return
     thread.keep_bits = trace.keep_bit
+    thread.sees_watched = True
     _find_task(session, thread)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.reference.block import Block
+    from kolo_c.reference.stack import Entry
     from kolo_c.reference.thread import ThreadStream
 
 WAIT_SLICE_NS = 50_000_000
@@ -147,6 +148,10 @@ class Session:
         self.running_loop: Any = None  # asyncio._get_running_loop
         self.tasks: dict[int, tuple[Any, int]] = {}  # id of a task -> (weakref, number)
         self.waiting = WaitingTable()
+        self.dropped: list[tuple[int, Any]] = []
+        """What stood on a stack and has ended unseen: a trace that is to be ended, and
+        what a handler gave."""
+        self.end_boundary: Callable[[int], None] | None = None
         self.tracer = None
 
     # ---- the beginning ----
@@ -400,6 +405,23 @@ class Session:
         """Attach the threads that have no profile function, as far as Python can."""
         attach.adopt_threads(self)
 
+    # ---- what ended unseen ----
+
+    def put_aside(self, entry: Entry) -> None:
+        """An entry leaves its stack without the end of its call having been seen: keep
+        what takes Python to be let go of, until the next look at a scope."""
+        if entry.boundary == 0 and entry.started is None:
+            return
+        self.dropped.append((entry.boundary, entry.started))
+        self.scope_generation += 1  # every thread looks at its scope, and then here
+
+    def reap(self) -> None:
+        """Let go of it."""
+        while self.dropped:
+            number, _ = self.dropped.pop()
+            if number != 0 and self.end_boundary is not None:
+                self.end_boundary(number)
+
     # ---- the end ----
 
     def close(self, cause: str, deadline_ns: int) -> None:
@@ -456,6 +478,7 @@ class Session:
         for thread in self.threads:
             thread.stream = None
             thread.keep_bits = 0
+            thread.sees_watched = False
             thread.guard = GUARD_COLLECTOR  # for good: nobody may write any more
             for stream in thread.streams:
                 stream.stream.block = None

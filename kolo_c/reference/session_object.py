@@ -11,9 +11,19 @@ Fails: RuntimeError, OSError, TypeError, as each method says.
 
 from __future__ import annotations
 
+from functools import partial
 from types import CodeType
 
-from kolo_c.reference import clock, fork, hook, interrupt, session_says, session_traces
+from kolo_c.reference import (
+    boundary,
+    clock,
+    fork,
+    hook,
+    interrupt,
+    session_says,
+    session_traces,
+)
+from kolo_c.reference import session_plugins as plugins
 from kolo_c.reference import session_register as register
 from kolo_c.reference import verdict as verdicts
 from kolo_c.reference.code import DEPTH_MAX, LOCALS_RAISE, CodeRules
@@ -66,13 +76,14 @@ class Session:
         mask_words: tuple[str, ...],
         mask_exceptions: tuple[str, ...],
         scope_variable: ContextVar[int],
-        open_boundary: Callable[[CodeType], int],
-        close_boundary: Callable[[int], None],
+        open_boundary: Callable[[CodeType, int | None, Any], int],
+        close_boundary: Callable[[int, Any, bool], None],
         skipped: dict[int, object],
         hook: str = "setprofile",
         new_threads: bool = True,
         caught: bool = False,
         later: bool = False,
+        load_plugin: Callable[[int], None] | None = None,
     ) -> None:
         """Open the store. RuntimeError where a session is active, OSError by it."""
         global _active
@@ -105,6 +116,8 @@ class Session:
                 open_boundary, close_boundary, skipped,
             )  # fmt: skip
             self.tracer.wants_caught = caught
+            self.tracer.plugins.load = load_plugin
+            self.inner.end_boundary = partial(boundary.end, self.inner)
             fork.guard_forks(self.inner)
         except BaseException:
             if fork.current() is self.inner:
@@ -120,8 +133,8 @@ class Session:
         mask_exceptions: tuple[str, ...],
         decide: Callable[[CodeType, str, str | None, str], int | dict[str, Any]],
         decide_file: Callable[[str], bool | None],
-        open_boundary: Callable[[CodeType], int],
-        close_boundary: Callable[[int], None],
+        open_boundary: Callable[[CodeType, int | None, Any], int],
+        close_boundary: Callable[[int, Any, bool], None],
         skipped: dict[int, object],
     ) -> Tracer:
         inner = self.inner
@@ -242,6 +255,57 @@ class Session:
         """Name the exception to the calls that it left."""
         self._keep_own(None, session_says.resolve, self, exception)
 
+    # ---- plugins: session_plugins.py ----
+
+    def add_plugin(self, name: str) -> int:
+        """Its number; it is defined by the time it is used."""
+        return plugins.add(self, name)
+
+    def define_plugin(
+        self,
+        index: int,
+        kind: tuple[str, str, str, str] | None,
+        when: Callable[..., Any] | None,
+        start: Callable[..., Any] | None,
+        finish: Callable[..., Any] | None,
+        boundary: bool,
+        limits: tuple[int, int, int, int],
+    ) -> None:
+        """What plugin number ``index`` does."""
+        handlers = when, start, finish
+        plugins.define(self, index, kind, handlers, boundary, limits)
+
+    def watch(
+        self, index: int, module: str | None, qualname: str | None, path: str | None
+    ) -> None:
+        """It watches code that fits these patterns; None: any."""
+        plugins.watch(self, index, module, qualname, path)
+
+    def plugin_stats(self) -> list[tuple[str, int, int, int, str]]:
+        """(name, calls, nanoseconds, errors, first error) of the plugins."""
+        return plugins.stats(self)
+
+    def plugin_begin(self, index: int, fields: dict[str, Any]) -> int:
+        """Begin a record of its kind: the node; 0 outside every trace."""
+        return int(self._keep_own(0, plugins.begin, self, index, fields))
+
+    def plugin_end(
+        self,
+        node: int,
+        fields: dict[str, Any] | None,
+        exception: BaseException | None,
+    ) -> bool:
+        """False where it is not open here."""
+        return bool(self._keep_own(False, plugins.end, self, node, fields, exception))
+
+    def plugin_point(self, index: int, fields: dict[str, Any]) -> bool:
+        """Begin and end at once; False outside every trace."""
+        return bool(self._keep_own(False, plugins.point, self, index, fields))
+
+    def log(self, level: int, logger: str, text: str) -> bool:
+        """A log line; False outside every trace."""
+        return bool(self._keep_own(False, plugins.log, self, level, logger, text))
+
     # ---- the rest ----
 
     def skip_code(self, code: CodeType) -> None:
@@ -304,6 +368,7 @@ class Session:
                 self.tracer.decide = self.tracer.decide_file = _decide_nothing
                 self.tracer.open_boundary = None
                 self.tracer.close_boundary = _close_nothing
+                self.tracer.plugins.clear()
 
     def forget_verdicts(self) -> None:
         """Decide every code object again."""
@@ -341,7 +406,7 @@ def _decide_nothing(*_: object) -> bool:
     return False
 
 
-def _close_nothing(_: int) -> None:
+def _close_nothing(*_: object) -> None:
     pass
 
 

@@ -37,7 +37,7 @@ def _find_thread(session: Session) -> Thread | None:
     return thread if thread.attached and attach.has_place(thread) else None
 
 
-def _tell(
+def tell(
     session: Session, otherwise: Any, write: Callable[..., Any], *arguments: Any
 ) -> Any:
     """What ``write`` gives, if this thread is traced and inside a trace.
@@ -72,7 +72,7 @@ def scope_changed(session: Session) -> None:
 
 def region_begin(session: Session, name: str, values: dict[str, Any]) -> int:
     """Its number; 0 outside every trace."""
-    return int(_tell(session, 0, _write_region, name, values))
+    return int(tell(session, 0, _write_region, name, values))
 
 
 def check(text: object, values: object) -> None:
@@ -99,7 +99,7 @@ def region_end(session: Session, node: int, exception: BaseException | None) -> 
     A region that is not on the stack (its coroutine was suspended in it) has been cut
     already.
     """
-    return bool(_tell(session, False, _write_region_end, node, exception))
+    return bool(tell(session, False, _write_region_end, node, exception))
 
 
 def _write_region_end(
@@ -123,7 +123,7 @@ def _write_region_end(
 
 def note(session: Session, text: str, values: dict[str, Any]) -> bool:
     """Leave a note; False outside every trace."""
-    return bool(_tell(session, False, _write_note, text, values))
+    return bool(tell(session, False, _write_note, text, values))
 
 
 def _write_note(thread: Thread, text: str, values: dict[str, Any]) -> bool:
@@ -142,4 +142,4 @@ def resolve(session: Session, exception: BaseException) -> None:
     if thread is None or not attach.has_place(thread):
         return  # PyPy takes our function away before exit handlers run
     if isinstance(exception, BaseException):
-        _tell(session, None, tracers.resolve, exception)
+        tell(session, None, tracers.resolve, exception)

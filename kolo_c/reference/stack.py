@@ -21,8 +21,10 @@ from kolo_c.reference.stream import Open
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import Any
 
     from kolo_c.reference.code import Code
+    from kolo_c.reference.plugin_match import Plugin
     from kolo_c.reference.thread import ThreadStream
 
 OPEN_NOWHERE = 0xFFFFFFFFFFFFFFFF
@@ -46,6 +48,11 @@ class Entry:
         "frame",
         "open",
         "outer",
+        "plugin",
+        "plugin_count",
+        "silent",
+        "special",
+        "started",
         "stream",
         "unwritten",
     )
@@ -57,7 +64,7 @@ class Entry:
         frame: FrameType | None = None,
         code: Code | None = None,
     ) -> None:
-        """A region has neither frame nor code."""
+        """A region has neither frame nor code, a plugin's node at most the code."""
         self.frame = frame
         self.code = code
         self.stream = stream
@@ -81,6 +88,31 @@ class Entry:
         """Number of the trace that this call opened; 0: none."""
         self.outer = 0
         """The scope around it."""
+        self.special = False
+        """Its end is more than one record: a boundary, or watched."""
+        self.silent = False
+        """A call that is watched, and not recorded itself: no caller."""
+        self.plugin_count = 0
+        """So many entries below it are its plugins' nodes."""
+        self.plugin: Plugin | None = None
+        """Of a plugin's node …"""
+        self.started: dict[str, Any] | None = None
+        """… what its handler gave."""
+
+
+class WaitingPlugin:
+    """A plugin's node of a generator that has yielded."""
+
+    __slots__ = ("began", "node", "plugin", "started", "thread_number", "unwritten")
+
+    def __init__(self, entry: Entry, node: int, thread_number: int) -> None:
+        assert entry.plugin is not None
+        self.plugin = entry.plugin
+        self.started = entry.started
+        self.node = node
+        self.began = entry.began
+        self.thread_number = entry.foreign_thread if entry.foreign else thread_number
+        self.unwritten = entry.unwritten
 
 
 class Waiting:
@@ -94,6 +126,8 @@ class Waiting:
         "node",
         "outer",
         "paused",
+        "plugins",
+        "silent",
         "thread_number",
         "trace_number",
         "unwritten",
@@ -114,7 +148,9 @@ class Waiting:
         self.boundary = entry.boundary
         self.outer = entry.outer
         self.unwritten = entry.unwritten
+        self.silent = entry.silent
         self.paused = paused
+        self.plugins: list[WaitingPlugin] = []
 
 
 class WaitingTable:

@@ -87,6 +87,7 @@ class Thread:
         self.number = session.next_thread_number()
         self.guard = GUARD_FREE
         self.keep_bits = 0  # the filter set of the current trace, 0 outside
+        self.sees_watched = False  # what plugins watch is shown to them: no pause
         self.attached = False
         self.displaced = False  # another profiler has the place of ours
         self.ending = False  # it is being cleared; what that destroys is recorded
@@ -140,6 +141,7 @@ class Thread:
         """Let go of everything that the thread owns."""
         self.stream = None
         self.keep_bits = 0
+        self.sees_watched = False
         self.unknown.clear()
         self.streams.clear()
         self.stack.clear()

@@ -12,8 +12,10 @@ Fails: never towards the hook: what cannot be recorded is counted as lost. What 
 
 from __future__ import annotations
 
-from kolo_c.reference import boundary, capture, clock, pause, scope, system
+from kolo_c.reference import boundary, capture, clock, pause, plugin, scope, system
 from kolo_c.reference.code import DEPTH_MAX, EXIT_CLEANUP, EXIT_HANDLER
+from kolo_c.reference.plugin import End
+from kolo_c.reference.plugin_match import Plugins
 from kolo_c.reference.stack import Entry, Waiting
 from kolo_c.reference.thread import (
     GUARD_FREE,
@@ -54,8 +56,8 @@ class Tracer:
         default_rules: CodeRules,
         decide: Callable[[CodeType, str, str | None, str], int | dict[str, Any]],
         decide_file: Callable[[str], bool | None],
-        open_boundary: Callable[[CodeType], int] | None,
-        close_boundary: Callable[[int], None],
+        open_boundary: Callable[[CodeType, int | None, Any], int] | None,
+        close_boundary: Callable[[int, Any, bool], None],
         skipped_codes: dict[int, object],
     ) -> None:
         self.session = session
@@ -66,6 +68,7 @@ class Tracer:
         self.decide_file = decide_file
         self.open_boundary = open_boundary
         self.close_boundary = close_boundary
+        self.plugins = Plugins()
         self.skipped_codes = skipped_codes
         """Python's: address of a code object -> …"""
         self.kept_codes: dict[int, str | None] = {}
@@ -103,10 +106,17 @@ def _pop(thread: Thread) -> None:
     thread.depth_limit = thread.stack.pop().depth_limit
 
 
+def _pop_watched(thread: Thread) -> None:
+    """The top leaves with its plugins' nodes, whose ends are written, or which wait."""
+    for _ in range(1 + thread.stack[-1].plugin_count):
+        _pop(thread)
+
+
 def cut(thread: Thread, keep: int) -> None:
     """Entries above ``keep`` ended without an event: the next record says so."""
     while len(thread.stack) > keep:
         entry = thread.stack[-1]
+        thread.session.put_aside(entry)
         if not entry.unwritten:
             entry.stream.stream.drop(entry.open)
             entry.stream.lost_pending += 1
@@ -163,13 +173,11 @@ def _entered(thread: Thread, entry: Entry, written: bool) -> None:
         thread.lose(entry.stream)
 
 
-def _left(thread: Thread, entry: Entry, written: bool) -> None:
-    """The record of the top's end is written, or it is lost and the stack cut."""
-    if not written:
-        if not entry.unwritten:  # its block may have been lost meanwhile
-            entry.stream.stream.drop(entry.open)
-        thread.lose(entry.stream)
-    _pop(thread)
+def _lose_end(thread: Thread, entry: Entry) -> None:
+    """The record of the top's end could not be written."""
+    if not entry.unwritten:  # its block may have been lost meanwhile
+        entry.stream.stream.drop(entry.open)
+    thread.lose(entry.stream)
 
 
 # ---- past the trace's limit ----
@@ -321,33 +329,89 @@ def _shut(thread: Thread, began_ns: int) -> None:
 # ---- entering ----
 
 
-def _begin(thread: Thread, frame: FrameType, code: Code, now_ns: int) -> Entry:
-    entry = _enter(thread, frame, code)
+def _write_begin(thread: Thread, entry: Entry, code: Code, now_ns: int) -> None:
+    """The record of a call whose entry is the top."""
     if entry.stream.trace.limited and _counts(thread, code, now_ns):
         entry.unwritten = True
         entry.counted = True
         entry.began = now_ns
-        return entry
+        return
     code.call_count += 1
     _entered(thread, entry, capture.call(thread, entry, now_ns))
     _limit_depth(thread, code)
-    return entry
 
 
-def _begin_boundary(thread: Thread, frame: FrameType, code: Code, now_ns: int) -> None:
-    """A call that opens a trace of its own, or joins the one that is."""
-    number, outer = 0, 0
-    if code.boundary:
-        number, outer = boundary.open_(thread, frame.f_code)
-    if thread.stream is None:
-        if number != 0:
-            boundary.close(thread, number, outer)
-        return
-    if number != 0:
-        prepare(thread, thread.stream, now_ns)
-    entry = _begin(thread, frame, code, now_ns)
+def _keeps(thread: Thread, code: Code) -> bool:
+    """Whether calls of ``code`` are recorded in the thread's trace: plugins may watch
+    what filters skip."""
+    verdict = thread.tracer.verdicts.get(code.key)
+    return (
+        not code.skipped
+        and verdict is not None
+        and (verdict.keep_bits & thread.keep_bits) != 0
+    )
+
+
+def _be_silent(entry: Entry) -> None:
+    """The entry of a call that is watched, and not recorded."""
+    entry.silent = True
+    entry.unwritten = True
+    entry.special = True
+
+
+def _begin_special(
+    thread: Thread,
+    frame: FrameType,
+    code: Code,
+    calls: plugin.Calls,
+    number: int,
+    outer: int,
+) -> bool:
+    """A call that opens a trace of its own or joins the one that is, or that plugins
+    watch: what their handlers said is in ``calls``. False where nothing of it is
+    recorded."""
+    kept = _keeps(thread, code)
+    if thread.stream is None or (not kept and not calls):
+        return False
+    now_ns = clock.ns()
+    prepare(thread, thread.stream, now_ns)
+    count = plugin.push(thread, code, calls, now_ns)
+    entry = _enter(thread, frame, code)
+    entry.plugin_count = count
     entry.boundary = number
     entry.outer = outer
+    entry.special = number != 0 or count != 0
+    if kept:
+        _write_begin(thread, entry, code, now_ns)
+    else:
+        _be_silent(entry)
+    return True
+
+
+def _start_special(thread: Thread, frame: FrameType, code: Code) -> None:
+    """The beginning of a call that is not like most."""
+    if code.suspends:  # what waited in this place has ended unseen
+        thread.session.waiting.take(frame, code)
+    calls = plugin.start(thread, frame, code) if code.plugins else []
+    opens = next((call for call in calls if call[0].boundary), None)
+    number, outer = 0, 0
+    if opens is not None or (code.boundary and _keeps(thread, code)):
+        number, outer = boundary.open_(thread, frame.f_code, opens)
+    begun = _begin_special(thread, frame, code, calls, number, outer)
+    if not begun and number != 0:
+        boundary.close(thread, number, outer, None, False)
+
+
+def _start_suspending(
+    thread: Thread, frame: FrameType, code: Code, now_ns: int
+) -> None:
+    """A generator or coroutine begins that is like most."""
+    if code.skipped:
+        return
+    thread.session.waiting.take(frame, code)  # it has ended unseen
+    assert thread.stream is not None
+    prepare(thread, thread.stream, now_ns)
+    _write_begin(thread, _enter(thread, frame, code), code, now_ns)
 
 
 def start(thread: Thread, frame: FrameType, code: Code) -> None:
@@ -357,14 +421,14 @@ def start(thread: Thread, frame: FrameType, code: Code) -> None:
     now_ns = _open(thread)
     if thread.unknown:
         _look_for_handled(thread, frame, code.suspends)
-    assert thread.stream is not None
-    prepare(thread, thread.stream, now_ns)
     if not code.special:
-        _begin(thread, frame, code, now_ns)
-    elif not code.skipped:
-        if code.suspends:  # what waited in this place has ended unseen
-            thread.session.waiting.take(frame, code)
-        _begin_boundary(thread, frame, code, now_ns)
+        assert thread.stream is not None
+        prepare(thread, thread.stream, now_ns)
+        _write_begin(thread, _enter(thread, frame, code), code, now_ns)
+    elif code.suspends and not code.plugins and not code.boundary:
+        _start_suspending(thread, frame, code, now_ns)
+    else:
+        _start_special(thread, frame, code)
     _shut(thread, now_ns)
 
 
@@ -393,25 +457,43 @@ def _go_on_in_trace(
     """A generator that yielded before goes on."""
     if waiting is not None and waiting.boundary != 0:
         boundary.move_scope(thread, waiting.boundary)
+        if thread.stream is None:
+            return  # it has ended, or no block is to be had
+    count = 0
+    if waiting is not None and waiting.plugins:
+        count = plugin.resume(thread, code, waiting, now_ns)
     entry = _enter(thread, frame, code)
     if waiting is not None:
         entry.boundary = waiting.boundary
         entry.outer = waiting.outer
-    same_trace = (
-        waiting is not None
-        and not waiting.unwritten
-        and waiting.trace_number == entry.stream.trace.number
-    )
-    if waiting is None or not same_trace:
-        written = capture.entered(thread, entry, how.offset, now_ns)
-    elif how.throws:
-        written = capture.throw(thread, entry, waiting, how.exception, now_ns)
+    entry.plugin_count = count
+    entry.special = entry.boundary != 0 or count != 0
+    if waiting is not None and waiting.silent:
+        _be_silent(entry)
     else:
-        written = capture.resume(thread, entry, waiting, now_ns)
-    _entered(thread, entry, written)
+        written = _write_going_on(thread, entry, waiting, how, now_ns)
+        _entered(thread, entry, written)
     _limit_depth(thread, code)
     if waiting is not None and waiting.paused:
         boundary.move_scope(thread, scope.SCOPE_PAUSED)
+
+
+def _write_going_on(
+    thread: Thread,
+    entry: Entry,
+    waiting: Waiting | None,
+    how: Resumption,
+    now_ns: int,
+) -> bool:
+    if (
+        waiting is None
+        or waiting.unwritten
+        or waiting.trace_number != entry.stream.trace.number
+    ):
+        return capture.entered(thread, entry, how.offset, now_ns)
+    if how.throws:
+        return capture.throw(thread, entry, waiting, how.exception, now_ns)
+    return capture.resume(thread, entry, waiting, now_ns)
 
 
 def resume_at(
@@ -423,7 +505,7 @@ def resume_at(
 ) -> None:
     """``resume`` of an event that waited since ``now_ns``."""
     waiting = thread.session.waiting.take(frame, code)
-    if code.skipped and waiting is None:
+    if code.special and waiting is None and not _keeps(thread, code):
         return  # only what was running goes on
     if thread.stream is not None:
         prepare(thread, thread.stream, now_ns)
@@ -467,14 +549,33 @@ def _suspend(thread: Thread, entry: Entry, value: object, now_ns: int) -> None:
     waiting = Waiting(
         entry, thread.number, paused=entry.boundary != 0 and thread.paused
     )
-    if entry.unwritten:
-        _pop(thread)
-    else:
-        _left(thread, entry, capture.yield_(thread, entry, value, now_ns))
+    if not entry.unwritten and not capture.yield_(thread, entry, value, now_ns):
+        _lose_end(thread, entry)
+    if entry.plugin_count:
+        assert entry.frame is not None
+        entry.unwritten = True
+        offset = capture.offset_of(entry.frame)
+        waiting.plugins = plugin.suspend(thread, offset, now_ns)
+    _pop_watched(thread)
     # Not before: what is struck in its record is on the stack as if it ran.
     thread.session.waiting.add(waiting)
     if waiting.boundary != 0:
         boundary.move_scope(thread, waiting.outer)
+
+
+def _end_special(thread: Thread, frame: FrameType, end: End, now_ns: int) -> None:
+    """What ends with the call of the top, whose own record is written: its plugins'
+    nodes, the trace that it opened."""
+    entry = thread.stack[-1]
+    number, outer = entry.boundary, entry.outer
+    finished = None
+    entry.unwritten = True
+    entry.boundary = 0  # it is ended here, and only here
+    if entry.plugin_count:
+        finished = plugin.finish(thread, frame, end, now_ns)
+    _pop_watched(thread)
+    if number != 0:
+        boundary.close(thread, number, outer, finished, not end.returned)
 
 
 def return_(thread: Thread, frame: FrameType, code: Code, value: object) -> None:
@@ -488,13 +589,12 @@ def return_(thread: Thread, frame: FrameType, code: Code, value: object) -> None
         thread.guard = GUARD_FREE
         return
     prepare(thread, entry.stream, now_ns)
-    number, outer = entry.boundary, entry.outer
-    if entry.unwritten:
-        _pop(thread)
+    if not entry.unwritten and not capture.return_(thread, entry, value, now_ns):
+        _lose_end(thread, entry)
+    if entry.special:
+        _end_special(thread, frame, End(True, value, None), now_ns)
     else:
-        _left(thread, entry, capture.return_(thread, entry, value, now_ns))
-    if number != 0:  # the trace ends with it
-        boundary.close(thread, number, outer)
+        _pop(thread)
     _shut(thread, now_ns)
 
 
@@ -523,16 +623,15 @@ def raise_at(
         _leave_counted(thread, entry, now_ns)
         return
     prepare(thread, entry.stream, now_ns)
-    number, outer = entry.boundary, entry.outer
-    if entry.unwritten:
-        _pop(thread)
-    else:
-        written = capture.raise_(thread, entry, exception, now_ns)
-        if written and exception is None and number == 0:
+    if not entry.unwritten:
+        if not capture.raise_(thread, entry, exception, now_ns):
+            _lose_end(thread, entry)
+        elif exception is None and entry.boundary == 0:
             _add_unknown(thread, entry)
-        _left(thread, entry, written)
-    if number != 0:
-        boundary.close(thread, number, outer)
+    if entry.special:
+        _end_special(thread, frame, End(False, None, exception), now_ns)
+    else:
+        _pop(thread)
 
 
 def raise_(
@@ -562,7 +661,8 @@ def catch(
     if part != EXIT_HANDLER and not goes_on:
         return  # the compiler's own: loops, generators, comprehensions
     # Below whatever stands on it, such as a region.
-    entry = next((one for one in reversed(thread.stack) if one.frame is frame), None)
+    found = (one for one in reversed(thread.stack) if one.frame is frame)
+    entry = next(found, None)
     if entry is None or entry.unwritten:
         return
     now_ns = _open(thread)

@@ -200,6 +200,8 @@ def _forget_calls(thread: Thread, stream: ThreadStream) -> None:
     program.
     """
     forgotten = [entry for entry in thread.stack if entry.stream is stream]
+    for entry in forgotten:
+        thread.session.put_aside(entry)
     if forgotten:
         thread.depth_limit = forgotten[0].depth_limit  # as it was outside
     thread.stack[:] = [entry for entry in thread.stack if entry.stream is not stream]

@@ -33,7 +33,7 @@ CODES_MOST = 1 << 20
 class Verdict:
     """What was decided about a code object."""
 
-    __slots__ = ("about", "generation", "keep_bits", "reference")
+    __slots__ = ("about", "generation", "keep_bits", "reference", "watched")
 
     def __init__(self, generation: int, code: CodeType | None = None) -> None:
         """A skip, until ``keep_bits`` says otherwise."""
@@ -41,9 +41,15 @@ class Verdict:
         """Of the filter sets; another one: decide again."""
         self.keep_bits = 0
         """One per filter set."""
+        self.watched = False
+        """By plugins."""
         self.about: Code | None = None
         self.reference: ref[CodeType] | None = None
         """Held for its callback."""
+
+    def skips(self) -> bool:
+        """No filter set keeps it, and no plugin watches it."""
+        return self.keep_bits == 0 and not self.watched
 
 
 def probe(tracer: Tracer, code: CodeType) -> Verdict | None:
@@ -62,9 +68,12 @@ def _remember(tracer: Tracer, code: CodeType, verdict: Verdict) -> None:
 
 
 def _define(tracer: Tracer, code: CodeType, decision: Decision) -> Code | None:
-    """Define the kept ``code``, and gather what is known of it."""
+    """Define the kept ``code``, and gather what is known of it and watched code."""
     if tracer.code_count >= CODES_MOST:
         return None
+    if not decision.keep_bits:
+        tracer.code_count += 1
+        return Code(code, 0, decision.rules, tracer.mask, decision.plugins)
     session = tracer.session
     definitions = session.definitions
     with session.lock:
@@ -81,7 +90,7 @@ def _define(tracer: Tracer, code: CodeType, decision: Decision) -> Code | None:
     if number == 0:
         return None
     tracer.code_count += 1
-    return Code(code, number, decision.rules, tracer.mask)
+    return Code(code, number, decision.rules, tracer.mask, decision.plugins)
 
 
 def decide(tracer: Tracer, frame: FrameType, code: CodeType) -> Verdict:
@@ -94,7 +103,8 @@ def decide(tracer: Tracer, frame: FrameType, code: CodeType) -> Verdict:
     known = probe(tracer, code)
     if known is not None:
         return known
-    if not decision.keep_bits or not tracer.session.open:
+    watched = bool(decision.plugins)
+    if not (decision.keep_bits or watched) or not tracer.session.open:
         if before is not None:
             _end_running(tracer, before, verdict)
         tracer.skipped_count += 1
@@ -103,8 +113,10 @@ def decide(tracer: Tracer, frame: FrameType, code: CodeType) -> Verdict:
     about = _define(tracer, code, decision)
     if about is not None:
         verdict.keep_bits = decision.keep_bits
+        verdict.watched = watched
         verdict.about = about
-        tracer.kept_count += 1
+        tracer.kept_count += decision.keep_bits != 0
+        tracer.skipped_count += decision.keep_bits == 0
         _remember(tracer, code, verdict)
         return verdict
     tracer.session.error("a function could not be defined")

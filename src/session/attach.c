@@ -163,7 +163,7 @@ attach_cut_ended(struct kc_thread *thread, bool lost)
             stack->entries[kept++] = *entry;
             continue;
         }
-        kc_session_drop(thread->session, entry);
+        kc_session_put_aside(thread->session, entry);
         if (!entry->unwritten) {
             kc_stream_drop(&entry->stream->stream, &entry->open);
             if (lost && entry->stream->lost_pending == 0) {

@@ -378,7 +378,7 @@ kc_session_flush(struct kc_session *session, uint64_t deadline_ns)
 #define DROPPED_INITIAL 16u
 
 void
-kc_session_drop(struct kc_session *session, const struct kc_entry *entry)
+kc_session_put_aside(struct kc_session *session, const struct kc_entry *entry)
 {
     struct kc_dropped dropped = {entry->plugin != NULL ? entry->started : NULL,
                                  entry->boundary};

@@ -120,7 +120,7 @@ struct kc_session {
     PyObject *running_loop;   /* asyncio._get_running_loop */
     PyObject *tasks;          /* dict: address of a task -> (weakref, number) */
     struct kc_waiting_table waiting;
-    struct kc_dropped *dropped; /* see kc_session_drop() */
+    struct kc_dropped *dropped; /* see kc_session_put_aside() */
     uint32_t dropped_count;
     uint32_t dropped_capacity;
     void (*end_boundary)(struct kc_session *session, uint32_t number);
@@ -197,7 +197,8 @@ KC_COLD void kc_session_attach_again(PyFrameObject *frame, const char *event);
 
 /* An entry leaves its stack without the end of its call having been seen: keep what
  * takes Python to be let go of, until the next look at a scope. */
-KC_COLD void kc_session_drop(struct kc_session *session, const struct kc_entry *entry);
+KC_COLD void kc_session_put_aside(struct kc_session *session,
+                                  const struct kc_entry *entry);
 
 /* Let go of it: Python runs. */
 KC_COLD void kc_session_reap(struct kc_session *session);

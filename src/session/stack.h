@@ -107,7 +107,8 @@ struct kc_waiting_plugin {
     bool unwritten;
 };
 
-/* Those of one generator; made by kc_plugin_suspend(), freed by whoever takes it out. */
+/* Those of one generator; made by kc_plugin_suspend(), freed by whoever takes it out.
+ */
 struct kc_waiting_plugins {
     uint32_t count;
     struct kc_waiting_plugin nodes[];

@@ -73,8 +73,8 @@ struct kc_thread {
     PyThreadState *tstate; /* compared when `attached` is false: it may be gone */
     uint64_t tstate_id;
     uint32_t number;
-    uint8_t guard;     /* enum kc_guard */
-    uint8_t keep_bits; /* the filter set of the current trace, 0 outside */
+    uint8_t guard;        /* enum kc_guard */
+    uint8_t keep_bits;    /* the filter set of the current trace, 0 outside */
     uint32_t wanted_bits; /* the same and, unless paused, that of watched code */
     bool attached;
     bool displaced; /* the blind time that has just ended is to be told */

@@ -138,7 +138,7 @@ session_forget_calls(struct kc_thread *thread, const struct kc_thread_stream *st
         if (!forgotten) {
             thread->depth_limit = entry->depth_limit; /* as it was outside */
         }
-        kc_session_drop(thread->session, entry);
+        kc_session_put_aside(thread->session, entry);
         forgotten = true;
     }
     stack->depth = kept;

@@ -61,11 +61,10 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
     }
     struct kc_exc pending = kc_exc_save();
     PyObject *opened =
-        plugin == NULL
-            ? PyObject_CallFunction(tracer->open_boundary, "OOO", code->code, Py_None,
-                                    Py_None)
-            : PyObject_CallFunction(tracer->open_boundary, "OIO", code->code,
-                                    plugin->plugin->index, plugin->started);
+        plugin == NULL ? PyObject_CallFunction(tracer->open_boundary, "OOO", code->code,
+                                               Py_None, Py_None)
+                       : PyObject_CallFunction(tracer->open_boundary, "OIO", code->code,
+                                               plugin->plugin->index, plugin->started);
     unsigned long number = opened != NULL ? PyLong_AsUnsignedLong(opened) : 0;
     if (PyErr_Occurred()) {
         boundary_failed(session, "a boundary's trace could not be begun");
@@ -87,8 +86,8 @@ boundary_end(struct kc_session *session, uint32_t number, PyObject *finished,
     if (close == NULL) {
         return; /* with its session */
     }
-    PyObject *closed =
-        PyObject_CallFunction(close, "IOO", number, finished, failed ? Py_True : Py_False);
+    PyObject *closed = PyObject_CallFunction(close, "IOO", number, finished,
+                                             failed ? Py_True : Py_False);
     if (closed == NULL) {
         boundary_failed(session, "a boundary's trace could not be ended");
     }
@@ -100,7 +99,8 @@ kc_boundary_close(struct kc_thread *thread, uint32_t number, uint32_t outer,
                   PyObject *finished, bool failed)
 {
     struct kc_exc pending = kc_exc_save();
-    boundary_end(thread->session, number, finished != NULL ? finished : Py_None, failed);
+    boundary_end(thread->session, number, finished != NULL ? finished : Py_None,
+                 failed);
     kc_boundary_scope(thread, outer);
     kc_exc_restore(pending);
 }

@@ -15,8 +15,9 @@
 
 #include "trace/plugin.h"
 
-/* Begin a trace for a call of `code`, which `plugin` asks for or (NULL) a rule, and move the thread's scope into it: its number,
- * or 0 where the call joins the trace that is. *outer is the scope to go back to. */
+/* Begin a trace for a call of `code`, which `plugin` asks for or (NULL) a rule, and
+ * move the thread's scope into it: its number, or 0 where the call joins the trace that
+ * is. *outer is the scope to go back to. */
 KC_COLD uint32_t kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
                                   const struct kc_plugin_call *plugin, uint32_t *outer);
 

@@ -54,11 +54,11 @@ struct kc_code {
     bool simple_result; /* nor does the result, and no local goes with it */
     uint8_t self_kind;  /* 1: the first argument is self, 2: cls */
     uint8_t locals;
-    bool shallow;  /* nothing below it is recorded */
-    bool boundary; /* each call is a trace of its own */
-    bool skipped;  /* the program asked for it while calls of it were running */
-    bool special;  /* suspends, is a boundary, watched, or skipped */
-    uint8_t plugin_count;       /* that watch it */
+    bool shallow;         /* nothing below it is recorded */
+    bool boundary;        /* each call is a trace of its own */
+    bool skipped;         /* the program asked for it while calls of it were running */
+    bool special;         /* suspends, is a boundary, watched, or skipped */
+    uint8_t plugin_count; /* that watch it */
     struct kc_plugin **plugins; /* borrowed, in an array of its own */
     uint32_t max_depth;
     int argument_count;

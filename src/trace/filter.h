@@ -18,9 +18,9 @@ struct kc_decision {
     uint8_t keep_bits; /* one for each filter set that keeps it */
     struct kc_code_rules rules;
     struct kc_code_watch watch; /* the caller's: kc_decision_clear() leaves it alone */
-    PyObject *module;   /* new reference or NULL */
-    PyObject *qualname; /* new reference */
-    PyObject *source;   /* new reference or NULL: text that is in no file */
+    PyObject *module;           /* new reference or NULL */
+    PyObject *qualname;         /* new reference */
+    PyObject *source;           /* new reference or NULL: text that is in no file */
 };
 
 void kc_filter_decide(struct kc_tracer *tracer, kc_frame *frame, PyCodeObject *code,

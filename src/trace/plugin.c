@@ -33,12 +33,11 @@ kc_plugin_failed(struct kc_plugin *plugin, const char *where)
                             ? kc_value_copy_text(text, words, sizeof words - 1)
                             : 0;
         words[length] = '\0';
-        (void)snprintf(plugin->error_text, sizeof plugin->error_text, "%s: %.40s: %s",
-                       where,
-                       type != NULL && PyType_Check(type)
-                           ? ((PyTypeObject *)type)->tp_name
-                           : "an error",
-                       words);
+        (void)snprintf(
+            plugin->error_text, sizeof plugin->error_text, "%s: %.40s: %s", where,
+            type != NULL && PyType_Check(type) ? ((PyTypeObject *)type)->tp_name
+                                               : "an error",
+            words);
         Py_XDECREF(text);
     }
     PyErr_Clear();
@@ -333,8 +332,7 @@ kc_plugins_suspend(struct kc_thread *thread, uint64_t offset, uint64_t now_ns)
             .started = entry->started,
             .node = node,
             .began = entry->began,
-            .thread_number =
-                entry->foreign ? entry->foreign_thread : thread->number,
+            .thread_number = entry->foreign ? entry->foreign_thread : thread->number,
             .unwritten = entry->unwritten,
         };
         entry->started = NULL;
@@ -352,7 +350,8 @@ kc_plugins_resume(struct kc_thread *thread, const struct kc_code *code,
     struct kc_waiting_plugins *plugins = waiting->plugins;
     for (uint32_t i = 0; plugins != NULL && i < plugins->count; i++) {
         struct kc_waiting_plugin *node = &plugins->nodes[i];
-        struct kc_entry *entry = plugin_enter(thread, code, node->plugin, node->started);
+        struct kc_entry *entry =
+            plugin_enter(thread, code, node->plugin, node->started);
         if (entry == NULL) {
             kc_thread_lose(thread, thread->stream);
             continue; /* it stays with `plugins`, which are freed */

@@ -86,8 +86,8 @@ KC_COLD void kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
 
 /* It is suspended, or goes on: so are they. The first takes them off the stack, the
  * second pushes them and returns how many. */
-KC_COLD struct kc_waiting_plugins *
-kc_plugins_suspend(struct kc_thread *thread, uint64_t offset, uint64_t now_ns);
+KC_COLD struct kc_waiting_plugins *kc_plugins_suspend(struct kc_thread *thread,
+                                                      uint64_t offset, uint64_t now_ns);
 KC_COLD uint8_t kc_plugins_resume(struct kc_thread *thread, const struct kc_code *code,
                                   const struct kc_waiting *waiting, uint64_t now_ns);
 

@@ -42,7 +42,7 @@ kc_tracer_cut(struct kc_thread *thread, uint32_t keep)
 {
     while (thread->stack.depth > keep) {
         struct kc_entry *entry = kc_stack_top(&thread->stack);
-        kc_session_drop(thread->session, entry);
+        kc_session_put_aside(thread->session, entry);
         if (!entry->unwritten) {
             kc_stream_drop(&entry->stream->stream, &entry->open);
             entry->stream->lost_pending++;
@@ -395,8 +395,7 @@ tracer_begin(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
 static bool
 tracer_keeps(const struct kc_thread *thread, const struct kc_code *code)
 {
-    return !code->skipped &&
-           (kc_verdict_probe(code->code) & thread->keep_bits) != 0;
+    return !code->skipped && (kc_verdict_probe(code->code) & thread->keep_bits) != 0;
 }
 
 /* The entry of a call that is watched, and not recorded. */
@@ -641,8 +640,7 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
     if (entry->foreign) {
         waiting.thread_number = entry->foreign_thread;
     }
-    if (!entry->unwritten &&
-        !kc_capture_yield(thread, entry, value, offset, now_ns)) {
+    if (!entry->unwritten && !kc_capture_yield(thread, entry, value, offset, now_ns)) {
         tracer_lose_end(thread, entry);
     }
     if (KC_UNLIKELY(entry->plugin_count != 0)) {

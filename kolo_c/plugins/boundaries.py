@@ -1,0 +1,147 @@
+"""Traces that plugins and rules open: a request, a test, a task, a marked function.
+
+The core asks for one when a call begins that is a boundary, and tells of its end. Its
+name is the summary of its record, filled with all that its plugin said. One that is
+held stays open beyond its call, for what belongs to it and comes later: the body of a
+streaming response.
+
+Threads: any, under the GIL. Owns: the boundaries that are open, and who holds them.
+Fails: as the session's begin_boundary and end_boundary.
+"""
+
+from __future__ import annotations
+
+from kolo_c.plugins.summary import summarise
+from kolo_c.scope import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import CodeType
+    from typing import Any
+
+    from kolo_c.plugins.spec import Compiled
+    from kolo_c.session import Session
+
+
+class Boundary:
+    """One that is open."""
+
+    __slots__ = ("ended", "fields", "held", "holders", "plugin")
+
+    def __init__(self, plugin: Compiled | None, fields: dict[str, Any]) -> None:
+        self.plugin = plugin
+        self.fields = fields
+        self.held = False
+        """Whether it is stored is decided at its end."""
+        self.holders = 0
+        self.ended: bool | None = None
+        """Whether its call has failed, once it has ended."""
+
+
+class Boundaries:
+    """Those of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._open: dict[int, Boundary] = {}
+
+    def open(
+        self, code: CodeType, index: int | None, started: Mapping[str, Any] | None
+    ) -> int:
+        """The core asks for a trace: its number."""
+        if index is None:
+            name = getattr(code, "co_qualname", code.co_name)
+            number = self._session.begin_boundary(name, "boundary")[0]
+            self._open[number] = Boundary(None, {})
+            return number
+        plugin = self._session.plugins.plugin(index)
+        return self.begin(plugin, dict(started or {}))
+
+    def begin(self, plugin: Compiled, fields: dict[str, Any]) -> int:
+        """A trace for ``plugin``'s kind, named by its fields: its number."""
+        assert plugin.kind is not None  # compile_plugin saw to that
+        boundary = Boundary(plugin, fields)
+        boundary.held = plugin.holds is not None and bool(plugin.holds(fields))
+        settings = plugin.settings(fields) if plugin.settings is not None else None
+        number = self._session.begin_boundary(
+            summarise(plugin.kind.summary, fields) or plugin.name,
+            plugin.kind.name,
+            settings,
+            held=boundary.held,
+        )[0]
+        self._open[number] = boundary
+        self._set_attributes(number, boundary)
+        return number
+
+    def close(
+        self, number: int, finished: Mapping[str, Any] | None, failed: bool
+    ) -> None:
+        """The call of trace ``number`` has ended."""
+        boundary = self._open.get(number)
+        if boundary is None:
+            return  # with its session
+        boundary.fields.update(finished or {})
+        boundary.ended = failed
+        if boundary.holders == 0:
+            self._end(number, boundary)
+
+    def add(self, number: int, fields: Mapping[str, Any]) -> None:
+        """What became known of it later, while it is held."""
+        boundary = self._open.get(number)
+        if boundary is not None:
+            boundary.fields.update(fields)
+
+    def hold(self) -> int:
+        """Keep the boundary of this context open: its number; 0: there is none."""
+        number = SCOPE.get()
+        boundary = self._open.get(number)
+        if boundary is None:
+            return 0
+        boundary.holders += 1
+        return number
+
+    def release(self, number: int) -> None:
+        """It need not be kept open any more."""
+        boundary = self._open.get(number)
+        if boundary is None:
+            return
+        boundary.holders -= 1
+        if boundary.holders == 0 and boundary.ended is not None:
+            self._end(number, boundary)
+
+    def is_open(self, number: int) -> bool:
+        """Whether trace ``number`` is one of these, and has not ended."""
+        return number in self._open
+
+    def _end(self, number: int, boundary: Boundary) -> None:
+        del self._open[number]
+        plugin = boundary.plugin
+        cause = "exception" if boundary.ended else "exit"
+        if plugin is None or plugin.kind is None:
+            self._session.end_boundary(number, cause)
+            return
+        self._rename(number, summarise(plugin.kind.summary, boundary.fields))
+        self._set_attributes(number, boundary)
+        if boundary.held and plugin.stored is not None:
+            stored = bool(plugin.stored(boundary.fields, bool(boundary.ended)))
+            self._session.end_boundary(number, cause, stored=stored)
+        else:
+            self._session.end_boundary(number, cause)
+
+    def _rename(self, number: int, name: str) -> None:
+        if name:
+            self._session.traces.prepare(number, name=name)
+
+    def _set_attributes(self, number: int, boundary: Boundary) -> None:
+        plugin = boundary.plugin
+        if plugin is not None and plugin.attributes:
+            fields = boundary.fields
+            self._session.traces.prepare(
+                number,
+                {
+                    name: fields[name]
+                    for name in plugin.attributes
+                    if fields.get(name) is not None
+                },
+            )

@@ -1,0 +1,1 @@
+"""The plugins that come with kolo_c; table.py says what they watch."""

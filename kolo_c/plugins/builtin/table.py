@@ -1,0 +1,12 @@
+"""Which built-in plugins there are: what each watches, without importing it.
+
+Every start passes here; a plugin's own module is imported when the program uses what it
+watches.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = ()
+"""(name, MODULE:CLASS within this package, watch, modules)"""

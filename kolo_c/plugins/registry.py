@@ -1,0 +1,270 @@
+"""Which plugins a session has, and what the core is told of them.
+
+Built-in ones are imported when something that they watch is used; those of other
+packages (entry points ``kolo_c.plugins``), of the setting ``plugins`` and of
+``kolo_c.plugin`` when the session starts.
+
+Threads: any, under the GIL. Owns: the plugins of one session; what they installed.
+Fails: a plugin that is none is left out, and ``problems`` says why; ``add`` raises
+PluginError.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from importlib import import_module
+
+from kolo_c.errors import KoloError, PluginError
+from kolo_c.plugins.builtin.table import BUILTIN
+from kolo_c.plugins.spec import LIMITS, Compiled, compile_plugin, parse_watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+    from typing import Any
+
+    from kolo_c.plugins.spec import Kind
+
+GROUP = "kolo_c.plugins"
+_BUILTIN_PACKAGE = "kolo_c.plugins.builtin"
+
+CODE_PLUGINS: list[Any] = []
+"""What ``kolo_c.plugin`` was given, for sessions to come."""
+_loaded: dict[str, Compiled] = {}
+"""Built-in ones by their target: one of each in a process."""
+
+
+class Registry:
+    """The plugins of one session."""
+
+    def __init__(self, native: Any, chosen: Iterable[str] = ()) -> None:
+        """``chosen`` is the setting: MODULE:NAME to add one, -NAME to leave one out."""
+        self.problems: list[str] = []
+        self._native = native
+        self._chosen = [text for text in chosen if not text.startswith("-")]
+        self._left_out = {text[1:] for text in chosen if text.startswith("-")}
+        self._by_index: dict[int, Compiled] = {}
+        self._targets: dict[int, tuple[str, bool]] = {}
+        """Of built-in ones: the target, and whether it is for installing."""
+        self._kinds: dict[str, int] = {}
+        self._installed: list[Compiled] = []
+
+    def start(self) -> None:
+        """Tell the core which plugins there are."""
+        for name, target, watch, modules in BUILTIN:
+            if name not in self._left_out:
+                self._add_builtin(name, target, watch, modules)
+        for source, what in self._others():
+            try:
+                self.add(source())
+            except KoloError as error:
+                self.problems.append(error.message)
+            except Exception as error:  # another package's code
+                self.problems.append(
+                    f"the plugin {what} cannot be imported: "
+                    f"{type(error).__name__}: {error}"
+                )
+
+    def stop(self) -> None:
+        """Remove what was installed."""
+        while self._installed:
+            plugin = self._installed.pop()
+            if plugin.remove is not None:
+                try:
+                    plugin.remove()
+                except Exception as error:
+                    self._report(plugin, "remove()", error)
+
+    def add(self, source: Any) -> None:
+        """Another plugin, from now on. PluginError where it is none."""
+        plugin = compile_plugin(source)
+        if plugin.name in self._left_out:
+            return
+        if plugin.watch:
+            index = self._native.add_plugin(plugin.name)
+            self._define(index, plugin)
+            for module, qualname, path in plugin.watch:
+                self._native.watch(index, module, qualname, path)
+        if plugin.modules:
+            self._install_when_imported(plugin.name, plugin.modules, lambda: plugin)
+
+    def load(self, index: int) -> None:
+        """The core has met something that built-in plugin ``index`` watches."""
+        target, installs = self._targets[index]
+        plugin = _load_builtin(target)
+        if installs:
+            self._define_installer(index, plugin)
+        else:
+            self._define(index, plugin)
+
+    def plugin(self, index: int) -> Compiled:
+        """The plugin with this number."""
+        return self._by_index[index]
+
+    def index_of(self, kind: Kind) -> int:
+        """The number under which records of ``kind`` are emitted."""
+        index = self._kinds.get(kind.name)
+        if index is None:
+            index = int(self._native.add_plugin(kind.name))
+            self._native.define_plugin(
+                index, kind.wire(), None, None, None, False, LIMITS
+            )
+            self._kinds[kind.name] = index
+        return index
+
+    def costs(self) -> dict[str, list[int]]:
+        """By name of those that were called: calls, nanoseconds, errors."""
+        found: dict[str, list[int]] = {}
+        for name, calls, nanoseconds, errors, _ in self._native.plugin_stats():
+            if calls and (nanoseconds or errors):
+                row = found.setdefault(name, [0, 0, 0])
+                for at, value in enumerate((calls, nanoseconds, errors)):
+                    row[at] += value
+        return found
+
+    def all_problems(self) -> list[str]:
+        """What went wrong with plugins, in words."""
+        found = list(self.problems)
+        for name, _, _, errors, words in self._native.plugin_stats():
+            if errors:
+                times = "" if errors == 1 else f" ({errors} times)"
+                found.append(f"the plugin {name} failed{times}: {words}")
+        return found
+
+    # ---- one plugin ----
+
+    def _add_builtin(
+        self, name: str, target: str, watch: tuple[str, ...], modules: tuple[str, ...]
+    ) -> None:
+        if watch:
+            index = self._native.add_plugin(name)
+            self._targets[index] = (target, False)
+            for text in watch:
+                self._native.watch(index, *parse_watch(name, text))
+        if modules:
+            self._install_when_imported(
+                name, modules, lambda: _load_builtin(target), target
+            )
+
+    def _define(self, index: int, plugin: Compiled) -> None:
+        self._by_index[index] = plugin
+        kind = plugin.kind
+        self._native.define_plugin(
+            index,
+            None if kind is None else kind.wire(),
+            plugin.when,
+            plugin.start,
+            plugin.finish,
+            plugin.boundary,
+            plugin.limits,
+        )
+
+    def _install_when_imported(
+        self,
+        name: str,
+        modules: tuple[str, ...],
+        load: Callable[[], Compiled],
+        target: str | None = None,
+    ) -> None:
+        if any(module in sys.modules for module in modules):
+            try:
+                self._install(load())
+            except KoloError as error:
+                self.problems.append(error.message)
+            return
+        index = self._native.add_plugin(name)
+        if target is None:
+            self._define_installer(index, load())
+        else:
+            self._targets[index] = (target, True)
+        for module in modules:
+            self._native.watch(index, module, "<module>", None)
+
+    def _define_installer(self, index: int, plugin: Compiled) -> None:
+        def finish(frame: FrameType, value: Any, exception: Any, started: Any) -> None:
+            if exception is None:
+                self._install(plugin)
+
+        self._native.define_plugin(index, None, None, None, finish, False, LIMITS)
+
+    def _install(self, plugin: Compiled) -> None:
+        if plugin in self._installed or plugin.install is None:
+            return
+        try:
+            plugin.install()
+            self._installed.append(plugin)
+        except Exception as error:
+            self._report(plugin, "install()", error)
+
+    def _report(self, plugin: Compiled, what: str, error: Exception) -> None:
+        self.problems.append(
+            f"the plugin {plugin.name} failed: {what}: {type(error).__name__}: {error}"
+        )
+
+    def _others(self) -> Iterable[tuple[Callable[[], Any], str]]:
+        """How to get each of those that are not built in, and its name."""
+        for entry in _entry_points():
+            if entry.name not in self._left_out:
+                yield entry.load, f"{entry.name} ({entry.value})"
+        for text in self._chosen:
+            yield partial(_import, text), text
+        for source in list(CODE_PLUGINS):
+            yield partial(_itself, source), "of kolo_c.plugin"
+
+
+def _load_builtin(target: str) -> Compiled:
+    plugin = _loaded.get(target)
+    if plugin is None:
+        module, _, name = target.partition(":")
+        found = getattr(import_module(f"{_BUILTIN_PACKAGE}.{module}"), name)
+        plugin = _loaded[target] = compile_plugin(found)
+    return plugin
+
+
+def _itself(source: Any) -> Any:
+    return source
+
+
+def _import(text: str) -> Any:
+    module, colon, name = text.partition(":")
+    if not colon or not module or not name:
+        raise PluginError(
+            f"plugins has {text!r}, which is not MODULE:NAME",
+            'Write plugins = ["shop.tracing:Payment"].',
+        )
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _entry_points() -> Iterable[Any]:
+    """Those of installed packages; without importlib.metadata where there are none."""
+    if not _has_entry_points():
+        return ()
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 15 ms
+
+    return entry_points(group=GROUP)
+
+
+def _has_entry_points() -> bool:
+    import os  # noqa: PLC0415 - kept as the program's tests may have left it
+
+    group = f"[{GROUP}]".encode()
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or os.curdir)
+        except OSError:
+            continue
+        for name in names:
+            if not name.endswith((".dist-info", ".egg-info")):
+                continue
+            try:
+                with open(f"{folder}/{name}/entry_points.txt", "rb") as file:
+                    if group in file.read():
+                        return True
+            except OSError:
+                continue
+    return False
