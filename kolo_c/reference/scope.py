@@ -47,7 +47,7 @@ def check(thread: Thread) -> None:
 def refresh(thread: Thread) -> None:
     """Look the scope up again."""
     session = thread.session
-    if session.dropped:
+    if session.aside:
         session.reap()
     thread.scope_generation = session.scope_generation
     thread.scope_number = _current_number(session)

@@ -148,7 +148,7 @@ class Session:
         self.running_loop: Any = None  # asyncio._get_running_loop
         self.tasks: dict[int, tuple[Any, int]] = {}  # id of a task -> (weakref, number)
         self.waiting = WaitingTable()
-        self.dropped: list[tuple[int, Any]] = []
+        self.aside: list[tuple[int, Any]] = []
         """What stood on a stack and has ended unseen: a trace that is to be ended, and
         what a handler gave."""
         self.end_boundary: Callable[[int], None] | None = None
@@ -412,13 +412,13 @@ class Session:
         what takes Python to be let go of, until the next look at a scope."""
         if entry.boundary == 0 and entry.started is None:
             return
-        self.dropped.append((entry.boundary, entry.started))
+        self.aside.append((entry.boundary, entry.started))
         self.scope_generation += 1  # every thread looks at its scope, and then here
 
     def reap(self) -> None:
         """Let go of it."""
-        while self.dropped:
-            number, _ = self.dropped.pop()
+        while self.aside:
+            number, _ = self.aside.pop()
             if number != 0 and self.end_boundary is not None:
                 self.end_boundary(number)
 

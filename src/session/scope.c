@@ -243,7 +243,7 @@ void
 kc_scope_refresh(struct kc_thread *thread)
 {
     struct kc_session *session = thread->session;
-    if (KC_UNLIKELY(session->dropped_count != 0)) {
+    if (KC_UNLIKELY(session->aside_count != 0)) {
         kc_session_reap(session);
     }
     thread->context_ver = thread->tstate->context_ver;

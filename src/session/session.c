@@ -375,29 +375,29 @@ kc_session_flush(struct kc_session *session, uint64_t deadline_ns)
 
 /* ---- what ended unseen ---- */
 
-#define DROPPED_INITIAL 16u
+#define ASIDE_INITIAL 16u
 
 void
 kc_session_put_aside(struct kc_session *session, const struct kc_entry *entry)
 {
-    struct kc_dropped dropped = {entry->plugin != NULL ? entry->started : NULL,
+    struct kc_aside dropped = {entry->plugin != NULL ? entry->started : NULL,
                                  entry->boundary};
     if (dropped.started == NULL && dropped.boundary == 0) {
         return;
     }
-    if (session->dropped_count == session->dropped_capacity) {
-        uint32_t capacity = session->dropped_capacity == 0
-                                ? DROPPED_INITIAL
-                                : session->dropped_capacity * 2;
-        struct kc_dropped *larger =
-            PyMem_RawRealloc(session->dropped, capacity * sizeof *larger);
+    if (session->aside_count == session->aside_capacity) {
+        uint32_t capacity = session->aside_capacity == 0
+                                ? ASIDE_INITIAL
+                                : session->aside_capacity * 2;
+        struct kc_aside *larger =
+            PyMem_RawRealloc(session->aside, capacity * sizeof *larger);
         if (larger == NULL) {
             return; /* it stays: until the session's end, or for good */
         }
-        session->dropped = larger;
-        session->dropped_capacity = capacity;
+        session->aside = larger;
+        session->aside_capacity = capacity;
     }
-    session->dropped[session->dropped_count++] = dropped;
+    session->aside[session->aside_count++] = dropped;
     session->scope_generation++; /* every thread looks at its scope, and then here */
 }
 
@@ -405,8 +405,8 @@ void
 kc_session_reap(struct kc_session *session)
 {
     struct kc_exc pending = kc_exc_save();
-    while (session->dropped_count != 0) {
-        struct kc_dropped dropped = session->dropped[--session->dropped_count];
+    while (session->aside_count != 0) {
+        struct kc_aside dropped = session->aside[--session->aside_count];
         if (dropped.boundary != 0 && session->end_boundary != NULL) {
             session->end_boundary(session, dropped.boundary);
         }
@@ -499,8 +499,8 @@ kc_session_destroy(struct kc_session *session)
     kc_waiting_destroy(&session->waiting);
     session->end_boundary = NULL;
     kc_session_reap(session);
-    PyMem_RawFree(session->dropped);
-    session->dropped = NULL;
+    PyMem_RawFree(session->aside);
+    session->aside = NULL;
     Py_CLEAR(session->scope_variable);
     Py_CLEAR(session->current_task);
     Py_CLEAR(session->running_loop);

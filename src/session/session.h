@@ -54,7 +54,7 @@ struct kc_trace {
 };
 
 /* What stood on a stack and has ended unseen, where no Python may run. */
-struct kc_dropped {
+struct kc_aside {
     PyObject *started; /* or NULL */
     uint32_t boundary; /* a trace that is to be ended; 0: none */
 };
@@ -120,9 +120,9 @@ struct kc_session {
     PyObject *running_loop;   /* asyncio._get_running_loop */
     PyObject *tasks;          /* dict: address of a task -> (weakref, number) */
     struct kc_waiting_table waiting;
-    struct kc_dropped *dropped; /* see kc_session_put_aside() */
-    uint32_t dropped_count;
-    uint32_t dropped_capacity;
+    struct kc_aside *aside; /* see kc_session_put_aside() */
+    uint32_t aside_count;
+    uint32_t aside_capacity;
     void (*end_boundary)(struct kc_session *session, uint32_t number);
     PyTypeObject *thread_type;
     Py_tracefunc hook; /* the profile function; NULL with another hook */
