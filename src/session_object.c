@@ -110,11 +110,27 @@ session_open_tracer(SessionObject *self, PyObject *rules, const char *hook)
     return kc_verdict_begin();
 }
 
+/* What Session() is given, borrowed. */
+struct arguments {
+    struct kc_session_options options;
+    PyObject *decide;
+    PyObject *decide_file;
+    PyObject *rules;
+    PyObject *words;
+    PyObject *exceptions;
+    PyObject *variable;
+    PyObject *open_boundary;
+    PyObject *close_boundary;
+    PyObject *load_plugin;
+    PyObject *skipped;
+    const char *hook;
+    int new_threads;
+    int caught;
+};
+
 static int
-session_init(PyObject *op, PyObject *args, PyObject *kwargs)
+session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given)
 {
-    SessionObject *self = (SessionObject *)op;
-    struct kc_session_options options = {0};
     static char *names[] = {"directory",
                             "process_id",
                             "schema",
@@ -141,38 +157,40 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
                             "later",
                             "load_plugin",
                             NULL};
+    struct kc_session_options *options = &given->options;
     unsigned long long segment_bytes = 0;
     unsigned long long free_disk_bytes = 0;
     unsigned long long max_trace_bytes = 0;
     unsigned long long wait_max_ns = 0;
     int drop = 0;
-    PyObject *decide = NULL;
-    PyObject *decide_file = NULL;
-    PyObject *rules = NULL;
-    PyObject *words = NULL;
-    PyObject *exceptions = NULL;
-    PyObject *variable = NULL;
-    PyObject *open_boundary = NULL;
-    PyObject *close_boundary = NULL;
-    PyObject *skipped = NULL;
-    const char *hook = NULL;
-    int new_threads = 0;
-    int caught = 0;
     int later = 0;
-    PyObject *load_plugin = NULL;
-    if (self->session.tracer != NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppO", names, &options->directory,
+            &options->process_id, &options->schema, &options->schema_version,
+            &options->info, &options->compress, &segment_bytes, &free_disk_bytes,
+            &max_trace_bytes, &wait_max_ns, &drop, &given->decide, &given->decide_file,
+            &PyDict_Type, &given->rules, &PyTuple_Type, &given->words, &PyTuple_Type,
+            &given->exceptions, &given->variable, &given->open_boundary,
+            &given->close_boundary, &PyDict_Type, &given->skipped, &given->hook,
+            &given->new_threads, &given->caught, &later, &given->load_plugin))
+    {
         return -1;
     }
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppO", names, &options.directory,
-            &options.process_id, &options.schema, &options.schema_version,
-            &options.info, &options.compress, &segment_bytes, &free_disk_bytes,
-            &max_trace_bytes, &wait_max_ns, &drop, &decide, &decide_file, &PyDict_Type,
-            &rules, &PyTuple_Type, &words, &PyTuple_Type, &exceptions, &variable,
-            &open_boundary, &close_boundary, &PyDict_Type, &skipped, &hook,
-            &new_threads, &caught, &later, &load_plugin))
-    {
+    options->segment_max_bytes = segment_bytes;
+    options->free_disk_min_bytes = free_disk_bytes;
+    options->max_trace_bytes = max_trace_bytes;
+    options->wait_max_ns = wait_max_ns;
+    options->drop = drop != 0;
+    options->later = later != 0;
+    return 0;
+}
+
+/* Whether there can be a session now: -1 with an exception where not. */
+static int
+session_check(const SessionObject *self)
+{
+    if (self->session.tracer != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a Session is opened once");
         return -1;
     }
     /* What is static here is guarded by the main interpreter's GIL. */
@@ -185,28 +203,33 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "a session is active in this process");
         return -1;
     }
-    options.segment_max_bytes = segment_bytes;
-    options.free_disk_min_bytes = free_disk_bytes;
-    options.max_trace_bytes = max_trace_bytes;
-    options.wait_max_ns = wait_max_ns;
-    options.drop = drop != 0;
-    options.later = later != 0;
-    self->session.new_threads = new_threads != 0;
+    return 0;
+}
+
+static int
+session_init(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    SessionObject *self = (SessionObject *)op;
+    struct arguments given = {0};
+    if (session_read_arguments(args, kwargs, &given) < 0 || session_check(self) < 0) {
+        return -1;
+    }
     struct kc_module_state *state = PyType_GetModuleState(Py_TYPE(op));
+    self->session.new_threads = given.new_threads != 0;
     self->session.thread_type =
         (PyTypeObject *)Py_NewRef((PyObject *)state->thread_type);
-    self->session.scope_variable = Py_NewRef(variable);
-    self->tracer.wants_caught = caught != 0;
-    self->tracer.decide = Py_NewRef(decide);
-    self->tracer.decide_file = Py_NewRef(decide_file);
-    self->tracer.open_boundary = Py_NewRef(open_boundary);
-    self->tracer.close_boundary = Py_NewRef(close_boundary);
-    self->tracer.load_plugin = Py_NewRef(load_plugin);
+    self->session.scope_variable = Py_NewRef(given.variable);
     self->session.end_boundary = kc_boundary_end;
-    self->tracer.skipped_codes = Py_NewRef(skipped);
-    if (session_open_mask(self, words, exceptions) < 0 ||
-        kc_session_open(&self->session, &options) < 0 ||
-        session_open_tracer(self, rules, hook) < 0)
+    self->tracer.wants_caught = given.caught != 0;
+    self->tracer.decide = Py_NewRef(given.decide);
+    self->tracer.decide_file = Py_NewRef(given.decide_file);
+    self->tracer.open_boundary = Py_NewRef(given.open_boundary);
+    self->tracer.close_boundary = Py_NewRef(given.close_boundary);
+    self->tracer.load_plugin = Py_NewRef(given.load_plugin);
+    self->tracer.skipped_codes = Py_NewRef(given.skipped);
+    if (session_open_mask(self, given.words, given.exceptions) < 0 ||
+        kc_session_open(&self->session, &given.options) < 0 ||
+        session_open_tracer(self, given.rules, given.hook) < 0)
     {
         return -1;
     }
