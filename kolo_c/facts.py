@@ -89,14 +89,18 @@ class OpenTraces:
         self.process = process
         self._open: dict[int, TraceFacts] = {}
         self._process_number = 0
+        self._default_number = 0
         self._core: Any = None
         self._native: Any = None
         self._credit_bytes: float = BURST_BYTES
         self._credited_ns = 0
 
-    def start(self, number: int, core: Any, native: Any) -> None:
-        """The process's trace has begun as ``number``."""
-        self._process_number = number
+    def start(self, number: int, core: Any, native: Any, whole: bool = True) -> None:
+        """The process's trace has begun as ``number``.
+
+        Where it is not ``whole``, nothing belongs to it.
+        """
+        self._process_number = number if whole else 0
         self._core = core
         self._native = native
         self._open[number] = self.process
@@ -113,13 +117,29 @@ class OpenTraces:
         """All have ended."""
         self._open.clear()
 
+    def facts(self, number: int) -> TraceFacts:
+        """Of an open trace; of the process's where it has ended, or for 0."""
+        return self._open.get(number, self.process)
+
     def current(self) -> tuple[int, TraceFacts] | None:
         """The trace that this context belongs to, with its number; None in a pause."""
         number = SCOPE.get()
         if number not in self._open:
-            number = 0 if number == PAUSED else self._process_number
+            number = 0 if number == PAUSED else self._default()
         facts = self._open.get(number)
         return None if facts is None else (number, facts)
+
+    def _default(self) -> int:
+        number = self._default_number
+        return number if number in self._open else self._process_number
+
+    def has_default(self) -> bool:
+        """Whether such a trace runs: see ``set_default``."""
+        return self._default_number in self._open
+
+    def set_default(self, number: int) -> None:
+        """What has no trace of its own belongs to this one; 0: to the process's."""
+        self._default_number = number
 
     def rename(self, number: int, facts: TraceFacts, name: object) -> bool:
         """Give an open trace a name; False where it has ended."""

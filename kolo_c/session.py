@@ -72,6 +72,7 @@ class Session:
         first_pid: int = 0,
         main_file: str = "",
         main_source: str | None = None,
+        whole: bool = True,
     ) -> None:
         """Prepare; nothing is opened or attached before ``start``.
 
@@ -81,6 +82,7 @@ class Session:
         ``later`` no file is made before something is kept. With ``first_pid``, which
         is that of the process that a person started, children are recorded too.
         ``main_file`` is what the program's own code calls its file where it has none.
+        Where it is not ``whole``, nothing outside boundaries is recorded.
         """
         self.config = config
         self.project = project
@@ -103,6 +105,7 @@ class Session:
         self._main_source = main_source
         self._main_code: CodeType | None = None
         self.boundaries = Boundaries(self)
+        self._whole = whole
         self._core: Any = None
         self._names = "", ""
         self._native: Any = None
@@ -176,10 +179,10 @@ class Session:
                 self.name,
                 self._parent,
                 self.traces.process.text(),
-                of_process=True,
+                of_process=self._whole,
                 always=self._always,
             )
-            self.traces.start(self._number, self._core, self._native)
+            self.traces.start(self._number, self._core, self._native, self._whole)
             self.plugins.start()
             self._attach()
             _activate(self)
@@ -298,10 +301,11 @@ class Session:
         if costs:
             self.traces.process.update({PLUGIN_COSTS: to_json(costs)}, TOTAL_BYTES)
 
-    def ended_by(self, error: BaseException) -> dict[str, Any] | None:
+    def ended_by(self, error: BaseException, number: int = 0) -> dict[str, Any] | None:
         """``error`` left the program: its trace names it, and what led to it.
 
-        What is said of it; None where it is no failure, or cannot be told.
+        With ``number`` it is the trace of a boundary, which ``error`` has left. Gives
+        what is said of it; None where it is no failure, or cannot be told.
         """
         if self._native is None:
             return None
@@ -310,7 +314,8 @@ class Session:
             from kolo_c import failure  # noqa: PLC0415 - it has failed
 
             found = failure.describe(error)
-            while found is not None and not self.traces.process.update(
+            facts = self.traces.facts(number)
+            while found is not None and not facts.update(
                 {failure.ATTRIBUTE: to_json(found)}, TOTAL_BYTES
             ):
                 if not failure.shorten(found):
@@ -406,6 +411,19 @@ class Session:
             self._native.forget_verdicts()
         self.traces.begin(number, facts)
         return number, facts.id
+
+    def default_boundary(self, number: int) -> None:
+        """From now on what has no trace of its own belongs to this boundary's.
+
+        That is the rest of the process while a test runs: other threads, servers.
+        With 0 it belongs to the process's trace again.
+        """
+        self.traces.set_default(number)
+        self._native.default_trace(number)
+
+    def close_boundary(self, number: int) -> None:
+        """Nothing more comes to a held one; ``end_boundary`` decides later."""
+        self._native.close_trace(number)
 
     def end_boundary(self, number: int, cause: str, *, stored: bool = True) -> None:
         """End a trace that ``begin_boundary`` started.
@@ -523,6 +541,7 @@ class Session:
             replace_profiler=self._replace_profiler,
             later=True,
             first_pid=self._first_pid,
+            whole=self._whole or self.traces.has_default(),
         )
         try:
             child.start()

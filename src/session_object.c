@@ -405,6 +405,12 @@ static PyMethodDef session_methods[] = {
      METH_VARARGS | METH_KEYWORDS,
      "end_trace(number, cause, name, attributes, *, stored=True)\n\nEnd it; (stored, "
      "counters as JSON)."},
+    {"close_trace", kc_session_close_boundary, METH_O,
+     "close_trace(number)\n\nNothing more comes to a held trace; end_trace decides later "
+     "whether it is stored."},
+    {"default_trace", kc_session_set_default, METH_O,
+     "default_trace(number)\n\nFrom now on what has no trace of its own belongs to this "
+     "one; 0: to the process's again."},
     {"set_trace", kc_session_set, METH_VARARGS,
      "set_trace(number, name, attributes)\n\nFrom now on the trace has this name, and "
      "these attributes (JSON text); False where that cannot be written."},

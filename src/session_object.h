@@ -30,6 +30,8 @@ PyObject *kc_session_attach_thread(PyObject *op, PyObject *const *args,
                                    Py_ssize_t count);
 PyObject *kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs);
 PyObject *kc_session_end(PyObject *op, PyObject *args, PyObject *kwargs);
+PyObject *kc_session_close_boundary(PyObject *op, PyObject *number);
+PyObject *kc_session_set_default(PyObject *op, PyObject *number);
 PyObject *kc_session_set(PyObject *op, PyObject *args);
 PyObject *kc_session_hides(PyObject *op, PyObject *args);
 PyObject *kc_session_region_begin(PyObject *op, PyObject *args);

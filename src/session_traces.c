@@ -162,6 +162,44 @@ kc_session_end(PyObject *op, PyObject *args, PyObject *kwargs)
 }
 
 PyObject *
+kc_session_close_boundary(PyObject *op, PyObject *number)
+{
+    SessionObject *self = (SessionObject *)op;
+    unsigned long wanted = PyLong_AsUnsignedLong(number);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    struct kc_trace *trace = session_find_trace(self, wanted);
+    if (trace == NULL) {
+        return NULL;
+    }
+    if (!self->session.dead && self->session.open) {
+        kc_session_close_trace(&self->session, trace);
+    }
+    Py_RETURN_NONE;
+}
+
+PyObject *
+kc_session_set_default(PyObject *op, PyObject *number)
+{
+    SessionObject *self = (SessionObject *)op;
+    unsigned long wanted = PyLong_AsUnsignedLong(number);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    struct kc_trace *trace = NULL;
+    if (wanted != 0) {
+        trace = session_find_trace(self, wanted);
+        if (trace == NULL) {
+            return NULL;
+        }
+    }
+    self->session.default_trace = trace;
+    self->session.scope_generation++;
+    Py_RETURN_NONE;
+}
+
+PyObject *
 kc_session_set(PyObject *op, PyObject *args)
 {
     SessionObject *self = (SessionObject *)op;

@@ -67,11 +67,15 @@ class StoryText:
             self.headline(),
             *self._paths(),
             *self._stack_lines(),
-            *self._section("last calls before it", self.story.before[-self._calls :]),
+            *self.last_calls(),
             *self._handled(),
             *self._limits(),
         ]
         return [cut(line, _WIDEST_LINE, "…") for line in lines]
+
+    def last_calls(self) -> list[Line]:
+        """The calls before the failure alone."""
+        return self._section("last calls before it", self.story.before[-self._calls :])
 
     # ---- what happened ----
 

@@ -96,7 +96,7 @@ def _current_trace(session: Session, number: int) -> Trace | None:
     for trace in session.traces:
         if trace.number == number and trace.open:
             return trace
-    return session.process_trace
+    return session.default_trace or session.process_trace
 
 
 def _announce_thread(session: Session, thread: Thread) -> None:

@@ -143,6 +143,8 @@ class Session:
         """Names of the held traces; None where none has one."""
         self.process_trace: Trace | None = None
         """Scope of everything that has no other."""
+        self.default_trace: Trace | None = None
+        """Instead of it, for a time: a test's."""
         self.scope_generation = 0
         self.current_task: Any = None  # asyncio.current_task, once asyncio is loaded
         self.running_loop: Any = None  # asyncio._get_running_loop

@@ -213,6 +213,20 @@ class Session:
             stored,
         )
 
+    def close_trace(self, number: int) -> None:
+        """Nothing more comes to a held trace.
+
+        ``end_trace`` decides later whether it is stored.
+        """
+        self._keep_own(None, session_traces.close_trace, self, number)
+
+    def default_trace(self, number: int) -> None:
+        """From now on what has no trace of its own belongs to this one.
+
+        With 0 to the process's again.
+        """
+        self._keep_own(None, session_traces.default_trace, self, number)
+
     def set_trace(self, number: int, name: str, attributes: str) -> bool:
         """From now on the trace has this name, and these attributes (JSON text).
 

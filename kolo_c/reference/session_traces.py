@@ -7,6 +7,7 @@ RuntimeError where none can begin.
 from __future__ import annotations
 
 from kolo_c.reference import tracer as tracers
+from kolo_c.reference import traces
 from kolo_c.reference.held import keep_held
 from kolo_c.reference.traces import FILTER_SETS_MOST
 
@@ -115,6 +116,23 @@ def end_trace(
         else:
             inner.drop_trace(trace)
     return stored, counters
+
+
+def close_trace(session: Session, number: int) -> None:
+    """Nothing more comes to a held trace; end_trace decides whether it is stored."""
+    trace = _find(session, number)
+    inner = session.inner
+    if not inner.dead and inner.open:
+        with inner.lock:
+            traces.close_trace(inner, trace)
+
+
+def default_trace(session: Session, number: int) -> None:
+    """From now on what has no trace of its own belongs to this one."""
+    inner = session.inner
+    with inner.lock:
+        inner.default_trace = _find(session, number) if number else None
+        inner.scope_generation += 1
 
 
 def set_trace(session: Session, number: int, name: str, attributes: str) -> bool:

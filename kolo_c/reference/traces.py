@@ -60,6 +60,7 @@ class Trace:
         self.record_count = 0
         self.byte_count = 0
         self.lost_count = 0
+        self.ended_ns = 0  # 0: it runs, or ends when it is decided
 
 
 def begin_trace(
@@ -124,12 +125,27 @@ def check_limit(session: Session, trace: Trace) -> None:
         trace.count_above = HOT_CALLS >> min(halvings, 10)
 
 
+def close_trace(session: Session, trace: Trace) -> None:
+    """It is over, though whether it is stored is not decided.
+
+    Nothing more comes to it, and ``end_trace`` will say that it ended now.
+    """
+    trace.ended_ns = clock.ns()
+    trace.open = False
+    if session.default_trace is trace:
+        session.default_trace = None
+    session.scope_generation += 1
+
+
 def end_trace(session: Session, trace: Trace, cause: str, counters: str) -> None:
     """Flush its streams, write its TRACE_END. ``counters`` is JSON."""
     keep_held(session, trace)
     session.flush_trace(trace)
     if trace.announced and (
-        session.definitions.trace_end(trace, clock.ns(), cause, counters) == 0
+        session.definitions.trace_end(
+            trace, trace.ended_ns or clock.ns(), cause, counters
+        )
+        == 0
     ):
         session.error("the end of a trace could not be written")
     _free_trace(session, trace)
@@ -153,6 +169,8 @@ def _free_trace(session: Session, trace: Trace) -> None:
     _forget_streams(session, trace)
     if session.process_trace is trace:
         session.process_trace = None
+    if session.default_trace is trace:
+        session.default_trace = None
     session.scope_generation += 1
     trace.open = False
     trace.number = 0

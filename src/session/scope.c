@@ -171,12 +171,13 @@ done:
     return number;
 }
 
-/* The trace that the context variable names, else the process's; NULL where the context
- * is paused, or there is none. */
+/* The trace that the context variable names, else the one that everything else belongs
+ * to; NULL where the context is paused, or there is none. */
 static struct kc_trace *
 scope_current_trace(struct kc_session *session, bool *paused)
 {
-    struct kc_trace *trace = session->process_trace;
+    struct kc_trace *trace = session->default_trace != NULL ? session->default_trace
+                                                            : session->process_trace;
     PyObject *value = NULL;
     if (session->scope_variable == NULL ||
         PyContextVar_Get(session->scope_variable, NULL, &value) < 0 || value == NULL)

@@ -46,6 +46,7 @@ struct kc_trace {
     PyObject *attributes; /* JSON text */
     uint64_t started_ns;
     uint64_t started_utc_ns;
+    uint64_t ended_ns; /* 0: it runs, or ends when it is decided */
     uint64_t call_count;
     uint64_t record_count;
     uint64_t byte_count;
@@ -114,6 +115,7 @@ struct kc_session {
     struct kc_trace dropped; /* the same, where the trace is not to be stored */
     struct kc_block *held;   /* names of the held traces; NULL where none has one */
     struct kc_trace *process_trace; /* scope of everything that has no other; or NULL */
+    struct kc_trace *default_trace; /* instead of it, for a time: a test's; or NULL */
     uint64_t scope_generation;
     PyObject *scope_variable; /* ContextVar: number of the slot in `traces` */
     PyObject *current_task;   /* asyncio.current_task, once asyncio is loaded */
@@ -167,6 +169,10 @@ void kc_session_drop_blocks(struct kc_session *session, uint32_t number,
  * where no block is to be had for it. */
 bool kc_session_set_trace(struct kc_session *session, struct kc_trace *trace,
                           PyObject *name, PyObject *attributes);
+
+/* `trace` is over, though whether it is stored is not decided: nothing more comes to it,
+ * and kc_session_end_trace() will say that it ended now. */
+void kc_session_close_trace(struct kc_session *session, struct kc_trace *trace);
 
 /* End `trace`: flush its streams, write its TRACE_END. `counters` is JSON. */
 void kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,

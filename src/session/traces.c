@@ -205,12 +205,26 @@ session_free_trace(struct kc_session *session, struct kc_trace *trace)
     if (session->process_trace == trace) {
         session->process_trace = NULL;
     }
+    if (session->default_trace == trace) {
+        session->default_trace = NULL;
+    }
     session->scope_generation++;
     Py_CLEAR(trace->name);
     Py_CLEAR(trace->parent);
     Py_CLEAR(trace->attributes);
     trace->open = false;
     trace->number = 0;
+}
+
+void
+kc_session_close_trace(struct kc_session *session, struct kc_trace *trace)
+{
+    trace->ended_ns = kc_clock_ns();
+    trace->open = false;
+    if (session->default_trace == trace) {
+        session->default_trace = NULL;
+    }
+    session->scope_generation++;
 }
 
 void
@@ -221,7 +235,8 @@ kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
     kc_session_flush_trace(session, trace);
     if (trace->announced) {
         struct kc_trace_facts facts = kc_session_trace_facts(trace);
-        if (kc_definitions_trace_end(session->definitions, &facts, kc_clock_ns(), cause,
+        uint64_t ended_ns = trace->ended_ns != 0 ? trace->ended_ns : kc_clock_ns();
+        if (kc_definitions_trace_end(session->definitions, &facts, ended_ns, cause,
                                      counters) == 0)
         {
             kc_session_error(session, "the end of a trace could not be written");

@@ -1,0 +1,400 @@
+"""The pytest plugin, in runs of pytest of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import kolo_c
+from kolo_c.model.build import build
+from kolo_c.store.reader import Store, Trace
+from tests.spec.tracing import PACKAGE_PARENT
+
+pytest_plugins = ["pytester"]
+
+SHOP = """
+    def price(n): return n * 2
+    def total(items):
+        s = 0
+        for i in items: s += price(i)
+        return s
+"""
+TESTS = """
+    import pytest, shop
+    @pytest.fixture
+    def basket():
+        yield [1, 2]
+        shop.price(0)
+    def test_ok(basket): assert shop.total(basket) == 6
+    def test_bad(basket):
+        print("said so")
+        assert shop.total(basket) == 7, "the sum"
+    @pytest.mark.parametrize("n", [1])
+    def test_param(n): shop.price(n)
+    @pytest.mark.skip
+    def test_skip(): pass
+    @pytest.mark.xfail
+    def test_xfail(): assert 0
+    @pytest.fixture
+    def broken(): raise OSError("no")
+    def test_error(broken): pass
+"""
+
+
+class Run:
+    """A project, and pytest in it."""
+
+    def __init__(self, pytester, monkeypatch):
+        for name in ("KOLO_C_PATH", "KOLO_C", "PYTEST_ADDOPTS"):
+            monkeypatch.delenv(name, raising=False)
+        # What is installed here must not decide: the tests name their plugins.
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        monkeypatch.setenv("PYTHONPATH", PACKAGE_PARENT)
+        self.pytester = pytester
+        self.store = pytester.path / ".kolo_c"
+        pytester.makefile(".toml", pyproject="")
+        pytester.makepyfile(shop=SHOP)
+
+    def __call__(self, *options, plugins=(), before=()):
+        words = ["-p", "kolo_c.integrations.pytest_plugin", "-p", "no:cacheprovider"]
+        for plugin in plugins:
+            if importlib.util.find_spec(plugin.partition(".")[0]) is None:
+                pytest.skip(f"no {plugin} here")
+            words += ["-p", plugin]
+        done = self.pytester.run(
+            sys.executable, "-m", *before, "pytest", *words, *options
+        )
+        self.text = done.stdout.str() + done.stderr.str()
+        return done
+
+    def traces(self):
+        """By the name of the test."""
+        if not self.store.exists():
+            return {}
+        found = {}
+        with Store(self.store) as store:
+            for info in reversed(store.traces()):
+                _ = info.attributes, info.counters
+                found[info.row.name.removeprefix("pytest test_run.py::")] = info
+        return found
+
+    def tree(self, name):
+        """A test's regions and calls, indented."""
+        info = self.traces()[name]
+        with Store(self.store) as store:
+            trace = Trace(store.catalogue.find(info.id))
+            lines = []
+            for stream in trace.streams:
+                pending = [(node, 0) for node in reversed(build(stream).roots)]
+                while pending:
+                    node, depth = pending.pop()
+                    what = (
+                        trace.definitions.code(node.code).qualname
+                        if node.code is not None
+                        else str(node.begin.name)
+                    )
+                    lines.append("  " * depth + what)
+                    pending += [(n, depth + 1) for n in reversed(node.children)]
+            return "\n".join(lines)
+
+
+@pytest.fixture
+def run(pytester, monkeypatch):
+    return Run(pytester, monkeypatch)
+
+
+def test_each_test_has_a_trace_with_its_phases(run):
+    run.pytester.makepyfile(test_run=TESTS)
+    run("--kolo-c").assert_outcomes(passed=2, failed=1, skipped=1, xfailed=1, errors=1)
+    traces = run.traces()
+    assert {name: info.status for name, info in traces.items()} == dict.fromkeys(("test_ok", "test_bad failed", "test_param[1]", "test_skip skipped", "test_xfail xfailed", "test_error error"), "complete")  # fmt: skip
+    assert {info.row.kind for info in traces.values()} == {"test"}
+    assert run.tree("test_ok") == (
+        "setup\n  basket\n    price\ncall\n  test_ok\n    total\n      price\n"
+        "      price\nteardown"
+    )
+    bad = traces["test_bad failed"].attributes
+    assert bad["nodeid"] == "test_run.py::test_bad"
+    assert bad["outcome"] == "failed"
+    assert bad["message"].startswith("AssertionError: the sum\nassert 6 == 7")
+    assert bad["stdout"] == "said so\n"
+    assert min(bad["setup_ns"], bad["call_ns"], bad["teardown_ns"]) > 0
+    assert traces["test_param[1]"].attributes["markers"] == "parametrize"
+    failure = json.loads(bad["kolo_c.failure"])
+    assert failure["chain"][0]["type"] == "AssertionError"
+
+
+def test_a_failing_test_says_where_its_trace_is_and_its_last_calls(run):
+    run.pytester.makepyfile(test_run=TESTS)
+    done = run("--kolo-c-only-failed")
+    traces = run.traces()
+    assert set(traces) == {"test_bad failed", "test_error error"}
+    short = traces["test_bad failed"].id[-5:]
+    done.stdout.fnmatch_lines(
+        [
+            "*- kolo_c -*",
+            f"its trace: kolo-c show {short}, *kolo-c why {short}",
+            "*last calls before it",
+            "*shop.py:2  total(items=[[]1, 2[]]) → 6",
+            "kolo_c: 2 tests' traces stored; see kolo-c list",
+        ]
+    )
+
+
+def test_a_run_whose_tests_pass_stores_nothing_under_only_failed(run):
+    run.pytester.makepyfile(
+        test_run="""
+        import pytest, shop
+        @pytest.mark.parametrize("n", range(300))
+        def test_passes(n): shop.total(range(20))
+        """
+    )
+    done = run("--kolo-c-only-failed", "-q")
+    assert run.traces() == {}
+    done.stdout.fnmatch_lines(["kolo_c: no test's trace was stored"])
+    (segment,) = (run.store / "segments").iterdir()
+    assert segment.stat().st_size < 100_000
+    assert b"test_passes[7" not in segment.read_bytes()
+
+
+def test_the_slowest_are_stored_and_the_failed_with_them(run):
+    run.pytester.makepyfile(
+        test_run="""
+        import pytest, time, shop
+        @pytest.mark.parametrize("ms", [1, 60, 2, 90, 3])
+        def test_takes(ms):
+            shop.price(ms)
+            time.sleep(ms / 1000)
+        def test_fails(): assert 0
+        """
+    )
+    run("--kolo-c-slowest", "2")
+    traces = run.traces()
+    assert set(traces) == {"test_takes[60]", "test_takes[90]"}
+    # It ended when it ended, not when that was decided.
+    assert 60e6 < traces["test_takes[60]"].duration_ns < 89e6
+    run("--kolo-c-slowest=2", "--kolo-c-only-failed")
+    assert "test_fails failed" in run.traces()
+    run("--kolo-c-slowest=none")
+    assert "--kolo-c-slowest none: a whole number from 1 to 128 is needed" in run.text
+
+
+def test_a_stored_trace_is_written_to_a_file_for_ci(run):
+    run.pytester.makepyfile(test_run=TESTS)
+    run("--kolo-c-only-failed", "--kolo-c-out", "artefacts")
+    files = sorted((run.pytester.path / "artefacts").iterdir())
+    assert [file.name[:-12] for file in files] == [
+        "test_run.py-test_bad", "test_run.py-test_error",
+    ]  # fmt: skip
+    with kolo_c.open(files[0]) as store:
+        (trace,) = store.traces()
+        assert trace.name == "pytest test_run.py::test_bad failed"
+        assert "total" in {call.function for call in trace.calls()}
+
+
+def test_the_ini_file_may_ask_for_it(run):
+    run.pytester.makepyfile(test_run=TESTS)
+    run.pytester.makeini("[pytest]\nkolo_c_only_failed = true\n")
+    run()
+    assert len(run.traces()) == 2
+
+
+def test_a_marker_says_how_a_test_is_recorded(run):
+    run.pytester.makepyfile(
+        test_run="""
+        import pytest, shop
+        @pytest.mark.kolo_c(False)
+        def test_not(kolo_c_trace):
+            shop.price(1)
+            assert not kolo_c_trace
+        @pytest.mark.kolo_c(ignore_frames=["module:shop"])
+        def test_without_shop(): shop.price(1)
+        @pytest.mark.kolo_c(locls="all")
+        def test_wrong(kolo_c_trace): assert kolo_c_trace.set(customer=42)
+        """
+    )
+    run("--kolo-c", "--strict-markers").assert_outcomes(passed=3)
+    wrong = "test_wrong: the marker kolo_c has no locls"
+    assert wrong in run.text
+    assert set(run.traces()) == {"test_without_shop", "test_wrong"}
+    assert "price" not in run.tree("test_without_shop")
+    assert run.traces()["test_wrong"].attributes["customer"] == 42
+
+
+def test_what_runs_beside_a_test_belongs_to_it(run):
+    """A thread of its own, one of a fixture of the session, and a loop of the module."""
+    run.pytester.makepyfile(
+        test_run="""
+        import asyncio, queue, threading, pytest, shop
+        @pytest.fixture(scope="session")
+        def server():
+            work = queue.Queue()
+            def serve():
+                while (item := work.get()) is not None:
+                    shop.price(item[0]); item[1].set()
+            thread = threading.Thread(target=serve); thread.start()
+            yield work
+            work.put(None); thread.join()
+        def ask(server, n):
+            done = threading.Event()
+            server.put((n, done)); done.wait()
+        def test_one(server): ask(server, 1)
+        def test_two(server): ask(server, 2)
+        pytestmark = []
+        @pytest.mark.asyncio(loop_scope="module")
+        async def test_three(): await asyncio.create_task(later())
+        @pytest.mark.asyncio(loop_scope="module")
+        async def test_four(): await asyncio.create_task(later())
+        async def later(): shop.price(4)
+        """
+    )
+    run("--kolo-c", plugins=["pytest_asyncio.plugin"]).assert_outcomes(passed=4)
+    for name in ("test_one", "test_two", "test_three", "test_four"):
+        assert run.tree(name).count("price") == 1, run.tree(name)
+    assert len(run.traces()) == 4
+
+
+def test_xdist_has_a_session_for_each_worker_and_one_summary(run):
+    run.pytester.makepyfile(test_run=TESTS)
+    done = run("--kolo-c-only-failed", "-n2", plugins=["xdist.plugin"])
+    done.assert_outcomes(passed=2, failed=1, skipped=1, xfailed=1, errors=1)
+    assert set(run.traces()) == {"test_bad failed", "test_error error"}
+    done.stdout.fnmatch_lines(
+        ["*last calls before it", "kolo_c: 2 tests' traces stored; see kolo-c list"]
+    )
+
+
+def test_coverage_counts_what_it_counts_without_us(run):
+    run.pytester.makepyfile(test_run=TESTS)
+    plugins = ["pytest_cov.plugin"]
+    found = []
+    for options in ((), ("--kolo-c",)):
+        run(*options, "--cov=shop", "--cov-report=term", plugins=plugins)
+        found.append([li for li in run.text.splitlines() if li.startswith("shop.py")])
+    assert found[0] == found[1] != []
+    assert "total" in run.tree("test_ok")
+
+
+def test_a_request_of_djangos_client_joins_the_test(run):
+    pytest.importorskip("django")
+    run.pytester.makepyfile(
+        site_settings="""
+        SECRET_KEY = "x"
+        ROOT_URLCONF = "site_urls"
+        ALLOWED_HOSTS = ["*"]
+        STATIC_URL = "static/"
+        MEDIA_URL = "media/"
+        DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3",
+                                 "NAME": ":memory:"}}
+        """,
+        site_urls="""
+        from django.http import HttpResponse
+        from django.urls import path
+        import shop
+        def page(request): return HttpResponse(str(shop.total([1, 2])))
+        urlpatterns = [path("page/", page)]
+        """,
+        test_run="""
+        def test_page(client, db): assert client.get("/page/").content == b"6"
+        def test_live(live_server):
+            import urllib.request
+            urllib.request.urlopen(live_server.url + "/page/").read()
+        """,
+    )
+    run("--kolo-c", "--ds=site_settings", plugins=["pytest_django.plugin"]
+        ).assert_outcomes(passed=2)  # fmt: skip
+    for name in ("test_page", "test_live"):
+        assert "page\n" in run.tree(name) and run.tree(name).count("price") == 2
+    assert len(run.traces()) == 2
+
+
+def test_a_session_that_runs_already_is_joined(run):
+    run.pytester.makepyfile(test_run=TESTS)
+    run("--kolo-c", before=("kolo_c", "run", "-m"))
+    traces = run.traces()
+    assert len(traces) == 7
+    assert traces["test_ok"].row.parent == traces["pytest"].id
+    assert "total" in run.tree("test_ok") and "total" not in run.tree("pytest")
+
+
+def test_a_test_that_ends_the_process_keeps_its_trace(run):
+    run.pytester.makepyfile(
+        test_run="""
+        import os, shop
+        def test_passes(): shop.price(1)
+        def test_dies():
+            shop.price(2)
+            os._exit(3)
+        """
+    )
+    run("--kolo-c-only-failed")
+    (name,) = traces = run.traces()
+    assert name == "test_dies" and traces[name].status == "interrupted"
+
+
+def test_a_forked_child_of_a_test_is_recorded(run):
+    run.pytester.makepyfile(
+        test_run="""
+        import os, shop
+        def test_forks():
+            child = os.fork()
+            if child == 0:
+                shop.price(2)
+                os._exit(0)
+            os.waitpid(child, 0)
+        """
+    )
+    run("--kolo-c")
+    names = list(run.traces())
+    assert names[0] == "test_forks" and names[1].endswith("(forked)")
+
+
+def test_a_run_that_does_not_ask_imports_nothing_of_it(run):
+    run.pytester.makepyfile(
+        test_run="""
+        import sys
+        def test_off(kolo_c_trace):
+            assert not kolo_c_trace and not kolo_c_trace.set(a=1)
+        """,
+        conftest="""
+        import sys
+        def pytest_sessionstart():
+            print([name for name in sys.modules if name.startswith("kolo_c")])
+        """,
+    )
+    done = run("-s", "-q")
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(
+        ["['kolo_c', 'kolo_c.integrations', 'kolo_c.integrations.pytest_plugin']"]
+    )
+    assert not run.store.exists()
+
+
+def test_a_store_that_cannot_be_written_stops_the_run(run, monkeypatch):
+    run.pytester.makepyfile(test_run=TESTS)
+    (run.pytester.path / "file").touch()
+    monkeypatch.setenv("KOLO_C_PATH", str(run.pytester.path / "file" / "store"))
+    monkeypatch.setenv("KOLO_C_CORE", "nonsense")
+    done = run("--kolo-c")
+    assert done.ret == 4
+    assert "kolo_c records nothing: " in run.text
+
+
+def test_the_python_core_does_the_same(run, monkeypatch):
+    monkeypatch.setenv("KOLO_C_CORE", "python")
+    run.pytester.makepyfile(test_run=TESTS)
+    run("--kolo-c-slowest=3", "--kolo-c-only-failed")
+    assert {"test_bad failed", "test_error error"} <= set(run.traces())
+    assert len(run.traces()) in (3, 4, 5)
+
+
+def test_the_plugin_is_an_entry_point():
+    import tomllib
+
+    text = Path(__file__).parents[2].joinpath("pyproject.toml").read_text("utf-8")
+    found = tomllib.loads(text)["project"]["entry-points"]["pytest11"]
+    assert found == {"kolo_c": "kolo_c.integrations.pytest_plugin"}
