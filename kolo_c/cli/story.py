@@ -14,6 +14,7 @@ from kolo_c.errors import harmless
 from kolo_c.model import story as s
 from kolo_c.model.ends import find_begin
 from kolo_c.model.exceptions import flight
+from kolo_c.plugins.shown import field_text
 from kolo_c.store import records as r
 from kolo_c.store.text import value_text
 from kolo_c.store.trace_info import CUT_CAUSE
@@ -31,6 +32,7 @@ _OUTER_FRAMES = 3
 _VALUES = 12
 _WIDEST_PLACE = 36
 _EXCEPTION_WIDTH = 120
+_MESSAGE_LINES = 12
 _WIDEST_LINE = 400
 """Also where there is no terminal: values are bounded, names of the program not."""
 _RELATIONS = {
@@ -65,6 +67,7 @@ class StoryText:
         """All of it, the most important first."""
         lines = [
             self.headline(),
+            *self._message(),
             *self._paths(),
             *self._stack_lines(),
             *self.last_calls(),
@@ -86,6 +89,8 @@ class StoryText:
         if story.how == s.RAISED:
             text = self._exception(story.paths, 0)
             return [(f"✗ {text}", _ERROR), (f" ended {name}", _HEAD)]
+        if story.how == s.FAILED:
+            return self._failed(name)
         if story.how == s.STOPPED:
             return [(f"{name} was stopped by Ctrl-C (KeyboardInterrupt)", _HEAD)]
         if story.how == s.EXITED:
@@ -110,6 +115,42 @@ class StoryText:
             return [(f"{name} ended, but not all of its threads did well", _HEAD)]
         return [(f"{name} ended well", _HEAD), (": no exception left it", "")]
 
+    def _failed(self, name: str) -> Line:
+        """A request or test, with the exception if it is known."""
+        fields = self.story.boundary.fields if self.story.boundary is not None else {}
+        outcome = field_text(
+            fields.get("status", fields.get("outcome")), self.trace.definitions, 40
+        )
+        name = name.removesuffix(f" → {outcome}").removesuffix(f" {outcome}")
+        said = f" ({outcome})" if outcome else ""
+        if not self.story.paths:
+            return [(f"✗ {name} failed{said}", _ERROR), (self._unseen(), "")]
+        text = self._exception(self.story.paths, 0)
+        return [(f"✗ {text}", _ERROR), (f" failed {name}{said}", _HEAD)]
+
+    def _unseen(self) -> str:
+        """Of a failure without an exception that recorded code had."""
+        boundary = self.story.boundary
+        exception = None if boundary is None else boundary.node.exception()
+        if exception is None:
+            return ": no exception left a recorded call"
+        text = value_text(exception, self.trace.definitions, _EXCEPTION_WIDTH)
+        return f": {text}, which left no recorded call"
+
+    def _message(self) -> list[Line]:
+        """What a test said of its failure."""
+        boundary = self.story.boundary
+        if self.story.how != s.FAILED or boundary is None:
+            return []
+        lines = boundary.text("message").strip("\n").splitlines()
+        shown: list[Line] = [
+            [("  " + harmless(line.expandtabs()), "")]
+            for line in lines[:_MESSAGE_LINES]
+        ]
+        if len(lines) > _MESSAGE_LINES:
+            shown.append([(f"  … {len(lines) - _MESSAGE_LINES:,} more lines", _DIM)])
+        return shown
+
     def _exception(self, paths: list[Path], index: int) -> str:
         if index < len(paths):
             value = paths[index].exception
@@ -132,7 +173,7 @@ class StoryText:
             return [*self._raised_in(chain[0], None)] if chain else []
         lines: list[Line] = []
         for index, path in enumerate(self.story.paths):
-            if index or self.story.how != s.RAISED:
+            if index or self.story.how not in (s.RAISED, s.FAILED):
                 lines.append(self._path_head(path, index))
             lines.extend(self._frame_lines(path))
         return lines
@@ -306,7 +347,7 @@ class StoryText:
     def _complete(self, node: Node) -> None:
         """Get what stands before the blocks that were read."""
         find_begin(self.trace, node)
-        if node.site is None and isinstance(node.begin, r.Call):
+        if node.site is None and isinstance(node.begin, (r.Call, r.Plugin)):
             node.site = node.begin.site
 
     def _margin(self, node: Node, width: int, line: int | None = None) -> Line:
@@ -333,6 +374,8 @@ class StoryText:
         return f"{self.labels.path(self.trace.definitions.path(code.file))}:{line}"
 
     def _arguments(self, node: Node) -> str:
+        if node.plugin is not None:
+            return f" {self.labels.summary(node)}"
         if not isinstance(node.begin, r.Call) or node.code is None:
             return "" if self.labels.name(node) == "<module>" else "(…)"
         code = self.trace.definitions.code(node.code)

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from kolo_c.model.boundary import Boundary
     from kolo_c.model.node import Node
     from kolo_c.model.stacks import Stack
     from kolo_c.model.story import Path, Story
@@ -27,6 +28,7 @@ def story_json(story: Story) -> dict[str, Any]:
         "trace": trace_json(story.trace.info),
         "how": story.how,
         "exit_code": story.exit_code,
+        "about": writer.about(story.boundary),
         "exceptions": [writer.path(path) for path in story.paths],
         "before": writer.nodes(story.before),
         "handled": writer.nodes(story.swallowed),
@@ -40,6 +42,21 @@ class _Writer:
     def __init__(self, story: Story) -> None:
         self._trace = story.trace
         self._labels = Labels(story.trace)
+
+    def about(self, boundary: Boundary | None) -> dict[str, Any] | None:
+        """The request or test that the trace is about."""
+        if boundary is None:
+            return None
+        definitions = self._trace.definitions
+        return {
+            "kind": boundary.kind,
+            "node": boundary.node.number,
+            "failed": boundary.failed,
+            "values": {
+                name: value_json(value, definitions)
+                for name, value in boundary.fields.items()
+            },
+        }
 
     def path(self, path: Path) -> dict[str, Any]:
         exception = path.exception

@@ -93,14 +93,20 @@ class Finished:
         return "yellow" if known else "green"
 
     def _why(self) -> str:
-        """Why it failed, where it said so itself."""
+        """Why it failed: what it said itself, or the exception."""
         if not self.failed or self.boundary is None:
             return ""
+        lines = self.boundary.text("message").strip().splitlines()
+        if lines:
+            return one_line(lines[0], _MESSAGE_WIDTH)
         exception = self.boundary.node.exception()
+        if exception is None:
+            from kolo_c.model.story import exception_of_failed  # noqa: PLC0415 - seldom
+
+            exception = exception_of_failed(self.trace)
         if exception is not None:
             return value_text(exception, self.trace.definitions, _MESSAGE_WIDTH)
-        lines = self.boundary.text("message").strip().splitlines()
-        return one_line(lines[0], _MESSAGE_WIDTH) if lines else ""
+        return ""
 
 
 def _name_and_outcome(trace: Trace, boundary: Boundary | None) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """How a trace ended, and what led there: from the last blocks of its streams.
 
     story = tell(trace)
-    story.how       # RAISED, EXITED, STOPPED, KILLED, RUNNING, ENDED
+    story.how       # RAISED, EXITED, STOPPED, KILLED, RUNNING, ENDED, FAILED
     story.paths     # exceptions on their way, the one that ended the program first
     story.stacks    # calls that were open, or are
 
@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from itertools import islice
 
+from kolo_c.model.boundary import boundary_of
 from kolo_c.model.exceptions import flight, is_source, own_caught, read_failure
+from kolo_c.model.failed import find_failed
 from kolo_c.model.route import Traceback, is_raised_at, route
 from kolo_c.model.stacks import Stack, open_stacks, stopped_tasks
 from kolo_c.model.tail import (
@@ -29,11 +31,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from kolo_c.model.boundary import Boundary
     from kolo_c.model.node import Node
     from kolo_c.store.reader import Stream, Trace
 
 RAISED, EXITED, STOPPED = "raised", "exited", "stopped"
 KILLED, RUNNING, ENDED = "killed", "running", "ended"
+FAILED = "failed"
+"""A request or test that failed: nothing says that an exception ended it."""
 
 MOST_BLOCKS = 48
 """Of each stream, unless told otherwise."""
@@ -82,6 +87,8 @@ class Story:
         self.trace = trace
         self.how = how
         self.failure = failure
+        self.boundary: Boundary | None = None
+        """The request, test or task that the trace is about."""
         self.paths: list[Path] = []
         self.before: list[Node] = []
         """The last calls that ended before it, in order."""
@@ -129,7 +136,13 @@ def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
             story.complete = story.complete and (tail.whole or _has_no_tasks(tail))
             story.stacks.extend(open_stacks(tail))
         return story
-    _follow_exceptions(story, most)
+    story.boundary = boundary_of(trace)
+    failed = story.boundary is not None and story.boundary.failed
+    if failed and not failure["chain"]:
+        story.how = FAILED
+        _follow_failed(story, most)
+    else:
+        _follow_exceptions(story, most)
     if story.how == STOPPED:
         _add_where_others_stood(story, most)
     if not story.paths:
@@ -193,6 +206,29 @@ def _follow_exceptions(story: Story, most: int) -> None:
         _add_surroundings(story, tail)
     if not chain and story.paths and story.how == ENDED and not story.paths[0].thread:
         story.how = RAISED
+
+
+def _follow_failed(story: Story, most: int) -> None:
+    """The exception that a request or test failed with, as far as one can tell."""
+
+    def wanted(node: Node) -> bool:
+        return _is_news(story.trace, node)
+
+    found = find_failed(story.trace, wanted, most)
+    if found is None:
+        return
+    tail, node = found
+    story.whole = tail.whole
+    frames = [call for call in reversed(flight(node).through) if call.kept]
+    story.paths.append(Path(frames, {}))
+    _add_surroundings(story, tail)
+
+
+def exception_of_failed(trace: Trace, most: int = FIRST_BLOCKS) -> Any:
+    """The exception that a request or test failed with; None where it is not seen in
+    the last blocks."""
+    found = find_failed(trace, lambda node: _is_news(trace, node), most)
+    return None if found is None else flight(found[1]).exception
 
 
 def _main_first(trace: Trace) -> list[Stream]:

@@ -479,7 +479,9 @@ class TestFinished:
         line, found = self.line(here, shop)
         assert line.startswith("GET /orders/7 500 ")
         assert found["failed"] is True
-        assert line.endswith(f" · show {trace.id[-5:]}")
+        assert line.endswith(
+            f" ✗ IntegrityError('no such order') · show {trace.id[-5:]}"
+        )
 
     def test_a_test_says_why_it_failed(self, here: Path) -> None:
         shop = Shop()
