@@ -7,7 +7,7 @@ C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
-.PHONY: help build test test-all test-c test-spec test-pythons sanitize valgrind soak fuzz leaks validate programs cpython-tests wheel \
+.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak fuzz leaks validate programs cpython-tests wheel \
 	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
@@ -33,6 +33,9 @@ test-spec: build ## Behaviour, one fact a test
 
 test-pythons: ## tests/spec on every other Python of this machine
 	script/test-python --all
+
+test-django: .venv/bin/python ## The shop's own tests on Django 4.2, 5.2, 6.0 and 6.1
+	script/test-django --all
 
 # The Python core, which has no C to look at, is left to the other runs. Of the unit tests,
 # those that reach into the extension, or compile parts of it.

@@ -253,3 +253,15 @@ def test_what_tests_start_has_the_signals_of_a_terminal(word: str, said: str) ->
         check=True,
     )
     assert answer.stdout == said
+
+
+def test_a_django_that_is_not_supported_is_said_to_be_none() -> None:
+    ended = subprocess.run(
+        [ROOT / "script" / "test-django", "3.2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == "test-django: no Django 3.2 (4.2 5.2 6.0 6.1)\n"

@@ -116,10 +116,17 @@ CACHES = {
     }
 }
 
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-if "SHOP_MAIL" in os.environ:
-    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    EMAIL_HOST, _, EMAIL_PORT = os.environ["SHOP_MAIL"].partition(":")
+MAIL_HOST, _, MAIL_PORT = os.environ.get("SHOP_MAIL", "").partition(":")
+MAIL_BACKEND = (
+    f"django.core.mail.backends.{'smtp' if MAIL_HOST else 'locmem'}.EmailBackend"
+)
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": MAIL_BACKEND}}
+    if MAIL_HOST:
+        MAILERS["default"]["OPTIONS"] = {"host": MAIL_HOST, "port": int(MAIL_PORT)}
+else:
+    EMAIL_BACKEND = MAIL_BACKEND
+    EMAIL_HOST, EMAIL_PORT = MAIL_HOST, MAIL_PORT
 DEFAULT_FROM_EMAIL = "shop@example.org"
 
 CELERY_BROKER_URL = os.environ.get("SHOP_BROKER", "memory://")
