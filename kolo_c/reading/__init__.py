@@ -20,6 +20,7 @@ TraceNotFound.
 from __future__ import annotations
 
 from kolo_c.reading.calls import Call, Calls, Handled
+from kolo_c.reading.events import Event
 from kolo_c.reading.store import Store, open
 from kolo_c.reading.traces import Note, Record, Source, Thread, Trace
 from kolo_c.reading.values import (
@@ -48,6 +49,7 @@ __all__ = [
     "ClassRef",
     "Cycle",
     "EnumMember",
+    "Event",
     "FunctionRef",
     "Handled",
     "Instance",

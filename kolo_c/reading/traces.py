@@ -15,6 +15,7 @@ from typing import Any, Literal
 from kolo_c.errors import TraceNotFound
 from kolo_c.reading import notebook
 from kolo_c.reading.calls import Call, Calls
+from kolo_c.reading.events import Event, find_events
 from kolo_c.reading.quiet import Steps, quietly
 from kolo_c.reading.streams import Stream, Wanted
 from kolo_c.reading.values import Value
@@ -222,6 +223,13 @@ class Trace:
     def notes(self) -> Iterator[Note]:
         """What the program noted, thread by thread."""
         return Steps(self._find_notes())
+
+    def events(
+        self, kind: str | None = None, *, thread: str | Thread | None = None
+    ) -> Iterator[Event]:
+        """What plugins recorded, and lines of the log, thread by thread: all, or those
+        of a kind ("sql", "http", "log"), which may be a pattern."""
+        return Steps(find_events(self, self._chosen(thread), kind))
 
     def records(self, thread: str | Thread | None = None) -> Iterator[Record]:
         """Everything that was recorded, as it was recorded."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import kolo_c
 from kolo_c.cli.trace_line import Finished
 from kolo_c.model.statement import in_lines, shape
 from kolo_c.plugins.shown import level_name
@@ -513,3 +514,41 @@ class TestFinished:
         trace.end()
         line, _ = self.line(here, shop)
         assert not set("\x1b\x07\x9b\r\u202e\u2028") & set(line)
+
+
+class TestApi:
+    def test_events_are_given_with_their_line_and_call(self, here: Path) -> None:
+        shop = Shop()
+        trace = shop.page(3)
+        with kolo_c.open(shop.write(here)) as store:
+            found = store.latest()
+            statements = list(found.events("sql"))
+            assert [event.line for event in statements] == [2, 4, 4, 4]
+            first, second = statements[:2]
+            assert second.id == f"{trace.id}/4"
+            assert second.fields == {"text": CUSTOMER, "params": (0,), "rows": 1}
+            assert second.summary == f"{CUSTOMER} · 1 rows"
+            assert (second.duration_ns, second.path) == (200_000, "/app/shop/views.py")
+            assert second.call is not None and second.call.function == "orders"
+            assert first.started_at < second.started_at
+            (log,) = found.events("log")
+            assert log.fields["level_name"] == "WARNING"
+            assert (log.summary, log.duration_ns) == ("the bank was slow", None)
+            assert log.call is not None and log.call.function == "charge"
+            kinds = [event.kind for event in found.events()]
+            assert kinds == ["request", *["sql"] * 4, "http", "log", "template", "odd"]
+            assert [event.kind for event in found.events("t*")] == ["template"]
+            assert list(found.events(thread="nobody")) == []
+            assert second.to_dict()["fields"]["params"] == [0]
+            json.dumps([event.to_dict() for event in found.events()])
+
+    def test_what_ended_it_is_an_exception(self, here: Path) -> None:
+        shop = Shop()
+        trace, s = shop.trace("t")
+        s.saw(shop.sql, {"text": "INSERT"}, None, exception=shop.raised("taken"))
+        trace.end()
+        with kolo_c.open(shop.write(here)) as store:
+            (event,) = store.latest().events()
+        assert event.exception is not None
+        assert event.exception.name == "IntegrityError"
+        assert event.call is None and event.line is None
