@@ -95,7 +95,7 @@ def test_the_demo_leaves_the_clone_as_git_has_it(clone: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["bootstrap", "demo", "test", "test-python", "wheel"]
+    "script", ["bootstrap", "demo", "test", "test-django", "test-python", "wheel"]
 )
 def test_a_script_can_be_run_and_parsed(script: str) -> None:
     path = ROOT / "script" / script
@@ -111,7 +111,7 @@ def test_an_unknown_step_is_refused_before_anything_is_set_up() -> None:
         ["script/test", "styel"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    steps = "style sanitize python programs pythons c wheel"
+    steps = "style sanitize python programs pythons c wheel django"
     assert answer.stderr == f"test: no step styel ({steps})\n"
 
 
