@@ -395,7 +395,7 @@ class Session:
                     facts.id,
                     kind,
                     facts.name,
-                    self.trace_id,
+                    self.trace_id if self._whole else self._parent,
                     facts.text(),
                     filter_set=chosen,
                     held=held,

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kolo_c.errors import KoloError
+from kolo_c.plugins import emit
+from kolo_c.plugins.builtin.tests import TEST
 from kolo_c.scope import SCOPE
 from kolo_c.session import Session, active_session
 from kolo_c.within import Pause, current
@@ -31,6 +33,7 @@ PLUGIN_NAME = "kolo_c_tests"
 _HELD_MOST = 128
 """Traces that wait for the end of the run: the recorder can have 256 open."""
 _MESSAGE_CHARACTERS = 1000
+_CAPTURED_CHARACTERS = 4000
 _FILTERS = {"include_frames", "ignore_frames"}
 
 
@@ -108,6 +111,9 @@ class Test:
         self.number = number
         self.trace_id = trace_id
         self.token: Any = None
+        self.record: Any = None
+        self.captured: dict[str, str] = {}
+        self.exception: BaseException | None = None
         self.outcome = ""
         self.message = ""
         self.durations: dict[str, float] = {}
@@ -206,7 +212,8 @@ class Tests:
         test.see(report)
         # Attributes of a report go to the first process of pytest-xdist, too.
         report.kolo_c_trace = test.trace_id  # type: ignore[attr-defined]
-        if report.failed and call.excinfo is not None:
+        if report.failed and call.excinfo is not None and test.exception is None:
+            test.exception = call.excinfo.value
             self.session.ended_by(call.excinfo.value, test.number)
         if report.when == "teardown":
             self._describe(test, report)
@@ -249,8 +256,15 @@ class Tests:
         test = Test(item.nodeid, number, trace_id)
         test.token = SCOPE.set(number)
         self.session.default_boundary(number)
+        fields: dict[str, Any] = {"runner": "pytest", "nodeid": item.nodeid}
         markers = ", ".join(dict.fromkeys(mark.name for mark in item.iter_markers()))
-        self._set(nodeid=item.nodeid, **({"markers": markers} if markers else {}))
+        if markers:
+            fields["markers"] = markers
+        current().set(**{key: fields[key] for key in fields.keys() - {"runner"}})
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None:
+            fields["params"] = dict(callspec.params)
+        test.record = emit.begin(TEST, fields)
         return test
 
     def _settings(self, item: pytest.Item, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,28 +285,32 @@ class Tests:
         if self._is_active():
             self.session.region_end(region, made.excinfo and made.excinfo[1])
 
-    def _set(self, **attributes: Any) -> None:
-        current().set(**attributes)
-
     def _describe(self, test: Test, report: pytest.TestReport) -> None:
         """Its last phase is over: what is known of it goes to its trace."""
-        self._set(
-            outcome=test.outcome,
-            **{
-                f"{phase}_ns": round(seconds * 1e9)
-                for phase, seconds in test.durations.items()
-            },
-        )
+        trace = current()
+        phases = {
+            f"{phase}_ns": round(seconds * 1e9)
+            for phase, seconds in test.durations.items()
+        }
+        trace.set(outcome=test.outcome, **phases)
         if test.message:
-            self._set(message=test.message[:_MESSAGE_CHARACTERS])
+            trace.set(message=test.message[:_MESSAGE_CHARACTERS])
         for name in ("stdout", "stderr"):
             text = getattr(report, f"cap{name}", "")
             if text:
-                self._set(**{name: text[-_MESSAGE_CHARACTERS:]})
+                test.captured[name] = text[-_CAPTURED_CHARACTERS:]
         if test.outcome != "passed":
-            current().name = f"pytest {test.nodeid} {test.outcome}"
+            trace.name = f"pytest {test.nodeid} {test.outcome}"
 
     def _end(self, test: Test) -> None:
+        fields: dict[str, Any] = {
+            "outcome": test.outcome or "interrupted",
+            **test.captured,
+        }
+        if test.message:
+            fields["message"] = test.message
+        exception, test.exception = test.exception, None
+        emit.finish(test.record, fields, exception)
         try:
             SCOPE.reset(test.token)
         except ValueError:

@@ -72,6 +72,8 @@ class Boundaries:
         )[0]
         self._open[number] = boundary
         self._set_attributes(number, boundary)
+        if plugin.takes_all:
+            self._session.default_boundary(number)
         return number
 
     def close(

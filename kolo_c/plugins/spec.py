@@ -65,6 +65,8 @@ class Plugin:
     """None: it makes no records."""
     boundary = False
     """A call opens a trace of its own, where none of that sort is open."""
+    takes_all = False
+    """Of a boundary: while it runs, what has no trace of its own belongs to it."""
     attributes: tuple[str, ...] = ()
     """Of a boundary: the fields that its trace can be found by."""
     modules: tuple[str, ...] = ()
@@ -106,6 +108,7 @@ class Compiled(Frozen):
     """(module, qualname, path) each."""
     kind: Kind | None
     boundary: bool
+    takes_all: bool
     attributes: tuple[str, ...]
     modules: tuple[str, ...]
     limits: tuple[int, int, int, int]
@@ -151,6 +154,7 @@ def compile_plugin(source: Any) -> Compiled:
         watch,
         kind,
         boundary,
+        bool(get("takes_all")),
         _names(name, "attributes", get("attributes")),
         modules,
         _limits(name, get("limits")),

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import kolo_c
+from kolo_c.model.boundary import boundary_of
 from kolo_c.model.build import build
 from kolo_c.store.reader import Store, Trace
+from kolo_c.store.records import Plugin
 from tests.spec.tracing import PACKAGE_PARENT
 
 pytest_plugins = ["pytester"]
@@ -43,6 +45,35 @@ TESTS = """
     def broken(): raise OSError("no")
     def test_error(broken): pass
 """
+
+
+def named(trace, node):
+    """A call's function, a region's name, a record's kind."""
+    if node.code is not None:
+        return trace.definitions.code(node.code).qualname
+    if isinstance(node.begin, Plugin):
+        return trace.definitions.plugin(node.begin.plugin).name
+    return str(node.begin.name)
+
+
+DJANGO = {
+    "site_settings": """
+        SECRET_KEY = "x"
+        ROOT_URLCONF = "site_urls"
+        ALLOWED_HOSTS = ["*"]
+        STATIC_URL = "static/"
+        MEDIA_URL = "media/"
+        DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3",
+                                 "NAME": ":memory:"}}
+    """,
+    "site_urls": """
+        from django.http import HttpResponse
+        from django.urls import path
+        import shop
+        def page(request): return HttpResponse(str(shop.total([1, 2])))
+        urlpatterns = [path("page/", page)]
+    """,
+}
 
 
 class Run:
@@ -92,12 +123,7 @@ class Run:
                 pending = [(node, 0) for node in reversed(build(stream).roots)]
                 while pending:
                     node, depth = pending.pop()
-                    what = (
-                        trace.definitions.code(node.code).qualname
-                        if node.code is not None
-                        else str(node.begin.name)
-                    )
-                    lines.append("  " * depth + what)
+                    lines.append("  " * depth + named(trace, node))
                     pending += [(n, depth + 1) for n in reversed(node.children)]
             return "\n".join(lines)
 
@@ -114,18 +140,25 @@ def test_each_test_has_a_trace_with_its_phases(run):
     assert {name: info.status for name, info in traces.items()} == dict.fromkeys(("test_ok", "test_bad failed", "test_param[1]", "test_skip skipped", "test_xfail xfailed", "test_error error"), "complete")  # fmt: skip
     assert {info.row.kind for info in traces.values()} == {"test"}
     assert run.tree("test_ok") == (
-        "setup\n  basket\n    price\ncall\n  test_ok\n    total\n      price\n"
-        "      price\nteardown"
+        "test\n  setup\n    basket\n      price\n  call\n    test_ok\n      total\n"
+        "        price\n        price\n  teardown"
     )
     bad = traces["test_bad failed"].attributes
     assert bad["nodeid"] == "test_run.py::test_bad"
     assert bad["outcome"] == "failed"
     assert bad["message"].startswith("AssertionError: the sum\nassert 6 == 7")
-    assert bad["stdout"] == "said so\n"
+    assert traces["test_bad failed"].row.parent is None
     assert min(bad["setup_ns"], bad["call_ns"], bad["teardown_ns"]) > 0
     assert traces["test_param[1]"].attributes["markers"] == "parametrize"
     failure = json.loads(bad["kolo_c.failure"])
     assert failure["chain"][0]["type"] == "AssertionError"
+    with Store(run.store) as store:
+        about = boundary_of(Trace(store.catalogue.find(traces["test_bad failed"].id)))
+        assert about.failed and about.fields["runner"] == "pytest"
+        assert about.fields["stdout"] == "said so\n"
+        assert about.fields["message"] == bad["message"]
+        about = boundary_of(Trace(store.catalogue.find(traces["test_param[1]"].id)))
+        assert about.fields["params"].pairs == (("n", 1),) and not about.failed
 
 
 def test_a_failing_test_says_where_its_trace_is_and_its_last_calls(run):
@@ -282,22 +315,7 @@ def test_coverage_counts_what_it_counts_without_us(run):
 def test_a_request_of_djangos_client_joins_the_test(run):
     pytest.importorskip("django")
     run.pytester.makepyfile(
-        site_settings="""
-        SECRET_KEY = "x"
-        ROOT_URLCONF = "site_urls"
-        ALLOWED_HOSTS = ["*"]
-        STATIC_URL = "static/"
-        MEDIA_URL = "media/"
-        DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3",
-                                 "NAME": ":memory:"}}
-        """,
-        site_urls="""
-        from django.http import HttpResponse
-        from django.urls import path
-        import shop
-        def page(request): return HttpResponse(str(shop.total([1, 2])))
-        urlpatterns = [path("page/", page)]
-        """,
+        **DJANGO,
         test_run="""
         def test_page(client, db): assert client.get("/page/").content == b"6"
         def test_live(live_server):
@@ -390,6 +408,74 @@ def test_the_python_core_does_the_same(run, monkeypatch):
     run("--kolo-c-slowest=3", "--kolo-c-only-failed")
     assert {"test_bad failed", "test_error error"} <= set(run.traces())
     assert len(run.traces()) in (3, 4, 5)
+
+
+UNITTESTS = """
+    import unittest, shop
+    class Case(unittest.TestCase):
+        def test_ok(self): self.assertEqual(shop.total([1, 2]), 6)
+        def test_bad(self): self.assertEqual(shop.price(1), 3, "the price")
+        def test_error(self): raise KeyError("k")
+        @unittest.skip("not today")
+        def test_skipped(self): pass
+        @unittest.expectedFailure
+        def test_expected(self): self.fail()
+        def test_parts(self):
+            for n in (1, 2):
+                with self.subTest(n=n): self.assertNotEqual(n, 1)
+    class Async(unittest.IsolatedAsyncioTestCase):
+        async def test_waits(self): shop.price(1)
+"""
+
+
+def test_a_test_case_under_pytest_is_recorded_once(run):
+    run.pytester.makepyfile(test_run=UNITTESTS)
+    run("--kolo-c")
+    assert len(run.traces()) == 7
+    assert run.tree("Case::test_ok").splitlines()[0] == "test"
+    assert run.tree("Case::test_ok").count("test\n") == 1
+    assert run.tree("Async::test_waits").count("price") == 1
+
+
+def test_unittest_under_kolo_c_run_has_a_trace_for_each_test(run):
+    run.pytester.makepyfile(test_run=UNITTESTS)
+    run.pytester.run(
+        sys.executable, "-m", "kolo_c", "run", "-q", "-m", "unittest", "test_run"
+    )
+    traces = run.traces()
+    parent = traces.pop("unittest")
+    assert set(traces) == {
+        f"unittest test_run.{name}"
+        for name in (
+            "Case.test_ok passed", "Case.test_bad failed", "Case.test_error error",
+            "Case.test_skipped skipped", "Case.test_expected xfailed",
+            "Case.test_parts failed", "Async.test_waits passed",
+        )
+    }  # fmt: skip
+    assert {info.row.parent for info in traces.values()} == {parent.id}
+    with Store(run.store) as store:
+        bad = traces["unittest test_run.Case.test_bad failed"]
+        about = boundary_of(Trace(store.catalogue.find(bad.id)))
+    assert about.fields["message"] == "AssertionError: 2 != 3 : the price"
+    assert run.tree("unittest test_run.Async.test_waits passed").count("price") == 1
+
+
+def test_djangos_runner_has_a_trace_for_each_test(run):
+    pytest.importorskip("django")
+    run.pytester.makepyfile(
+        **DJANGO,
+        test_run="""
+        from django.test import TestCase
+        class Pages(TestCase):
+            def test_page(self): self.assertEqual(self.client.get("/page/").content, b"6")
+        """,
+    )
+    run.pytester.run(
+        sys.executable, "-m", "kolo_c", "run", "-q", "-m", "django", "test",
+        "--settings=site_settings", "--pythonpath=.",
+    )  # fmt: skip
+    tree = run.tree("unittest test_run.Pages.test_page passed")
+    assert "page\n" in tree and tree.count("price") == 2
 
 
 def test_the_plugin_is_an_entry_point():

@@ -8,5 +8,7 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = ()
+BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("unittest", "tests:UnitTest", ("unittest.case:TestCase.run",), ()),
+)
 """(name, MODULE:CLASS within this package, watch, modules)"""

@@ -1,0 +1,100 @@
+"""Tests: the record of one, and a trace for each that unittest runs.
+
+pytest's are recorded by its plugin (kolo_c/integrations/pytest_plugin.py), also those
+that are a ``unittest.TestCase``.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from kolo_c.plugins.emit import local
+from kolo_c.plugins.spec import Kind, Plugin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+    from typing import Any
+
+TEST = Kind("test", "TEST", "green", "{runner} {nodeid}[ {outcome}]")
+_PYTESTS_RESULT = "TestCaseFunction"
+_LISTS = (
+    ("errors", "error"),
+    ("failures", "failed"),
+    ("unexpectedSuccesses", "failed"),
+    ("expectedFailures", "xfailed"),
+    ("skipped", "skipped"),
+)
+"""Where a result keeps what did not simply pass, the worst first."""
+_MESSAGE_CHARACTERS = 1000
+
+
+class UnitTest(Plugin):
+    """``TestCase.run`` is a test, under any runner of unittest's kind."""
+
+    name = "unittest"
+    watch = "unittest.case:TestCase.run"
+    kind = TEST
+    boundary = True
+    takes_all = True  # a test's event loop, its server threads
+    attributes = ("nodeid", "outcome")
+
+    def start(self, frame: FrameType) -> Mapping[str, Any] | None:
+        """It begins; None for pytest's."""
+        result = local(frame, "result")
+        if type(result).__name__ == _PYTESTS_RESULT:
+            return None
+        case = local(frame, "self")
+        kind = type(case)
+        method = vars(case).get("_testMethodName", "run")
+        return {
+            "runner": "unittest",
+            "nodeid": f"{kind.__module__}.{kind.__qualname__}.{method}",
+            "_result": result,
+            "_counts": _counts(result),
+        }
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> Mapping[str, Any] | None:
+        """It has ended: its result has more in one of its lists, or it has passed."""
+        result = started["_result"]
+        if result is None:  # TestCase() was called without one, and made its own
+            result = value
+        before, after = started["_counts"], _counts(result)
+        for name, outcome in _LISTS:
+            if after.get(name, 0) > before.get(name, 0):
+                found: dict[str, Any] = {"outcome": outcome}
+                text = _text(getattr(result, name)[-1])
+                if text and outcome != "xfailed":
+                    found["message"] = text
+                return found
+        return {"outcome": "passed" if exception is None else "error"}
+
+
+def _counts(result: Any) -> dict[str, int]:
+    lists = {name: getattr(result, name, None) for name, _ in _LISTS}
+    return {name: len(each) for name, each in lists.items() if isinstance(each, list)}
+
+
+def _text(entry: Any) -> str:
+    """The exception's line of a traceback, or why a test was skipped."""
+    text = entry[1] if isinstance(entry, tuple) and len(entry) == 2 else None
+    if not isinstance(text, str):
+        return ""
+    lines = text.strip().splitlines()
+    if not lines:
+        return ""
+    # The exception begins at the last line that is not set in, and may go on below it.
+    first = len(lines) - 1
+    for at, line in enumerate(lines):
+        if line.startswith("Traceback ("):
+            first = at
+        elif at > first and line and not line.startswith(" "):
+            return "\n".join(lines[at:])[:_MESSAGE_CHARACTERS]
+    return lines[-1][:_MESSAGE_CHARACTERS]
