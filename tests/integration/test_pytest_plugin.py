@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +15,7 @@ from kolo_c.model.build import build
 from kolo_c.store.reader import Store, Trace
 from kolo_c.store.records import Plugin
 from tests.spec.tracing import PACKAGE_PARENT
+from tests.test_documentation import ROOT, blocks, comparable, steps
 
 pytest_plugins = ["pytester"]
 
@@ -478,9 +479,39 @@ def test_djangos_runner_has_a_trace_for_each_test(run):
     assert "page\n" in tree and tree.count("price") == 2
 
 
+def test_the_page_for_pytest_says_what_happens(run):
+    """Its files, and its commands one after the other."""
+    page = ROOT / "docs" / "howto" / "pytest.md"
+    (run.pytester.path / "shop.py").unlink()
+    for body in blocks(page, "python"):
+        name = body.partition("\n")[0].removeprefix("# ")
+        (run.pytester.path / name).write_text(body.partition("\n")[2], "utf-8")
+    ran = 0
+    for command, lines in steps(page):
+        program, *words = shlex.split(command)
+        if program == "pytest":
+            run(*words)
+        else:
+            assert program == "kolo-c"
+            run.text = run.pytester.run(
+                sys.executable, "-m", "kolo_c", *words
+            ).stdout.str()
+        said = [comparable(line) for line in run.text.splitlines()]
+        for line in map(comparable, lines):
+            assert any(like(line, each) for each in said), f"{line}\n{run.text}"
+        ran += 1
+    assert ran == 5
+
+
+def like(line, said):
+    """Where a line of the page ends with …, what it begins with will do."""
+    before, cut, _ = line.partition("…")
+    return said.startswith(before.strip()) if cut else said == line
+
+
 def test_the_plugin_is_an_entry_point():
     import tomllib
 
-    text = Path(__file__).parents[2].joinpath("pyproject.toml").read_text("utf-8")
+    text = ROOT.joinpath("pyproject.toml").read_text("utf-8")
     found = tomllib.loads(text)["project"]["entry-points"]["pytest11"]
     assert found == {"kolo_c": "kolo_c.integrations.pytest_plugin"}
