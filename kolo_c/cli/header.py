@@ -5,7 +5,7 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
-from kolo_c.cli.trace_row import STATUS_STYLES, status_text, trace_json
+from kolo_c.cli.trace_row import status_style, status_text, trace_json
 from kolo_c.cli.units import duration, moment, plural
 from kolo_c.errors import harmless
 
@@ -26,7 +26,7 @@ def header_lines(trace: Trace, raised: str, digest: Digest | None = None) -> lis
             (harmless(info.row.name) or info.row.kind, "bold"),
             (f"  {harmless(info.id)}", "dim"),
             (f"  {moment(info.row.started_utc_ns)}  ", "dim"),
-            (status_text(info), STATUS_STYLES.get(info.status, "green")),
+            (status_text(info), status_style(info)),
         ],
         [(_numbers(info, raised), "")],
     ]

@@ -54,9 +54,13 @@ class ListCommand:
         )
         parser.add_argument("--name", metavar="PATTERN", help="traces called so")
         parser.add_argument(
+            "--kind", metavar="KIND", help="request, test, task, command or process"
+        )
+        parser.add_argument(
             "--failed",
             action="store_true",
-            help="traces that an exception ended, or that were interrupted",
+            help="traces that an exception ended, or that were interrupted; requests "
+            "with a status from 500, tests that failed",
         )
         parser.add_argument(
             "--since",
@@ -103,6 +107,9 @@ def _wanted(args: argparse.Namespace) -> Wanted | None:
     tests: list[Wanted] = []
     if args.name:
         tests.append(_named(args.name))
+    if args.kind:
+        kind = args.kind
+        tests.append(lambda trace: trace.row.kind == kind)
     if args.failed:
         from kolo_c.cli.trace_row import has_failed  # noqa: PLC0415 - asked for
 

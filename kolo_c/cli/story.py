@@ -131,7 +131,7 @@ class StoryText:
     def _unseen(self) -> str:
         """Of a failure without an exception that recorded code had."""
         boundary = self.story.boundary
-        exception = None if boundary is None else boundary.node.exception()
+        exception = None if boundary is None else boundary.exception
         if exception is None:
             return ": no exception left a recorded call"
         text = value_text(exception, self.trace.definitions, _EXCEPTION_WIDTH)

@@ -50,7 +50,7 @@ class _Writer:
         definitions = self._trace.definitions
         return {
             "kind": boundary.kind,
-            "node": boundary.node.number,
+            "node": None if boundary.node is None else boundary.node.number,
             "failed": boundary.failed,
             "values": {
                 name: value_json(value, definitions)

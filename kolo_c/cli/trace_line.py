@@ -99,7 +99,7 @@ class Finished:
         lines = self.boundary.text("message").strip().splitlines()
         if lines:
             return one_line(lines[0], _MESSAGE_WIDTH)
-        exception = self.boundary.node.exception()
+        exception = self.boundary.exception
         if exception is None:
             from kolo_c.model.story import exception_of_failed  # noqa: PLC0415 - seldom
 

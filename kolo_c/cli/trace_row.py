@@ -6,7 +6,13 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 from kolo_c.errors import harmless
-from kolo_c.store.trace_info import INTERRUPTED, RUNNING
+from kolo_c.store.trace_info import (
+    COMPLETE,
+    INTERRUPTED,
+    RUNNING,
+    WITH_OUTCOME,
+    is_failure,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,20 +26,34 @@ _USUAL = (None, "", "exit")
 
 
 def status_text(info: TraceInfo) -> str:
-    """The status, and why where that is not plain."""
+    """The status, and why where that is not plain; of a request or test that is there
+    as a whole, but failed, that."""
+    if info.status == COMPLETE and info.row.kind in WITH_OUTCOME and has_failed(info):
+        return "failed"
     cause = info.row.cause
     known = (*_USUAL, info.status)
     return info.status if cause in known else f"{info.status} ({harmless(str(cause))})"
 
 
 def has_failed(info: TraceInfo) -> bool:
-    """Whether an exception ended it, or its process died."""
+    """Whether an exception ended it, its process died, or it says so itself: a status
+    from 500, a test that failed."""
     if info.status == RUNNING:
         return False
     if info.status == INTERRUPTED or info.row.cause not in _USUAL:
         return True
     # Most have none: their JSON is not read for it.
-    return _FAILURE in info.row.attributes and _FAILURE in info.attributes
+    text = info.row.attributes
+    if _FAILURE in text and _FAILURE in info.attributes:
+        return True
+    if info.row.kind not in WITH_OUTCOME or text == "{}":
+        return False
+    return is_failure(info.attributes.get("status"), info.attributes.get("outcome"))
+
+
+def status_style(info: TraceInfo) -> str:
+    """How a screen marks it."""
+    return STATUS_STYLES.get(info.status, "red" if has_failed(info) else "green")
 
 
 def trace_json(info: TraceInfo) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 
 from kolo_c.cli.cells import cells, fit
-from kolo_c.cli.trace_row import STATUS_STYLES, has_failed, status_text
+from kolo_c.cli.trace_row import status_style, status_text
 from kolo_c.cli.units import age, duration, size
 from kolo_c.errors import harmless
 
@@ -59,7 +59,7 @@ def _row(
     name = fit(name, _WIDEST_NAME)
     identifier = harmless(trace.id)
     status = status_text(trace) + (", pinned" if pinned else "")
-    style = STATUS_STYLES.get(trace.status, "red" if has_failed(trace) else "green")
+    style = status_style(trace)
     row: Row = {
         "age": [(age(trace.row.started_utc_ns, now_ns), "")],
         "name": [(name, "")],

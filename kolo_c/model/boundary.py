@@ -1,5 +1,5 @@
 """What a trace of its own is about: the request, test, task or command, as the plugin
-that opened the trace recorded it.
+that opened the trace recorded it, or as the trace's attributes have it.
 
 Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
 """
@@ -10,34 +10,44 @@ from kolo_c.model.ends import fetch_end
 from kolo_c.model.events import merged
 from kolo_c.model.tree import TreeBuilder
 from kolo_c.store.records import Plugin, PluginEnd
+from kolo_c.store.trace_info import WITH_OUTCOME, is_failure
+from kolo_c.store.values import Dict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kolo_c.model.node import Node
     from kolo_c.store.reader import Trace
     from kolo_c.store.values import Value
 
 _MOST_STREAMS = 8
 _FIRST_RECORDS = 64
-_FAILED_OUTCOMES = frozenset(("failed", "error", "failure"))
 
 
 class Boundary:
-    """The node that a trace is about."""
+    """What a trace is about."""
 
     __slots__ = ("fields", "kind", "node")
 
-    def __init__(self, kind: str, node: Node) -> None:
-        self.kind = kind
+    def __init__(self, trace: Trace, node: Node | None) -> None:
+        self.kind = trace.info.row.kind
         self.node = node
-        begin = node.begin.values if isinstance(node.begin, Plugin) else None
-        end = node.end.values if isinstance(node.end, PluginEnd) else None
-        self.fields = merged(begin, end)
+        """Its record; None: there are attributes alone."""
+        self.fields: dict[str, Value] = {
+            name: from_json(value)
+            for name, value in trace.info.attributes.items()
+            if name != "problems" and not name.startswith("kolo_c.")
+        }
+        if node is not None:
+            begin = node.begin.values if isinstance(node.begin, Plugin) else None
+            end = node.end.values if isinstance(node.end, PluginEnd) else None
+            self.fields.update(merged(begin, end))
 
     @property
     def failed(self) -> bool:
         """Whether it did not go well: an exception, a status from 500, an outcome."""
-        if self.node.left_by_exception:
+        if self.node is not None and self.node.left_by_exception:
             return True
         return is_failure(self.fields.get("status"), self.fields.get("outcome"))
 
@@ -46,19 +56,30 @@ class Boundary:
         value = self.fields.get(name)
         return value if isinstance(value, str) else ""
 
+    @property
+    def exception(self) -> Value:
+        """What left it; None where nothing did, or nothing says so."""
+        return None if self.node is None else self.node.exception()
 
-def is_failure(status: Value, outcome: Value) -> bool:
-    """Whether a request's status, or a test's outcome, is one of what failed."""
-    if isinstance(status, int) and status >= 500:
-        return True
-    return any(
-        isinstance(one, str) and one.lower() in _FAILED_OUTCOMES
-        for one in (status, outcome)
-    )
+
+def from_json(value: Any) -> Value:
+    """An attribute as a record would have it."""
+    if isinstance(value, dict):
+        return Dict(tuple((key, from_json(item)) for key, item in value.items()))
+    return [from_json(item) for item in value] if isinstance(value, list) else value
 
 
 def boundary_of(trace: Trace) -> Boundary | None:
-    """What the trace is about; None where no plugin opened it."""
+    """What the trace is about; None: a program, or a part of it that it marked."""
+    node = _node_of(trace)
+    found = Boundary(trace, node)
+    if node is None and not (found.kind in WITH_OUTCOME and found.fields):
+        return None
+    return found
+
+
+def _node_of(trace: Trace) -> Node | None:
+    """The record of the plugin that opened the trace."""
     kind = trace.info.row.kind
     for stream in trace.streams[:_MOST_STREAMS]:
         if not stream.blocks or stream.blocks[0].sequence:
@@ -73,5 +94,5 @@ def boundary_of(trace: Trace) -> Boundary | None:
                 if node is not None:
                     builder.fill_ends()
                     fetch_end(stream, node)
-                    return Boundary(kind, node)
+                    return node
     return None

@@ -24,6 +24,20 @@ CUT_CAUSE = "exported while running"
 """The cause of a trace that is interrupted in its exported file alone."""
 
 
+WITH_OUTCOME = frozenset(("request", "test", "task", "command"))
+"""The kinds of traces whose ``status`` or ``outcome`` says whether they went well."""
+_FAILED = frozenset(("failed", "error", "failure"))
+
+
+def is_failure(status: object, outcome: object) -> bool:
+    """Whether a request's status, or a test's outcome, is one of what failed."""
+    if isinstance(status, int) and status >= 500:
+        return True
+    return any(
+        isinstance(one, str) and one.lower() in _FAILED for one in (status, outcome)
+    )
+
+
 class TraceInfo:
     """A trace, without its records."""
 

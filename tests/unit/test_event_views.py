@@ -552,3 +552,60 @@ class TestApi:
         assert event.exception is not None
         assert event.exception.name == "IntegrityError"
         assert event.call is None and event.line is None
+
+
+class TestList:
+    def test_requests_and_tests_that_failed_are_failed(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What they say of themselves is in the attributes of the trace."""
+        shop = Shop()
+        for kind, name, said in (
+            ("request", "GET / → 200", {"status": 200}),
+            ("request", "GET / → 500", {"status": 500}),
+            ("test", "pytest x.py::a", {"outcome": "passed"}),
+            ("test", "pytest x.py::b failed", {"outcome": "failed"}),
+            ("task", "import", {"status": "FAILURE"}),
+            ("process", "shop.py", {"status": 500}),
+            ("request", "GET /unknown", {}),
+        ):
+            trace, s = shop.trace(name, kind, **said)
+            s.call(shop.numbers["charge"], None)
+            s.ret()
+            trace.end()
+        shop.write(here)
+        out, _ = run(capsys, "list", "--failed")
+        rows = [line for line in out.splitlines()[1:] if line]
+        assert [row.split("  ")[1].strip() for row in rows] == [
+            "import", "pytest x.py::b failed", "GET / → 500",
+        ]  # fmt: skip
+        assert all(" failed " in row.replace("::b failed", "") for row in rows)
+        out, _ = run(capsys, "list", "--kind", "test")
+        assert len(out.splitlines()) == 3
+        out, _ = run(capsys, "list", "--where", "status=200", "--json")
+        assert [row["name"] for row in json.loads(out)] == ["GET / → 200"]
+
+    def test_a_test_without_a_record_of_its_own_is_told_by_its_attributes(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shop = Shop()
+        trace, s = shop.trace(
+            "pytest x.py::b failed", "test", nodeid="x.py::b", outcome="failed",
+            phase="call", message="assert 0", markers=["slow"],
+        )  # fmt: skip
+        s.call(shop.numbers["orders"], 2)
+        s.raises(shop.raised("1 != 2"), shop.site("orders", 4), 2)
+        trace.end()
+        with Store(shop.write(here)) as store:
+            finished = Finished(store.trace())
+        assert "".join(text for text, _ in finished.line()).startswith(
+            "pytest x.py::b failed 2.00 µs ✗ assert 0 · show "
+        )
+        out, _ = run(capsys, "show")
+        assert (
+            "phase call · outcome failed · markers ['slow'] · message assert 0" in out
+        )
+        out, _ = run(capsys, "why")
+        assert out.splitlines()[:2] == [
+            "✗ IntegrityError('1 != 2') failed pytest x.py::b (failed)", "  assert 0",
+        ]  # fmt: skip
