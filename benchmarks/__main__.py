@@ -23,6 +23,7 @@ NAMES = (
     "start",
     "reader",
     "grep",
+    "page",
 )
 # Only when named: it installs other people's packages.
 NAMED = ("peers",)

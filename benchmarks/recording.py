@@ -57,12 +57,17 @@ class Recording:
     """
 
     def __init__(
-        self, store: Path, *, keep: bool, config: Config | None = None
+        self,
+        store: Path,
+        *,
+        keep: bool,
+        config: Config | None = None,
+        root: Path = WORKLOADS,
     ) -> None:
-        """With ``keep`` the workloads are the project, else nothing of them is."""
+        """With ``keep`` what is in ``root`` is the project, else nothing of it is."""
         config = config or Config()
         project = Project(
-            root=str(WORKLOADS if keep else store.parent),
+            root=str(root if keep else store.parent),
             reason="benchmark",
             cwd=str(store.parent),
             sources=(),

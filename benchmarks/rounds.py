@@ -17,10 +17,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Protocol
 
 from benchmarks.variants import Variant
 
 _WARM_ROUNDS = 2
+
+
+class Workload(Protocol):
+    """A module with ``run``, as a rule; ``THREADS`` where it wants several."""
+
+    def run(self, turns: int) -> None:
+        """So many turns of what is measured."""
 
 
 @dataclass
@@ -40,7 +48,7 @@ def load(name: str) -> ModuleType:
 
 
 def run_rounds(
-    workload: ModuleType, turns: int, rounds: int, variants: Sequence[Variant]
+    workload: Workload, turns: int, rounds: int, variants: Sequence[Variant]
 ) -> tuple[dict[str, Series], int]:
     """The series by variant's name, and how many windows each had, warm-up included."""
     found = {variant.name: Series() for variant in variants}
@@ -62,7 +70,7 @@ def run_rounds(
     return found, rounds + _WARM_ROUNDS
 
 
-def _window(workload: ModuleType, turns: int, variant: Variant) -> tuple[int, int, int]:
+def _window(workload: Workload, turns: int, variant: Variant) -> tuple[int, int, int]:
     count = getattr(workload, "THREADS", 1)
     process = time.process_time_ns()
     if count == 1:
@@ -74,7 +82,7 @@ def _window(workload: ModuleType, turns: int, variant: Variant) -> tuple[int, in
     return cpu_ns, wall_ns, time.process_time_ns() - process
 
 
-def _timed(workload: ModuleType, turns: int) -> tuple[int, int]:
+def _timed(workload: Workload, turns: int) -> tuple[int, int]:
     run = workload.run
     wall = time.perf_counter_ns()
     cpu = time.thread_time_ns()
@@ -83,7 +91,7 @@ def _timed(workload: ModuleType, turns: int) -> tuple[int, int]:
 
 
 def _threads(
-    workload: ModuleType, turns: int, count: int, variant: Variant
+    workload: Workload, turns: int, count: int, variant: Variant
 ) -> tuple[int, int]:
     """Their CPU time together. kolo_c is attached for all of them at once, before."""
     each = variant.name != "kolo_c"
