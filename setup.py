@@ -34,8 +34,12 @@ from setuptools.command.editable_wheel import editable_wheel
 from setuptools.errors import CompileError, LinkError, PlatformError
 
 ROOT = Path(__file__).resolve().parent
-# They go to the top of site-packages: KOLO_C=1 (kolo_c/integrations/startup.py).
-START_FILES = ("kolo_c.pth", "kolo_c.start")
+# They go to the top of site-packages: KOLO_C=1 (kolo_c/integrations/startup.py). Python
+# 3.15 to 3.17 run the first as well, and would import 6 ms of modules at each start
+# for the second: docs/adr/0025-everywhere.md.
+START_FILES = ["kolo_c.pth"]
+if not (3, 15) <= sys.version_info < (3, 18):
+    START_FILES.append("kolo_c.start")
 # pkg-config, rpm and brew know nothing of each other's names.
 SYSTEMS = ("Debian, Ubuntu", "Fedora", "Alpine", "macOS")
 INSTALL = ("apt-get install", "dnf install", "apk add", "brew install")

@@ -6,8 +6,10 @@ Threads: any. Owns: nothing. Fails: CalledProcessError, where a command fails.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,24 +34,37 @@ def install_command(folder: Path) -> str:
     return str(path)
 
 
-def environment() -> dict[str, str]:
-    """What a user's process has, as far as it matters here."""
+def environment(**variables: str) -> dict[str, str]:
+    """What a user's process has, as far as it matters here, and ``variables``."""
     environ = {
         name: value
         for name, value in os.environ.items()
-        if name not in _UNUSUAL and not name.startswith("KOLO_C_")
+        if name not in _UNUSUAL and not name.startswith("KOLO_C")
     }
     environ["PYTHONPATH"] = str(ROOT)
-    return environ
+    return {**environ, **variables}
 
 
-def spend(folder: Path, words: list[str]) -> tuple[float, float]:
+def install_python(folder: Path) -> str:
+    """A virtual environment that kolo_c is installed in; its interpreter."""
+    command = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
+    subprocess.run(command, check=True)
+    names = {"base": str(folder), "platbase": str(folder)}
+    site = Path(sysconfig.get_path("purelib", "venv", names))
+    (site / "a_tree.pth").write_text(f"{ROOT}\n", encoding="utf-8")
+    shutil.copy(ROOT / "kolo_c.pth", site)
+    return str(folder / "bin" / "python")
+
+
+def spend(
+    folder: Path, words: list[str], python: str = sys.executable, **variables: str
+) -> tuple[float, float]:
     """Run python with these words: its wall and its CPU time in milliseconds."""
     began = time.perf_counter_ns()
     child = subprocess.Popen(
-        [sys.executable, *words],
+        [python, *words],
         cwd=folder,
-        env=environment(),
+        env=environment(**variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from types import CodeType, FrameType
 
 from kolo_c.core import load_core
 from kolo_c.core_options import options_of, problems_of, rules_of, unseen
@@ -35,11 +34,14 @@ from kolo_c.summary import Summary
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import CodeType, FrameType
     from typing import Any
 
     from kolo_c.config import Config
     from kolo_c.filter import Filter
     from kolo_c.project import Project
+else:
+    CodeType = type((lambda: None).__code__)  # as types has it, 0.1 ms cheaper
 
 PLUGIN_COSTS = "kolo_c.plugins"
 """An attribute of the process's trace: by plugin [calls, nanoseconds, errors]."""

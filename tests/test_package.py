@@ -21,7 +21,10 @@ BUILD_INPUTS = (
     "MANIFEST.in",
     "README.md",
     "docs",
+    "_kolo_c_start.py",
     "kolo_c",
+    "kolo_c.pth",
+    "kolo_c.start",
     "licenses",
     "pyproject.toml",
     "setup.py",
@@ -161,7 +164,7 @@ def test_the_sdist_has_all_that_a_build_needs(sdist: Path) -> None:
     needed = {path.relative_to(ROOT).as_posix() for path in sources}
     needed |= {"kolo_c/store/schema.sql", "kolo_c/py.typed"}
     needed |= {"LICENSE", "README.md", "pyproject.toml", "setup.py"}
-    needed |= {"licenses/zstd.txt"}
+    needed |= {"licenses/zstd.txt", "kolo_c.pth", "kolo_c.start", "_kolo_c_start.py"}
     assert needed - names == set()
     assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
 
@@ -238,6 +241,9 @@ def test_a_wheel_from_the_sdist_has_the_extension_and_works(
     assert "kolo_c/store/schema.sql" in names
     assert "kolo_c/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "src/"))]
+    # .start takes the place of .pth, and 6 ms of each start, from 3.15 to 3.17.
+    assert "kolo_c.pth" in names and "_kolo_c_start.py" in names
+    assert ("kolo_c.start" in names) == (not (3, 15) <= sys.version_info < (3, 18))
     said = python(
         "-c",
         "import kolo_c._kolo as k; print(k.__file__, k.register_noop_profiler)",
@@ -245,6 +251,16 @@ def test_a_wheel_from_the_sdist_has_the_extension_and_works(
         PYTHONPATH=str(tmp_path / "site"),
     )
     assert said.startswith(str(tmp_path / "site"))
+
+
+def test_a_development_install_has_the_line_for_the_start_too(tmp_path: Path) -> None:
+    sources = copy_of_the_sources(tmp_path)
+    code = "from setuptools import build_meta as b; b.build_editable('wheels')"
+    python("-c", code, cwd=sources, KOLO_C_NO_EXTENSION="1")
+    (wheel,) = (sources / "wheels").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("kolo_c.pth") == (ROOT / "kolo_c.pth").read_bytes()
+        assert b"kolo_c.pth" in archive.read("kolo_c-0.1.0.dist-info/RECORD")
 
 
 def install(folder: Path, **environment: str) -> str:

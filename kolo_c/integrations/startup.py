@@ -15,6 +15,7 @@ Fails: never; the program runs as it would without us.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from os import getpid  # a program may replace it
@@ -44,10 +45,15 @@ def start() -> None:
     if _started or not switch.is_on():
         return
     _started = True
+    collecting = gc.isenabled()
+    gc.disable()  # importing makes many objects, all of which stay
     try:
         _start()
     except Exception as error:  # whatever it is, it is none of the program's
         _say_not_recorded(error)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _start() -> None:

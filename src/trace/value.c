@@ -21,7 +21,7 @@ kc_values_new(const struct kc_value_limits *limits, const struct kc_mask *mask,
     }
     values->scratch_bytes = KC_VALUE_TEXT_MAX + VALUE_TEXT_BEYOND;
     values->scratch = PyMem_Malloc(values->scratch_bytes);
-    if (values->scratch == NULL || kc_value_types_init() < 0) {
+    if (values->scratch == NULL) {
         kc_values_free(values);
         if (!PyErr_Occurred()) {
             PyErr_NoMemory();

@@ -307,7 +307,6 @@ bool kc_value_function(struct kc_values *values, struct kc_cursor *cursor,
                        PyObject *value);
 void kc_value_module(struct kc_values *values, struct kc_cursor *cursor,
                      PyObject *value);
-int kc_value_types_init(void); /* -1 with an exception set */
 bool kc_value_library(struct kc_values *values, struct kc_cursor *cursor,
                       PyObject *value, const struct value_shape *shape);
 void kc_value_ref(struct kc_values *values, struct kc_cursor *cursor, PyObject *value);

@@ -12,23 +12,24 @@
 #define FIXED_BYTES 64u    /* more than any value without text or items takes */
 #define SUBCLASS_BYTES 18u /* array, ext, type, address */
 
-int
-kc_value_types_init(void)
+/* The types of `_datetime`, once somebody has imported it; before, nothing is of them.
+ * Not PyDateTime_IMPORT: it imports `datetime`, and a script's folder may hold one of
+ * its own. What a program has put in the place of either is left alone. */
+static bool
+types_find_datetime(void)
 {
-    /* Not PyDateTime_IMPORT: it imports `datetime`, and a script's folder may hold a
-     * datetime.py of its own. */
-    PyObject *module = PyImport_ImportModule("_datetime");
-    if (module == NULL) {
-        return -1;
+    if (PyDateTimeAPI != NULL) {
+        return true;
     }
-    PyObject *capsule = PyObject_GetAttrString(module, "datetime_CAPI");
-    Py_DECREF(module); /* sys.modules keeps it */
-    if (capsule == NULL) {
-        return -1;
+    PyObject *module = PyDict_GetItemString(PyImport_GetModuleDict(), "_datetime");
+    if (module == NULL || !PyModule_CheckExact(module)) {
+        return false;
     }
-    PyDateTimeAPI = PyCapsule_GetPointer(capsule, PyDateTime_CAPSULE_NAME);
-    Py_DECREF(capsule);
-    return PyDateTimeAPI == NULL ? -1 : 0;
+    PyObject *capsule = PyDict_GetItemString(PyModule_GetDict(module), "datetime_CAPI");
+    if (capsule != NULL && PyCapsule_IsValid(capsule, PyDateTime_CAPSULE_NAME)) {
+        PyDateTimeAPI = PyCapsule_GetPointer(capsule, PyDateTime_CAPSULE_NAME);
+    }
+    return PyDateTimeAPI != NULL;
 }
 
 /* ---- datetime ---- */
@@ -36,6 +37,9 @@ kc_value_types_init(void)
 enum value_kind
 kc_value_datetime_kind(PyTypeObject *type)
 {
+    if (!types_find_datetime()) {
+        return VALUE_OBJECT;
+    }
     if (type == PyDateTimeAPI->DateTimeType) {
         return VALUE_DATETIME;
     }

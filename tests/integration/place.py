@@ -14,20 +14,18 @@ from kolo_c.store.trace_info import TraceInfo
 from tests.spec.tracing import Traced
 
 ROOT = Path(__file__).parents[2]
-# kolo_c itself, and, beside it for this Python, its two files.
-FILES = ("kolo_c.pth", "kolo_c.start")
 
 
-def make_python(folder: Path, *, installed: bool = True) -> Path:
-    """A virtual environment in ``folder``; its interpreter."""
+def make_python(folder: Path, *names: str, installed: bool = True) -> Path:
+    """A virtual environment in ``folder``, with these of our files; its interpreter."""
     command = [sys.executable, "-m", "venv", "--without-pip", "--symlinks", folder]
     subprocess.run(command, check=True)
     python = folder / "bin" / "python"
     if installed:
-        names = {"base": str(folder), "platbase": str(folder)}
-        site = Path(sysconfig.get_path("purelib", "venv", names))
+        places = {"base": str(folder), "platbase": str(folder)}
+        site = Path(sysconfig.get_path("purelib", "venv", places))
         (site / "a_tree.pth").write_text(f"{ROOT}\n")
-        for name in FILES:
+        for name in names or ("kolo_c.pth",):
             shutil.copy(ROOT / name, site)
     return python
 

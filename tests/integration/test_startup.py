@@ -179,16 +179,20 @@ LOADED = (
 )
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 15), reason=".start names a module")
 @pytest.mark.parametrize("variables", [{}, {"KOLO_C": "0"}])
 def test_nothing_is_imported_where_it_is_not_asked_for(plain: Place, variables) -> None:
     assert plain.run("-c", LOADED, **variables) == ("[]\n", "", 0)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="there is no .start")
-@pytest.mark.parametrize("variables", [{}, {"KOLO_C": "0"}])
-def test_start_brings_its_own_module_alone(plain: Place, variables) -> None:
-    assert plain.run("-c", LOADED, **variables) == ("['_kolo_c_start']\n", "", 0)
+def test_start_does_what_the_line_does(plain: Place, tmp_path: Path) -> None:
+    plain.python = make_python(tmp_path / "start", "kolo_c.pth", "kolo_c.start")
+    assert plain.run("-c", LOADED) == ("['_kolo_c_start']\n", "", 0)
+    plain.write(program="def f(): pass\nf()\n")
+    assert plain.run("program.py", KOLO_C="0") == ("", "", 0)
+    assert plain.is_empty
+    assert plain.run("program.py", **ON) == ("", "", 0)
+    assert plain.calls() == [("program.py", ["<module>", "f"])]
 
 
 @pytest.mark.parametrize("word", ["0", "", "false", "No", "OFF"])
