@@ -8,6 +8,7 @@
 #include "session_object.h"
 #include "trace/capture.h"
 #include "trace/profile_event.h"
+#include "trace/unknown.h"
 
 /* This thread's state, borrowed, if it is traced. */
 static struct kc_thread *
@@ -156,7 +157,7 @@ kc_session_resolve(PyObject *op, PyObject *exception)
     struct kc_thread *thread = kc_session_own_thread(self);
     if (thread != NULL && PyExceptionInstance_Check(exception)) {
         thread->guard = KC_GUARD_RECORD;
-        kc_tracer_resolve(thread, exception);
+        kc_unknown_resolve(thread, exception);
         thread->guard = KC_GUARD_FREE;
     }
     Py_RETURN_NONE;

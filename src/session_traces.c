@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "session_object.h"
+#include "trace/limit.h"
 #include "trace/value.h"
 
 PyObject *
@@ -107,7 +108,7 @@ session_tell_counts(SessionObject *self, const struct kc_trace *trace)
             if (stream->trace == trace && !kc_thread_is_busy(thread)) {
                 uint8_t guard = thread->guard;
                 thread->guard = KC_GUARD_FLUSH;
-                kc_tracer_tell_counts(thread, stream);
+                kc_limit_tell_counts(thread, stream);
                 thread->guard = guard;
                 return;
             }

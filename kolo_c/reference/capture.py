@@ -10,6 +10,14 @@ Fails: False.
 
 from __future__ import annotations
 
+from kolo_c.reference.capture_record import (
+    Record,
+    offset_of,
+    pop,
+    write_exception,
+    write_optional,
+    write_site,
+)
 from kolo_c.reference.code import (
     ARGUMENT_SECRET,
     ARGUMENT_SELF,
@@ -23,123 +31,24 @@ from kolo_c.reference.code import (
     yielded,
 )
 from kolo_c.reference.filter import copy_limits
-from kolo_c.reference.status import Status
 from kolo_c.reference.value import UNBOUND
 from kolo_c.reference.value_state import Options
 from kolo_c.reference.wire import Cursor
-from kolo_c.wire import Kind, Mark, Tag
+from kolo_c.wire import Kind, Tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import FrameType
     from typing import Any
 
     from kolo_c.reference.code import Code, Slot
     from kolo_c.reference.stack import Entry, Waiting, WaitingPlugin
-    from kolo_c.reference.thread import Thread, ThreadStream, Unknown
+    from kolo_c.reference.thread import Thread, Unknown
     from kolo_c.reference.value import Values
     from kolo_c.reference.value_state import Limits
 
 
-def _is_full(cursor: Cursor) -> bool:
-    """Whether what was written did not fit."""
-    return cursor.status is not Status.OK
-
-
-class _Capture:
-    """A record about to be written: what its fields are made of."""
-
-    __slots__ = ("entry", "fields", "kind", "now_ns", "stream", "thread")
-
-    def __init__(
-        self,
-        thread: Thread,
-        stream: ThreadStream,
-        entry: Entry | None,
-        kind: Kind,
-        fields: int,
-        now_ns: int,
-    ) -> None:
-        self.thread = thread
-        self.stream = stream
-        self.entry = entry
-        """None where no call is concerned."""
-        self.kind = kind
-        self.fields = fields
-        self.now_ns = now_ns
-
-    def write(
-        self, fill: Callable[[Cursor], None], commit: Callable[[Cursor], None]
-    ) -> bool:
-        """Have ``fill`` write the fields, and ``commit`` publish the record; in the
-        next block where it does not fit into this one."""
-        thread = self.thread
-        for attempt in range(2):
-            if self._try(fill, commit):
-                return True
-            if attempt != 0 or not thread.next_block(self.stream, self.now_ns):
-                return False
-            if self.entry is not None and self.entry.unwritten:
-                return False  # the call's block was lost: so is its end
-        return False
-
-    def _try(
-        self, fill: Callable[[Cursor], None], commit: Callable[[Cursor], None]
-    ) -> bool:
-        cursor = self.stream.stream.begin(self.now_ns, self.kind, self.fields)
-        if cursor.status is not Status.OK:
-            return False
-        self.thread.writing = True
-        fill(cursor)
-        self.thread.writing = False
-        if _is_full(cursor):
-            return False
-        commit(cursor)
-        return True
-
-    def values(self, cursor: Cursor) -> Values:
-        """The encoder, with the budget of this record."""
-        values = self.thread.tracer.values
-        plugin = self.entry.plugin if self.entry is not None else None
-        code = self.entry.code if self.entry is not None else None
-        about = code if plugin is None else plugin
-        values.begin_record(cursor, about.options if about is not None else None)
-        return values
-
-
 # ---- fields ----
-
-
-def offset_of(frame: FrameType) -> int:
-    """Where the frame stands, in code units; 0 before the first instruction."""
-    lasti = frame.f_lasti
-    return lasti // 2 if lasti > 0 else 0
-
-
-def _write_optional(cursor: Cursor, number: int | None) -> None:
-    if number is None:
-        cursor.nil()
-    else:
-        cursor.uint(number)
-
-
-def _write_site(cursor: Cursor, thread: Thread, entry: Entry) -> None:
-    """Where the nearest kept caller of the same trace stands, or nil.
-
-    Regions have no frame: who called from within one stands below it.
-    """
-    stack = thread.stack
-    at = len(stack) - 1
-    while stack[at] is not entry:
-        at -= 1
-    for caller in reversed(stack[:at]):
-        if caller.stream is not entry.stream:
-            break
-        if caller.frame is not None and not caller.silent:
-            cursor.uint(offset_of(caller.frame))
-            return
-    cursor.nil()
 
 
 def _write_masked(values: Values, cursor: Cursor) -> None:
@@ -194,25 +103,6 @@ def _write_withheld(cursor: Cursor) -> None:
     cursor.nil()
 
 
-def _write_exception(
-    values: Values, cursor: Cursor, exception: BaseException | None
-) -> None:
-    """An exception, or nil where there is none or its type is unknown."""
-    if exception is None:
-        cursor.nil()
-    else:
-        values.write_exception(cursor, exception)
-
-
-def _began(entry: Entry) -> int:
-    """A foreign node must not come to the closes: pretend that this block began it."""
-    if not entry.foreign:
-        return entry.began
-    block = entry.stream.stream.block
-    assert block is not None
-    return int(block.sequence)
-
-
 def _spend_less(code: Code, session: Limits) -> None:
     """A function whose values keep hitting the budget gets less of it.
 
@@ -254,11 +144,11 @@ def call(thread: Thread, entry: Entry, now_ns: int) -> bool:
         in_profile_function = thread.session.hook.PER_THREAD
         found = arguments_of(frame, code, in_profile_function=in_profile_function)
     stream = entry.stream.stream
-    capture = _Capture(thread, entry.stream, entry, Kind.CALL, 2 + len(slots), now_ns)
+    capture = Record(thread, entry.stream, entry, Kind.CALL, 2 + len(slots), now_ns)
 
     def fill(cursor: Cursor) -> None:
         cursor.uint(code.number)
-        _write_site(cursor, thread, entry)
+        write_site(cursor, thread, entry)
         if slots:
             _write_slots(capture.values(cursor), cursor, found, code, slots)
 
@@ -286,12 +176,12 @@ def entered(thread: Thread, entry: Entry, offset: int, now_ns: int) -> bool:
         entry.open = stream.commit_push(cursor, now_ns)
         entry.began = entry.open.sequence
 
-    capture = _Capture(thread, entry.stream, entry, Kind.ENTERED, 2, now_ns)
+    capture = Record(thread, entry.stream, entry, Kind.ENTERED, 2, now_ns)
     return capture.write(fill, commit)
 
 
 def _again(
-    capture: _Capture,
+    capture: Record,
     waiting: Waiting | WaitingPlugin,
     rest: Callable[[Cursor], None] | None,
 ) -> bool:
@@ -307,10 +197,10 @@ def _again(
     is_own = waiting.thread_number == thread.number
 
     def fill(cursor: Cursor) -> None:
-        _write_optional(cursor, None if is_own else waiting.thread_number)
+        write_optional(cursor, None if is_own else waiting.thread_number)
         cursor.uint(waiting.node)
         cursor.uint(number)
-        _write_site(cursor, thread, entry)
+        write_site(cursor, thread, entry)
         if rest is not None:
             rest(cursor)
 
@@ -327,7 +217,7 @@ def resume(
     thread: Thread, entry: Entry, waiting: Waiting | WaitingPlugin, now_ns: int
 ) -> bool:
     """RESUME."""
-    capture = _Capture(thread, entry.stream, entry, Kind.RESUME, 4, now_ns)
+    capture = Record(thread, entry.stream, entry, Kind.RESUME, 4, now_ns)
     return _again(capture, waiting, None)
 
 
@@ -339,27 +229,15 @@ def throw(
     now_ns: int,
 ) -> bool:
     """THROW, with the exception (None: unknown)."""
-    capture = _Capture(thread, entry.stream, entry, Kind.THROW, 5, now_ns)
+    capture = Record(thread, entry.stream, entry, Kind.THROW, 5, now_ns)
     return _again(
         capture,
         waiting,
-        lambda cursor: _write_exception(capture.values(cursor), cursor, exception),
+        lambda cursor: write_exception(capture.values(cursor), cursor, exception),
     )
 
 
 # ---- calls end: the top of the stack leaves ----
-
-
-def _pop(capture: _Capture, fill: Callable[[Cursor], None]) -> bool:
-    entry, now_ns = capture.entry, capture.now_ns
-    assert entry is not None
-
-    def commit(cursor: Cursor) -> None:
-        entry.stream.stream.commit_pop(
-            cursor, entry.open, _began(entry), capture.kind, now_ns
-        )
-
-    return capture.write(fill, commit)
 
 
 def _local_count(entry: Entry, least: int) -> int:
@@ -371,7 +249,7 @@ def _local_count(entry: Entry, least: int) -> int:
 
 
 def _write_result(
-    capture: _Capture, cursor: Cursor, value: object, local_count: int
+    capture: Record, cursor: Cursor, value: object, local_count: int
 ) -> None:
     """A result, and what stands behind it."""
     entry = capture.entry
@@ -390,8 +268,8 @@ def _write_result(
 def return_(thread: Thread, entry: Entry, value: object, now_ns: int) -> bool:
     """RETURN."""
     count = _local_count(entry, LOCALS_ALL)
-    capture = _Capture(thread, entry.stream, entry, Kind.RETURN, 1 + count, now_ns)
-    return _pop(capture, lambda cursor: _write_result(capture, cursor, value, count))
+    capture = Record(thread, entry.stream, entry, Kind.RETURN, 1 + count, now_ns)
+    return pop(capture, lambda cursor: _write_result(capture, cursor, value, count))
 
 
 def yield_(thread: Thread, entry: Entry, value: object, now_ns: int) -> bool:
@@ -400,13 +278,13 @@ def yield_(thread: Thread, entry: Entry, value: object, now_ns: int) -> bool:
     assert code is not None and frame is not None
     if code.flags & CO_ASYNC_GENERATOR:
         value = yielded(value)
-    capture = _Capture(thread, entry.stream, entry, Kind.YIELD, 2, now_ns)
+    capture = Record(thread, entry.stream, entry, Kind.YIELD, 2, now_ns)
 
     def fill(cursor: Cursor) -> None:
         _write_result(capture, cursor, value, 0)
         cursor.uint(offset_of(frame))
 
-    return _pop(capture, fill)
+    return pop(capture, fill)
 
 
 def raise_(
@@ -418,11 +296,11 @@ def raise_(
     count = _local_count(entry, LOCALS_RAISE)
     has_self = code.self_kind == 1 and code.locals != LOCALS_NONE and _has_values(entry)
     count += has_self
-    capture = _Capture(thread, entry.stream, entry, Kind.RAISE, 2 + count, now_ns)
+    capture = Record(thread, entry.stream, entry, Kind.RAISE, 2 + count, now_ns)
 
     def fill(cursor: Cursor) -> None:
         values = capture.values(cursor)
-        _write_exception(values, cursor, exception)
+        write_exception(values, cursor, exception)
         cursor.uint(offset_of(frame))
         if count == 0:
             return
@@ -430,7 +308,7 @@ def raise_(
             _write_self(values, cursor, entry)
         _write_locals(values, cursor, entry)
 
-    return _pop(capture, fill)
+    return pop(capture, fill)
 
 
 def _write_self(values: Values, cursor: Cursor, entry: Entry) -> None:
@@ -445,29 +323,16 @@ def _write_self(values: Values, cursor: Cursor, entry: Entry) -> None:
 # ---- records that neither push nor pop ----
 
 
-def _plain(
-    thread: Thread,
-    stream: ThreadStream,
-    kind: Kind,
-    fields: int,
-    now_ns: int,
-    fill: Callable[[Cursor], None],
-) -> bool:
-    """Publish it as it is."""
-    capture = _Capture(thread, stream, None, kind, fields, now_ns)
-    return capture.write(fill, lambda cursor: stream.stream.commit(cursor, now_ns))
-
-
 def handled(
     thread: Thread, unknown: Unknown, exception: BaseException, now_ns: int
 ) -> bool:
     """HANDLED: what an earlier RAISE with nil raised."""
-    capture = _Capture(thread, unknown.stream, None, Kind.HANDLED, 3, now_ns)
+    capture = Record(thread, unknown.stream, None, Kind.HANDLED, 3, now_ns)
 
     def fill(cursor: Cursor) -> None:
         cursor.nil()
         cursor.uint(unknown.node)
-        _write_exception(capture.values(cursor), cursor, exception)
+        write_exception(capture.values(cursor), cursor, exception)
 
     stream = unknown.stream.stream
     return capture.write(fill, lambda cursor: stream.commit(cursor, now_ns))
@@ -477,225 +342,14 @@ def caught(
     thread: Thread, entry: Entry, exception: BaseException, at: int, now_ns: int
 ) -> bool:
     """CAUGHT: ``exception`` comes to the handler at ``at``; -1: it goes on from one."""
-    capture = _Capture(thread, entry.stream, entry, Kind.CAUGHT, 5, now_ns)
+    capture = Record(thread, entry.stream, entry, Kind.CAUGHT, 5, now_ns)
     stream = entry.stream.stream
 
     def fill(cursor: Cursor) -> None:
-        _write_optional(cursor, entry.foreign_thread if entry.foreign else None)
+        write_optional(cursor, entry.foreign_thread if entry.foreign else None)
         cursor.uint(entry.open.node)
-        _write_optional(cursor, raised_at(exception, entry.frame))
-        _write_optional(cursor, at if at >= 0 else None)
-        _write_exception(capture.values(cursor), cursor, exception)
+        write_optional(cursor, raised_at(exception, entry.frame))
+        write_optional(cursor, at if at >= 0 else None)
+        write_exception(capture.values(cursor), cursor, exception)
 
     return capture.write(fill, lambda cursor: stream.commit(cursor, now_ns))
-
-
-def task(thread: Thread, stream: ThreadStream, now_ns: int) -> bool:
-    """TASK: from here on the thread runs this task."""
-    number = thread.task
-    if not _plain(
-        thread, stream, Kind.TASK, 1, now_ns, lambda cursor: cursor.uint(number)
-    ):
-        return False
-    stream.task = number
-    return True
-
-
-def lost(thread: Thread, stream: ThreadStream, now_ns: int) -> bool:
-    """MARK: records that could not be written here."""
-
-    def fill(cursor: Cursor) -> None:
-        cursor.uint(Mark.LOST)
-        cursor.uint(stream.lost_pending)
-        cursor.uint(stream.stream.depth)
-
-    if not _plain(thread, stream, Kind.MARK, 3, now_ns, fill):
-        return False
-    stream.lost_told += stream.lost_pending
-    stream.lost_pending = 0
-    return True
-
-
-def counted(thread: Thread, stream: ThreadStream, code: Code, now_ns: int) -> bool:
-    """MARK with what a function did since its last such mark."""
-
-    def fill(cursor: Cursor) -> None:
-        cursor.uint(Mark.COUNTED)
-        cursor.array(3)
-        cursor.uint(code.number)
-        cursor.uint(code.counted_calls)
-        cursor.uint(code.counted_ns)
-        cursor.nil()
-
-    return _plain(thread, stream, Kind.MARK, 3, now_ns, fill)
-
-
-def limit(thread: Thread, stream: ThreadStream, level: int, now_ns: int) -> bool:
-    """MARK: the trace's limit; 1: values stop, 2: hot functions become counts."""
-
-    def fill(cursor: Cursor) -> None:
-        cursor.uint(Mark.LIMIT)
-        cursor.uint(level)
-        cursor.nil()
-
-    return _plain(thread, stream, Kind.MARK, 3, now_ns, fill)
-
-
-# ---- what plugins say ----
-
-
-def _fields(given: dict[str, Any]) -> dict[str, Any]:
-    """What a handler gave without what is its own."""
-    own = {key for key in given if type(key) is str and key[:1] == "_"}
-    if not own:
-        return given
-    return {key: value for key, value in given.items() if key not in own}
-
-
-def plugin(thread: Thread, entry: Entry, started: dict[str, Any], now_ns: int) -> bool:
-    """PLUGIN, with what start() gave."""
-    from kolo_c.reference.plugin import kind_number  # noqa: PLC0415 - a circle
-
-    assert entry.plugin is not None
-    number = kind_number(thread.session, entry.plugin)
-    if number == 0:
-        return False
-    fields = _fields(started)
-    stream = entry.stream
-    capture = _Capture(thread, stream, entry, Kind.PLUGIN, 3, now_ns)
-
-    def fill(cursor: Cursor) -> None:
-        cursor.uint(number)
-        capture.values(cursor).write(cursor, fields)
-        _write_site(cursor, thread, entry)
-
-    def commit(cursor: Cursor) -> None:
-        entry.open = stream.stream.commit_push(cursor, now_ns)
-        stream.other_nodes += 1
-        entry.began = entry.open.sequence
-
-    return capture.write(fill, commit)
-
-
-def plugin_end(
-    thread: Thread,
-    entry: Entry,
-    finished: dict[str, Any] | None,
-    failed: bool,
-    exception: BaseException | None,
-    now_ns: int,
-) -> bool:
-    """PLUGIN_END, with what finish() gave. ``failed``: left by ``exception``, or by one
-    of unknown type."""
-    fields = _fields(finished) if finished is not None else None
-    capture = _Capture(thread, entry.stream, entry, Kind.PLUGIN_END, 2, now_ns)
-
-    def fill(cursor: Cursor) -> None:
-        values = capture.values(cursor)
-        if fields is None:
-            cursor.map(0)
-        else:
-            values.write(cursor, fields)
-        if failed and exception is None:
-            cursor.bool(True)
-        else:
-            _write_exception(values, cursor, exception)
-
-    return _pop(capture, fill)
-
-
-def plugin_yield(thread: Thread, entry: Entry, offset: int, now_ns: int) -> bool:
-    """YIELD of such a node, with its generator's."""
-    capture = _Capture(thread, entry.stream, entry, Kind.YIELD, 2, now_ns)
-
-    def fill(cursor: Cursor) -> None:
-        cursor.nil()
-        cursor.uint(offset)
-
-    return _pop(capture, fill)
-
-
-def log(
-    thread: Thread,
-    stream: ThreadStream,
-    level: int,
-    logger: str,
-    text: str,
-    now_ns: int,
-) -> bool:
-    """LOG: a leaf."""
-    capture = _Capture(thread, stream, None, Kind.LOG, 3, now_ns)
-
-    def fill(cursor: Cursor) -> None:
-        values = capture.values(cursor)
-        cursor.uint(level)
-        values.write(cursor, logger)
-        values.write(cursor, text)
-
-    def commit(cursor: Cursor) -> None:
-        stream.other_nodes += 1
-        stream.stream.commit_node(cursor, now_ns)
-
-    return capture.write(fill, commit)
-
-
-# ---- what the program says itself ----
-
-
-def _write_note(
-    capture: _Capture, cursor: Cursor, text: object, given: dict[str, Any] | None
-) -> None:
-    """REGION and NOTE: a text and what the program gave with it."""
-    values = capture.values(cursor)
-    values.write(cursor, text)
-    if given is None:
-        cursor.map(0)
-    else:
-        values.write(cursor, given)
-
-
-def region(
-    thread: Thread, entry: Entry, name: str, given: dict[str, Any] | None, now_ns: int
-) -> bool:
-    """REGION."""
-    stream = entry.stream
-    capture = _Capture(thread, stream, entry, Kind.REGION, 2, now_ns)
-
-    def commit(cursor: Cursor) -> None:
-        entry.open = stream.stream.commit_push(cursor, now_ns)
-        stream.other_nodes += 1
-        entry.began = entry.open.sequence
-
-    return capture.write(
-        lambda cursor: _write_note(capture, cursor, name, given), commit
-    )
-
-
-def region_end(
-    thread: Thread, entry: Entry, exception: BaseException | None, now_ns: int
-) -> bool:
-    """REGION_END."""
-    capture = _Capture(thread, entry.stream, entry, Kind.REGION_END, 1, now_ns)
-    return _pop(
-        capture,
-        lambda cursor: _write_exception(capture.values(cursor), cursor, exception),
-    )
-
-
-def note(
-    thread: Thread,
-    stream: ThreadStream,
-    text: str,
-    given: dict[str, Any] | None,
-    now_ns: int,
-) -> bool:
-    """NOTE."""
-    capture = _Capture(thread, stream, None, Kind.NOTE, 2, now_ns)
-
-    def commit(cursor: Cursor) -> None:
-        stream.other_nodes += 1
-        stream.stream.commit_node(cursor, now_ns)
-
-    return capture.write(
-        lambda cursor: _write_note(capture, cursor, text, given), commit
-    )

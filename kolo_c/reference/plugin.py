@@ -15,7 +15,7 @@ Fails: never towards the hook: a handler that raises is counted, and the first t
 
 from __future__ import annotations
 
-from kolo_c.reference import capture, clock, interrupt
+from kolo_c.reference import capture, capture_said, clock, interrupt
 from kolo_c.reference.stack import Entry, WaitingPlugin
 
 TYPE_CHECKING = False
@@ -170,7 +170,7 @@ def push(thread: Thread, code: Code, calls: Calls, now_ns: int) -> int:
         entry = _enter(thread, code, plugin, started)
         if plugin.kind is None:
             entry.unwritten = True  # it makes no records
-        elif not capture.plugin(thread, entry, started, now_ns):
+        elif not capture_said.plugin(thread, entry, started, now_ns):
             entry.unwritten = True
             thread.lose(entry.stream)
     return len(calls)
@@ -201,7 +201,7 @@ def _leave(
     now_ns: int,
 ) -> None:
     """Write the end of the node of ``entry``, and let go of it."""
-    if not entry.unwritten and not capture.plugin_end(
+    if not entry.unwritten and not capture_said.plugin_end(
         thread, entry, finished, not end.returned, end.exception, now_ns
     ):
         if not entry.unwritten:  # its block may have been lost meanwhile
@@ -247,7 +247,7 @@ def suspend(thread: Thread, offset: int, now_ns: int) -> list[WaitingPlugin]:
     for at in range(top - 1, top - 1 - count, -1):
         entry = thread.stack[at]
         node = entry.open.node
-        if not entry.unwritten and not capture.plugin_yield(
+        if not entry.unwritten and not capture_said.plugin_yield(
             thread, entry, offset, now_ns
         ):
             if not entry.unwritten:

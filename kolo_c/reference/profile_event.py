@@ -30,7 +30,7 @@ from types import BuiltinFunctionType, CoroutineType, GeneratorType, MethodType
 from kolo_c.reference import clock, tracer
 from kolo_c.reference import hook as hooks
 from kolo_c.reference import verdict as verdicts
-from kolo_c.reference.capture import offset_of
+from kolo_c.reference.capture_record import offset_of
 from kolo_c.reference.code import (
     EXIT_RESUME,
     EXIT_RETURN,

@@ -6,7 +6,7 @@ Threads: any. Owns: nothing. Fails: LookupError, RuntimeError, TypeError as said
 
 from __future__ import annotations
 
-from kolo_c.reference import capture, clock
+from kolo_c.reference import capture_said, clock
 from kolo_c.reference import tracer as tracers
 from kolo_c.reference.plugin_match import Plugin, Rule
 from kolo_c.reference.session_says import check, tell
@@ -97,7 +97,7 @@ def _emit(thread: Thread, plugin: Plugin, fields: dict[str, Any]) -> Entry | Non
     entry.plugin = plugin
     thread.stack.append(entry)
     plugin.call_count += 1
-    if not capture.plugin(thread, entry, fields, clock.ns()):
+    if not capture_said.plugin(thread, entry, fields, clock.ns()):
         entry.unwritten = True
         thread.lose(entry.stream)
     return entry
@@ -109,7 +109,7 @@ def _emit_end(
     fields: dict[str, Any] | None,
     exception: BaseException | None,
 ) -> None:
-    if not entry.unwritten and not capture.plugin_end(
+    if not entry.unwritten and not capture_said.plugin_end(
         thread, entry, fields, exception is not None, exception, clock.ns()
     ):
         if not entry.unwritten:  # its block may have been lost meanwhile
@@ -192,7 +192,7 @@ def log(session: Session, level: int, logger: str, text: str) -> bool:
 
 def _log(thread: Thread, level: int, logger: str, text: str) -> bool:
     assert thread.stream is not None
-    if capture.log(thread, thread.stream, level, logger, text, clock.ns()):
+    if capture_said.log(thread, thread.stream, level, logger, text, clock.ns()):
         return True
     thread.lose(thread.stream)
     return False

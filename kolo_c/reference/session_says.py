@@ -9,7 +9,15 @@ Threads: any. Owns: nothing. Fails: by what each function returns.
 
 from __future__ import annotations
 
-from kolo_c.reference import attach, capture, clock, interrupt, profile_event, scope
+from kolo_c.reference import (
+    attach,
+    capture_said,
+    clock,
+    interrupt,
+    profile_event,
+    scope,
+    unknown,
+)
 from kolo_c.reference import tracer as tracers
 from kolo_c.reference.stack import Entry
 from kolo_c.reference.thread import GUARD_FREE, GUARD_RECORD
@@ -87,7 +95,7 @@ def _write_region(thread: Thread, name: str, values: dict[str, Any]) -> int:
     assert thread.stream is not None
     entry = Entry(thread.stream, thread.depth_limit)
     thread.stack.append(entry)
-    if not capture.region(thread, entry, name, values, clock.ns()):
+    if not capture_said.region(thread, entry, name, values, clock.ns()):
         entry.unwritten = True
         thread.lose(entry.stream)
     return 0 if entry.unwritten else entry.open.node
@@ -112,7 +120,7 @@ def _write_region_end(
     else:
         return False
     tracers.cut(thread, at + 1)
-    if not capture.region_end(thread, entry, exception, clock.ns()):
+    if not capture_said.region_end(thread, entry, exception, clock.ns()):
         if not entry.unwritten:  # its block may have been lost meanwhile
             entry.stream.stream.drop(entry.open)
         thread.lose(entry.stream)
@@ -128,7 +136,7 @@ def note(session: Session, text: str, values: dict[str, Any]) -> bool:
 
 def _write_note(thread: Thread, text: str, values: dict[str, Any]) -> bool:
     assert thread.stream is not None
-    if capture.note(thread, thread.stream, text, values, clock.ns()):
+    if capture_said.note(thread, thread.stream, text, values, clock.ns()):
         return True
     thread.lose(thread.stream)
     return False
@@ -142,4 +150,4 @@ def resolve(session: Session, exception: BaseException) -> None:
     if thread is None or not attach.has_place(thread):
         return  # PyPy takes our function away before exit handlers run
     if isinstance(exception, BaseException):
-        tell(session, None, tracers.resolve, exception)
+        tell(session, None, unknown.resolve, exception)

@@ -6,8 +6,7 @@ RuntimeError where none can begin.
 
 from __future__ import annotations
 
-from kolo_c.reference import tracer as tracers
-from kolo_c.reference import traces
+from kolo_c.reference import limit, traces
 from kolo_c.reference.held import keep_held
 from kolo_c.reference.traces import FILTER_SETS_MOST
 
@@ -80,7 +79,7 @@ def _tell_counts(session: Session, trace: Trace) -> None:
     for thread in session.inner.threads:
         for stream in thread.streams:
             if stream.trace is trace and not thread.is_busy():
-                thread.with_guard(tracers.tell_counts, thread, stream)
+                thread.with_guard(limit.tell_counts, thread, stream)
                 return
 
 

@@ -12,7 +12,19 @@ Fails: never towards the hook: what cannot be recorded is counted as lost. What 
 
 from __future__ import annotations
 
-from kolo_c.reference import boundary, capture, clock, pause, plugin, scope, system
+from kolo_c.reference import (
+    boundary,
+    capture,
+    capture_mark,
+    clock,
+    limit,
+    pause,
+    plugin,
+    scope,
+    system,
+    unknown,
+)
+from kolo_c.reference.capture_record import offset_of
 from kolo_c.reference.code import DEPTH_MAX, EXIT_CLEANUP, EXIT_HANDLER
 from kolo_c.reference.plugin import End
 from kolo_c.reference.plugin_match import Plugins
@@ -20,8 +32,6 @@ from kolo_c.reference.stack import Entry, Waiting
 from kolo_c.reference.thread import (
     GUARD_FREE,
     GUARD_RECORD,
-    UNKNOWN_MOST,
-    Unknown,
 )
 
 TYPE_CHECKING = False
@@ -39,10 +49,6 @@ if TYPE_CHECKING:
 
 COST_SAMPLE = 16
 """One event in so many is timed itself."""
-COUNTED_MOST = 65536
-"""A crash loses no more than this many counted calls."""
-CHAIN_MOST = 16
-"""Of an exception's causes and contexts are looked at."""
 
 
 class Tracer:
@@ -161,9 +167,9 @@ def _limit_depth(thread: Thread, code: Code) -> None:
 def prepare(thread: Thread, stream: ThreadStream, now_ns: int) -> None:
     """Write what stands before the next record of ``stream``: marks, the task."""
     if stream.lost_pending != 0:
-        capture.lost(thread, stream, now_ns)
+        capture_mark.lost(thread, stream, now_ns)
     if stream.task != thread.task and stream is thread.stream:
-        capture.task(thread, stream, now_ns)
+        capture_mark.task(thread, stream, now_ns)
 
 
 def _entered(thread: Thread, entry: Entry, written: bool) -> None:
@@ -178,129 +184,6 @@ def _lose_end(thread: Thread, entry: Entry) -> None:
     if not entry.unwritten:  # its block may have been lost meanwhile
         entry.stream.stream.drop(entry.open)
     thread.lose(entry.stream)
-
-
-# ---- past the trace's limit ----
-
-
-def _tell_limit(thread: Thread, stream: ThreadStream, now_ns: int) -> None:
-    """The limit has been reached: say so once per level."""
-    trace = stream.trace
-    level = 2 if trace.count_above != 0 else 1
-    if trace.limit_marked < level and capture.limit(thread, stream, level, now_ns):
-        trace.limit_marked = level
-
-
-def _tell_counted(thread: Thread, stream: ThreadStream, code: Code) -> None:
-    if capture.counted(thread, stream, code, clock.ns()):
-        code.counted_calls = 0
-        code.counted_ns = 0
-
-
-def tell_counts(thread: Thread, stream: ThreadStream) -> None:
-    """The trace ends: write what was counted instead of recorded."""
-    for code in list(thread.tracer.counting.values()):
-        if code.counted_calls != 0:
-            _tell_counted(thread, stream, code)
-
-
-def _counts(thread: Thread, code: Code, now_ns: int) -> bool:
-    """Whether this call of ``code`` is counted instead of recorded."""
-    assert thread.stream is not None
-    trace = thread.stream.trace
-    _tell_limit(thread, thread.stream, now_ns)
-    if (
-        trace.count_above != 0
-        and code.call_count >= trace.count_above
-        and not code.suspends
-    ):
-        code.counted = True
-        thread.tracer.counting[code.number] = code
-    return code.counted
-
-
-def _leave_counted(thread: Thread, entry: Entry, now_ns: int) -> None:
-    code = entry.code
-    assert code is not None
-    code.counted_calls += 1
-    code.counted_ns += now_ns - entry.began
-    if code.counted_calls >= COUNTED_MOST:
-        _tell_counted(thread, entry.stream, code)
-    _pop(thread)
-
-
-# ---- exceptions that the interpreter tells late ----
-
-
-def _add_unknown(thread: Thread, entry: Entry) -> None:
-    """The call left by an exception of unknown type; it may be seen later."""
-    if len(thread.unknown) == UNKNOWN_MOST or entry.foreign:
-        return
-    assert entry.frame is not None
-    thread.unknown.append(
-        Unknown(id(entry.frame), entry.frame.f_code, entry.stream, entry.open.node)
-    )
-
-
-def _tell_unknown(thread: Thread, exception: BaseException, frame: FrameType) -> None:
-    for at, unknown in enumerate(thread.unknown):
-        if unknown.frame == id(frame) and frame.f_code is unknown.code:
-            capture.handled(thread, unknown, exception, clock.ns())
-            last = thread.unknown.pop()
-            if at < len(thread.unknown):
-                thread.unknown[at] = last
-            return
-
-
-def resolve(thread: Thread, exception: BaseException) -> None:
-    """``exception`` was seen with its traceback: tell the calls that it left."""
-    # Those that led to it were handled without a call being made: nothing but the chain
-    # has them any more. It may be a circle.
-    at: BaseException | None = exception
-    for led in range(CHAIN_MOST):
-        if at is None or not thread.unknown:
-            break
-        traceback = _traceback_of(at)
-        if led and traceback and traceback.tb_lasti != traceback.tb_frame.f_lasti:
-            # The first was most likely left by what this one led to, elsewhere.
-            traceback = traceback.tb_next
-        while traceback is not None and thread.unknown:
-            # The traceback holds the frame, so its address is nobody else's.
-            _tell_unknown(thread, at, traceback.tb_frame)
-            traceback = traceback.tb_next
-        cause = _cause_of(at)
-        at = cause if cause is not None else _context_of(at)
-    thread.unknown.clear()  # what they do not name was never seen again
-
-
-# Read past what a class of the program's may have put in their place.
-_traceback_of = BaseException.__dict__["__traceback__"].__get__
-_cause_of = BaseException.__dict__["__cause__"].__get__
-_context_of = BaseException.__dict__["__context__"].__get__
-
-
-def _forget_unknown(thread: Thread, frame: FrameType) -> None:
-    """A frame is entered: whatever had its place before is gone, and was never seen."""
-    for at, unknown in enumerate(thread.unknown):
-        if unknown.frame == id(frame):
-            last = thread.unknown.pop()
-            if at < len(thread.unknown):
-                thread.unknown[at] = last
-            return
-
-
-def _look_for_handled(thread: Thread, frame: FrameType, may_be_thrown: bool) -> None:
-    """A kept call begins while exceptions are unknown: is one of them being handled?
-
-    If not, they were swallowed, unless this is a generator that throw() brings one of
-    them to.
-    """
-    _forget_unknown(thread, frame)
-    handled = system.exc_info()[1]
-    if handled is not None:
-        resolve(thread, handled)
-    elif not may_be_thrown:
-        thread.unknown.clear()
 
 
 # ---- our own time ----
@@ -331,7 +214,7 @@ def _shut(thread: Thread, began_ns: int) -> None:
 
 def _write_begin(thread: Thread, entry: Entry, code: Code, now_ns: int) -> None:
     """The record of a call whose entry is the top."""
-    if entry.stream.trace.limited and _counts(thread, code, now_ns):
+    if entry.stream.trace.limited and limit.counts(thread, code, now_ns):
         entry.unwritten = True
         entry.counted = True
         entry.began = now_ns
@@ -420,7 +303,7 @@ def start(thread: Thread, frame: FrameType, code: Code) -> None:
         return
     now_ns = _open(thread)
     if thread.unknown:
-        _look_for_handled(thread, frame, code.suspends)
+        unknown.look(thread, frame, code.suspends)
     if not code.special:
         assert thread.stream is not None
         prepare(thread, thread.stream, now_ns)
@@ -534,8 +417,8 @@ def resume(
         return
     now_ns = _open(thread)
     if thread.unknown:
-        _look_for_handled(thread, frame, True)
-    how = Resumption(exception, capture.offset_of(frame), throws)
+        unknown.look(thread, frame, True)
+    how = Resumption(exception, offset_of(frame), throws)
     resume_at(thread, frame, code, how, now_ns)
     _shut(thread, now_ns)
 
@@ -554,7 +437,7 @@ def _suspend(thread: Thread, entry: Entry, value: object, now_ns: int) -> None:
     if entry.plugin_count:
         assert entry.frame is not None
         entry.unwritten = True
-        offset = capture.offset_of(entry.frame)
+        offset = offset_of(entry.frame)
         waiting.plugins = plugin.suspend(thread, offset, now_ns)
     _pop_watched(thread)
     # Not before: what is struck in its record is on the stack as if it ran.
@@ -585,7 +468,8 @@ def return_(thread: Thread, frame: FrameType, code: Code, value: object) -> None
         return  # it was running before tracing began, or is below a limit
     now_ns = _open(thread)
     if entry.counted:
-        _leave_counted(thread, entry, now_ns)
+        limit.leave(thread, entry, now_ns)
+        _pop(thread)
         thread.guard = GUARD_FREE
         return
     prepare(thread, entry.stream, now_ns)
@@ -620,14 +504,15 @@ def raise_at(
     if entry is None:
         return
     if entry.counted:
-        _leave_counted(thread, entry, now_ns)
+        limit.leave(thread, entry, now_ns)
+        _pop(thread)
         return
     prepare(thread, entry.stream, now_ns)
     if not entry.unwritten:
         if not capture.raise_(thread, entry, exception, now_ns):
             _lose_end(thread, entry)
         elif exception is None and entry.boundary == 0:
-            _add_unknown(thread, entry)
+            unknown.add(thread, entry)
     if entry.special:
         _end_special(thread, frame, End(False, None, exception), now_ns)
     else:

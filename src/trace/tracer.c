@@ -10,8 +10,10 @@
 #include "trace/boundary.h"
 #include "trace/capture.h"
 #include "trace/capture_fast.h"
+#include "trace/limit.h"
 #include "trace/pause.h"
 #include "trace/plugin.h"
+#include "trace/unknown.h"
 #include "trace/verdict.h"
 
 #define COST_SAMPLE 16u /* one event in so many is timed itself */
@@ -165,173 +167,7 @@ tracer_left(struct kc_thread *thread, struct kc_entry *entry, bool written)
     stack_pop(thread);
 }
 
-/* ---- past the trace's limit ---- */
-
-#define COUNTED_MOST 65536u /* a crash loses no more than this many counted calls */
-
-/* The limit has been reached: say so once per level. */
-KC_COLD static void
-limit_tell(struct kc_thread *thread, struct kc_thread_stream *stream, uint64_t now_ns)
-{
-    struct kc_trace *trace = stream->trace;
-    uint32_t level = trace->count_above != 0 ? 2 : 1;
-    if (trace->limit_marked < level && kc_capture_limit(thread, stream, level, now_ns))
-    {
-        trace->limit_marked = level;
-    }
-}
-
-static void
-counted_tell(struct kc_thread *thread, struct kc_thread_stream *stream,
-             struct kc_code *code)
-{
-    if (kc_capture_counted(thread, stream, code, kc_clock_ns())) {
-        code->counted_calls = 0;
-        code->counted_ns = 0;
-    }
-}
-
-void
-kc_tracer_tell_counts(struct kc_thread *thread, struct kc_thread_stream *stream)
-{
-    struct kc_tracer *tracer = thread->tracer;
-    for (uint32_t i = 0; i < tracer->code_count; i++) {
-        struct kc_code *code = tracer->codes[i];
-        for (; code != NULL; code = code->before) {
-            if (code->counted_calls != 0) {
-                counted_tell(thread, stream, code);
-            }
-        }
-    }
-}
-
-/* Whether this call of `code` is counted instead of recorded. */
-KC_COLD static bool
-limit_counts(struct kc_thread *thread, struct kc_code *code, uint64_t now_ns)
-{
-    const struct kc_trace *trace = thread->stream->trace;
-    limit_tell(thread, thread->stream, now_ns);
-    if (trace->count_above != 0 && code->call_count >= trace->count_above &&
-        !code->suspends)
-    {
-        code->counted = true;
-    }
-    return code->counted;
-}
-
-static void
-counted_leave(struct kc_thread *thread, struct kc_entry *entry, uint64_t now_ns)
-{
-    struct kc_code *code = entry->code;
-    code->counted_calls++;
-    code->counted_ns += now_ns - entry->began;
-    if (code->counted_calls >= COUNTED_MOST) {
-        counted_tell(thread, entry->stream, code);
-    }
-    stack_pop(thread);
-}
-
-/* ---- exceptions that CPython tells late ---- */
-
-#define CHAIN_MOST 16 /* of an exception's causes and contexts are looked at */
-
-/* The call left by an exception of unknown type; it may be seen later. */
-static void
-unknown_add(struct kc_thread *thread, const struct kc_entry *entry)
-{
-    if (thread->unknown_count == KC_UNKNOWN_MOST || entry->foreign) {
-        return;
-    }
-    thread->unknown[thread->unknown_count++] =
-        (struct kc_unknown){kc_frame_borrow_object(entry->frame), entry->code->code,
-                            entry->stream, entry->open.node};
-}
-
-static void
-unknown_tell(struct kc_thread *thread, PyObject *exception, const PyFrameObject *frame)
-{
-    for (uint32_t i = 0; i < thread->unknown_count; i++) {
-        struct kc_unknown *unknown = &thread->unknown[i];
-        if (unknown->frame == frame &&
-            kc_frame_borrow_code(kc_frame_of(unknown->frame)) == unknown->code)
-        {
-            (void)kc_capture_handled(thread, unknown, exception, kc_clock_ns());
-            *unknown = thread->unknown[--thread->unknown_count];
-            return;
-        }
-    }
-}
-
-/* Name the calls that `exception` left, as far as its traceback goes. Where it `led` to
- * another one, the first was most likely left by that, elsewhere. */
-static void
-unknown_tell_all(struct kc_thread *thread, PyObject *exception, bool led)
-{
-    PyObject *traceback = PyException_GetTraceback(exception);
-    if (traceback != NULL && led) {
-        PyTracebackObject *first = (PyTracebackObject *)traceback;
-        int lasti = kc_frame_lasti(kc_frame_of(first->tb_frame));
-        if (first->tb_lasti != 2 * lasti) {
-            Py_SETREF(traceback, Py_XNewRef((PyObject *)first->tb_next));
-        }
-    }
-    while (traceback != NULL && thread->unknown_count != 0) {
-        PyTracebackObject *at = (PyTracebackObject *)traceback;
-        /* The traceback holds the frame, so its address is nobody else's. */
-        unknown_tell(thread, exception, at->tb_frame);
-        PyObject *next = Py_XNewRef((PyObject *)at->tb_next);
-        Py_DECREF(traceback);
-        traceback = next;
-    }
-    Py_XDECREF(traceback);
-}
-
-void
-kc_tracer_resolve(struct kc_thread *thread, PyObject *exception)
-{
-    /* Those that led to it were handled without a call being made: nothing but the
-     * chain has them any more. It may be a circle. */
-    PyObject *at = Py_NewRef(exception);
-    for (int i = 0; i < CHAIN_MOST && at != NULL && thread->unknown_count != 0; i++) {
-        unknown_tell_all(thread, at, i != 0);
-        PyObject *before = PyException_GetCause(at);
-        if (before == NULL) {
-            before = PyException_GetContext(at);
-        }
-        Py_SETREF(at, before);
-    }
-    Py_XDECREF(at);
-    thread->unknown_count = 0; /* what they do not name was never seen again */
-}
-
-/* A frame is entered: whatever had its place before is gone, and was never seen. */
-static void
-unknown_forget(struct kc_thread *thread, const PyFrameObject *frame)
-{
-    for (uint32_t i = 0; i < thread->unknown_count; i++) {
-        if (thread->unknown[i].frame == frame) {
-            thread->unknown[i] = thread->unknown[--thread->unknown_count];
-            return;
-        }
-    }
-}
-
-/* A kept call begins while exceptions are unknown: is one of them being handled? If
- * not, they were swallowed, unless this is a generator that throw() brings one of them
- * to. */
-KC_COLD static void
-tracer_look_for_handled(struct kc_thread *thread, kc_frame *frame, bool may_be_thrown)
-{
-    unknown_forget(thread, kc_frame_borrow_object(frame));
-    PyObject *handled = kc_exc_handled();
-    if (handled != NULL) {
-        kc_tracer_resolve(thread, handled);
-        Py_DECREF(handled);
-    }
-    else if (!may_be_thrown) {
-        thread->unknown_count = 0;
-    }
-}
+/* ---- our own time ---- */
 
 /* Our own work begins; its time. */
 static inline uint64_t
@@ -364,7 +200,7 @@ tracer_write_begin(struct kc_thread *thread, struct kc_entry *entry,
                    struct kc_code *code, uint64_t now_ns)
 {
     if (KC_UNLIKELY(entry->stream->trace->limited) &&
-        limit_counts(thread, code, now_ns)) {
+        kc_limit_counts(thread, code, now_ns)) {
         entry->unwritten = true;
         entry->counted = true;
         entry->began = now_ns;
@@ -565,7 +401,7 @@ kc_tracer_start(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
     }
     uint64_t now_ns = tracer_open(thread);
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
-        tracer_look_for_handled(thread, frame, code->suspends);
+        kc_unknown_look(thread, frame, code->suspends);
     }
     if (KC_LIKELY(!code->special)) {
         tracer_prepare(thread, thread->stream, now_ns);
@@ -608,7 +444,7 @@ kc_tracer_resume(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
     }
     uint64_t now_ns = tracer_open(thread);
     if (KC_UNLIKELY(thread->unknown_count != 0)) {
-        tracer_look_for_handled(thread, frame, true);
+        kc_unknown_look(thread, frame, true);
     }
     struct kc_resumption how = {exception, kc_frame_offset(frame), throws};
     kc_tracer_resume_at(thread, frame, code, &how, now_ns);
@@ -687,7 +523,7 @@ tracer_raise(struct kc_thread *thread, kc_frame *frame, struct kc_entry *entry,
             tracer_lose_end(thread, entry);
         }
         else if (exception == NULL && entry->boundary == 0) {
-            unknown_add(thread, entry);
+            kc_unknown_add(thread, entry);
         }
     }
     if (KC_LIKELY(!entry->special)) {
@@ -720,7 +556,8 @@ kc_tracer_return(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
     }
     uint64_t now_ns = tracer_open(thread);
     if (KC_UNLIKELY(entry->counted)) {
-        counted_leave(thread, entry, now_ns);
+        kc_limit_leave(thread, entry, now_ns);
+        stack_pop(thread);
         thread->guard = KC_GUARD_FREE;
         return;
     }
@@ -769,7 +606,8 @@ kc_tracer_raise_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *co
         return;
     }
     if (KC_UNLIKELY(entry->counted)) {
-        counted_leave(thread, entry, now_ns);
+        kc_limit_leave(thread, entry, now_ns);
+        stack_pop(thread);
         return;
     }
     tracer_prepare(thread, entry->stream, now_ns);

@@ -112,13 +112,6 @@ void kc_tracer_moved(struct kc_thread *thread, const kc_frame *from, kc_frame *t
 void kc_tracer_prepare(struct kc_thread *thread, struct kc_thread_stream *stream,
                        uint64_t now_ns);
 
-/* `exception` was seen with its traceback: tell the calls that it left (3.10, 3.11). */
-KC_COLD void kc_tracer_resolve(struct kc_thread *thread, PyObject *exception);
-
-/* The trace ends: write what was counted instead of recorded. */
-KC_COLD void kc_tracer_tell_counts(struct kc_thread *thread,
-                                   struct kc_thread_stream *stream);
-
 /* Entries above `keep` ended without an event of theirs: the next record says so. */
 KC_COLD void kc_tracer_cut(struct kc_thread *thread, uint32_t keep);
 

@@ -53,6 +53,7 @@ class Call:
     task: str = ""
     children: list[Call] = field(default_factory=list)
     code: int = 0
+    kind: int = 0
     on_stack: bool = False
 
 
@@ -225,10 +226,14 @@ class Replay:
             call = self.calls[record.resumed]
             assert call.end == "", f"{call.name} goes on after its end"
             assert not call.on_stack, f"{call.name} goes on while it runs"
-            assert call.code == record.code
+            assert record.code in (call.code, call.kind)
         else:
-            call = Call(f"{self.name(record.code)} of thread {record.thread}", 0)
-            call.code = record.code
+            kind = self.definitions.plugin(record.code)
+            is_call = kind.name.startswith("<")
+            name = self.name(record.code) if is_call else kind.name.upper()
+            call = Call(f"{name} of thread {record.thread}", 0)
+            call.code = record.code if is_call else 0
+            call.kind = 0 if is_call else record.code
             call.arguments = []
             self.order.append(call)
             (self.stack[-1].children if self.stack else self.roots).append(call)
@@ -279,6 +284,32 @@ class Replay:
     def on_region_end(self, record: r.RegionEnd) -> None:
         call = self.pop()
         call.end = "ends" if record.exception is None else self.raised(record.exception)
+
+    def fields(self, values: Any) -> list[tuple[str, str]]:
+        return [(str(name), self.value(value)) for name, value in values.pairs]
+
+    def on_plugin(self, record: r.Plugin) -> None:
+        kind = self.definitions.plugin(record.plugin)
+        call = Call(kind.name.upper(), record.node, kind=record.plugin)
+        call.arguments = self.fields(record.values)
+        call.site = self.line(record.site)
+        call.task = self.task
+        self.begin(call)
+
+    def on_plugin_end(self, record: r.PluginEnd) -> None:
+        call = self.pop()
+        assert call.kind
+        assert call.arguments is not None
+        call.arguments += self.fields(record.values)
+        if record.exception is None:
+            call.end = "ends"
+        else:
+            known = record.exception is not True
+            call.end = self.raised(record.exception if known else None)
+
+    def on_log(self, record: r.Log) -> None:
+        line = f"log {record.level} {record.logger} {record.text}"
+        self.begin(Call(line, record.node, arguments=[], end="logged"), push=False)
 
     def on_note(self, record: r.Note) -> None:
         call = Call(f"note {record.text}", record.node, arguments=[], end="noted")

@@ -1,0 +1,417 @@
+"""Plugins: what they watch is shown to them, and what they make of it is recorded.
+
+Also of code that no filter keeps, suspended or raised through, on both cores and every
+hook; whatever a handler does, the program goes on as without it.
+"""
+
+from __future__ import annotations
+
+import pytest
+from kolo_c.wire import Kind
+from tests.spec.tracing import expected, knows_exceptions
+
+PLUGINS = """
+import kolo_c
+
+class Query(kolo_c.Plugin):
+    watch = ("__main__:Db.execute", "__main__:fetch", "__main__:stream", "json:dumps")
+    kind = kolo_c.Kind("sql", "SQL", "blue", "{text}[ · {rows} rows]")
+
+    def start(self, frame):
+        return {"text": frame.f_locals.get("sql", "?"), "_own": [1]}
+
+    def finish(self, frame, value, exception, started):
+        assert started["_own"] == [1]
+        return {"rows": value if type(value) is int else None, "_own": 2}
+
+kolo_c.plugin(Query)
+
+def helper(sql):
+    if "bad" in sql:
+        raise KeyError(sql)
+    return len(sql)
+
+class Db:
+    def execute(self, sql):
+        return helper(sql)
+"""
+
+
+def test_a_watched_call_is_within_its_record(trace):
+    traced = trace(PLUGINS + "Db().execute('select')\n", config={})
+    assert traced.calls(sites=True).splitlines()[-3:] == [
+        "SQL(text='select', rows=6) @25 ends",
+        "  Db.execute(self=<Db>, sql='select') @25 -> 6",
+        "    helper(sql='select') @24 -> 6",
+    ]
+
+
+def test_code_that_is_skipped_is_shown_to_plugins_all_the_same(trace):
+    traced = trace(
+        PLUGINS
+        + """
+import json
+class Lazy(dict): pass
+def default(value):
+    return 1
+def user():
+    json.dumps({'a': object()}, default=default)
+user()
+"""
+    )
+    assert traced.calls(sites=True).splitlines()[-3:] == [
+        "user() @32 -> None",
+        "  SQL(text='?', rows=None) @31 ends",
+        "    default(value=<object>) @31 -> 1",
+    ]
+
+
+def test_an_exception_leaves_the_record_too(trace):
+    traced = trace(
+        PLUGINS
+        + """
+try:
+    Db().execute('bad')
+except KeyError:
+    pass
+after = helper('good')
+"""
+    )
+    end = "KeyError('bad')" if knows_exceptions() else "?"
+    lines = traced.calls().splitlines()
+    assert lines[-4] == f"SQL(text='bad', rows=None) raises {end}"
+    assert lines[-3].startswith("  Db.execute(self=<Db>, sql='bad') raises ")
+
+
+def test_a_coroutine_is_suspended_with_its_record(trace):
+    traced = trace(
+        PLUGINS
+        + """
+import asyncio
+async def fetch(sql):
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return helper(sql)
+async def main():
+    return await asyncio.gather(fetch('a'), fetch('bb'))
+asyncio.run(main())
+"""
+    )
+    text = traced.calls()
+    assert "SQL(text='a', rows=1) yields None, None ends" in text
+    assert "SQL(text='bb', rows=2) yields None, None ends" in text
+    assert "    helper(sql='bb') -> 2" in text
+
+
+def test_a_generator_that_is_skipped_keeps_its_record_between_its_steps(trace):
+    traced = trace(
+        PLUGINS
+        + """
+def stream(sql):
+    yield 1
+    helper('within')
+    yield 2
+def consume():
+    for item in stream('s'):
+        helper('between')
+consume()
+""",
+        config={"ignore_frames": ["module:__main__:stream"]},
+    )
+    assert traced.calls().endswith(
+        expected(
+            """
+            consume() -> None
+              SQL(text='s', rows=None) yields None, None ends
+                helper(sql='within') -> 6
+              helper(sql='between') -> 7
+              helper(sql='between') -> 7
+            """
+        )
+    )
+
+
+def test_start_may_decline_and_when_may_refuse(trace):
+    traced = trace(
+        """
+        import kolo_c
+        class Declines(kolo_c.Plugin):
+            watch = "__main__:f"
+            kind = kolo_c.Kind("declined")
+            def start(self, frame):
+                return None if frame.f_locals["n"] == 1 else {"n": frame.f_locals["n"]}
+        class Refuses(kolo_c.Plugin):
+            watch = "__main__:f"
+            kind = kolo_c.Kind("refused")
+            def when(self, frame):
+                return frame.f_locals["n"] == 3
+        kolo_c.plugin(Declines)
+        kolo_c.plugin(Refuses)
+        def f(n): return n
+        for n in (1, 2, 3): f(n)
+        """
+    )
+    assert traced.calls().endswith(
+        expected(
+            """
+            f(n=1) -> 1
+            DECLINED(n=2) ends
+              f(n=2) -> 2
+            DECLINED(n=3) ends
+              REFUSED() ends
+                f(n=3) -> 3
+            """
+        )
+    )
+
+
+BROKEN = """
+import kolo_c
+
+class Broken(kolo_c.Plugin):
+    watch = "__main__:f"
+    kind = kolo_c.Kind("broken")
+    def start(self, frame):
+        if frame.f_locals["n"] == 1:
+            raise ValueError("no good")
+        return {"n": frame.f_locals["n"]}
+    def finish(self, frame, value, exception):
+        if value == 2:
+            return "not a dict"
+        1 / 0
+
+kolo_c.plugin(Broken)
+def f(n): return n
+print([f(n) for n in (1, 2, 3)])
+"""
+
+
+def test_a_handler_that_raises_is_said_once_and_disturbs_nothing(trace):
+    traced = trace(BROKEN, clean=False)
+    assert traced.stdout == "[1, 2, 3]\n"
+    text = traced.calls()
+    assert "BROKEN(n=2) ends\n    f(n=2) -> 2" in text
+    assert "BROKEN(n=1)" not in text
+    problems = traced.infos()[0].attributes["problems"]
+    assert problems == [
+        "the plugin Broken failed (3 times): start(): ValueError: no good"
+    ]
+
+
+REQUEST = """
+import asyncio
+import kolo_c
+
+class Request(kolo_c.Plugin):
+    watch = ("__main__:handle", "__main__:ahandle")
+    kind = kolo_c.Kind("request", "", "green", "{method} {path}[ → {status}]")
+    boundary = True
+    attributes = ("path", "status")
+    def start(self, frame):
+        return {"method": "GET", "path": frame.f_locals["path"]}
+    def finish(self, frame, value, exception):
+        return {"status": 500 if exception is not None else value}
+
+kolo_c.plugin(Request)
+def view(path):
+    if path == "/bad":
+        raise KeyError(path)
+    return 200
+def handle(path):
+    return view(path)
+async def ahandle(path):
+    await asyncio.sleep(0)
+    return view(path)
+"""
+
+
+def test_a_boundary_is_a_trace_of_its_own_named_by_its_summary(trace):
+    traced = trace(
+        REQUEST
+        + """
+def before(): pass
+before()
+handle('/a')
+try:
+    handle('/bad')
+except KeyError:
+    pass
+before()
+"""
+    )
+    process, first, second = traced.infos()
+    assert [first.row.name, second.row.name] == ["GET /a → 200", "GET /bad → 500"]
+    assert [first.row.kind, second.row.kind] == ["request", "request"]
+    assert first.row.parent == second.row.parent == process.id
+    assert first.attributes == {"path": "/a", "status": 200}
+    assert traced.calls().splitlines()[-2:] == ["before() -> None"] * 2
+    assert traced.calls(1) == expected(
+        """
+        REQUEST(method='GET', path='/a', status=200) ends
+          handle(path='/a') -> 200
+            view(path='/a') -> 200
+        """
+    )
+
+
+def test_boundaries_that_are_interleaved_have_their_own_calls(trace):
+    traced = trace(
+        REQUEST
+        + """
+async def main():
+    await asyncio.gather(ahandle('/a'), ahandle('/b'))
+asyncio.run(main())
+"""
+    )
+    assert sorted(info.row.name for info in traced.infos()[1:]) == [
+        "GET /a → 200",
+        "GET /b → 200",
+    ]
+    for index in (1, 2):
+        path = traced.infos()[index].attributes["path"]
+        assert traced.calls(index) == expected(
+            f"""
+            REQUEST(method='GET', path='{path}', status=200) yields None ends
+              ahandle(path='{path}') yields None -> 200
+                view(path='{path}') -> 200
+            """
+        )
+
+
+def test_a_boundary_within_another_joins_it(trace):
+    traced = trace(
+        REQUEST
+        + """
+def view(path):
+    return handle(path[1:]) if path else 404
+handle('//')
+"""
+    )
+    assert len(traced.infos()) == 2
+    assert traced.calls(1).startswith(
+        expected(
+            """
+            REQUEST(method='GET', path='//', status=404) ends
+              handle(path='//') -> 404
+                view(path='//') -> 404
+                  REQUEST(method='GET', path='/', status=404) ends
+            """
+        )
+    )
+
+
+def test_a_pause_is_one_for_plugins_too(trace):
+    traced = trace(
+        PLUGINS
+        + """
+with kolo_c.pause():
+    Db().execute('unseen')
+Db().execute('seen')
+"""
+    )
+    assert "unseen" not in traced.calls()
+    assert "SQL(text='seen', rows=4) ends" in traced.calls()
+
+
+def test_secret_fields_are_masked_and_long_ones_cut(trace):
+    traced = trace(
+        """
+        import kolo_c
+        class Big(kolo_c.Plugin):
+            watch = "__main__:f"
+            kind = kolo_c.Kind("big")
+            def start(self, frame):
+                return {"password": "hunter22", "text": "x" * 10000}
+        kolo_c.plugin(Big)
+        def f(value): return value
+        f("hunter22")
+        """
+    )
+    text = traced.calls()
+    assert "hunter22" not in text
+    assert "password=<masked, 8 long>" in text
+    (record,) = [
+        record
+        for stream in traced.trace().streams
+        for record in stream.records()
+        if record.kind == Kind.PLUGIN
+    ]
+    cut = dict(record.values.pairs)["text"]
+    assert (len(cut.text), cut.length) == (4096, 10_000)
+
+
+def test_the_program_may_emit_records_of_a_kind(trace):
+    traced = trace(
+        """
+        import kolo_c
+        from kolo_c.plugins import emit
+        KIND = kolo_c.Kind("step", "STEP", "pink", "{name}")
+        def f(n): return n
+        def work():
+            emitted = emit.begin(KIND, {"name": "one", "_private": object()})
+            f(1)
+            emit.finish(emitted, {"done": True})
+            emit.point(KIND, {"name": "two"})
+            emit.log(30, "shop", "low on tea")
+            again = emit.begin(KIND, {"name": "three"})
+            emit.finish(again, exception=KeyError(3))
+        work()
+        """
+    )
+    assert traced.calls() == expected(
+        """
+        work() -> None
+          STEP(name='one', done=True) ends
+            f(n=1) -> 1
+          STEP(name='two') ends
+          log 30 shop low on tea() logged
+          STEP(name='three') raises KeyError(3)
+        """
+    )
+
+
+def test_a_plugin_installs_when_its_module_is_imported_and_removes_at_the_end(trace):
+    traced = trace(
+        """
+        import sys
+        import kolo_c
+        class Patch(kolo_c.Plugin):
+            name = "patch"
+            modules = ("colorsys",)
+            def install(self):
+                sys.modules["colorsys"].patched = True
+            def remove(self):
+                del sys.modules["colorsys"].patched
+                print("removed")
+        kolo_c.plugin(Patch)
+        def use():
+            import colorsys
+            return colorsys.patched
+        print(use())
+        """
+    )
+    assert traced.stdout == "True\nremoved\n"
+
+
+@pytest.mark.parametrize("name", ["plain", "suspended"])
+def test_handlers_do_not_keep_what_they_saw_alive(trace, name):
+    body = {
+        "plain": "def f(item): return None\nf(Item())",
+        "suspended": "def f(item):\n    yield 1\nnext(f(Item()))",
+    }[name]
+    traced = trace(
+        f"""
+import kolo_c
+class Keeps(kolo_c.Plugin):
+    watch = "__main__:f"
+    kind = kolo_c.Kind("keeps")
+    def start(self, frame):
+        return {{"_item": frame.f_locals["item"]}}
+kolo_c.plugin(Keeps)
+class Item:
+    def __del__(self): print("gone")
+{body}
+print("after")
+"""
+    )
+    assert traced.stdout == "gone\nafter\n"
