@@ -80,7 +80,9 @@ class Plugin:
     def start(self, frame: FrameType) -> Fields | None:
         """A call begins: the fields of its record; None: there is none.
 
-        Fields whose names begin with ``_`` are not recorded.
+        Fields whose names begin with ``_`` are not recorded. What is given lives until
+        the call has ended, as seen by us: of a generator that is given up while it is
+        suspended, until the session's end (3.13 and newer).
         """
         return {}
 

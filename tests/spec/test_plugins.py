@@ -189,9 +189,9 @@ print([f(n) for n in (1, 2, 3)])
 def test_a_handler_that_raises_is_said_once_and_disturbs_nothing(trace):
     traced = trace(BROKEN, clean=False)
     assert traced.stdout == "[1, 2, 3]\n"
-    text = traced.calls()
-    assert "BROKEN(n=2) ends\n    f(n=2) -> 2" in text
-    assert "BROKEN(n=1)" not in text
+    lines = [line.strip() for line in traced.calls().splitlines()]
+    at = lines.index("BROKEN(n=2) ends")
+    assert lines[at - 1 : at + 2] == ["f(n=1) -> 1", lines[at], "f(n=2) -> 2"]
     problems = traced.infos()[0].attributes["problems"]
     assert problems == [
         "the plugin Broken failed (3 times): start(): ValueError: no good"
@@ -397,7 +397,7 @@ def test_a_plugin_installs_when_its_module_is_imported_and_removes_at_the_end(tr
 def test_handlers_do_not_keep_what_they_saw_alive(trace, name):
     body = {
         "plain": "def f(item): return None\nf(Item())",
-        "suspended": "def f(item):\n    yield 1\nnext(f(Item()))",
+        "suspended": "def f(item):\n    yield 1\nfor _ in f(Item()): pass",
     }[name]
     traced = trace(
         f"""
