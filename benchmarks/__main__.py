@@ -24,6 +24,7 @@ NAMES = (
     "reader",
     "grep",
     "page",
+    "tail",
 )
 # Only when named: it installs other people's packages.
 NAMED = ("peers",)

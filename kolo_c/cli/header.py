@@ -34,7 +34,7 @@ def header_lines(trace: Trace, raised: str, digest: Digest | None = None) -> lis
         from kolo_c.cli.digest_lines import digest_lines  # noqa: PLC0415 - see show
         from kolo_c.model.boundary import boundary_of  # noqa: PLC0415
 
-        lines.extend(digest_lines(trace, digest, boundary_of(trace)))
+        lines.extend(digest_lines(trace, digest, boundary_of(trace, digest)))
     missing = _missing(info)
     if missing:
         lines.append([(missing, "yellow")])

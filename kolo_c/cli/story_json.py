@@ -50,7 +50,7 @@ class _Writer:
         definitions = self._trace.definitions
         return {
             "kind": boundary.kind,
-            "node": None if boundary.node is None else boundary.node.number,
+            "node": boundary.node,
             "failed": boundary.failed,
             "values": {
                 name: value_json(value, definitions)

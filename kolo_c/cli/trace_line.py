@@ -34,8 +34,8 @@ class Finished:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        self.boundary = boundary_of(trace)
         self.digest = Digest(trace, _MOST_BLOCKS, _MOST_DECODED)
+        self.boundary = boundary_of(trace, self.digest)
         self.failed = has_failed(trace.info) or (
             self.boundary is not None and self.boundary.failed
         )

@@ -7,7 +7,7 @@ Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
 from __future__ import annotations
 
 from kolo_c.model.ends import fetch_end
-from kolo_c.model.events import merged
+from kolo_c.model.events import Event, merged
 from kolo_c.model.tree import TreeBuilder
 from kolo_c.store.records import Plugin, PluginEnd
 from kolo_c.store.trace_info import WITH_OUTCOME, is_failure
@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from kolo_c.model.digest import Digest
     from kolo_c.model.node import Node
     from kolo_c.store.reader import Trace
     from kolo_c.store.values import Value
@@ -28,18 +29,24 @@ _FIRST_RECORDS = 64
 class Boundary:
     """What a trace is about."""
 
-    __slots__ = ("fields", "kind", "node")
+    __slots__ = ("exception", "fields", "kind", "node")
 
-    def __init__(self, trace: Trace, node: Node | None) -> None:
+    def __init__(self, trace: Trace, node: Node | Event | None) -> None:
         self.kind = trace.info.row.kind
-        self.node = node
-        """Its record; None: there are attributes alone."""
+        self.node: int | None = None
+        """The number of its record; None: there are attributes alone."""
+        self.exception: Value = None
+        """What left it; None where nothing did, or nothing says so."""
         self.fields: dict[str, Value] = {
             name: from_json(value)
             for name, value in trace.info.attributes.items()
             if name != "problems" and not name.startswith("kolo_c.")
         }
-        if node is not None:
+        if isinstance(node, Event):
+            self.node, self.exception = node.node, node.exception
+            self.fields.update(node.fields)
+        elif node is not None:
+            self.node, self.exception = node.number, node.exception()
             begin = node.begin.values if isinstance(node.begin, Plugin) else None
             end = node.end.values if isinstance(node.end, PluginEnd) else None
             self.fields.update(merged(begin, end))
@@ -47,7 +54,7 @@ class Boundary:
     @property
     def failed(self) -> bool:
         """Whether it did not go well: an exception, a status from 500, an outcome."""
-        if self.node is not None and self.node.left_by_exception:
+        if self.exception is not None:
             return True
         return is_failure(self.fields.get("status"), self.fields.get("outcome"))
 
@@ -55,11 +62,6 @@ class Boundary:
         """A field that is a text; empty where it is none."""
         value = self.fields.get(name)
         return value if isinstance(value, str) else ""
-
-    @property
-    def exception(self) -> Value:
-        """What left it; None where nothing did, or nothing says so."""
-        return None if self.node is None else self.node.exception()
 
 
 def from_json(value: Any) -> Value:
@@ -69,9 +71,14 @@ def from_json(value: Any) -> Value:
     return [from_json(item) for item in value] if isinstance(value, list) else value
 
 
-def boundary_of(trace: Trace) -> Boundary | None:
-    """What the trace is about; None: a program, or a part of it that it marked."""
-    node = _node_of(trace)
+def boundary_of(trace: Trace, digest: Digest | None = None) -> Boundary | None:
+    """What the trace is about; None: a program, or a part of it that it marked.
+
+    Nothing is read for it where ``digest`` has seen all of it.
+    """
+    node: Node | Event | None = None if digest is None else digest.own
+    if digest is None or not (digest.complete or (digest.own and digest.own.ended)):
+        node = _node_of(trace)
     found = Boundary(trace, node)
     if node is None and not (found.kind in WITH_OUTCOME and found.fields):
         return None

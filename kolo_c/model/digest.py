@@ -81,6 +81,9 @@ class Digest:
         """Lines of the log by level."""
         self._statements: dict[tuple[str, int, int | None], Repeated | None] = {}
         self._own_kind = trace.info.row.kind
+        self.own: Event | None = None
+        """What the trace itself is about, where a plugin recorded that."""
+        self._shapes: dict[str, str] = {}
         events = Events(trace, most_blocks=most_blocks, most_decoded=most_decoded)
         for event in events:
             self._add(event)
@@ -109,6 +112,7 @@ class Digest:
             return
         kind = event.definitions.plugin(event.plugin)
         if kind.name == self._own_kind:
+            self.own = self.own or event
             return
         if kind.name == "sql" and not self._add_statement(event):
             return
@@ -117,10 +121,19 @@ class Digest:
             tally = self.tallies[kind.name] = Tally(kind.label or kind.name)
         tally.add(event)
 
+    def _shape(self, text: str) -> str:
+        """The statement without its values; of many the text is the same."""
+        found = self._shapes.get(text)
+        if found is None:
+            from kolo_c.model.statement import shape  # noqa: PLC0415 - if there is SQL
+
+            found = shape(text)
+            if len(self._shapes) < _MOST_STATEMENTS:
+                self._shapes[text] = found
+        return found
+
     def _add_statement(self, event: Event) -> bool:
         """Whether it is one that counts."""
-        from kolo_c.model.statement import shape  # noqa: PLC0415 - where there is SQL
-
         fields = event.fields
         if fields.get("operation") in _OF_TRANSACTIONS:
             return False
@@ -129,7 +142,7 @@ class Digest:
             text = text.text
         if not isinstance(text, str) or not event.caller:
             return True
-        form = shape(text)
+        form = self._shape(text)
         key = (form, event.caller, event.site)
         if key not in self._statements:
             if len(self._statements) >= _MOST_STATEMENTS:

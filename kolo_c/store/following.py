@@ -31,6 +31,7 @@ from kolo_c.store.definitions import (
 from kolo_c.store.files import list_processes
 from kolo_c.store.liveness import is_owned
 from kolo_c.store.locate import SEGMENTS_NAME
+from kolo_c.store.mapping import used_blocks
 from kolo_c.store.process import open_process
 from kolo_c.store.recovery import recover_dead
 from kolo_c.store.rows import TraceRow
@@ -48,12 +49,12 @@ if TYPE_CHECKING:
 _HEAD = struct.Struct("<III")
 _SEQUENCE = struct.Struct("<Q")
 _COMMITTED = struct.Struct("<I")
-_FREE, _DEFINITIONS = 0, 2
+_DEFINITIONS = 2
 _SEQUENCE_AT, _COMMITTED_AT = 24, 56
 _HELD_SEQUENCE = 1 << 62
 """The block with the names of held traces, which is none of the log's."""
 _LIVENESS_SECONDS = 0.25
-_SEGMENTS_SECONDS = 0.2
+_SEGMENTS_SECONDS = 0.5
 _NEVER = float("inf")
 _SLACK_NS = 10_000_000_000
 """Ends are saved in about their order."""
@@ -144,6 +145,9 @@ class _Followed:
         self._rows: dict[int, TraceRow] = {}
         self._told = told
         self._consumed: dict[int, int] = {}
+        self._present: set[int] = set()
+        self._block_left = False
+        """Whether a block of the log has gone from the mapping since the last look."""
         self._view: mmap.mmap | None = None
         self._process: Process | None = None
         self._found: dict[int, Any] = {}
@@ -198,7 +202,7 @@ class _Followed:
         ended = self._new_definitions()
         now = time.monotonic()
         gone = self._is_gone(now)
-        if gone or self._segments_changed(now):
+        if gone or self._block_left or self._segments_changed(now):
             ended += self._saved_ends(gone=gone)
         fresh = [number for number in dict.fromkeys(ended) if number not in self._told]
         self._told.update(fresh)
@@ -233,13 +237,17 @@ class _Followed:
 
     def _new_bytes(self, view: mmap.mmap) -> list[tuple[int, bytes]]:
         found = []
-        for at in range(MAPPING_HEADER_BYTES, len(view) - BLOCK_BYTES + 1, BLOCK_BYTES):
+        present: set[int] = set()
+        count = (len(view) - MAPPING_HEADER_BYTES) // BLOCK_BYTES
+        for index in used_blocks(view, count, _DEFINITIONS):
+            at = MAPPING_HEADER_BYTES + index * BLOCK_BYTES
             head = _HEAD.unpack_from(view, at)
-            if head[1] != _DEFINITIONS or head[0] == _FREE:
+            if head[1] != _DEFINITIONS:
                 continue
             sequence = _SEQUENCE.unpack_from(view, at + _SEQUENCE_AT)[0]
             if sequence >= _HELD_SEQUENCE:
                 continue
+            present.add(sequence)
             used = _COMMITTED.unpack_from(view, at + _COMMITTED_AT)[0]
             known = self._consumed.setdefault(sequence, 0)
             if used <= known or used > BLOCK_BYTES - BLOCK_HEADER_BYTES:
@@ -249,6 +257,9 @@ class _Followed:
             # Taken for something else meanwhile? The segment has it then.
             if _HEAD.unpack_from(view, at)[1:] == head[1:]:
                 found.append((sequence, data))
+        # What was written to one after the last look, and saved by now, is not here.
+        self._block_left = not self._present <= present
+        self._present = present
         return found
 
     def _apply(self, definition: Any) -> list[int]:
