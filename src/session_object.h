@@ -51,6 +51,10 @@ PyObject *kc_session_log(PyObject *op, PyObject *args);
 /* This thread's state and its stream, if it is traced, inside a trace, and free. */
 struct kc_thread *kc_session_own_thread(SessionObject *self);
 
+/* The same, also from within a plugin's handler, whose guard is up and stays so: for
+ * records that are whole at once. */
+struct kc_thread *kc_session_telling_thread(SessionObject *self);
+
 /* A function of the module: what handlers of plugins ask. */
 PyObject *kc_frame_local(PyObject *module, PyObject *const *args, Py_ssize_t count);
 

@@ -130,12 +130,10 @@ kc_session_plugin_stats(PyObject *op, PyObject *none)
 /* ---- records without a frame ---- */
 
 /* An entry of `plugin` on the running thread, with its record; NULL where nothing is
- * recorded. */
+ * recorded (`thread` is NULL then, too). */
 static struct kc_entry *
-plugins_emit(SessionObject *self, struct kc_plugin *plugin, PyObject *fields,
-             struct kc_thread **found)
+plugins_emit(struct kc_thread *thread, struct kc_plugin *plugin, PyObject *fields)
 {
-    struct kc_thread *thread = kc_session_own_thread(self);
     struct kc_entry *entry =
         thread != NULL && plugin->kind != NULL ? kc_stack_push(&thread->stack) : NULL;
     if (entry == NULL) {
@@ -145,14 +143,14 @@ plugins_emit(SessionObject *self, struct kc_plugin *plugin, PyObject *fields,
                                .open = {0, KC_OPEN_NOWHERE},
                                .depth_limit = thread->depth_limit,
                                .plugin = plugin};
-    *found = thread;
+    uint8_t guard = thread->guard; /* up in a handler, which may have called */
     thread->guard = KC_GUARD_RECORD;
     plugin->call_count++;
     if (!kc_capture_plugin(thread, entry, fields, kc_clock_ns())) {
         entry->unwritten = true;
         kc_thread_lose(thread, entry->stream);
     }
-    thread->guard = KC_GUARD_FREE;
+    thread->guard = guard;
     return entry;
 }
 
@@ -161,6 +159,7 @@ static void
 plugins_emit_end(struct kc_thread *thread, struct kc_entry *entry, PyObject *fields,
                  PyObject *exception)
 {
+    uint8_t guard = thread->guard;
     thread->guard = KC_GUARD_RECORD;
     if (!entry->unwritten &&
         !kc_capture_plugin_end(thread, entry, fields, exception != NULL, exception,
@@ -173,7 +172,7 @@ plugins_emit_end(struct kc_thread *thread, struct kc_entry *entry, PyObject *fie
     }
     thread->depth_limit = entry->depth_limit;
     thread->stack.depth--;
-    thread->guard = KC_GUARD_FREE;
+    thread->guard = guard;
 }
 
 PyObject *
@@ -182,7 +181,6 @@ kc_session_plugin_begin(PyObject *op, PyObject *args)
     SessionObject *self = (SessionObject *)op;
     unsigned long index = 0;
     PyObject *fields = NULL;
-    struct kc_thread *thread = NULL;
     if (!PyArg_ParseTuple(args, "kO!", &index, &PyDict_Type, &fields)) {
         return NULL;
     }
@@ -190,7 +188,8 @@ kc_session_plugin_begin(PyObject *op, PyObject *args)
     if (plugin == NULL) {
         return NULL;
     }
-    const struct kc_entry *entry = plugins_emit(self, plugin, fields, &thread);
+    struct kc_thread *thread = kc_session_own_thread(self);
+    const struct kc_entry *entry = plugins_emit(thread, plugin, fields);
     if (entry == NULL) {
         return PyLong_FromLong(0);
     }
@@ -249,7 +248,6 @@ kc_session_plugin_point(PyObject *op, PyObject *args)
     SessionObject *self = (SessionObject *)op;
     unsigned long index = 0;
     PyObject *fields = NULL;
-    struct kc_thread *thread = NULL;
     if (!PyArg_ParseTuple(args, "kO!", &index, &PyDict_Type, &fields)) {
         return NULL;
     }
@@ -257,7 +255,8 @@ kc_session_plugin_point(PyObject *op, PyObject *args)
     if (plugin == NULL) {
         return NULL;
     }
-    struct kc_entry *entry = plugins_emit(self, plugin, fields, &thread);
+    struct kc_thread *thread = kc_session_telling_thread(self);
+    struct kc_entry *entry = plugins_emit(thread, plugin, fields);
     if (entry == NULL) {
         Py_RETURN_FALSE;
     }
@@ -276,17 +275,18 @@ kc_session_log(PyObject *op, PyObject *args)
     if (!PyArg_ParseTuple(args, "kUU", &level, &logger, &text)) {
         return NULL;
     }
-    struct kc_thread *thread = kc_session_own_thread(self);
+    struct kc_thread *thread = kc_session_telling_thread(self);
     if (thread == NULL) {
         Py_RETURN_FALSE;
     }
+    uint8_t guard = thread->guard;
     thread->guard = KC_GUARD_RECORD;
     bool written =
         kc_capture_log(thread, thread->stream, level, logger, text, kc_clock_ns());
     if (!written) {
         kc_thread_lose(thread, thread->stream);
     }
-    thread->guard = KC_GUARD_FREE;
+    thread->guard = guard;
     return PyBool_FromLong(written);
 }
 

@@ -40,6 +40,19 @@ kc_session_own_thread(SessionObject *self)
     return thread->stream != NULL ? thread : NULL;
 }
 
+struct kc_thread *
+kc_session_telling_thread(SessionObject *self)
+{
+    struct kc_thread *thread = session_borrow_thread(self);
+    if (thread == NULL || !thread->handling) {
+        return kc_session_own_thread(self);
+    }
+    if (thread->stream != NULL) {
+        kc_tracer_prepare(thread, thread->stream, kc_clock_ns());
+    }
+    return thread->stream != NULL ? thread : NULL;
+}
+
 /* The scope variable is looked up when the context changes; it was set within one. */
 PyObject *
 kc_session_scope_changed(PyObject *op, PyObject *none)

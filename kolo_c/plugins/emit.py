@@ -6,7 +6,7 @@
 
 Where nothing is recorded in this context each does nothing. What is begun must end on
 the same thread, with no suspension of a coroutine between: a frame that is watched has
-no such limit.
+no such limit. From within a plugin's handler ``point`` and ``log`` can be used.
 
 Threads: any. Owns: nothing. Fails: never.
 """

@@ -49,12 +49,14 @@ def failed(plugin: Plugin, where: str, error: BaseException) -> None:
         plugin.error_text = f"{where}: {name:.40}: {words[:_WORDS]}"[:159]
 
 
-def _without_lock(session: Session, step: Callable[..., Any], *arguments: Any) -> Any:
-    lock: Any = session.lock
+def _without_lock(thread: Thread, step: Callable[..., Any], *arguments: Any) -> Any:
+    lock: Any = thread.session.lock
     state = lock._release_save()
+    thread.handling = True
     try:
         return step(*arguments)
     finally:
+        thread.handling = False
         lock._acquire_restore(state)
 
 
@@ -133,7 +135,7 @@ def start(thread: Thread, frame: FrameType, code: Code) -> Calls:
                 opens = opens or plugin.boundary
                 calls.append((plugin, started))
 
-    _without_lock(thread.session, step)
+    _without_lock(thread, step)
     _count(thread, began_ns)
     return calls
 
@@ -226,9 +228,7 @@ def finish(
         entry = thread.stack[at]
         plugin = entry.plugin
         assert plugin is not None
-        finished = _without_lock(
-            thread.session, _finish, plugin, frame, entry.started, end
-        )
+        finished = _without_lock(thread, _finish, plugin, frame, entry.started, end)
         _leave(thread, entry, finished, end, now_ns)
         if plugin.boundary:
             opened = finished

@@ -9,7 +9,7 @@ from __future__ import annotations
 from kolo_c.reference import capture_said, clock
 from kolo_c.reference import tracer as tracers
 from kolo_c.reference.plugin_match import Plugin, Rule
-from kolo_c.reference.session_says import check, tell
+from kolo_c.reference.session_says import check, tell, tell_handling
 from kolo_c.reference.stack import Entry
 from kolo_c.reference.value_state import Limits, Options
 
@@ -171,7 +171,7 @@ def _end(
 def point(session: Session, index: int, fields: dict[str, Any]) -> bool:
     """Begin and end at once; False outside every trace."""
     _check(fields)
-    return bool(tell(session, False, _point, _find(session, index), fields))
+    return bool(tell_handling(session, False, _point, _find(session, index), fields))
 
 
 def _point(thread: Thread, plugin: Plugin, fields: dict[str, Any]) -> bool:
@@ -187,7 +187,7 @@ def log(session: Session, level: int, logger: str, text: str) -> bool:
     """A log line; False outside every trace."""
     check(logger, {})
     check(text, {})
-    return bool(tell(session, False, _log, level, logger, text))
+    return bool(tell_handling(session, False, _log, level, logger, text))
 
 
 def _log(thread: Thread, level: int, logger: str, text: str) -> bool:

@@ -71,6 +71,22 @@ def tell(
     return told[0]
 
 
+def tell_handling(
+    session: Session, otherwise: Any, write: Callable[..., Any], *arguments: Any
+) -> Any:
+    """The same, also from a plugin's handler, whose guard is up and stays so."""
+    thread = _find_thread(session)
+    if thread is None or not thread.handling:
+        return tell(session, otherwise, write, *arguments)
+    if thread.stream is None or not interrupt.take_lock(thread.session):
+        return otherwise
+    try:
+        tracers.prepare(thread, thread.stream, clock.ns())
+        return write(thread, *arguments)
+    finally:
+        thread.session.lock.release()
+
+
 def scope_changed(session: Session) -> None:
     """The scope is looked up with the next call."""
     thread = _find_thread(session)

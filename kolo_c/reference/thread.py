@@ -94,6 +94,7 @@ class Thread:
         self.ended = False  # the thread is gone: this is dropped from the list
         self.waiting = False  # for another thread that hands over our blocks
         self.writing = False  # a record is being written: its block must stay
+        self.handling = False  # a plugin's handler runs: it may leave records
         self.announced = False  # its definition is written
         self.detached_ns = 0
 

@@ -82,6 +82,7 @@ struct kc_thread {
     bool waiting;   /* for another thread that hands over our blocks */
     bool missed;    /* waited in vain: ends of calls may not have been seen */
     bool writing;   /* a record is being written: its block must stay where it is */
+    bool handling;  /* a plugin's handler runs: it may leave records without a frame */
     bool announced; /* its definition is written */
     uint64_t detached_ns;
 

@@ -48,9 +48,10 @@ kc_plugin_failed(struct kc_plugin *plugin, const char *where)
 
 /* Handlers run between these two: their time is ours, and is not that of the record. */
 static uint64_t
-handlers_begin(PyThreadState *tstate)
+handlers_begin(struct kc_thread *thread, PyThreadState *tstate)
 {
     kc_recursion_lend(tstate, HANDLER_DEPTH);
+    thread->handling = true;
     return kc_clock_system_ns();
 }
 
@@ -59,6 +60,7 @@ handlers_end(struct kc_thread *thread, PyThreadState *tstate, uint64_t began_ns)
 {
     uint64_t cost_ns = kc_clock_system_ns() - began_ns;
     kc_recursion_lend(tstate, -HANDLER_DEPTH);
+    thread->handling = false;
     thread->cold_ns += cost_ns;
     thread->session->own_ns += cost_ns;
 }
@@ -160,7 +162,7 @@ kc_plugins_start(struct kc_thread *thread, kc_frame *frame, const struct kc_code
     }
     struct kc_exc pending = kc_exc_save();
     PyThreadState *tstate = PyThreadState_Get();
-    uint64_t began_ns = handlers_begin(tstate);
+    uint64_t began_ns = handlers_begin(thread, tstate);
     PyObject *object = handlers_frame(tstate, frame);
     bool opens = false; /* one that comes later is inside the trace of an earlier one */
     for (uint32_t i = 0; object != NULL && i < code->plugin_count; i++) {
@@ -281,13 +283,14 @@ kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
     uint32_t count = thread->stack.entries[top].plugin_count;
     struct kc_exc pending = kc_exc_save();
     PyThreadState *tstate = PyThreadState_Get();
-    uint64_t began_ns = handlers_begin(tstate);
+    uint64_t began_ns = handlers_begin(thread, tstate);
     PyObject *object = handlers_frame(tstate, frame);
     for (uint32_t i = 1; i <= count && i <= top; i++) {
         struct kc_entry *entry = &thread->stack.entries[top - i];
         PyObject *finished =
             object != NULL ? plugin_finish(entry->plugin, object, entry->started, end)
                            : NULL;
+        entry = &thread->stack.entries[top - i]; /* it may have left records */
         plugin_leave(thread, entry, finished, end, now_ns);
         if (entry->plugin->boundary) {
             Py_XSETREF(*opened, Py_XNewRef(finished));
