@@ -10,5 +10,13 @@ from __future__ import annotations
 
 BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("unittest", "tests:UnitTest", ("unittest.case:TestCase.run",), ()),
+    # logs.py
+    ("logging", "logs:Log", ("logging:Logger.callHandlers",), ()),
+    (
+        "warnings",
+        "logs:Warned",
+        ("warnings:_showwarnmsg", "_py_warnings:_showwarnmsg"),
+        (),
+    ),
 )
 """(name, MODULE:CLASS within this package, watch, modules)"""
