@@ -25,6 +25,7 @@ NAMES = (
     "grep",
     "page",
     "tail",
+    "suite",
 )
 # Only when named: it installs other people's packages.
 NAMED = ("peers",)

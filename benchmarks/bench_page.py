@@ -35,7 +35,7 @@ same without it."""
 PATH = "/orders/"
 MOST = {"monitoring": 1.05, "setprofile": 1.10, "frame_eval": 1.20}
 STORED_MOST = 12_000
-OFF_MOST = 1.01
+OFF_MOST = 1.02
 MIDDLEWARE = "kolo_c.integrations.django"
 # The request and its statement, at least.
 _PLUGIN_RECORDS = 2
