@@ -26,6 +26,7 @@ NAMES = (
     "page",
     "tail",
     "suite",
+    "serving",
 )
 # Only when named: it installs other people's packages.
 NAMED = ("peers",)

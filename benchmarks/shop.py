@@ -40,17 +40,16 @@ def copy_shop(folder: Path) -> tuple[Path, dict[str, str]]:
         "SHOP_DATABASE_NAME": str(folder / "shop.sqlite3"),
         "SHOP_MEDIA": str(folder / "media"),
     }
-    for command in (["migrate", "-v", "0"], ["seed"]):
-        done = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=project,
-            env=environment(told),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise ProgramError(f"manage.py {command[0]}: {done.stdout}{done.stderr}")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "seed", "--migrate"],
+        cwd=project,
+        env=environment(told),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ProgramError(f"manage.py seed: {done.stdout}{done.stderr}")
     return project, told
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.__main__ import NAMES, main, parse
+from benchmarks.child import measure_in_child
+from benchmarks.recording import read_back
 from benchmarks.results import (
     Figure,
     Proof,
@@ -24,6 +26,8 @@ from benchmarks.results import (
     times,
 )
 from benchmarks.rounds import Series, load, run_rounds
+from benchmarks.shop import copy_shop
+from kolo_c.hook import choose_hook
 from tools import generate_costs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +187,22 @@ print(json.dumps([windows, threads, workload.RECORDS, read_back(store)]))
     loops = windows * threads
     made = times(records, 2 * loops)
     assert read == add(made, {"CALL": loops, "RETURN": loops})
+
+
+def test_a_page_of_the_shop_leaves_the_calls_that_were_counted(tmp_path: Path) -> None:
+    pytest.importorskip("django")
+    pytest.importorskip("rest_framework")
+    pytest.importorskip("celery")
+    project, told = copy_shop(tmp_path)
+    store = tmp_path / "traced" / ".kolo_c"
+    store.parent.mkdir()
+    job = {"project": str(project), "told": told, "turns": 2, "rounds": 1}
+    job |= {"hook": choose_hook("auto").name, "store": str(store)}
+    answer = measure_in_child("bench_page", job)
+    assert answer["windows"] == 3 and answer["lost"] == 0
+    assert 150 <= answer["calls"] <= 170
+    read = read_back(store)
+    assert (read["CALL"], read["RETURN"]) == (answer["calls"] * 6,) * 2
 
 
 def test_the_table_has_a_column_for_each_version_in_its_order() -> None:

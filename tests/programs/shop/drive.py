@@ -98,8 +98,7 @@ def prepare(
     environment = {"SHOP_MEDIA": str(place / "media"), **(environment or {})}
     if environment.get("SHOP_DATABASE", "sqlite") == "sqlite":
         environment.setdefault("SHOP_DATABASE_NAME", str(place / "shop.sqlite3"))
-    manage("migrate", "-v", "0", environment=environment, folder=folder)
-    manage("seed", environment=environment, folder=folder)
+    manage("seed", "--migrate", environment=environment, folder=folder)
     return environment
 
 
