@@ -34,7 +34,7 @@ class Finished:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        self.digest = Digest(trace, _MOST_BLOCKS, _MOST_DECODED)
+        self.digest = Digest(trace, _MOST_BLOCKS, _MOST_DECODED, None)
         self.boundary = boundary_of(trace, self.digest)
         self.failed = has_failed(trace.info) or (
             self.boundary is not None and self.boundary.failed

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_BLOCKS = 128
 MOST_DECODED = 24
+MOST_EMPTY = 32
 """Of a huge trace no more is looked at for what stands above it."""
 FEWEST_REPEATED = 5
 """So often one line must have sent the same statement, for it to be called N+1."""
@@ -73,6 +74,7 @@ class Digest:
         trace: Trace,
         most_blocks: int | None = MOST_BLOCKS,
         most_decoded: int | None = MOST_DECODED,
+        most_empty: int | None = MOST_EMPTY,
     ) -> None:
         self.tallies: dict[str, Tally] = {}
         """By the kind's name, in the order that they were met; without what the trace
@@ -84,7 +86,12 @@ class Digest:
         self.own: Event | None = None
         """What the trace itself is about, where a plugin recorded that."""
         self._shapes: dict[str, str] = {}
-        events = Events(trace, most_blocks=most_blocks, most_decoded=most_decoded)
+        events = Events(
+            trace,
+            most_blocks=most_blocks,
+            most_decoded=most_decoded,
+            most_empty=most_empty,
+        )
         for event in events:
             self._add(event)
         self.complete = events.complete

@@ -134,14 +134,17 @@ class Events:
         *,
         most_blocks: int | None = None,
         most_decoded: int | None = None,
+        most_empty: int | None = None,
     ) -> None:
         """``wanted`` by the kind's name; of a huge trace ``most_blocks`` are looked at
-        and ``most_decoded`` of them decoded."""
+        and ``most_decoded`` of them decoded, or ``most_empty`` looked at where none of
+        them had anything."""
         self._trace = trace
         self._wanted = wanted
         self._known: dict[int, bool] = {}
         self._most_blocks = most_blocks
         self._most_decoded = most_decoded
+        self._most_empty = most_empty
         self._open: dict[Key, Event] = {}
         self._waiting: deque[Event] = deque()
         self.looked_at = 0
@@ -170,6 +173,8 @@ class Events:
 
     def _has_enough(self) -> bool:
         blocks, decoded = self._most_blocks, self._most_decoded
+        if not self.decoded and self._most_empty is not None:
+            blocks = self._most_empty
         return (blocks is not None and self.looked_at >= blocks) or (
             decoded is not None and self.decoded >= decoded
         )
