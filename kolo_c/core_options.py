@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kolo_c.config import Config
     from kolo_c.filter import FunctionOptions
 
+BLIND = "another profiler took the tracer's place for a while"
 UNSEEN = 'exceptions = "all" needs the monitoring hook'
 _LOCALS = {"none": 0, "raise": 1, "all": 2}
 
@@ -85,7 +86,7 @@ def problems_of(stats: dict[str, Any]) -> list[str]:
     if stats.get("writer_error"):
         found.append(f"the writer: {stats['writer_error']}")
     if stats.get("blind"):
-        found.append("another profiler took the tracer's place for a while")
+        found.append(BLIND)
     if sys.version_info >= (3, 12) and stats.get("tool_id") == -1:
         found.append("no sys.monitoring tool id is free: exceptions have no type")
     return found

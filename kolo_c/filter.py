@@ -70,11 +70,16 @@ class Decision(Frozen):
 
 
 class Skipped:
-    """What was skipped for one reason: how often, and some of the files."""
+    """What was skipped for one reason: how often, some of the files, the first why."""
 
-    def __init__(self) -> None:
+    def __init__(self, why: str) -> None:
+        self.why = why
         self.count = 0
         self.examples: list[str] = []
+
+    def about(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"why": self.why, "files": list(self.examples)}
 
 
 class Filter:
@@ -90,6 +95,7 @@ class Filter:
         self.project = project
         self.problems: list[str] = []
         self.skipped: dict[str, Skipped] = {}
+        self.kept_count = 0
         self._origins = origins or {}
         self._predicates: dict[str, Callable[..., Any] | None] = {}
         self._include = self._compile("include_frames", config.include_frames)
@@ -305,8 +311,12 @@ class Filter:
             self.problems.append(f"the filter {text} {what}; it matches nothing")
 
     def _count(self, path: str, decision: Decision) -> None:
-        if not decision.keep:
-            skipped = self.skipped.setdefault(decision.kind, Skipped())
+        if decision.keep:
+            self.kept_count += 1
+        else:
+            skipped = self.skipped.get(decision.kind)
+            if skipped is None:
+                skipped = self.skipped[decision.kind] = Skipped(decision.reason)
             skipped.count += 1
             if len(skipped.examples) < _EXAMPLES and path not in skipped.examples:
                 skipped.examples.append(path)

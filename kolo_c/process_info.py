@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.config import AnyPath, Config
+    from kolo_c.filter import Filter
     from kolo_c.project import Project
 
+
+SKIPPED = "kolo_c.skipped"
+"""Of a trace that is empty, JSON: by kind of rule, why code was skipped, and files."""
 
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _SHORT = {
@@ -67,6 +71,14 @@ def process_info(
         "config": {**config.as_dict(), "root": project.root},
         "problems": list(problems),
     }
+
+
+def skipped_of(filter: Filter) -> dict[str, str]:
+    """The attribute SKIPPED; empty where there was code to keep, or none at all."""
+    if filter.kept_count or not filter.skipped:
+        return {}
+    found = {kind: skipped.about() for kind, skipped in filter.skipped.items()}
+    return {SKIPPED: to_json(found)}
 
 
 def to_json(value: Any) -> str:

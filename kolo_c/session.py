@@ -25,7 +25,7 @@ from kolo_c.identifiers import TICKING, trace_id, ulid
 from kolo_c.log import write_log
 from kolo_c.plugins.boundaries import Boundaries
 from kolo_c.plugins.registry import Registry
-from kolo_c.process_info import process_info, read_counters, to_json
+from kolo_c.process_info import process_info, read_counters, skipped_of, to_json
 from kolo_c.project import create_store
 from kolo_c.scope import PAUSED, SCOPE, SKIPPED, VARIABLE
 from kolo_c.store.bounds import keep_within_bounds, note_written
@@ -277,6 +277,7 @@ class Session:
             self._problems.append(f"the recorder: {_describe(error)}")
         counters: dict[str, Any] = {}
         try:
+            self.traces.process.update(skipped_of(self.filter), TOTAL_BYTES)
             attributes = self.traces.process.text_with(self.problems())
             self.traces.stop()
             ended = native.end_trace(self._number, cause, self.name, attributes)

@@ -37,7 +37,7 @@ def closing_lines(
 ) -> list[str]:
     """What to tell after a program has ended, most important first."""
     if summary.calls == 0:
-        lines = why_nothing_recorded(name, project, chosen)
+        lines = why_nothing_recorded(name, project, chosen, summary.problems)
     else:
         lines = [_recorded(summary, name, project)]
     if summary.lost:

@@ -1,85 +1,150 @@
 """Why a trace is empty, and what to change.
 
+Told twice: when the program has ended, and by whatever shows the trace later, from what
+the session left in its attributes.
+
 Threads: any. Owns: nothing. Fails: never.
 """
 
 from __future__ import annotations
+
+import os
 
 from kolo_c.cli.units import plural
 from kolo_c.errors import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
     from kolo_c.filter import Filter
     from kolo_c.project import Project
     from kolo_c.store.reader import Trace
 
-_SKIPPED = {
-    "outside": "outside the project's root",
-    "ignore": "ignored by the settings",
-    "site": "installed libraries",
-    "venv": "a virtual environment",
-}
+_PROFILER = "profiler"
+_BLIND = (
+    'Run it without that tool, or with hook = "monitoring" (Python 3.12 and newer) or '
+    '"frame_eval" (3.10 and 3.11), whose place it does not take.'
+)
+_LIBRARIES = ("site", "venv", "stdlib", "frozen", "generated")
 
 
-def why_nothing_recorded(name: str, project: Project, chosen: Filter) -> list[str]:
-    """The reasons that are known when the program has ended, and what to change."""
-    root = f"the project's root is {project.root} ({project.reason})"
-    skipped = {
-        words: chosen.skipped[kind]
-        for kind, words in _SKIPPED.items()
-        if kind in chosen.skipped and chosen.skipped[kind].count
-    }
-    if not skipped:
-        return [
-            f"nothing was recorded: {name} called no function of its own; {root}",
-            "if it should have: kolo-c doctor says what stops tracing here",
-        ]
-    lines = [f"nothing was recorded: all code of {name} was skipped; {root}"]
-    for words, found in skipped.items():
-        lines.append(f"skipped, {words}: {', '.join(found.examples)}")
-    example = next(iter(skipped.values())).examples[0]
-    lines.append(
-        f"kolo-c explain {example} says why; kolo-c run --include PATTERN, or roots "
-        "and include_frames in the settings, keep more"
-    )
-    return lines
+def why_nothing_recorded(
+    name: str, project: Project, chosen: Filter, problems: Iterable[str] = ()
+) -> list[str]:
+    """The reason, as it is known when the program has ended, and what to change."""
+    skipped = {kind: found.about() for kind, found in chosen.skipped.items()}
+    root = f"{project.root} ({project.reason})"
+    reason, change = _reason(harmless(name), root, skipped, problems)
+    return [f"nothing was recorded: {reason}", change]
 
 
 def why_empty(trace: Trace) -> list[str]:
     """The reasons that the trace itself gives, the likeliest first."""
     # Here, as the end of a program passes by above, and imports no reader.
     from kolo_c.cli.header import problems  # noqa: PLC0415
+    from kolo_c.core_options import BLIND  # noqa: PLC0415
     from kolo_c.store.trace_info import RUNNING  # noqa: PLC0415
 
     info = trace.info
+    if info.status == RUNNING:
+        return ["It is running, and no function of its own has been called yet."]
     reasons: list[str] = []
-    other = [text for text in problems(trace) if "profiler" in text.lower()]
-    if other:
-        reasons.append(f"Another profiler was in the way: {harmless(other[0])}")
-        reasons.append("Stop it, or tell kolo_c to replace it, and record again.")
-    skipped = info.count("skipped")
-    if skipped:
-        reasons.append(
-            f"The filters skipped all the code that ran "
-            f"({plural(skipped, 'function')}): only code under {_root(trace)} is kept."
-        )
-        reasons.append(
-            "If that is the wrong root, start in the right directory; else name what "
-            "you want in include_frames or roots under [tool.kolo_c] in "
-            "pyproject.toml. kolo-c explain FILE says which rule decides."
-        )
     if info.count("lost"):
         reasons.append(f"{plural(info.count('lost'), 'record')} could not be kept.")
-    if not reasons and info.status == RUNNING:
-        reasons.append("It is running, and nothing has been called yet.")
-    if not reasons:
-        reasons.append("No function was called while it was recorded: nothing ran.")
-        reasons.append(
-            "Was the script empty, or did the work happen in another process? "
-            "kolo-c doctor says what would stop tracing here."
+    skipped = _read_skipped(info.attributes)
+    known = list(problems(trace))
+    if info.count("blind"):
+        known.append(BLIND)
+    if not known and not skipped and info.count("skipped"):
+        return [*reasons, *_unknown_skipped(trace)]
+    name = harmless(info.row.name) or info.row.kind
+    reason, change = _reason(name, _root(trace), skipped, known)
+    return [*reasons, f"Nothing was recorded: {reason}.", change]
+
+
+def _reason(
+    name: str,
+    root: str,
+    skipped: Mapping[str, Mapping[str, Any]],
+    problems: Iterable[str],
+) -> tuple[str, str]:
+    """What was in the way, and the setting to change; the likeliest of what may be."""
+    other = [text for text in problems if _PROFILER in text.lower()]
+    if other:
+        return harmless(other[0]), _BLIND
+    for kind in ("ignore", "outside"):
+        if kind in skipped:
+            return _skipped(name, root, kind, skipped[kind])
+    found = [skipped[kind] for kind in _LIBRARIES if kind in skipped]
+    files = [file for about in found for file in about["files"] if file[:1] != "<"]
+    if files:
+        return (
+            f"{name} called no function of its own, nothing but libraries; the "
+            f"project's root is {root}",
+            "To record a library: include_frames, or kolo-c run --include PATTERN; "
+            f"kolo-c explain {harmless(files[0])} says which rule decides.",
         )
-    return reasons
+    return (
+        f"{name} called no function of its own: nothing ran; the project's root is "
+        f"{root}",
+        "Was the script empty, or is the work done by another process (kolo-c list "
+        "shows those that were followed)? kolo-c doctor says what stops tracing here.",
+    )
+
+
+def _skipped(
+    name: str, root: str, kind: str, about: Mapping[str, Any]
+) -> tuple[str, str]:
+    files = [harmless(file) for file in about["files"]]
+    example = files[0] if files else "FILE"
+    shown = ", ".join(files)
+    if kind == "ignore":
+        return (
+            f"all code of {name} was skipped: {harmless(about['why'])}, which matches "
+            f"{shown}",
+            "Change ignore_frames, or keep it nevertheless with include_frames or "
+            f"kolo-c run --include PATTERN; kolo-c explain {example} says why.",
+        )
+    return (
+        f"all code of {name} was skipped: it is outside the project's root {root}: "
+        f"{shown}",
+        "If that is the wrong root, start it in the folder of the project; else add "
+        f'the folder: roots = ["{os.path.dirname(example)}"] under [tool.kolo_c] in '
+        f"pyproject.toml, or KOLO_C_ROOTS. kolo-c explain {example} says why.",
+    )
+
+
+def _read_skipped(attributes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What was skipped, by kind of rule, as the session has left it."""
+    import json  # noqa: PLC0415 - not at the end of a program
+
+    from kolo_c.process_info import SKIPPED  # noqa: PLC0415
+
+    try:
+        found = json.loads(attributes.get(SKIPPED, "{}"))
+        return {
+            str(kind): {
+                "why": str(about["why"]),
+                "files": [str(file) for file in about["files"]],
+            }
+            for kind, about in found.items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _unknown_skipped(trace: Trace) -> list[str]:
+    """For a trace whose process was killed, which has left no reasons."""
+    count = plural(trace.info.count("skipped"), "function")
+    return [
+        f"The filters skipped all the code that ran ({count}): only code under "
+        f"{_root(trace)} is kept.",
+        "If that is the wrong root, start in the right directory; else name what "
+        "you want in include_frames or roots under [tool.kolo_c] in "
+        "pyproject.toml. kolo-c explain FILE says which rule decides.",
+    ]
 
 
 def _root(trace: Trace) -> str:

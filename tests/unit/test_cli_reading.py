@@ -414,7 +414,7 @@ class TestEmpty:
         process.trace("p").end()
         process.write(here)
         out, _ = run(capsys, "show")
-        assert "Another profiler was in the way: the profiler cProfile" in out
+        assert "Nothing was recorded: the profiler cProfile" in out
 
 
 class TestList:

@@ -1,0 +1,81 @@
+"""An empty trace says why, when its program has ended and when it is shown."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.place import Place
+
+RUN = ("-m", "kolo_c", "run")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(tmp_path / "project", Path(sys.executable), "auto")
+
+
+def both(place: Place, *words: str, code: int = 0, **variables: str) -> tuple[str, str]:
+    """What is said at the end, and what `show` says, each on one line."""
+    root = str(Path(__file__).parents[2])
+    variables = {"PYTHONPATH": root, **variables}
+    done = place.run(*RUN, *words, **variables)
+    assert done[2] == code, done
+    shown = place.run("-m", "kolo_c", "show", **variables)[0]
+    return " ".join(done[1].split()), " ".join(shown.split())
+
+
+def test_disabled(place: Place) -> None:
+    place.write(program="def f(): pass\nf()\n")
+    said, shown = both(place, "program.py", KOLO_C="0")
+    assert "nothing was recorded: KOLO_C is 0 in the environment" in said
+    assert (shown, place.is_empty) == ("", True)
+
+
+def test_another_profiler(place: Place) -> None:
+    place.write(program="def f(): pass\nf()\n")
+    words = ("--hook", "setprofile", "-m", "cProfile", "program.py")
+    for text in both(place, *words):
+        assert "ecorded: another profiler took the tracer's place for a while" in text
+        assert 'hook = "monitoring"' in text
+        assert "all code" not in text
+
+
+def test_filters(place: Place) -> None:
+    place.write(program="def f(): pass\nf()\n")
+    settings = "[tool.kolo_c]\nignore_frames = ['prog*']\n"
+    (place.folder / "pyproject.toml").write_text(settings)
+    for text in both(place, "program.py"):
+        assert "all code of program.py was skipped: ignore_frames of" in text
+        assert "has 'prog*', which matches" in text
+        assert "Change ignore_frames" in text
+        assert f"kolo-c explain {place.folder}/program.py" in text
+
+
+def test_a_wrong_root(place: Place, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "library.py").write_text("def f(): return 1\nf()\n")
+    path = f"{Path(__file__).parents[2]}:{outside}"
+    for text in both(place, "-m", "library", PYTHONPATH=path):
+        assert f"it is outside the project's root {place.folder}" in text
+        assert f'roots = ["{outside}"] under [tool.kolo_c]' in text
+    settings = ("--set", f"roots={outside}")
+    assert (
+        "recorded 2 calls"
+        in both(place, *settings, "-m", "library", PYTHONPATH=path)[0]
+    )
+
+
+def test_nothing_ran(place: Place) -> None:
+    for text in both(place, "-m", "this"):
+        assert "called no function of its own" in text
+        assert "kolo-c doctor" in text or "include_frames" in text
+
+
+def test_a_program_that_is_no_python(place: Place) -> None:
+    place.write(program="def f(:\n")
+    said, _ = both(place, "program.py", code=1)
+    assert "nothing was recorded: program.py is not valid Python" in said
