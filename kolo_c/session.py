@@ -20,6 +20,7 @@ from kolo_c.core_options import options_of, problems_of, rules_of, unseen
 from kolo_c.errors import KoloError, TracerError
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
 from kolo_c.filter_sets import FilterSets
+from kolo_c.forks import follow_forks
 from kolo_c.hook import load_hook
 from kolo_c.identifiers import TICKING, trace_id, ulid
 from kolo_c.log import write_log
@@ -27,7 +28,7 @@ from kolo_c.plugins.boundaries import Boundaries
 from kolo_c.plugins.registry import Registry
 from kolo_c.process_info import process_info, read_counters, skipped_of, to_json
 from kolo_c.project import create_store
-from kolo_c.scope import PAUSED, SCOPE, SKIPPED, VARIABLE
+from kolo_c.scope import SCOPE, SKIPPED, VARIABLE
 from kolo_c.store.bounds import keep_within_bounds, note_written
 from kolo_c.summary import Summary
 
@@ -50,8 +51,6 @@ _CLOSE_SECONDS = 30.0
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 
 _active: Session | None = None
-_forks_followed = False
-_multiprocessing_followed = False
 
 
 class Session:
@@ -188,7 +187,7 @@ class Session:
             self.plugins.start()
             self._attach()
             _activate(self)
-            _follow_forks()
+            follow_forks()
             if self._first_pid:
                 self._tell_children()
         except BaseException as error:
@@ -526,7 +525,7 @@ class Session:
 
     # ---- fork ----
 
-    def _continue_in_child(self) -> None:
+    def continue_in_child(self) -> None:
         """Start a trace of the child's own, linked to this one."""
         from kolo_c.follow import stored_line  # noqa: PLC0415 - for a fork alone
 
@@ -598,46 +597,3 @@ def _activate(session: Session | None) -> None:
 def active_session() -> Session | None:
     """The session of this process, if one is running."""
     return _active
-
-
-def _follow_forks() -> None:
-    """Register once: such handlers cannot be taken back."""
-    global _forks_followed
-    if not _forks_followed:
-        _forks_followed = True
-        os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _after_fork_in_child() -> None:
-    if _active is not None:
-        if SCOPE.get() != PAUSED:
-            VARIABLE.set(0)  # the parent's boundaries are not the child's
-        _active._continue_in_child()
-        _end_with_multiprocessing()
-
-
-def _end_with_multiprocessing() -> None:
-    """A child of multiprocessing ends without exit handlers, but with its own.
-
-    Which it forgets when it begins; it is then that ours is added, to be the last.
-    """
-    global _multiprocessing_followed
-    util = sys.modules.get("multiprocessing.util")
-    if util is None or _multiprocessing_followed:
-        return
-    try:
-        util.register_after_fork(SCOPE, _add_finalizer)
-        _multiprocessing_followed = True
-    except Exception:
-        pass  # another module of that name, or one that is being imported
-
-
-def _add_finalizer(_: object) -> None:
-    from multiprocessing.util import Finalize  # noqa: PLC0415 - it is there
-
-    Finalize(None, _stop_active, exitpriority=-1_000_000)
-
-
-def _stop_active() -> None:
-    if _active is not None:
-        _active.stop()

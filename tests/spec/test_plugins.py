@@ -7,6 +7,7 @@ hook; whatever a handler does, the program goes on as without it.
 from __future__ import annotations
 
 import pytest
+
 from kolo_c.wire import Kind
 from tests.spec.tracing import expected, knows_exceptions
 

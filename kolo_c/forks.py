@@ -1,0 +1,60 @@
+"""What a fork leaves in the child: a session of its own, and a way to end it.
+
+Threads: the one that forked. Owns: the handlers, which cannot be taken back.
+Fails: never.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kolo_c.scope import PAUSED, SCOPE, VARIABLE, active_session
+
+_forks_followed = False
+_multiprocessing_followed = False
+
+
+def follow_forks() -> None:
+    """Register once: such handlers cannot be taken back."""
+    global _forks_followed
+    if not _forks_followed:
+        _forks_followed = True
+        os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _after_fork_in_child() -> None:
+    session = active_session()
+    if session is not None:
+        if SCOPE.get() != PAUSED:
+            VARIABLE.set(0)  # the parent's boundaries are not the child's
+        session.continue_in_child()
+        _end_with_multiprocessing()
+
+
+def _end_with_multiprocessing() -> None:
+    """A child of multiprocessing ends without exit handlers, but with its own.
+
+    Which it forgets when it begins; it is then that ours is added, to be the last.
+    """
+    global _multiprocessing_followed
+    util = sys.modules.get("multiprocessing.util")
+    if util is None or _multiprocessing_followed:
+        return
+    try:
+        util.register_after_fork(SCOPE, _add_finalizer)
+        _multiprocessing_followed = True
+    except Exception:
+        pass  # another module of that name, or one that is being imported
+
+
+def _add_finalizer(_: object) -> None:
+    from multiprocessing.util import Finalize  # noqa: PLC0415 - it is there
+
+    Finalize(None, _stop_active, exitpriority=-1_000_000)
+
+
+def _stop_active() -> None:
+    session = active_session()
+    if session is not None:
+        session.stop()
