@@ -36,6 +36,7 @@ _TIME_WIDTH = 8
 _WIDEST_PLACE = 32
 _NARROWEST_WITH_PLACE = 60
 _ERROR_LEVEL = 40
+_UNKNOWN = "an exception, type unknown"
 _MEASURED = 200
 """Lines that tell how wide the columns are; a longer place later is shortened."""
 
@@ -160,7 +161,7 @@ def _is_error(event: Event) -> bool:
     level = event.level
     if isinstance(level, int) and level >= _ERROR_LEVEL:
         return True
-    if event.exception is not None:
+    if event.failed:
         return True
     status = event.fields.get("status") if event.plugin else None
     return isinstance(status, int) and status >= 400 and event.kind != "subprocess"
@@ -179,8 +180,10 @@ def event_line(event: Event) -> Line:
     kind = definitions.plugin(event.plugin)
     text = summary_text(kind, event.fields, definitions, 400)
     parts: Line = [(f"{harmless(kind.label)} ", style_of(kind)), (text, "")]
-    if event.exception is not None:
-        parts.append((f" ✗ {value_text(event.exception, definitions)}", ERROR))
+    if event.failed:
+        known = event.exception is not None
+        text = value_text(event.exception, definitions) if known else _UNKNOWN
+        parts.append((f" ✗ {text}", ERROR))
     elif not event.ended:
         parts.append((" … not ended", "yellow"))
     return parts
@@ -216,5 +219,6 @@ def event_json(event: Event) -> dict[str, Any]:
         "duration_ns": event.duration_ns,
         "ended": event.ended,
         "values": {name: value_json(one, definitions) for name, one in fields.items()},
+        "failed": event.failed,
         "exception": value_json(event.exception, definitions),
     }

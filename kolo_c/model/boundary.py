@@ -29,14 +29,16 @@ _FIRST_RECORDS = 64
 class Boundary:
     """What a trace is about."""
 
-    __slots__ = ("exception", "fields", "kind", "node")
+    __slots__ = ("exception", "fields", "kind", "left", "node")
 
     def __init__(self, trace: Trace, node: Node | Event | None) -> None:
         self.kind = trace.info.row.kind
         self.node: int | None = None
         """The number of its record; None: there are attributes alone."""
         self.exception: Value = None
-        """What left it; None where nothing did, or nothing says so."""
+        """What left it; None where nothing did, or its type is not known."""
+        self.left = False
+        """Whether an exception left it."""
         self.fields: dict[str, Value] = {
             name: from_json(value)
             for name, value in trace.info.attributes.items()
@@ -44,9 +46,11 @@ class Boundary:
         }
         if isinstance(node, Event):
             self.node, self.exception = node.node, node.exception
+            self.left = node.failed
             self.fields.update(node.fields)
         elif node is not None:
             self.node, self.exception = node.number, node.exception()
+            self.left = node.left_by_exception
             begin = node.begin.values if isinstance(node.begin, Plugin) else None
             end = node.end.values if isinstance(node.end, PluginEnd) else None
             self.fields.update(merged(begin, end))
@@ -54,7 +58,7 @@ class Boundary:
     @property
     def failed(self) -> bool:
         """Whether it did not go well: an exception, a status from 500, an outcome."""
-        if self.exception is not None:
+        if self.left:
             return True
         return is_failure(self.fields.get("status"), self.fields.get("outcome"))
 

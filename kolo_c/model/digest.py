@@ -40,7 +40,7 @@ class Tally:
     def add(self, event: Event) -> None:
         """One more."""
         self.count += 1
-        self.failed += event.exception is not None
+        self.failed += event.failed
         if event.end_ns is None:
             return
         thread = event.stream.number

@@ -46,7 +46,8 @@ class Event(Slotted):
     """What a plugin saw, or a line of the log."""
 
     __slots__ = (
-        "begin", "caller", "end", "end_ns", "ended", "exception", "level", "logger",
+        "begin", "caller", "end", "end_ns", "ended", "exception", "failed", "level",
+        "logger",
         "node", "plugin", "site", "start_ns", "stream", "text",
     )  # fmt: skip
 
@@ -61,6 +62,8 @@ class Event(Slotted):
         self.begin: Value = None
         self.end: Value = None
         self.exception: Value = None
+        self.failed = False
+        """Whether an exception ended it, also one whose type is not known."""
         self.caller = 0
         """The code of the nearest call that it is in; 0: none."""
         self.site: int | None = None
@@ -210,7 +213,9 @@ class Events:
         if event is not None:
             event.end_ns = ns
             event.ended = True
-            event.end, event.exception = fields[2], fields[3]
+            event.end = fields[2]
+            event.failed = fields[3] is not None
+            event.exception = None if fields[3] is True else fields[3]
 
     @property
     def has_open(self) -> bool:

@@ -112,7 +112,7 @@ class Node:
         """The exception that left it; None where none did, or where it is not known."""
         end = self.end
         if isinstance(end, (r.Raise, r.RegionEnd, r.PluginEnd)) and (
-            end.exception is not None
+            end.exception is not None and end.exception is not True
         ):
             return end.exception
         return self.handled
@@ -122,8 +122,9 @@ class Node:
         """Whether an exception ended it."""
         if self.end_kind == Kind.RAISE:
             return True
-        ended = isinstance(self.end, (r.RegionEnd, r.PluginEnd))
-        return ended and self.exception() is not None
+        if not isinstance(self.end, (r.RegionEnd, r.PluginEnd)):
+            return False
+        return self.end.exception is not None or self.handled is not None
 
 
 def walk(roots: list[Node]) -> Iterator[Node]:

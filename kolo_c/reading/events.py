@@ -88,6 +88,8 @@ def _event(trace: Trace, stream: Stream, event: StoredEvent) -> Event:
     definitions = event.definitions
     place = event.place()
     exception = stream.value(event.exception)
+    if event.failed and not isinstance(exception, Raised):
+        exception = Raised(None, (), None)
     label, summary = "log", str(event.text)
     if event.plugin:
         kind = definitions.plugin(event.plugin)

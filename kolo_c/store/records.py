@@ -274,7 +274,7 @@ class Plugin(Record):
 
 
 class PluginEnd(Record):
-    """What a plugin saw end."""
+    """What a plugin saw end; ``exception`` True: left by one of unknown type."""
 
     __slots__ = ("values", "exception")
     kind = Kind.PLUGIN_END

@@ -7,6 +7,8 @@ from typing import Any
 
 import kolo_c
 from kolo_c.cli.dump import dump
+from kolo_c.cli.kind_view import event_line
+from kolo_c.model.events import Events
 from kolo_c.model.exceptions import flight, is_source
 from kolo_c.model.node import walk
 from kolo_c.model.tree import TreeBuilder
@@ -162,3 +164,28 @@ def test_a_search_finds_what_goes_on_of_a_function(
     assert hits(kinds=["plugin"]) == 2
     assert "plugin" in KINDS
     assert hits(function="f") == hits(function="*") == 1
+
+
+def test_an_exception_of_unknown_type_is_one(program: Program, tmp_path: Path) -> None:
+    """3.10 and 3.11 hide it: the end says true."""
+    sql = program.process.kind("sql")
+    s = program.stream
+    s.call(program.f)
+    s.plugin(sql, {"text": "SELECT"})
+    s.call(program.g)
+    s.raises(None, 3)
+    s.plugin_end(None, True)
+    s.raises(None, 5)
+    builder = program.build(tmp_path)
+    found = by_number(builder)
+    assert found[2].left_by_exception and found[2].exception() is None
+    assert builder.exceptions == 1
+    assert [node.number for node in flight(found[1]).through] == [3, 2, 1]
+    (event,) = Events(Trace(program.store.trace().info))
+    assert event.failed and event.exception is None
+    assert "".join(text for text, _ in event_line(event)) == (
+        "SQL text=SELECT ✗ an exception, type unknown"
+    )
+    with kolo_c.open(program.store.path) as store:
+        (one,) = store.latest().events()
+    assert one.exception is not None and one.exception.type is None
