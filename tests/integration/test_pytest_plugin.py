@@ -510,8 +510,7 @@ def like(line, said):
 
 
 def test_the_plugin_is_an_entry_point():
-    import tomllib
-
+    tomllib = pytest.importorskip("tomllib")
     text = ROOT.joinpath("pyproject.toml").read_text("utf-8")
     found = tomllib.loads(text)["project"]["entry-points"]["pytest11"]
     assert found == {"kolo_c": "kolo_c.integrations.pytest_plugin"}
