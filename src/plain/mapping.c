@@ -119,12 +119,13 @@ mapping_create_file(struct kc_mapping *mapping, const char *path, uint32_t block
     int fd = -1;
     size_t size = mapping_size(block_count);
     void *memory = MAP_FAILED;
-    size_t name_bytes = strlen(path) + sizeof ".new";
-    char *name = malloc(name_bytes);
+    size_t path_bytes = strlen(path);
+    char *name = malloc(path_bytes + sizeof ".new");
     if (name == NULL) {
         return ENOMEM;
     }
-    (void)snprintf(name, name_bytes, "%s.new", path);
+    memcpy(name, path, path_bytes);
+    memcpy(name + path_bytes, ".new", sizeof ".new");
     if (access(path, F_OK) == 0) {
         error = EEXIST;
         goto done;
