@@ -86,11 +86,12 @@ class StoryText:
         """What became of the program."""
         story = self.story
         name = harmless(self.trace.info.row.name) or "the program"
+        about = story.boundary is not None
+        if story.how == s.FAILED or (story.how == s.RAISED and about):
+            return self._failed(name)
         if story.how == s.RAISED:
             text = self._exception(story.paths, 0)
             return [(f"✗ {text}", _ERROR), (f" ended {name}", _HEAD)]
-        if story.how == s.FAILED:
-            return self._failed(name)
         if story.how == s.STOPPED:
             return [(f"{name} was stopped by Ctrl-C (KeyboardInterrupt)", _HEAD)]
         if story.how == s.EXITED:
@@ -140,9 +141,13 @@ class StoryText:
     def _message(self) -> list[Line]:
         """What a test said of its failure."""
         boundary = self.story.boundary
-        if self.story.how != s.FAILED or boundary is None:
+        if self.story.how not in (s.FAILED, s.RAISED) or boundary is None:
             return []
         lines = boundary.text("message").strip("\n").splitlines()
+        if len(lines) == 1 and self.story.paths:
+            said = lines[0].partition(": ")[2]
+            if said and said in self._exception(self.story.paths, 0):
+                return []
         shown: list[Line] = [
             [("  " + harmless(line.expandtabs()), "")]
             for line in lines[:_MESSAGE_LINES]
@@ -194,7 +199,7 @@ class StoryText:
         return [self._frame_line(self.story.paths[0].frames[-1], 0)]
 
     def _frame_lines(self, path: Path) -> list[Line]:
-        frames = path.frames
+        frames = self._calls_of(path)
         hidden = len(frames) - self._frames
         shown: list[Node | None] = list(frames)
         if hidden > 0:
@@ -208,6 +213,17 @@ class StoryText:
             else:
                 lines.append(self._frame_line(node, width))
         return [*lines, *self._raised_in(path.link, frames[-1] if frames else None)]
+
+    def _calls_of(self, path: Path) -> list[Node]:
+        """The frames without what stands for the request or test itself, and its
+        phases: the headline has that."""
+        frames = path.frames
+        if self.story.boundary is None:
+            return frames
+        for node in frames:
+            find_begin(self.trace, node)
+        first = next((i for i, node in enumerate(frames) if node.code is not None), 0)
+        return frames[first:]
 
     def _raised_in(self, link: dict[str, object], source: Node | None) -> list[Line]:
         """Where it came from, where that is code that is not recorded."""
@@ -396,6 +412,7 @@ class StoryText:
             f"{harmless(name)}={self.labels.value(value)}"
             for name, value in zip(names, values, strict=False)
             if not isinstance(value, (Unbound, Function, Class, Module))
+            and not name.startswith("@")  # pytest's own, of a rewritten assertion
         ]
         more = len(shown) - _VALUES
         return ", ".join([*shown[:_VALUES], *([f"… {more} more"] * (more > 0))])

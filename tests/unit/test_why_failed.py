@@ -105,3 +105,36 @@ def test_what_was_answered_well_ended_well(here: Path, capsys: Captured) -> None
     shop.page(1, 404)
     shop.write(here)
     assert run(capsys, "why")[0].startswith("GET /orders/7 → 404 ended well")
+
+
+def test_what_left_the_test_itself_is_told_in_the_same_way(
+    here: Path, capsys: Captured
+) -> None:
+    """A runner that lets it go on to the test's record, and says what it was."""
+    shop = Shop()
+    failure = {
+        "chain": [
+            {"type": "IntegrityError", "address": 0x10, "file": "/app/shop/views.py",
+             "line": 4, "function": "orders"}
+        ]
+    }  # fmt: skip
+    trace, s = shop.trace(
+        "pytest tests/x.py::test_y failed", "test", outcome="failed",
+        message="assert 1 == 2\n more", **{"kolo_c.failure": json.dumps(failure)},
+    )  # fmt: skip
+    s.plugin(shop.test, {"nodeid": "tests/x.py::test_y"})
+    s.node(Kind.REGION, "call", None)
+    s.call(shop.numbers["orders"], 2)
+    s.raises(shop.raised("1 != 2"), shop.site("orders", 4), 2)
+    s.pop(Kind.REGION_END, shop.raised("1 != 2"))
+    s.plugin_end({"outcome": "failed"}, shop.raised("1 != 2"))
+    trace.end()
+    shop.write(here)
+    out, _ = run(capsys, "why")
+    assert out.splitlines() == [
+        "✗ IntegrityError('1 != 2') failed pytest tests/x.py::test_y (failed)",
+        "  assert 1 == 2",
+        "   more",
+        "     3  shop/views.py:4  orders(request=2)",
+        f"  kolo-c show {trace.id[-5:]}/3 has all of it",
+    ]
