@@ -7,9 +7,12 @@ import subprocess
 import sys
 import textwrap
 
+import msgpack
 import pytest
 
+from kolo_c.core import choose_core
 from kolo_c.store.reader import Store, Trace
+from kolo_c.wire import Definition
 from tests.spec.tracing import environment, recover, trace_program, write_program
 
 HELD = """
@@ -345,3 +348,54 @@ def test_fifty_large_traces_held_at_once_take_no_memory_but_the_pool(held, core)
     (info,) = traced.infos()
     assert info.row.name == "7" and info.counters["calls"] == 4001
     assert len(ask(traced, "SELECT DISTINCT trace FROM block")) == 1
+
+
+def test_both_cores_write_the_same(tmp_path):
+    """With the ticking clock: rows, blocks and what the log says of traces."""
+    source = """
+        def test(k):
+            for i in range(k): f(i)
+        for k in (1, 3000):
+            for stored in (False, True):
+                number = begin(f't{k} {stored}', held=True)
+                run(number, test, k)
+                session.flush()
+                session.end_boundary(number, 'exit', stored=stored)
+        numbers = [begin(f'open {n}', held=True) for n in range(5)]
+        for number in numbers: run(number, test, 5)
+        for number in numbers: session.close_boundary(number)
+        for number in numbers:
+            session.end_boundary(number, 'exit', stored=number % 2 == 0)
+        number = begin('everything', held=True)
+        session.default_boundary(number)
+        thread = threading.Thread(target=f, args=(1,)); thread.start(); thread.join()
+        session.end_boundary(number, 'exit')
+        run(begin('undecided', held=True), f, 1)
+        """
+    found = []
+    for core in ("c", "python"):
+        if not choose_core(core).name:
+            pytest.skip(f"no {core} core")
+        traced = trace_program(
+            tmp_path / core, core, "setprofile",
+            textwrap.dedent(HELD) + textwrap.dedent(source), under=(),
+            config={"compress": 0}, env={"KOLO_C_TICKING": "1"},
+        )  # fmt: skip
+        kinds = {Definition.TRACE, Definition.TRACE_END, Definition.TRACE_DROP}
+        log = b"".join(row[0] for row in ask(traced, "SELECT data FROM definition"))
+        unpacker = msgpack.Unpacker(raw=True, strict_map_key=False)
+        unpacker.feed(log)
+        found.append((
+            ask(traced, "SELECT number, id, kind, name, started_ns, ended_ns, status, "
+                "cause, attributes FROM trace ORDER BY number"),
+            ask(traced, "SELECT trace, thread, sequence, base_ns, last_ns, first_node, "
+                "nodes, records, start_depth, definition, closes, opens, data "
+                "FROM block JOIN block_data USING (id) ORDER BY 1, 2, 3"),
+            [one[:3] for one in unpacker if one[0] in kinds],
+        ))  # fmt: skip
+    assert [row[3] for row in found[0][0]] == [
+        "t1 True", "t3000 True", "open 0", "open 2", "open 4", "everything",
+        "undecided",
+    ]  # fmt: skip
+    for ours, theirs in zip(*found, strict=True):
+        assert ours == theirs
