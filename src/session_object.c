@@ -406,10 +406,12 @@ static PyMethodDef session_methods[] = {
      "end_trace(number, cause, name, attributes, *, stored=True)\n\nEnd it; (stored, "
      "counters as JSON)."},
     {"close_trace", kc_session_close_boundary, METH_O,
-     "close_trace(number)\n\nNothing more comes to a held trace; end_trace decides later "
+     "close_trace(number)\n\nNothing more comes to a held trace; end_trace decides "
+     "later "
      "whether it is stored."},
     {"default_trace", kc_session_set_default, METH_O,
-     "default_trace(number)\n\nFrom now on what has no trace of its own belongs to this "
+     "default_trace(number)\n\nFrom now on what has no trace of its own belongs to "
+     "this "
      "one; 0: to the process's again."},
     {"set_trace", kc_session_set, METH_VARARGS,
      "set_trace(number, name, attributes)\n\nFrom now on the trace has this name, and "
@@ -434,8 +436,8 @@ static PyMethodDef session_methods[] = {
      METH_VARARGS | METH_KEYWORDS,
      "define_plugin(index, kind, when, start, finish, boundary, limits)\n\nWhat "
      "plugin "
-     "number `index` does. `kind` is (name, label, colour, summary), `limits` (depth, "
-     "items, text bytes, record bytes)."},
+     "number `index` does, if nobody has said so yet. `kind` is (name, label, colour, "
+     "summary), `limits` (depth, items, text bytes, record bytes)."},
     {"watch", kc_session_watch, METH_VARARGS,
      "watch(index, module, qualname, path)\n\nIt watches code that fits these "
      "patterns; "

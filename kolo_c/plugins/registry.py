@@ -219,7 +219,7 @@ def _load_builtin(target: str) -> Compiled:
     if plugin is None:
         module, _, name = target.partition(":")
         found = getattr(import_module(f"{_BUILTIN_PACKAGE}.{module}"), name)
-        plugin = _loaded[target] = compile_plugin(found)
+        plugin = _loaded.setdefault(target, compile_plugin(found))
     return plugin
 
 

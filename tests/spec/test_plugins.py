@@ -416,3 +416,20 @@ print("after")
 """
     )
     assert traced.stdout == "gone\nafter\n"
+
+
+@pytest.mark.hooks("setprofile")
+def test_two_threads_may_load_a_built_in_plugin_at_the_same_time(trace):
+    """While the one imported it the other had: it was told that it had failed."""
+    traced = trace(
+        """
+import kolo_c.session
+plugins = kolo_c.session._active.plugins
+assert plugins._targets
+for index in plugins._targets:
+    plugins.load(index)
+    plugins.load(index)
+print(plugins.all_problems())
+"""
+    )
+    assert traced.stdout == "[]\n"
