@@ -4,6 +4,8 @@
 
 #include "session/scope.h"
 
+#include <unistd.h>
+
 #define TASKS_MOST 65536
 
 void
@@ -200,6 +202,19 @@ scope_current_trace(struct kc_session *session, bool *paused)
     return trace;
 }
 
+/* Whether the running thread, `thread`, is the process's first; for a process that has
+ * not imported threading, and has no other in most cases. */
+static bool
+scope_is_main_thread(const struct kc_thread *thread)
+{
+#if defined(__linux__)
+    (void)thread;
+    return PyThread_get_thread_native_id() == (unsigned long)getpid();
+#else
+    return thread->number == 1;
+#endif
+}
+
 static void
 scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
 {
@@ -218,6 +233,9 @@ scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
         if (object != NULL) {
             name = scope_text_of(object, "_name"); /* an attribute, not the property */
         }
+    }
+    else if (active == NULL && scope_is_main_thread(thread)) {
+        name = PyUnicode_FromString("MainThread"); /* as threading would call it */
     }
     Py_XDECREF(ident);
     PyErr_Clear();
