@@ -18,5 +18,32 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("warnings:_showwarnmsg", "_py_warnings:_showwarnmsg"),
         (),
     ),
+    # SQL
+    (
+        "django.sql",
+        "sql_django:DjangoStatement",
+        (
+            "django.db.backends.utils:CursorWrapper._execute",
+            "django.db.backends.utils:CursorWrapper._executemany",
+            "django.db.backends.utils:CursorWrapper.callproc",
+        ),
+        (),
+    ),
+    (
+        "django.fetch",
+        "sql_django:DjangoFetch",
+        ("django.db.utils:DatabaseErrorWrapper.__call__.<locals>.inner",),
+        (),
+    ),
+    (
+        "django.transaction",
+        "sql_django:DjangoTransaction",
+        (
+            "django.db.backends.base.base:BaseDatabaseWrapper._commit",
+            "django.db.backends.base.base:BaseDatabaseWrapper._rollback",
+            "django.db.backends.base.base:BaseDatabaseWrapper.set_autocommit",
+        ),
+        (),
+    ),
 )
 """(name, MODULE:CLASS within this package, watch, modules)"""
