@@ -95,11 +95,19 @@ def _current_number(session: Session) -> int:
 
 
 def _current_trace(session: Session, number: int) -> Trace | None:
-    """The trace ``number``, if it is open, else the process's."""
+    """The trace ``number``, if it is open, the one for what came after its end, else
+    the process's."""
+    found = _open_trace(session, number)
+    if found is None and number != 0 and session.find_late is not None:
+        found = _open_trace(session, session.find_late(number))
+    return found or session.default_trace or session.process_trace
+
+
+def _open_trace(session: Session, number: int) -> Trace | None:
     for trace in session.traces:
-        if trace.number == number and trace.open:
+        if number and trace.number == number and trace.open:
             return trace
-    return session.default_trace or session.process_trace
+    return None
 
 
 def _is_main_thread(thread: Thread) -> bool:

@@ -173,8 +173,20 @@ done:
     return number;
 }
 
-/* The trace that the context variable names, else the one that everything else belongs
- * to; NULL where the context is paused, or there is none. */
+static struct kc_trace *
+scope_open_trace(struct kc_session *session, unsigned long number)
+{
+    for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
+        if (session->traces[i].number == number && session->traces[i].open) {
+            return &session->traces[i];
+        }
+    }
+    return NULL;
+}
+
+/* The trace that the context variable names, the one for what came after its end, else
+ * the one that everything else belongs to; NULL where the context is paused, or there
+ * is none. */
 static struct kc_trace *
 scope_current_trace(struct kc_session *session, bool *paused)
 {
@@ -194,12 +206,12 @@ scope_current_trace(struct kc_session *session, bool *paused)
         *paused = true;
         return NULL;
     }
-    for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
-        if (session->traces[i].number == number && session->traces[i].open) {
-            return &session->traces[i];
-        }
+    struct kc_trace *found = scope_open_trace(session, number);
+    if (found == NULL && number != 0 && session->find_late != NULL) {
+        found =
+            scope_open_trace(session, session->find_late(session, (uint32_t)number));
     }
-    return trace;
+    return found != NULL ? found : trace;
 }
 
 /* Whether the running thread, `thread`, is the process's first; for a process that has

@@ -9,6 +9,16 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    # whose what runs elsewhere is
+    ("thread-start", "carry:ThreadStart", ("threading:Thread.start",), ()),
+    ("thread-run", "carry:ThreadRun", ("threading:Thread._bootstrap_inner",), ()),
+    (
+        "work-submitted",
+        "carry:WorkSubmitted",
+        ("concurrent.futures.thread:_WorkItem.__init__",),
+        (),
+    ),
+    ("work-run", "carry:WorkRun", ("concurrent.futures.thread:_WorkItem.run",), ()),
     ("unittest", "tests:UnitTest", ("unittest.case:TestCase.run",), ()),
     # logs.py
     ("logging", "logs:Log", ("logging:Logger.callHandlers",), ()),
