@@ -27,15 +27,13 @@ if TYPE_CHECKING:
 
     from kolo_c.plugins.spec import Kind
 
-    _Line = tuple[str, str, tuple[str, ...], tuple[str, ...]]
-
 GROUP = "kolo_c.plugins"
 _BUILTIN_PACKAGE = "kolo_c.plugins.builtin"
 
 CODE_PLUGINS: list[Any] = []
 """What ``kolo_c.plugin`` was given, for sessions to come."""
 _loaded: dict[str, Compiled] = {}
-"""Built-in ones by name: one of each in a process."""
+"""Built-in ones by their target: one of each in a process."""
 
 
 class Registry:
@@ -48,16 +46,16 @@ class Registry:
         self._chosen = [text for text in chosen if not text.startswith("-")]
         self._left_out = {text[1:] for text in chosen if text.startswith("-")}
         self._by_index: dict[int, Compiled] = {}
-        self._lines: dict[int, tuple[_Line, bool]] = {}
-        """Of built-in ones: the table's line, and whether it is for installing."""
+        self._targets: dict[int, tuple[str, bool]] = {}
+        """Of built-in ones: the target, and whether it is for installing."""
         self._kinds: dict[str, int] = {}
         self._installed: list[Compiled] = []
 
     def start(self) -> None:
         """Tell the core which plugins there are."""
-        for line in BUILTIN:
-            if line[0] not in self._left_out:
-                self._add_builtin(line)
+        for name, target, watch, modules in BUILTIN:
+            if name not in self._left_out:
+                self._add_builtin(name, target, watch, modules)
         for source, what in self._others():
             try:
                 self.add(source())
@@ -94,8 +92,8 @@ class Registry:
 
     def load(self, index: int) -> None:
         """The core has met something that built-in plugin ``index`` watches."""
-        line, installs = self._lines[index]
-        plugin = _load_builtin(line)
+        target, installs = self._targets[index]
+        plugin = _load_builtin(target)
         if installs:
             self._define_installer(index, plugin)
         else:
@@ -137,16 +135,17 @@ class Registry:
 
     # ---- one plugin ----
 
-    def _add_builtin(self, line: _Line) -> None:
-        name, _, watch, modules = line
+    def _add_builtin(
+        self, name: str, target: str, watch: tuple[str, ...], modules: tuple[str, ...]
+    ) -> None:
         if watch:
             index = self._native.add_plugin(name)
-            self._lines[index] = (line, False)
+            self._targets[index] = (target, False)
             for text in watch:
                 self._native.watch(index, *parse_watch(name, text))
         if modules:
             self._install_when_imported(
-                name, modules, partial(_load_builtin, line), line
+                name, modules, lambda: _load_builtin(target), target
             )
 
     def _define(self, index: int, plugin: Compiled) -> None:
@@ -167,7 +166,7 @@ class Registry:
         name: str,
         modules: tuple[str, ...],
         load: Callable[[], Compiled],
-        line: _Line | None = None,
+        target: str | None = None,
     ) -> None:
         if any(module in sys.modules for module in modules):
             try:
@@ -176,10 +175,10 @@ class Registry:
                 self.problems.append(error.message)
             return
         index = self._native.add_plugin(name)
-        if line is None:
+        if target is None:
             self._define_installer(index, load())
         else:
-            self._lines[index] = (line, True)
+            self._targets[index] = (target, True)
         for module in modules:
             self._native.watch(index, module, "<module>", None)
 
@@ -215,14 +214,12 @@ class Registry:
             yield partial(_itself, source), "of kolo_c.plugin"
 
 
-def _load_builtin(line: _Line) -> Compiled:
-    name, target, watch, modules = line
-    plugin = _loaded.get(name)
+def _load_builtin(target: str) -> Compiled:
+    plugin = _loaded.get(target)
     if plugin is None:
-        module, _, attribute = target.partition(":")
-        found = getattr(import_module(f"{_BUILTIN_PACKAGE}.{module}"), attribute)
-        plugin = compile_plugin(found, name=name, watch=watch, modules=modules)
-        plugin = _loaded.setdefault(name, plugin)
+        module, _, name = target.partition(":")
+        found = getattr(import_module(f"{_BUILTIN_PACKAGE}.{module}"), name)
+        plugin = _loaded.setdefault(target, compile_plugin(found))
     return plugin
 
 

@@ -75,10 +75,6 @@ class Tracer:
         self.open_boundary = open_boundary
         self.close_boundary = close_boundary
         self.plugins = Plugins()
-        self.late_scope: Callable[[int], int] | None = None
-        """(Number of an ended trace) -> that for what is late."""
-        self.thread_begins: Callable[[], None] | None = None
-        """The profile function's first event in a thread."""
         self.skipped_codes = skipped_codes
         """Python's: address of a code object -> …"""
         self.kept_codes: dict[int, str | None] = {}
@@ -275,11 +271,34 @@ def _begin_special(
     return True
 
 
+def _begin_paused(
+    thread: Thread,
+    frame: FrameType,
+    code: Code,
+    calls: plugin.Calls,
+    outer: ThreadStream,
+) -> None:
+    """A call in which nothing is to be recorded, as a plugin said by way of the scope,
+    until it ends, which that plugin is to be told: its entry stands in ``outer``, the
+    stream before."""
+    thread.stream = outer
+    silent = [call for call in calls if call[0].kind is None]
+    count = plugin.push(thread, code, silent, clock.ns())
+    entry = _enter(thread, frame, code)
+    entry.plugin_count = count
+    _be_silent(entry)
+    thread.stream = None
+
+
 def _start_special(thread: Thread, frame: FrameType, code: Code) -> None:
     """The beginning of a call that is not like most."""
     if code.suspends:  # what waited in this place has ended unseen
         thread.session.waiting.take(frame, code)
+    outer_stream = thread.stream
     calls = plugin.start(thread, frame, code) if code.plugins else []
+    if thread.stream is None and outer_stream is not None and calls:
+        _begin_paused(thread, frame, code, calls, outer_stream)
+        return
     opens = next((call for call in calls if call[0].boundary), None)
     number, outer = 0, 0
     if opens is not None or (code.boundary and _keeps(thread, code)):

@@ -9,16 +9,50 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    # whose what runs elsewhere is
-    ("thread-start", "carry:ThreadStart", ("threading:Thread.start",), ()),
-    ("thread-run", "carry:ThreadRun", ("threading:Thread._bootstrap_inner",), ()),
+    # Django; what is first comes first where two watch the same.
     (
-        "work-submitted",
-        "carry:WorkSubmitted",
-        ("concurrent.futures.thread:_WorkItem.__init__",),
+        "django",
+        "django:Request",
+        (
+            "django.core.handlers.base:BaseHandler.get_response",
+            "django.core.handlers.base:BaseHandler.get_response_async",
+        ),
         (),
     ),
-    ("work-run", "carry:WorkRun", ("concurrent.futures.thread:_WorkItem.run",), ()),
+    (
+        "django-unrecorded",
+        "django:Unrecorded",
+        (
+            "django.core.handlers.base:BaseHandler.get_response",
+            "django.core.handlers.base:BaseHandler.get_response_async",
+        ),
+        (),
+    ),
+    (
+        "django-exception",
+        "django:Failure",
+        (
+            "django.core.handlers.exception:response_for_exception",
+            "django.core.handlers.base:BaseHandler.process_exception_by_middleware",
+        ),
+        (),
+    ),
+    (
+        "django-body",
+        "django_bodies:BodyRead",
+        (
+            "django.http.request:HttpRequest.read",
+            "django.http.request:HttpRequest.readline",
+        ),
+        (),
+    ),
+    (
+        "django-stream",
+        "django_streams:StreamClosed",
+        ("django.http.response:HttpResponseBase.close",),
+        (),
+    ),
+    # unittest
     ("unittest", "tests:UnitTest", ("unittest.case:TestCase.run",), ()),
     # logs.py
     ("logging", "logs:Log", ("logging:Logger.callHandlers",), ()),
@@ -26,33 +60,6 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "warnings",
         "logs:Warned",
         ("warnings:_showwarnmsg", "_py_warnings:_showwarnmsg"),
-        (),
-    ),
-    # SQL
-    (
-        "django.sql",
-        "sql_django:DjangoStatement",
-        (
-            "django.db.backends.utils:CursorWrapper._execute",
-            "django.db.backends.utils:CursorWrapper._executemany",
-            "django.db.backends.utils:CursorWrapper.callproc",
-        ),
-        (),
-    ),
-    (
-        "django.fetch",
-        "sql_django:DjangoFetch",
-        ("django.db.utils:DatabaseErrorWrapper.__call__.<locals>.inner",),
-        (),
-    ),
-    (
-        "django.transaction",
-        "sql_django:DjangoTransaction",
-        (
-            "django.db.backends.base.base:BaseDatabaseWrapper._commit",
-            "django.db.backends.base.base:BaseDatabaseWrapper._rollback",
-            "django.db.backends.base.base:BaseDatabaseWrapper.set_autocommit",
-        ),
         (),
     ),
 )

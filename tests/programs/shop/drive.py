@@ -309,14 +309,10 @@ class Answer:
 
 @dataclass
 class Driven:
-    """All answers, and what nobody but the shop must keep.
-
-    ``secrets`` are passwords and ids of sessions; ``tokens`` are those of forms.
-    """
+    """All answers, and what nobody but the shop must keep."""
 
     answers: list[Answer] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
-    tokens: set[str] = field(default_factory=set)
 
     def of_kind(self, kind: str) -> list[Answer]:
         return [answer for answer in self.answers if answer.kind == kind]
@@ -349,9 +345,7 @@ class Visit:
         queries = int(answer.headers["X-Shop-Queries"])
         if ended := re.search(rb"queries=(\d+)\n\Z", answer.content):
             queries = int(ended[1])  # a stream, which counts to its end
-        for name, value in self.client.cookies.items():
-            known = self.driven.secrets if name == "sessionid" else self.driven.tokens
-            known.add(value)
+        self.driven.secrets.update(self.client.cookies.values())
         self.driven.answers.append(
             Answer(
                 number,
@@ -374,7 +368,7 @@ class Visit:
         if found is None:
             raise DriveError(f"GET {path}: no form in it")
         token = found[1]
-        self.driven.tokens.add(token)
+        self.driven.secrets.add(token)
         data = {**data, "csrfmiddlewaretoken": token}
         return await self.ask("POST", path, kind, status=status, data=data)
 

@@ -1,0 +1,247 @@
+"""Bodies of HTTP messages as fields of a record, from a copy of their beginning.
+
+What a body says under a secret name must not reach the disk. A form or JSON becomes a
+dict, which the recorder masks by its names; in a text (HTML, a part of a JSON body) the
+values that follow a secret name, and those of secret fields of a form, are replaced
+here.
+
+Threads: any. Owns: which names are secret, for a session's masking rules.
+Fails: never; what cannot be decoded is told by its size.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from urllib.parse import parse_qsl
+
+from kolo_c.scope import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from kolo_c.session import Session
+
+COPY_BYTES = 16_384
+"""Of a body, as it is read or sent, that a caller should hand over."""
+TEXT_CHARACTERS = 4096
+_NAMES_KNOWN = 4096
+_HIDDEN = "***"
+_CUT = "\0cut"
+_FORM = "application/x-www-form-urlencoded"
+_TEXTS = (
+    "application/javascript",
+    "application/xml",
+    "application/graphql",
+    "application/yaml",
+    "application/toml",
+)
+# A name and what stands for its value: attributes, JSON, assignments, queries.
+_PAIR = re.compile(
+    r"""(?<![\w.-])([A-Za-z_][\w.-]{1,100})(\\?["']?\s{0,4}[:=]\s{0,4})"""
+    r"""("[^"]*"?|'[^']*'?|\\"[^"\\]*(?:\\")?|[^\s"'<>&,;{}\[\]()]+|[{\[])"""
+)
+_FIELD = re.compile(r"<(?:input|meta|option|button|textarea)\b[^>]{0,2000}>?", re.I)
+_NAME = re.compile(r"""\b(?:name|id|http-equiv)\s*=\s*["']?([^"'\s>]+)""", re.I)
+_PASSWORD = re.compile(r"""\btype\s*=\s*["']?password\b""", re.I)
+_VALUE = re.compile(r"""\b(value|content)(\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)""", re.I)
+
+_secret_names: dict[str, bool] = {}
+_decided_by: Session | None = None
+
+
+def describe_body(
+    copy: bytes,
+    size: int,
+    content_type: str,
+    encoding: str = "",
+) -> tuple[Any, str]:
+    """The value of a field for a body that begins with ``copy``, and a note on it.
+
+    ``size`` is that of all of it, where ``copy`` is not: then it is cut. The value is
+    None where there is nothing to show but the note.
+    """
+    if not size:
+        return None, ""
+    whole = len(copy) >= size
+    packed = encoding.strip().lower()
+    if packed and packed != "identity":
+        decoded = _decode(copy, packed)
+        if decoded is None:
+            return None, f"{size:,} bytes, {packed}"
+        copy, complete = decoded
+        whole = whole and complete
+    kind = content_type.partition(";")[0].strip().lower()
+    note = "" if whole else f"cut: {size:,} bytes{f', {packed}' if packed else ''}"
+    if kind == _FORM:
+        return form(copy.decode("utf-8", "replace")), note
+    if kind == "application/json" or kind.endswith("+json"):
+        return _json(copy, whole), note
+    if not _is_text(kind, copy):
+        return None, f"{size:,} bytes{f', {kind}' if kind else ''}"
+    text = copy.decode(_charset(content_type), "replace")
+    if whole and len(text) > TEXT_CHARACTERS:
+        note = f"cut: {size:,} bytes"
+    return scrub(text[:TEXT_CHARACTERS]), note
+
+
+def form(text: str) -> dict[str, Any]:
+    """What a form or a query says: a value for each name, or a list of them."""
+    found: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True, errors="replace"):
+        if name not in found:
+            found[name] = value
+        elif isinstance(found[name], list):
+            found[name].append(value)
+        else:
+            found[name] = [found[name], value]
+    return found
+
+
+def scrub(text: str) -> str:
+    """``text`` without the values that stand under secret names in it."""
+    if "<" in text:
+        text = _FIELD.sub(_field, text)
+    text, cut, _ = _PAIR.sub(_pair, text).partition(_CUT)
+    return f"{text}…" if cut else text
+
+
+def scrub_headers(headers: dict[str, Any]) -> dict[str, Any]:
+    """Those that may have a query in them, without its secrets; others are masked by
+    their names, by the recorder."""
+    for name in ("Referer", "Location", "Content-Location", "Link", "Refresh"):
+        value = headers.get(name)
+        if isinstance(value, str) and "=" in value:
+            headers[name] = scrub(value)
+    return headers
+
+
+def is_secret(name: str) -> bool:
+    """Whether what stands under ``name`` is to be masked, by the session's rules."""
+    global _decided_by
+    session = SCOPE.session
+    if session is None:
+        return True  # of two errors the one that tells nothing
+    if session is not _decided_by:
+        _secret_names.clear()
+        _decided_by = session
+    known = _secret_names.get(name)
+    if known is None:
+        known = bool(session.native.hides(name, 1))
+        if len(_secret_names) >= _NAMES_KNOWN:
+            _secret_names.clear()
+        _secret_names[name] = known
+    return known
+
+
+def _field(match: re.Match[str]) -> str:
+    """An element of a form, with its value hidden where that is secret."""
+    element = match[0]
+    name = "password" if _PASSWORD.search(element) is not None else ""
+    for found in _NAME.findall(element):
+        name = found if is_secret(found) else name
+    if not name:
+        return element
+
+    def hide(value: re.Match[str]) -> str:
+        _remember(name, value[3])
+        return f'{value[1]}{value[2]}"{_HIDDEN}"'
+
+    return _VALUE.sub(hide, element)
+
+
+def _pair(match: re.Match[str]) -> str:
+    name, between, value = match.groups()
+    if not is_secret(name):
+        return match[0]
+    if value in ("{", "["):
+        return f"{name}{between}{value}{_HIDDEN}{_CUT}"  # where it ends nobody knows
+    _remember(name, value)
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{name}{between}{quote}{_HIDDEN}{quote}"
+
+
+def _remember(name: str, value: str) -> None:
+    """From now on this value is masked wherever it is met."""
+    session = SCOPE.session
+    if session is not None:
+        session.native.hides(name, value.strip("\"'\\"))
+
+
+def _json(copy: bytes, whole: bool) -> Any:
+    if whole:
+        import json  # noqa: PLC0415 - which the program has imported
+
+        try:
+            return json.loads(copy)
+        except (ValueError, RecursionError):
+            pass
+    return scrub(copy.decode("utf-8", "replace")[:TEXT_CHARACTERS])
+
+
+def _decode(copy: bytes, encoding: str) -> tuple[bytes, bool] | None:
+    """The beginning of what was packed, and whether that is all; None where it cannot
+    be unpacked: the program has no library for it, or it is not what it says."""
+    try:
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            import zlib  # noqa: PLC0415 - part of Python
+
+            unpack = zlib.decompressobj(47 if encoding != "deflate" else 15)
+            try:
+                found = unpack.decompress(copy, COPY_BYTES)
+            except zlib.error:
+                if encoding != "deflate":
+                    raise
+                unpack = zlib.decompressobj(-15)  # as some servers understand it
+                found = unpack.decompress(copy, COPY_BYTES)
+            return found, unpack.eof
+        if encoding == "br":
+            return _decode_brotli(copy)
+    except Exception:  # any of a library's
+        return None
+    return None
+
+
+def _decode_brotli(copy: bytes) -> tuple[bytes, bool] | None:
+    """With the library that the program uses, if it uses one."""
+    library = sys.modules.get("brotli") or sys.modules.get("brotlicffi")
+    if library is None:
+        return None
+    unpack = library.Decompressor()
+    found = bytearray()
+    at = 0
+    while at < len(copy) and len(found) < COPY_BYTES:
+        # In small pieces: not every version can be told how much is wanted.
+        found += unpack.process(copy[at : at + 64])
+        at += 64
+    complete = at >= len(copy) and unpack.is_finished()
+    return bytes(found[:COPY_BYTES]), complete and len(found) <= COPY_BYTES
+
+
+def _is_text(kind: str, copy: bytes) -> bool:
+    if kind.startswith("text/") or kind in _TEXTS or kind.endswith("+xml"):
+        return True
+    return not kind and b"\0" not in copy
+
+
+def _charset(content_type: str) -> str:
+    _, found, rest = content_type.lower().partition("charset=")
+    name = rest.partition(";")[0].strip(" \"'") if found else "utf-8"
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return "utf-8"
+    return name if name != "undefined" else "utf-8"
+
+
+def add_body(
+    fields: dict[str, Any], name: str, value: Any, note: str
+) -> Mapping[str, Any]:
+    """Put what ``describe_body`` gave into a record's fields."""
+    if value is not None:
+        fields[name] = value
+    if note:
+        fields[f"{name}_note"] = note
+    return fields

@@ -1,0 +1,256 @@
+"""Django's requests: each is a trace of its own, from the first middleware to the
+response.
+
+What is watched is ``BaseHandler.get_response``, which every server, WSGI and ASGI
+alike, and the test client come through. A request is read as Django has left it: no
+property of it is asked for, nothing of its body is read, no lazy object is looked into.
+
+Threads: any. Owns: the requests that are being answered.
+Fails: never; a handler that raises is counted by the core.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from time import monotonic_ns
+
+from kolo_c.plugins.builtin import django_settings, django_streams
+from kolo_c.plugins.builtin.bodies import form, scrub_headers
+from kolo_c.plugins.builtin.django_bodies import Reading, request_body, response_body
+from kolo_c.plugins.emit import local
+from kolo_c.plugins.spec import Kind, Plugin
+from kolo_c.scope import PAUSED, SCOPE
+from kolo_c.within import current
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+    from typing import Any
+
+REQUEST = Kind("request", "REQUEST", "blue", "{method} {path}[ → {status}]")
+WATCH = (
+    "django.core.handlers.base:BaseHandler.get_response",
+    "django.core.handlers.base:BaseHandler.get_response_async",
+)
+_QUERY_CHARACTERS = 4096
+_HEADERS_MOST = 64
+
+OPEN: dict[int, Reading] = {}
+"""By the address of its request, what is known of each that is being answered."""
+_left_out: set[int] = set()
+"""By address, requests that begin and are not to be recorded."""
+_paused: ContextVar[bool] = ContextVar("kolo_c.django.paused", default=False)
+
+
+class Request(Plugin):
+    """A request and its response."""
+
+    name = "django"
+    watch = WATCH
+    kind = REQUEST
+    boundary = True
+    attributes = ("method", "path", "status", "route", "view")
+    limits = (6, 64, 8192, 24_576)
+
+    def start(self, frame: FrameType) -> Mapping[str, Any] | None:
+        """It comes to the first middleware; None where it is not to be recorded."""
+        request = local(frame, "request")
+        state = vars(request)
+        if not _takes(state.get("path")):
+            _left_out.add(id(request))
+            return None
+        if SCOPE.get() == PAUSED:
+            return None
+        django_streams.release_abandoned()
+        meta = state.get("META") or {}
+        fields: dict[str, Any] = {
+            "method": state.get("method"),
+            "path": state.get("path"),
+            "_request": request,
+            "_began_ns": monotonic_ns(),
+        }
+        query = meta.get("QUERY_STRING")
+        if isinstance(query, str) and query:
+            fields["query"] = form(query[:_QUERY_CHARACTERS])
+        fields["headers"] = request_headers(meta)
+        OPEN[id(request)] = Reading()
+        return fields
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """There is a response, or an exception left the last middleware."""
+        request = started["_request"]
+        reading = OPEN.pop(id(request), None) or Reading()
+        state = vars(request)
+        fields: dict[str, Any] = {}
+        if value is not None:
+            fields["status"] = _status(value)
+        _add_route(fields, state.get("resolver_match"))
+        user = _user(state)
+        if user is not None:
+            fields["user"] = user
+        if reading.exception is not None:
+            fields["exception"] = reading.exception
+        fields.update(request_body(state, reading))
+        if value is not None:
+            headers = response_headers(value)
+            fields["response_headers"] = headers
+            fields.update(response_body(value, headers))
+            django_streams.follow(value)
+        return fields
+
+    def holds(self, fields: Mapping[str, Any]) -> bool:
+        """Slow or failed requests alone are to be stored."""
+        return django_settings.options().holds
+
+    def stored(self, fields: Mapping[str, Any], failed: bool) -> bool:
+        """Whether it is one of them."""
+        status = fields.get("status")
+        failed = failed or (isinstance(status, int) and status >= 500)
+        took_ns = monotonic_ns() - fields["_began_ns"]
+        return django_settings.options().stores(failed, took_ns / 1e6)
+
+
+class Unrecorded(Plugin):
+    """A request that is not to be recorded, as ``Request`` has found: nothing is, until
+    it has been answered.
+
+    It watches what ``Request`` does, and comes after it.
+    """
+
+    name = "django-unrecorded"
+    watch = WATCH
+
+    def start(self, frame: FrameType) -> Mapping[str, Any] | None:
+        """None for all others, and where nothing is recorded outside requests."""
+        address = id(local(frame, "request"))
+        if address not in _left_out:
+            return None
+        _left_out.discard(address)
+        if not current():
+            return None
+        _paused.set(True)
+        return {"_token": SCOPE.set(PAUSED)}
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> None:
+        """It has been answered."""
+        _paused.set(False)
+        SCOPE.reset(started["_token"])
+
+
+class Failure(Plugin):
+    """What a view or a middleware raised, and Django makes a response of."""
+
+    name = "django-exception"
+    watch = (
+        "django.core.handlers.exception:response_for_exception",
+        "django.core.handlers.base:BaseHandler.process_exception_by_middleware",
+    )
+
+    def start(self, frame: FrameType) -> None:
+        """It is about to."""
+        reading = OPEN.get(id(local(frame, "request")))
+        if reading is None:
+            return
+        exception = local(frame, "exc") or local(frame, "exception")
+        if isinstance(exception, BaseException):
+            reading.exception = exception
+
+
+def _takes(path: object) -> bool:
+    """Whether a request is to be recorded: one within a test, or what else has a trace,
+    always is; others where the settings do not ignore their path, or leave them out of
+    the sample."""
+    session = SCOPE.session
+    if session is None:
+        return False
+    if _paused.get():  # of a coroutine that has ended nobody tells in a pause
+        _paused.set(False)
+        SCOPE.set(0)
+    found = session.traces.current()
+    if found is not None and found[1] is not session.traces.process:
+        return True
+    options = django_settings.options()
+    if isinstance(path, str) and options.ignores(path):
+        return False
+    return options.takes()
+
+
+def request_headers(meta: Any) -> dict[str, Any]:
+    """The headers of a request, from what WSGI calls them."""
+    found: dict[str, Any] = {}
+    for key, value in meta.items():
+        if key.startswith("HTTP_"):
+            found[_header_name(key[5:])] = value
+        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+            found[_header_name(key)] = value
+        if len(found) >= _HEADERS_MOST:
+            break
+    return scrub_headers(found)
+
+
+def response_headers(response: Any) -> dict[str, Any]:
+    """Those of a response; of cookies that they are set."""
+    found: dict[str, Any] = {}
+    store = getattr(vars(response).get("headers"), "_store", None) or {}
+    for name, value in list(store.values())[:_HEADERS_MOST]:
+        found[name] = value
+    cookies = vars(response).get("cookies")
+    if cookies:
+        found["Set-Cookie"] = ", ".join(map(str, dict.keys(cookies)))
+    return scrub_headers(found)
+
+
+_header_names: dict[str, str] = {}
+
+
+def _header_name(key: str) -> str:
+    name = _header_names.get(key)
+    if name is None:
+        name = "-".join(word.capitalize() for word in key.split("_"))
+        if len(_header_names) < 1000:  # a client may send any
+            _header_names[key] = name
+    return name
+
+
+def _status(response: Any) -> int | None:
+    """Its status, which the instance has or, of a redirect, its class."""
+    for place in (response, *type(response).__mro__):
+        status = vars(place).get("status_code")
+        if isinstance(status, int):
+            return int(status)
+    return None
+
+
+def _add_route(fields: dict[str, Any], match: Any) -> None:
+    """Where its path led: the pattern, the view, and what the view was given."""
+    if match is None:
+        return
+    state = vars(match)
+    fields["route"] = state.get("route")
+    fields["view"] = state.get("_func_path")
+    if state.get("url_name"):
+        fields["url_name"] = state.get("view_name")
+    if state.get("args"):
+        fields["view_args"] = state["args"]
+    if state.get("kwargs"):
+        fields["view_kwargs"] = state["kwargs"]
+
+
+def _user(state: dict[str, Any]) -> Any:
+    """The primary key of the user, where the program has fetched it already."""
+    user = state.get("_cached_user") or state.get("_acached_user")
+    key = getattr(getattr(getattr(type(user), "_meta", None), "pk", None), "attname", 0)
+    return vars(user).get(key) if isinstance(key, str) else None

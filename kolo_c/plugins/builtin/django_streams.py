@@ -1,0 +1,185 @@
+"""Streaming responses: their request's trace stays open until they are closed.
+
+The pieces of such a body are made after the last middleware is done, by whoever sends
+them. So that what makes them is recorded where it belongs, the iterator that the
+response holds is put into one of ours, which is within the request's trace while it
+makes a piece, and only then.
+
+Threads: any. Owns: which trace each open stream keeps open.
+Fails: never; the body fails as it would without us.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+
+from kolo_c.plugins.emit import local
+from kolo_c.plugins.spec import Plugin
+from kolo_c.scope import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+    from typing import Any
+
+    from kolo_c.session import Session
+
+
+class _Stream:
+    """A body that is being sent."""
+
+    __slots__ = ("number", "response", "session")
+
+    def __init__(self, session: Session, number: int, response: Any) -> None:
+        self.session = session
+        self.number = number
+        self.response = response
+        """A weak reference to it."""
+
+
+_streams: dict[int, _Stream] = {}
+"""By the address of the response."""
+_abandoned: deque[int] = deque()
+"""Of responses that nobody closed before they went away."""
+
+
+def follow(response: Any) -> None:
+    """A request was answered by ``response``: if it is a stream, stay with it."""
+    state = vars(response)
+    iterator = state.get("_iterator")
+    session = SCOPE.session
+    if session is None or iterator is None or not getattr(response, "streaming", False):
+        return
+    number = session.boundaries.hold()
+    if not number:
+        return
+    address = id(response)
+
+    def gone(_: Any) -> None:
+        # Whatever runs now was interrupted: the trace is ended at a better time.
+        _abandoned.append(address)
+
+    _streams[address] = _Stream(session, number, weakref.ref(response, gone))
+    wrap = Pieces if hasattr(type(iterator), "__next__") else LaterPieces
+    state["_iterator"] = wrap(iterator, number)
+
+
+def release_abandoned() -> None:
+    """End the traces of responses that are no more."""
+    while _abandoned:
+        address = _abandoned.popleft()
+        stream = _streams.get(address)
+        if stream is not None and stream.response() is None:
+            _release(address)
+
+
+def _release(address: int) -> None:
+    stream = _streams.pop(address, None)
+    if stream is not None and stream.session is SCOPE.session:
+        stream.session.boundaries.release(stream.number)
+
+
+class StreamClosed(Plugin):
+    """A response is closed: the server has sent it, or gave up."""
+
+    name = "django-stream"
+    watch = "django.http.response:HttpResponseBase.close"
+
+    def when(self, frame: FrameType) -> bool:
+        """Whether it is one that keeps its trace open."""
+        return bool(_streams) and id(local(frame, "self")) in _streams
+
+    def start(self, frame: FrameType) -> dict[str, Any]:
+        """What closing runs belongs to the request."""
+        address = id(local(frame, "self"))
+        token = SCOPE.set(_streams[address].number)
+        return {"_address": address, "_token": token}
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> None:
+        """It is over."""
+        SCOPE.reset(started["_token"])
+        _release(started["_address"])
+
+
+class Pieces:
+    """The pieces of a body, each made within the trace of its request."""
+
+    __slots__ = ("_iterator", "_number")
+
+    def __init__(self, iterator: Any, number: int) -> None:
+        self._iterator = iterator
+        self._number = number
+
+    def __iter__(self) -> Pieces:
+        return self
+
+    def __next__(self) -> Any:
+        token = SCOPE.set(self._number)
+        try:
+            return next(self._iterator)
+        finally:
+            SCOPE.reset(token)
+
+
+class LaterPieces:
+    """The same of a body that is made asynchronously."""
+
+    __slots__ = ("_iterator", "_number")
+
+    def __init__(self, iterator: Any, number: int) -> None:
+        self._iterator = iterator
+        self._number = number
+
+    def __aiter__(self) -> LaterPieces:
+        return self
+
+    def __anext__(self) -> _Step:
+        return _Step(self._iterator.__anext__(), self._number)
+
+
+class _Step:
+    """One piece in the making: within the trace whenever it runs."""
+
+    __slots__ = ("_number", "_step")
+
+    def __init__(self, step: Any, number: int) -> None:
+        self._step = step.__await__()
+        self._number = number
+
+    def __await__(self) -> _Step:
+        return self
+
+    __iter__ = __await__
+
+    def __next__(self) -> Any:
+        return self._run(self._step.__next__)
+
+    def send(self, value: Any) -> Any:
+        """As of a coroutine."""
+        step = self._step
+        if value is None and not hasattr(step, "send"):
+            return self._run(step.__next__)
+        return self._run(step.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """As of a coroutine."""
+        return self._run(self._step.throw, *error)
+
+    def close(self) -> None:
+        """As of a coroutine."""
+        self._run(self._step.close)
+
+    def _run(self, advance: Callable[..., Any], *values: Any) -> Any:
+        token = SCOPE.set(self._number)
+        try:
+            return advance(*values)
+        finally:
+            SCOPE.reset(token)
