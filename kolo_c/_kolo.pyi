@@ -42,6 +42,8 @@ class Session:
         caught: bool,
         later: bool,
         load_plugin: Callable[[int], None],
+        late_scope: Callable[[int], int],
+        thread_begins: Callable[[], None],
     ) -> None: ...
     def attach_thread(self, frame: Any, event: str, arg: Any) -> None: ...
     def begin_trace(

@@ -105,6 +105,12 @@ class Config(Settings):
         'installed packages; "-NAME" leaves one out: '
         '`plugins = ["shop.tracing:Payment", "-template"]`.',
     )
+    sql_rows: str = setting(
+        "debug",
+        settings.choice("debug", "always", "never"),
+        "When the first 5 rows that the program fetches of a statement are kept, 1 KiB "
+        "at most. `debug`: not where Django runs with DEBUG = False.",
+    )
     locals: str = setting(
         "raise",
         LOCALS,

@@ -113,6 +113,10 @@ class OpenTraces:
         """It ends: what there is to say of it; None where it has ended already."""
         return self._open.pop(number, None)
 
+    def get(self, number: int) -> TraceFacts | None:
+        """Of an open trace; None where it has ended."""
+        return self._open.get(number)
+
     def stop(self) -> None:
         """All have ended."""
         self._open.clear()

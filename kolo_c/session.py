@@ -269,6 +269,7 @@ class Session:
             self.ended_by(exception)
         self._put_back_threading()
         self.plugins.stop()
+        self.boundaries.stop()
         self._tell_costs()
         try:
             self._core.unregister_profiler(native)
@@ -382,8 +383,10 @@ class Session:
         settings: Mapping[str, Any] | None = None,
         *,
         held: bool = False,
+        parent: str | None = None,
     ) -> tuple[int, str]:
-        """Start a trace of its own, child of the process's: its number and id.
+        """Start a trace of its own, child of ``parent`` or of the process's: its number
+        and id.
 
         With ``held`` it is decided at its end whether it is stored. The caller sets
         ``SCOPE`` to the number in the context that belongs to it. Its filters are the
@@ -397,7 +400,7 @@ class Session:
                     facts.id,
                     kind,
                     facts.name,
-                    self.trace_id if self._whole else self._parent,
+                    parent or (self.trace_id if self._whole else self._parent),
                     facts.text(),
                     filter_set=chosen,
                     held=held,
@@ -476,6 +479,8 @@ class Session:
             open_boundary=self.boundaries.open,
             close_boundary=self.boundaries.close,
             load_plugin=self._load_plugin,
+            late_scope=self.boundaries.late,
+            thread_begins=self._thread_begins,
             skipped=SKIPPED,
             hook=self._names[1],
             new_threads=self.config.threads,
@@ -518,6 +523,12 @@ class Session:
         self._main_code = code  # the core knows it by its address
         self.keep_code(code, source)
         return True
+
+    def _thread_begins(self) -> None:
+        """Told by the core in a thread whose first event is setprofile's."""
+        from kolo_c.plugins.builtin import carry  # noqa: PLC0415 - with threads only
+
+        carry.adopt_running(self)
 
     def _load_plugin(self, index: int) -> None:
         """Asked by the core when code is met that a built-in plugin watches."""

@@ -448,6 +448,25 @@ kc_frame_borrow_slot(kc_frame *frame, int index)
 #endif
 }
 
+/* The cell of a free variable of `frame`, borrowed; NULL where `index` is none. Before
+ * the first instruction it is with the function alone. */
+static inline PyObject *
+kc_frame_borrow_closure(kc_frame *frame, const PyCodeObject *code, int index)
+{
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+    PyObject *closure = frame->f_func != NULL ? frame->f_func->func_closure : NULL;
+    int at = index - (code->co_nlocalsplus - code->co_nfreevars);
+    if (closure != NULL && at >= 0 && at < PyTuple_GET_SIZE(closure)) {
+        return PyTuple_GET_ITEM(closure, at);
+    }
+#else
+    (void)frame;
+    (void)code;
+    (void)index;
+#endif
+    return NULL;
+}
+
 static inline PyObject *
 kc_frame_borrow_globals(kc_frame *frame)
 {

@@ -122,6 +122,8 @@ struct arguments {
     PyObject *open_boundary;
     PyObject *close_boundary;
     PyObject *load_plugin;
+    PyObject *late_scope;
+    PyObject *thread_begins;
     PyObject *skipped;
     const char *hook;
     int new_threads;
@@ -156,6 +158,8 @@ session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given
                             "caught",
                             "later",
                             "load_plugin",
+                            "late_scope",
+                            "thread_begins",
                             NULL};
     struct kc_session_options *options = &given->options;
     unsigned long long segment_bytes = 0;
@@ -165,14 +169,16 @@ session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given
     int drop = 0;
     int later = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppO", names, &options->directory,
-            &options->process_id, &options->schema, &options->schema_version,
-            &options->info, &options->compress, &segment_bytes, &free_disk_bytes,
-            &max_trace_bytes, &wait_max_ns, &drop, &given->decide, &given->decide_file,
-            &PyDict_Type, &given->rules, &PyTuple_Type, &given->words, &PyTuple_Type,
-            &given->exceptions, &given->variable, &given->open_boundary,
-            &given->close_boundary, &PyDict_Type, &given->skipped, &given->hook,
-            &given->new_threads, &given->caught, &later, &given->load_plugin))
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppOOO", names,
+            &options->directory, &options->process_id, &options->schema,
+            &options->schema_version, &options->info, &options->compress,
+            &segment_bytes, &free_disk_bytes, &max_trace_bytes, &wait_max_ns, &drop,
+            &given->decide, &given->decide_file, &PyDict_Type, &given->rules,
+            &PyTuple_Type, &given->words, &PyTuple_Type, &given->exceptions,
+            &given->variable, &given->open_boundary, &given->close_boundary,
+            &PyDict_Type, &given->skipped, &given->hook, &given->new_threads,
+            &given->caught, &later, &given->load_plugin, &given->late_scope,
+            &given->thread_begins))
     {
         return -1;
     }
@@ -220,12 +226,15 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
         (PyTypeObject *)Py_NewRef((PyObject *)state->thread_type);
     self->session.scope_variable = Py_NewRef(given.variable);
     self->session.end_boundary = kc_boundary_end;
+    self->session.find_late = kc_boundary_find_late;
     self->tracer.wants_caught = given.caught != 0;
     self->tracer.decide = Py_NewRef(given.decide);
     self->tracer.decide_file = Py_NewRef(given.decide_file);
     self->tracer.open_boundary = Py_NewRef(given.open_boundary);
     self->tracer.close_boundary = Py_NewRef(given.close_boundary);
     self->tracer.load_plugin = Py_NewRef(given.load_plugin);
+    self->tracer.late_scope = Py_NewRef(given.late_scope);
+    self->tracer.thread_begins = Py_NewRef(given.thread_begins);
     self->tracer.skipped_codes = Py_NewRef(given.skipped);
     if (session_open_mask(self, given.words, given.exceptions) < 0 ||
         kc_session_open(&self->session, &given.options) < 0 ||
@@ -262,6 +271,8 @@ session_dealloc(PyObject *op)
     Py_CLEAR(tracer->decide_file);
     Py_CLEAR(tracer->open_boundary);
     Py_CLEAR(tracer->close_boundary);
+    Py_CLEAR(tracer->late_scope);
+    Py_CLEAR(tracer->thread_begins);
     Py_CLEAR(tracer->files);
     Py_CLEAR(tracer->kept_codes);
     Py_CLEAR(tracer->skipped_codes);
@@ -342,6 +353,8 @@ session_close(PyObject *op, PyObject *args)
         Py_CLEAR(self->tracer.decide_file);
         Py_CLEAR(self->tracer.open_boundary);
         Py_CLEAR(self->tracer.close_boundary);
+        Py_CLEAR(self->tracer.late_scope);
+        Py_CLEAR(self->tracer.thread_begins);
         kc_plugins_clear(&self->tracer);
     }
     if (result < 0) {

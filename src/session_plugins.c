@@ -309,6 +309,9 @@ kc_frame_local(PyObject *module, PyObject *const *args, Py_ssize_t count)
             continue;
         }
         PyObject *value = kc_frame_borrow_slot(frame, i);
+        if (value == NULL) {
+            value = kc_frame_borrow_closure(frame, code, i);
+        }
         if (value != NULL && PyCell_Check(value) && kc_code_slot_is_cell(code, i)) {
             value = PyCell_GET(value);
         }

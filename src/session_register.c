@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "plain/clock.h"
+#include "session/interrupt.h"
 #include "session_object.h"
 #include "state.h"
 #include "trace/hook_setprofile.h"
@@ -136,6 +137,19 @@ kc_session_unregister(PyObject *op)
     return 0;
 }
 
+/* Tell Python that a thread begins: it may belong to a trace. */
+static void
+register_tell(SessionObject *self)
+{
+    PyObject *tell = self->tracer.thread_begins;
+    PyObject *told = tell != NULL ? PyObject_CallNoArgs(tell) : NULL;
+    if (told == NULL && tell != NULL && !kc_interrupt_give_back()) {
+        PyErr_Clear();
+        kc_session_error(&self->session, "the trace of a new thread is not known");
+    }
+    Py_XDECREF(told);
+}
+
 /* For threading.setprofile(): the first event of a new thread attaches it. */
 PyObject *
 kc_session_attach_thread(PyObject *op, PyObject *const *args, Py_ssize_t count)
@@ -147,6 +161,7 @@ kc_session_attach_thread(PyObject *op, PyObject *const *args, Py_ssize_t count)
         PyErr_Clear();
         Py_RETURN_NONE;
     }
+    register_tell(self);
     if (kc_session_attach(&self->session, tstate) < 0) {
         PyErr_Clear();
         kc_session_error(&self->session, "a new thread could not be attached");

@@ -42,6 +42,12 @@ it. `kolo-c config` prints the values in force and where each comes from. A wron
 setting stops a `kolo-c` command. A program that records itself (`kolo_c.trace()`) goes
 on with the value from the places before, and the trace says so.
 
+`KOLO_C` is not a setting but the switch: `KOLO_C=1` records any Python process from its
+start, with the ones it starts ([how to](../howto/everywhere.md)); `KOLO_C=0` switches
+off whatever would record: `kolo-c run`, `kolo_c.trace()`, decorators, middleware,
+plugins of test runners. Without it each does what it is told. `KOLO_C_PARENT` is how a
+recorded process tells those that it starts whose they are.
+
 `KOLO_C_PATH` is not a setting but the folder that contains `.kolo_c`, where that is not
 the project's root. Where `.kolo_c` cannot be written, traces go to `kolo_c` in
 `$XDG_STATE_HOME` (`~/.local/state`).

@@ -20,6 +20,7 @@ MOST_EMPTY = 32
 FEWEST_REPEATED = 5
 """So often one line must have sent the same statement, for it to be called N+1."""
 _MOST_STATEMENTS = 10_000
+_FETCH = "fetch"
 _OF_TRANSACTIONS = frozenset(("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"))
 
 
@@ -123,10 +124,15 @@ class Digest:
             return
         if kind.name == "sql" and not self._add_statement(event):
             return
-        tally = self.tallies.get(kind.name)
+        name = kind.name
+        fetches = name == _FETCH and "sql" in self.tallies
+        if fetches:  # the rest of a statement's time
+            name = "sql"
+        tally = self.tallies.get(name)
         if tally is None:
-            tally = self.tallies[kind.name] = Tally(kind.label or kind.name)
+            tally = self.tallies[name] = Tally(kind.label or name)
         tally.add(event)
+        tally.count -= fetches
 
     def _shape(self, text: str) -> str:
         """The statement without its values; of many the text is the same."""

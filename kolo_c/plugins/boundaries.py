@@ -11,6 +11,10 @@ Fails: as the session's begin_boundary and end_boundary.
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+from weakref import ref
+
 from kolo_c.plugins.summary import summarise
 from kolo_c.scope import SCOPE
 
@@ -22,6 +26,12 @@ if TYPE_CHECKING:
 
     from kolo_c.plugins.spec import Compiled
     from kolo_c.session import Session
+
+
+_ENDED_MOST = 1024
+"""Boundaries whose names are known after their end."""
+_LATE_MOST = 32
+"""Traces for what came late that are open at the same time."""
 
 
 class Boundary:
@@ -45,6 +55,15 @@ class Boundaries:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._open: dict[int, Boundary] = {}
+        self._ended: dict[int, tuple[str, str]] = {}
+        """Id and name of those that ended lately, for what comes late."""
+        self._late: dict[int, int] = {}
+        """By the number of one that has ended, that of the trace for what came late."""
+        self._carriers: dict[int, int] = {}
+        """How many threads, work items and tasks run in a boundary's scope."""
+        self._references: set[Any] = set()
+        self._tasks: dict[int, Any] = {}
+        """Weak references, by address, to the tasks that run late."""
 
     def open(
         self, code: CodeType, index: int | None, started: Mapping[str, Any] | None
@@ -116,9 +135,82 @@ class Boundaries:
         """Whether trace ``number`` is one of these, and has not ended."""
         return number in self._open
 
+    def stop(self) -> None:
+        """The session ends: so do those whose calls have, and what came late."""
+        late = set(self._late.values())
+        for number, boundary in list(self._open.items()):
+            if number in late or boundary.ended is not None:
+                self._end(number, boundary)
+
+    # ---- what comes late ----
+
+    def enter(self, number: int) -> None:
+        """A thread or work item begins that belongs to boundary ``number``."""
+        self._carriers[number] = self._carriers.get(number, 0) + 1
+
+    def leave(self, number: int) -> None:
+        """It has ended."""
+        count = self._carriers.get(number, 0) - 1
+        if count > 0:
+            self._carriers[number] = count
+            return
+        self._carriers.pop(number, None)
+        late = self._late.pop(number, 0)
+        if late in self._open:
+            self._end(late, self._open[late])
+
+    def keep(self, reference: Any) -> None:
+        """A weak reference whose callback is to be called."""
+        self._references.add(reference)
+
+    def late(self, number: int) -> int:
+        """The core asks: a context belongs to a boundary that has ended.
+
+        What it left behind goes to a trace of its own, named after it: the number; 0
+        where nothing is known of it.
+        """
+        known = self._late.get(number, 0)
+        if known in self._open:
+            self._carry_task(number)
+            return known
+        origin = self._ended.get(number)
+        if origin is None:
+            return 0
+        while len(self._late) >= _LATE_MOST:
+            oldest = next(iter(self._late))
+            self._carriers.pop(oldest, None)
+            self.leave(oldest)
+        id, name = origin
+        late = self._session.begin_boundary(f"after {name}", "background", parent=id)[0]
+        self._open[late] = Boundary(None, {})
+        self._late[number] = late
+        self._carry_task(number)
+        return late
+
+    def _carry_task(self, number: int) -> None:
+        """The task that runs here carries it on, until it is gone."""
+        asyncio = sys.modules.get("asyncio")
+        try:
+            task = asyncio.current_task() if asyncio is not None else None
+        except Exception:  # no loop runs here; another kind of loop
+            return
+        if task is None:
+            return
+        key = id(task)
+        if key not in self._tasks:
+            self._tasks[key] = ref(task, partial(self._task_gone, key, number))
+            self.enter(number)
+
+    def _task_gone(self, key: int, number: int, _: Any) -> None:
+        del self._tasks[key]
+        self.leave(number)
+
     def _end(self, number: int, boundary: Boundary) -> None:
         del self._open[number]
         plugin = boundary.plugin
+        facts = self._session.traces.get(number)
+        if facts is not None and plugin is not None:
+            self._remember(number, facts.id, plugin, boundary)
         cause = "exception" if boundary.ended else "exit"
         if plugin is None or plugin.kind is None:
             self._session.end_boundary(number, cause)
@@ -130,6 +222,16 @@ class Boundaries:
             self._session.end_boundary(number, cause, stored=stored)
         else:
             self._session.end_boundary(number, cause)
+
+    def _remember(
+        self, number: int, id: str, plugin: Compiled, boundary: Boundary
+    ) -> None:
+        """Before its name has the outcome: what is late came from the call."""
+        assert plugin.kind is not None
+        while len(self._ended) >= _ENDED_MOST:
+            del self._ended[next(iter(self._ended))]
+        name = summarise(plugin.kind.summary, boundary.fields) or plugin.name
+        self._ended[number] = (id, name)
 
     def _rename(self, number: int, name: str) -> None:
         if name:

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
     from kolo_c.plugins.spec import Kind
 
+    _Line = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+
 GROUP = "kolo_c.plugins"
 _BUILTIN_PACKAGE = "kolo_c.plugins.builtin"
 
 CODE_PLUGINS: list[Any] = []
 """What ``kolo_c.plugin`` was given, for sessions to come."""
 _loaded: dict[str, Compiled] = {}
-"""Built-in ones by their target: one of each in a process."""
+"""Built-in ones by name: one of each in a process."""
 
 
 class Registry:
@@ -46,16 +48,16 @@ class Registry:
         self._chosen = [text for text in chosen if not text.startswith("-")]
         self._left_out = {text[1:] for text in chosen if text.startswith("-")}
         self._by_index: dict[int, Compiled] = {}
-        self._targets: dict[int, tuple[str, bool]] = {}
-        """Of built-in ones: the target, and whether it is for installing."""
+        self._lines: dict[int, tuple[_Line, bool]] = {}
+        """Of built-in ones: the table's line, and whether it is for installing."""
         self._kinds: dict[str, int] = {}
         self._installed: list[Compiled] = []
 
     def start(self) -> None:
         """Tell the core which plugins there are."""
-        for name, target, watch, modules in BUILTIN:
-            if name not in self._left_out:
-                self._add_builtin(name, target, watch, modules)
+        for line in BUILTIN:
+            if line[0] not in self._left_out:
+                self._add_builtin(line)
         for source, what in self._others():
             try:
                 self.add(source())
@@ -92,8 +94,8 @@ class Registry:
 
     def load(self, index: int) -> None:
         """The core has met something that built-in plugin ``index`` watches."""
-        target, installs = self._targets[index]
-        plugin = _load_builtin(target)
+        line, installs = self._lines[index]
+        plugin = _load_builtin(line)
         if installs:
             self._define_installer(index, plugin)
         else:
@@ -135,17 +137,16 @@ class Registry:
 
     # ---- one plugin ----
 
-    def _add_builtin(
-        self, name: str, target: str, watch: tuple[str, ...], modules: tuple[str, ...]
-    ) -> None:
+    def _add_builtin(self, line: _Line) -> None:
+        name, _, watch, modules = line
         if watch:
             index = self._native.add_plugin(name)
-            self._targets[index] = (target, False)
+            self._lines[index] = (line, False)
             for text in watch:
                 self._native.watch(index, *parse_watch(name, text))
         if modules:
             self._install_when_imported(
-                name, modules, lambda: _load_builtin(target), target
+                name, modules, partial(_load_builtin, line), line
             )
 
     def _define(self, index: int, plugin: Compiled) -> None:
@@ -166,7 +167,7 @@ class Registry:
         name: str,
         modules: tuple[str, ...],
         load: Callable[[], Compiled],
-        target: str | None = None,
+        line: _Line | None = None,
     ) -> None:
         if any(module in sys.modules for module in modules):
             try:
@@ -175,10 +176,10 @@ class Registry:
                 self.problems.append(error.message)
             return
         index = self._native.add_plugin(name)
-        if target is None:
+        if line is None:
             self._define_installer(index, load())
         else:
-            self._targets[index] = (target, True)
+            self._lines[index] = (line, True)
         for module in modules:
             self._native.watch(index, module, "<module>", None)
 
@@ -214,12 +215,14 @@ class Registry:
             yield partial(_itself, source), "of kolo_c.plugin"
 
 
-def _load_builtin(target: str) -> Compiled:
-    plugin = _loaded.get(target)
+def _load_builtin(line: _Line) -> Compiled:
+    name, target, watch, modules = line
+    plugin = _loaded.get(name)
     if plugin is None:
-        module, _, name = target.partition(":")
-        found = getattr(import_module(f"{_BUILTIN_PACKAGE}.{module}"), name)
-        plugin = _loaded.setdefault(target, compile_plugin(found))
+        module, _, attribute = target.partition(":")
+        found = getattr(import_module(f"{_BUILTIN_PACKAGE}.{module}"), attribute)
+        plugin = compile_plugin(found, name=name, watch=watch, modules=modules)
+        plugin = _loaded.setdefault(name, plugin)
     return plugin
 
 

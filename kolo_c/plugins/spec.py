@@ -129,14 +129,17 @@ class Compiled(Frozen):
     _aside = ("when", "start", "finish", "holds", "stored", "install", "remove")
 
 
-def compile_plugin(source: Any) -> Compiled:
-    """Read a plugin: a class, an object, or a dict. PluginError if it is none."""
+def compile_plugin(source: Any, **known: Any) -> Compiled:
+    """Read a plugin: a class, an object, or a dict. PluginError if it is none.
+
+    What is ``known`` of it elsewhere (its name, what it watches) holds.
+    """
     if isinstance(source, type):
         try:
             source = source()
         except Exception as error:
             raise _wrong(source.__name__, f"could not be made: {error!r}") from error
-    get = _getter(source)
+    get = _getter(source, known)
     name = get("name") or type(source).__name__
     if not isinstance(name, str):
         raise _wrong("?", "name must be a text")
@@ -184,14 +187,14 @@ def parse_watch(name: str, text: str) -> tuple[str | None, str | None, str | Non
     return before if before != _ANY else None, after if after != _ANY else None, None
 
 
-def _getter(source: Any) -> Callable[[str], Any]:
+def _getter(source: Any, known: Mapping[str, Any]) -> Callable[[str], Any]:
     if isinstance(source, dict):
-        known = Plugin.__dict__.keys() | {"holds", "stored", "install", "remove"}
+        names = Plugin.__dict__.keys() | {"holds", "stored", "install", "remove"}
         for key in source:
-            if key not in known or str(key).startswith("__"):
+            if key not in names or str(key).startswith("__"):
                 raise _wrong(str(source.get("name", "?")), f"has no setting {key!r}")
-        return source.get
-    return lambda key: getattr(source, key, None)
+        return lambda key: known[key] if key in known else source.get(key)
+    return lambda key: known[key] if key in known else getattr(source, key, None)
 
 
 def _names(name: str, key: str, value: Any) -> tuple[str, ...]:

@@ -91,3 +91,15 @@ def close(
 def end(session: Session, number: int) -> None:
     """The call of trace ``number`` has ended unseen."""
     _end(session, number, None, False)
+
+
+def find_late(session: Session, number: int) -> int:
+    """The trace for what comes after the end of trace ``number``; 0 for none."""
+    ask = session.tracer.late_scope
+    if ask is None:
+        return 0
+    try:
+        return int(ask(number))
+    except Exception:
+        session.error("a trace for what came late could not be begun")
+        return 0

@@ -16,6 +16,8 @@ from _thread import get_ident, get_native_id
 from types import CoroutineType, FunctionType, GeneratorType, ModuleType
 from weakref import ref
 
+from kolo_c.reference import system
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from kolo_c.reference.thread import Thread
     from kolo_c.reference.traces import Trace
 
+_IS_LINUX = sys.platform == "linux"
 TASKS_MOST = 65536
 SCOPE_PAUSED = 0xFFFFFFFF
 """What the scope variable has where nothing is recorded (kolo_c/scope.py)."""
@@ -92,11 +95,29 @@ def _current_number(session: Session) -> int:
 
 
 def _current_trace(session: Session, number: int) -> Trace | None:
-    """The trace ``number``, if it is open, else the process's."""
+    """The trace ``number``, if it is open, the one for what came after its end, else
+    the process's."""
+    found = _open_trace(session, number)
+    if found is None and number != 0 and session.find_late is not None:
+        found = _open_trace(session, session.find_late(number))
+    return found or session.default_trace or session.process_trace
+
+
+def _open_trace(session: Session, number: int) -> Trace | None:
     for trace in session.traces:
-        if trace.number == number and trace.open:
+        if number and trace.number == number and trace.open:
             return trace
-    return session.default_trace or session.process_trace
+    return None
+
+
+def _is_main_thread(thread: Thread) -> bool:
+    """Whether the running thread, ``thread``, is the process's first.
+
+    For a process that has not imported threading, and has no other in most cases.
+    """
+    if _IS_LINUX:
+        return get_native_id() == system.getpid()
+    return thread.number == 1
 
 
 def _announce_thread(session: Session, thread: Thread) -> None:
@@ -112,6 +133,10 @@ def _announce_thread(session: Session, thread: Thread) -> None:
             # is not asked.
             fields = getattr(active.get(ident), "__dict__", {})
             name = fields.get("_name")
+        elif _is_main_thread(thread):
+            name = "MainThread"
+    elif _is_main_thread(thread):
+        name = "MainThread"  # as threading would call it
     thread.announced = (
         session.definitions.thread(
             thread.number,

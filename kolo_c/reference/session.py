@@ -154,6 +154,8 @@ class Session:
         """What stood on a stack and has ended unseen: a trace that is to be ended, and
         what a handler gave."""
         self.end_boundary: Callable[[int], None] | None = None
+        self.find_late: Callable[[int], int] | None = None
+        """The trace for what comes after the end of a trace; 0: the process's."""
         self.tracer = None
 
     # ---- the beginning ----

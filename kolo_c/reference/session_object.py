@@ -84,6 +84,8 @@ class Session:
         caught: bool = False,
         later: bool = False,
         load_plugin: Callable[[int], None] | None = None,
+        late_scope: Callable[[int], int] | None = None,
+        thread_begins: Callable[[], None] | None = None,
     ) -> None:
         """Open the store. RuntimeError where a session is active, OSError by it."""
         global _active
@@ -117,7 +119,10 @@ class Session:
             )  # fmt: skip
             self.tracer.wants_caught = caught
             self.tracer.plugins.load = load_plugin
+            self.tracer.late_scope = late_scope
+            self.tracer.thread_begins = thread_begins
             self.inner.end_boundary = partial(boundary.end, self.inner)
+            self.inner.find_late = partial(boundary.find_late, self.inner)
             fork.guard_forks(self.inner)
         except BaseException:
             if fork.current() is self.inner:
@@ -383,6 +388,7 @@ class Session:
                 self.tracer.open_boundary = None
                 self.tracer.close_boundary = _close_nothing
                 self.tracer.plugins.clear()
+                self.tracer.late_scope = self.tracer.thread_begins = None
 
     def forget_verdicts(self) -> None:
         """Decide every code object again."""

@@ -105,6 +105,16 @@ def _settle(session: Session) -> None:
                 thread.guard = GUARD_FREE
 
 
+def _tell(session: Session) -> None:
+    """Tell Python that a thread begins: it may belong to a trace."""
+    tell = session.tracer.thread_begins
+    if tell is not None:
+        try:
+            tell()
+        except Exception:
+            session.inner.error("the trace of a new thread is not known")
+
+
 def attach_thread(session: Session, frame: FrameType, event: str, arg: Any) -> None:
     """For threading.setprofile(): the first event of a new thread attaches it."""
     inner = session.inner
@@ -112,6 +122,7 @@ def attach_thread(session: Session, frame: FrameType, event: str, arg: Any) -> N
         system.setprofile(None)
         return
     try:
+        _tell(session)
         with inner.lock:
             thread = attach.attach_new(inner)
     except BaseException as error:

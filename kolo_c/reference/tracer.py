@@ -75,6 +75,10 @@ class Tracer:
         self.open_boundary = open_boundary
         self.close_boundary = close_boundary
         self.plugins = Plugins()
+        self.late_scope: Callable[[int], int] | None = None
+        """(Number of an ended trace) -> that for what is late."""
+        self.thread_begins: Callable[[], None] | None = None
+        """The profile function's first event in a thread."""
         self.skipped_codes = skipped_codes
         """Python's: address of a code object -> …"""
         self.kept_codes: dict[int, str | None] = {}

@@ -370,8 +370,9 @@ class _Followed:
         for segment in process.segments:
             pieces = segment.definition_pieces()
             last = max((sequence for _, sequence, _ in pieces), default=0)
+            name = os.fspath(segment.path)
             for first, sequence, start in pieces:
-                key = (os.fspath(segment.path), sequence, start)
+                key = (name, sequence, start)
                 fetch = partial(segment.definition_data, sequence, start)
                 piece = _NotedPiece(first, fetch, self._read, key)
                 # The last ones may still grow.

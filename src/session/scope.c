@@ -4,6 +4,8 @@
 
 #include "session/scope.h"
 
+#include <unistd.h>
+
 #define TASKS_MOST 65536
 
 void
@@ -171,8 +173,20 @@ done:
     return number;
 }
 
-/* The trace that the context variable names, else the one that everything else belongs
- * to; NULL where the context is paused, or there is none. */
+static struct kc_trace *
+scope_open_trace(struct kc_session *session, unsigned long number)
+{
+    for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
+        if (session->traces[i].number == number && session->traces[i].open) {
+            return &session->traces[i];
+        }
+    }
+    return NULL;
+}
+
+/* The trace that the context variable names, the one for what came after its end, else
+ * the one that everything else belongs to; NULL where the context is paused, or there
+ * is none. */
 static struct kc_trace *
 scope_current_trace(struct kc_session *session, bool *paused)
 {
@@ -192,12 +206,25 @@ scope_current_trace(struct kc_session *session, bool *paused)
         *paused = true;
         return NULL;
     }
-    for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
-        if (session->traces[i].number == number && session->traces[i].open) {
-            return &session->traces[i];
-        }
+    struct kc_trace *found = scope_open_trace(session, number);
+    if (found == NULL && number != 0 && session->find_late != NULL) {
+        found =
+            scope_open_trace(session, session->find_late(session, (uint32_t)number));
     }
-    return trace;
+    return found != NULL ? found : trace;
+}
+
+/* Whether the running thread, `thread`, is the process's first; for a process that has
+ * not imported threading, and has no other in most cases. */
+static bool
+scope_is_main_thread(const struct kc_thread *thread)
+{
+#if defined(__linux__)
+    (void)thread;
+    return PyThread_get_thread_native_id() == (unsigned long)getpid();
+#else
+    return thread->number == 1;
+#endif
 }
 
 static void
@@ -218,6 +245,9 @@ scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
         if (object != NULL) {
             name = scope_text_of(object, "_name"); /* an attribute, not the property */
         }
+    }
+    else if (active == NULL && scope_is_main_thread(thread)) {
+        name = PyUnicode_FromString("MainThread"); /* as threading would call it */
     }
     Py_XDECREF(ident);
     PyErr_Clear();

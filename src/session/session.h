@@ -126,6 +126,8 @@ struct kc_session {
     uint32_t aside_count;
     uint32_t aside_capacity;
     void (*end_boundary)(struct kc_session *session, uint32_t number);
+    /* The trace for what comes after the end of trace `number`; 0: the process's. */
+    uint32_t (*find_late)(struct kc_session *session, uint32_t number);
     PyTypeObject *thread_type;
     Py_tracefunc hook; /* the profile function; NULL with another hook */
     struct kc_tracer *tracer;

@@ -110,3 +110,22 @@ kc_boundary_end(struct kc_session *session, uint32_t number)
 {
     boundary_end(session, number, Py_None, false);
 }
+
+uint32_t
+kc_boundary_find_late(struct kc_session *session, uint32_t number)
+{
+    PyObject *ask = session->tracer->late_scope;
+    if (ask == NULL) {
+        return 0;
+    }
+    struct kc_exc pending = kc_exc_save();
+    PyObject *answer = PyObject_CallFunction(ask, "I", number);
+    unsigned long late = answer != NULL ? PyLong_AsUnsignedLong(answer) : 0;
+    if (PyErr_Occurred()) {
+        boundary_failed(session, "a trace for what came late could not be begun");
+        late = 0;
+    }
+    Py_XDECREF(answer);
+    kc_exc_restore(pending);
+    return (uint32_t)late;
+}

@@ -29,6 +29,9 @@ KC_COLD void kc_boundary_scope(struct kc_thread *thread, uint32_t number);
 KC_COLD void kc_boundary_close(struct kc_thread *thread, uint32_t number,
                                uint32_t outer, PyObject *finished, bool failed);
 
+/* The trace for what comes after the end of trace `number`; 0 for none. */
+KC_COLD uint32_t kc_boundary_find_late(struct kc_session *session, uint32_t number);
+
 /* The call of trace `number` has ended unseen. */
 KC_COLD void kc_boundary_end(struct kc_session *session, uint32_t number);
 

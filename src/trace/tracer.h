@@ -42,6 +42,8 @@ struct kc_tracer {
                                  number of the trace it begins */
     PyObject *close_boundary; /* (number, what finish() gave, or None, failed) */
     PyObject *load_plugin;    /* (index): has it defined */
+    PyObject *late_scope;     /* (number of an ended trace) -> that for what is late */
+    PyObject *thread_begins;  /* (): the profile function's first event in a thread */
     PyObject *files;          /* dict: path -> what decide_file said */
     PyObject *kept_codes;     /* dict: code object -> source text or None */
     PyObject *skipped_codes;  /* dict, Python's: address of a code object -> … */

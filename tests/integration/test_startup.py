@@ -405,3 +405,12 @@ def test_many_processes_at_once_do_not_clean_up_at_once(plain: Place) -> None:
     assert sum(b"kolo_c.store.retention" in text for text in said) == 1
     assert len(plain.traces()) == 25
     assert {trace.status for trace in plain.traces()} == {"complete"}
+
+
+def test_the_first_thread_has_its_name_without_threading(place: Place) -> None:
+    place.write(
+        program="import sys\ndef f(): pass\nf()\nprint('threading' in sys.modules)\n"
+    )
+    place.run("program.py", **ON)
+    (stream,) = place.read.trace().streams
+    assert stream.name == "MainThread"

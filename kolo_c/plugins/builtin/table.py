@@ -9,6 +9,16 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    # whose what runs elsewhere is
+    ("thread-start", "carry:ThreadStart", ("threading:Thread.start",), ()),
+    ("thread-run", "carry:ThreadRun", ("threading:Thread._bootstrap_inner",), ()),
+    (
+        "work-submitted",
+        "carry:WorkSubmitted",
+        ("concurrent.futures.thread:_WorkItem.__init__",),
+        (),
+    ),
+    ("work-run", "carry:WorkRun", ("concurrent.futures.thread:_WorkItem.run",), ()),
     # Django; what is first comes first where two watch the same.
     (
         "django",
@@ -60,6 +70,33 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "warnings",
         "logs:Warned",
         ("warnings:_showwarnmsg", "_py_warnings:_showwarnmsg"),
+        (),
+    ),
+    # SQL
+    (
+        "django.sql",
+        "sql_django:DjangoStatement",
+        (
+            "django.db.backends.utils:CursorWrapper._execute",
+            "django.db.backends.utils:CursorWrapper._executemany",
+            "django.db.backends.utils:CursorWrapper.callproc",
+        ),
+        (),
+    ),
+    (
+        "django.fetch",
+        "sql_django:DjangoFetch",
+        ("django.db.utils:DatabaseErrorWrapper.__call__.<locals>.inner",),
+        (),
+    ),
+    (
+        "django.transaction",
+        "sql_django:DjangoTransaction",
+        (
+            "django.db.backends.base.base:BaseDatabaseWrapper._commit",
+            "django.db.backends.base.base:BaseDatabaseWrapper._rollback",
+            "django.db.backends.base.base:BaseDatabaseWrapper.set_autocommit",
+        ),
         (),
     ),
 )

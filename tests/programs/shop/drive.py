@@ -309,10 +309,14 @@ class Answer:
 
 @dataclass
 class Driven:
-    """All answers, and what nobody but the shop must keep."""
+    """All answers, and what nobody but the shop must keep.
+
+    ``secrets`` are passwords and ids of sessions; ``tokens`` are those of forms.
+    """
 
     answers: list[Answer] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
+    tokens: set[str] = field(default_factory=set)
 
     def of_kind(self, kind: str) -> list[Answer]:
         return [answer for answer in self.answers if answer.kind == kind]
@@ -345,7 +349,9 @@ class Visit:
         queries = int(answer.headers["X-Shop-Queries"])
         if ended := re.search(rb"queries=(\d+)\n\Z", answer.content):
             queries = int(ended[1])  # a stream, which counts to its end
-        self.driven.secrets.update(self.client.cookies.values())
+        for name, value in self.client.cookies.items():
+            known = self.driven.secrets if name == "sessionid" else self.driven.tokens
+            known.add(value)
         self.driven.answers.append(
             Answer(
                 number,
@@ -368,7 +374,7 @@ class Visit:
         if found is None:
             raise DriveError(f"GET {path}: no form in it")
         token = found[1]
-        self.driven.secrets.add(token)
+        self.driven.tokens.add(token)
         data = {**data, "csrfmiddlewaretoken": token}
         return await self.ask("POST", path, kind, status=status, data=data)
 

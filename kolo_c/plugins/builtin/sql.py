@@ -1,0 +1,286 @@
+"""SQL statements: what each driver's plugin says of them, and in which words.
+
+A statement is a record of kind ``sql``; what the program fetched of its rows later is
+one of kind ``fetch`` with the same ``number``, as that may be anywhere. A statement
+that two layers see is told by the outer one alone: the code of those that tell is known
+(``OUTER``), and an inner one looks for it among its callers, which holds for every
+thread, task and exception.
+
+Nothing is asked of a database, and nothing of the program is called: no adapter, no
+``__len__`` of its own.
+
+Threads: any, under the GIL. Owns: what is known of texts and cursors, within bounds.
+Fails: never.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import count
+from types import BuiltinMethodType, CodeType, MethodType
+from weakref import ref
+
+from kolo_c.plugins.builtin.sql_text import MASKED, NUMBERS, PLAIN, hides
+from kolo_c.plugins.spec import Kind
+from kolo_c.scope import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import FrameType
+    from typing import Any
+
+    from kolo_c.plugins.builtin.sql_text import Text
+
+SQL = Kind("sql", "SQL", "blue", "{text}[ · {rows} rows]")
+FETCH = Kind("fetch", "ROWS", "blue", "{rows} rows")
+FETCHES = frozenset(("fetchone", "fetchmany", "fetchall"))
+
+_MOST_ROWS = 5
+_MOST_BYTES = 1024
+_MOST_COLUMNS = 40
+_CELL_CHARACTERS = 100
+_MOST_CURSORS = 1024
+_MOST_CALLERS = 16
+_SINGLE = 1000
+"""So many rows that are fetched one by one have records; then each so many have one."""
+
+_CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"))
+_TEXTS = frozenset((str, bytes))
+_SMALL = NUMBERS | {"UUID"}
+_ROWS = {
+    "Row": ("sqlite3",),
+    "Record": ("asyncpg.protocol.record", "asyncpg", "asyncpg.protocol.protocol"),
+}
+"""Types of rows that are written in C, with their modules."""
+
+numbers = count(1)
+OUTER: set[CodeType] = set()
+"""Of functions that tell of a statement, and have lower layers send it."""
+
+
+class Statement:
+    """One that was sent: what later fetches belong to."""
+
+    __slots__ = ("_cursor", "bytes", "fetches", "number", "rows", "sampled", "text")
+
+    def __init__(self, number: int, text: Text, cursor: Any) -> None:
+        self.number = number
+        self.text = text
+        self.rows = 0
+        """-1: there are no more."""
+        self.sampled = 0
+        self.bytes = 0
+        self.fetches = 0
+        self._cursor = cursor
+
+    def is_of(self, cursor: object) -> bool:
+        """Whether this cursor sent it, and not one that was at its address."""
+        return self._cursor() is cursor
+
+
+_cursors: dict[int, Statement] = {}
+"""By the address of the cursor."""
+
+
+# ---- which statement a cursor has sent ----
+
+
+def changed(cursor: Any, text: Text) -> dict[str, Any] | None:
+    """How many rows the database says that the statement has changed."""
+    if text.operation not in _CHANGES:
+        return None
+    found = getattr(cursor, "rowcount", -1)
+    if type(found) is not int or found < 0:
+        return None
+    if found == 0 and text.operation == "INSERT":
+        return None  # with RETURNING, SQLite does not know yet
+    return {"changed": found}
+
+
+def remember(cursor: Any, number: int, text: Text) -> None:
+    """What ``cursor`` fetches from now on is of this statement."""
+    try:
+        made = Statement(number, text, ref(cursor))
+    except TypeError:
+        return
+    if len(_cursors) >= _MOST_CURSORS:
+        for key in list(_cursors)[: _MOST_CURSORS // 2]:
+            _cursors.pop(key, None)
+    _cursors.pop(id(cursor), None)  # to the end
+    _cursors[id(cursor)] = made
+
+
+def forget(cursor: Any) -> None:
+    """What it fetches from now on is of none."""
+    _cursors.pop(id(cursor), None)
+
+
+def statement_of(cursor: Any) -> Statement | None:
+    """What ``cursor`` fetches rows of, as long as there may be some."""
+    found = _cursors.get(id(cursor))
+    if found is None or not found.is_of(cursor) or found.rows < 0:
+        return None
+    return found
+
+
+def fetcher(function: Any) -> tuple[Any, str]:
+    """(cursor, name) of a cursor's method; (None, "") of anything else."""
+    kind = type(function)
+    if kind is BuiltinMethodType or kind is MethodType:
+        return function.__self__, function.__name__
+    return None, ""
+
+
+def begin_fetch(cursor: Any, one: bool) -> dict[str, Any] | None:
+    """The fields of a fetch that begins; None: it has no record."""
+    statement = statement_of(cursor)
+    if statement is None:
+        return None
+    statement.fetches += 1
+    if one and statement.fetches > _SINGLE and statement.fetches % _SINGLE:
+        statement.rows += 1
+        return None
+    return {"number": statement.number, "_statement": statement, "_cursor": cursor}
+
+
+def end_fetch(
+    started: dict[str, Any], value: Any, one: bool, wanted: object = None
+) -> dict[str, Any]:
+    """The fields of one that has ended, with ``value``; ``wanted`` is how many rows
+    the program asked for."""
+    statement: Statement = started["_statement"]
+    if one:
+        rows: Sequence[Any] = () if value is None else (value,)
+        ended = value is None
+    elif isinstance(value, (list, tuple)):
+        rows = value
+        ended = not rows or (type(wanted) is not int or len(rows) < wanted)
+    else:
+        return {}
+    fields = {
+        "rows": len(rows) + max(statement.rows, 0),
+        **sample(statement, rows, started["_cursor"]),
+    }
+    statement.rows = -1 if ended else 0
+    return fields
+
+
+def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, Any]:
+    """The first rows of those that the program has fetched itself."""
+    if statement.sampled >= _MOST_ROWS or not rows or not rows_wanted():
+        return {}
+    text = statement.text
+    names = _columns(text, cursor, rows[0])
+    kept: list[Any] = []
+    for row in rows[: _MOST_ROWS - statement.sampled]:
+        if statement.bytes >= _MOST_BYTES:
+            break
+        kept.append(_row(statement, row))
+    statement.sampled += len(kept) if statement.bytes < _MOST_BYTES else _MOST_ROWS
+    return {"columns": names, "rows_sample": kept} if kept else {}
+
+
+def rows_wanted() -> bool:
+    """Whether rows are recorded: not where Django runs without DEBUG, by default."""
+    session = SCOPE.session
+    chosen = session.config.sql_rows if session is not None else "never"
+    if chosen != "debug":
+        return bool(chosen == "always")
+    conf = sys.modules.get("django.conf")
+    if conf is None:
+        return True
+    settings = getattr(conf, "settings", None)
+    if settings is None:
+        return True
+    wrapped = vars(settings).get("_wrapped")
+    return bool(getattr(wrapped, "DEBUG", True))
+
+
+def _columns(text: Text, cursor: Any, row: Any) -> tuple[str, ...]:
+    """Names of the columns; which of them are secret goes to ``text``."""
+    names = column_names(cursor, row)
+    if names != text.columns:
+        text.hidden = frozenset(at for at, name in enumerate(names) if hides(name))
+        text.columns = names
+    return names
+
+
+def column_names(cursor: Any, row: Any) -> tuple[str, ...]:
+    """From the cursor's own description of its rows."""
+    if isinstance(row, dict):
+        return tuple(map(str, row))[:_MOST_COLUMNS]
+    described = getattr(cursor, "description", None)
+    if not isinstance(described, (list, tuple)):
+        return ()
+    return tuple(str(column[0]) for column in described[:_MOST_COLUMNS])
+
+
+def _row(statement: Statement, row: Any) -> Any:
+    cells = cells_of(row)
+    if cells is None:
+        return f"<{type(row).__name__}>"
+    text = statement.text
+    hidden, sensitive = text.hidden, text.sensitive
+    # Whose names are not known may be any.
+    unnamed = not text.columns
+    kept = []
+    for at, value in enumerate(cells):
+        if value is not None and (at in hidden or (unnamed and sensitive)):
+            kept.append(MASKED)
+            statement.bytes += 3
+        else:
+            kept.append(_cell(statement, value, sensitive))
+        if at >= _MOST_COLUMNS - 1 or statement.bytes >= _MOST_BYTES:
+            break
+    return kept
+
+
+def cells_of(row: Any) -> Iterable[Any] | None:
+    """The values of a row, where that is of a type that is known."""
+    if isinstance(row, tuple):
+        return tuple.__iter__(row)
+    if isinstance(row, list):
+        return list.__iter__(row)
+    if isinstance(row, dict):
+        return dict.values(row)
+    kind = type(row)
+    if kind.__name__ in _ROWS and kind.__module__ in _ROWS[kind.__name__]:
+        return tuple(row)
+    return None
+
+
+def _cell(statement: Statement, value: Any, sensitive: bool) -> Any:
+    kind = type(value)
+    if kind in PLAIN:
+        statement.bytes += 5
+        return value
+    if kind.__name__ in _SMALL:
+        statement.bytes += 20
+        return MASKED if sensitive and kind.__name__ not in NUMBERS else value
+    if sensitive:
+        statement.bytes += 3
+        return MASKED
+    if kind not in _TEXTS:
+        statement.bytes += 12
+        return f"<{kind.__name__}>"
+    if len(value) > _CELL_CHARACTERS:
+        cut = value[:_CELL_CHARACTERS]
+        value = cut + "…" if kind is str else cut
+    statement.bytes += 2 + (len(value) if value.isascii() else 2 * len(value))
+    return value
+
+
+# ---- layers ----
+
+
+def is_inner(frame: FrameType | None) -> bool:
+    """Whether what calls this frame is told of by an outer layer."""
+    outer = OUTER
+    for _ in range(_MOST_CALLERS):
+        if frame is None:
+            return False
+        if frame.f_code in outer:
+            return True
+        frame = frame.f_back
+    return False

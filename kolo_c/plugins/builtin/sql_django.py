@@ -1,0 +1,156 @@
+"""Statements that Django sends, whatever the database: the innermost of its own frames.
+
+Execute wrappers and CursorDebugWrapper are further out, so that what is measured is the
+driver's. Fetches go through ``DatabaseErrorWrapper``.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from kolo_c.plugins.builtin import sql
+from kolo_c.plugins.builtin.sql_text import describe, parameters, text_of
+from kolo_c.plugins.emit import local
+from kolo_c.plugins.spec import Plugin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+    Fields = dict[str, Any]
+
+_BEGINS = "_start_transaction_under_autocommit"
+
+
+class DjangoStatement(Plugin):
+    """``CursorWrapper``: execute, executemany, callproc."""
+
+    name = "django.sql"
+    watch = (
+        "django.db.backends.utils:CursorWrapper._execute",
+        "django.db.backends.utils:CursorWrapper._executemany",
+        "django.db.backends.utils:CursorWrapper.callproc",
+    )
+    kind = sql.SQL
+
+    def start(self, frame: FrameType) -> Fields | None:
+        """It is sent."""
+        code = frame.f_code
+        sql.OUTER.add(code)
+        wrapper = local(frame, "self")
+        many = code.co_name == "_executemany"
+        if code.co_name == "callproc":
+            text: Any = f"CALL {local(frame, 'procname')}"
+            params = local(frame, "params")
+        else:
+            text = local(frame, "sql")
+            params = local(frame, "param_list" if many else "params")
+        if type(text) is not str:
+            text = text_of(text) or f"<{type(text).__name__}>"
+        db = wrapper.db
+        vendor = db.vendor
+        known = describe(text, vendor == "mysql")
+        fields = {
+            "system": vendor,
+            "database": db.alias,
+            "name": db.settings_dict.get("NAME"),
+            "operation": known.operation,
+            "text": known.shown,
+            "number": next(sql.numbers),
+            "_known": known,
+            "_cursor": wrapper.cursor,
+        }
+        if db.in_atomic_block:
+            fields["transaction"] = True
+        if params:
+            fields["params"] = parameters(params, known.sensitive, many)
+            if many and isinstance(params, (list, tuple)):
+                fields["many"] = len(params)
+        return fields
+
+    def finish(
+        self, frame: FrameType, value: Any, exception: Any, started: Any
+    ) -> Fields | None:
+        """The database has answered."""
+        cursor, known = _driver_cursor(started["_cursor"]), started["_known"]
+        if exception is not None:
+            sql.forget(cursor)
+            return None
+        sql.remember(cursor, started["number"], known)
+        return sql.changed(cursor, known)
+
+
+class DjangoFetch(Plugin):
+    """What Django fetches: fetchone, fetchmany, fetchall of any driver's cursor."""
+
+    name = "django.fetch"
+    watch = "django.db.utils:DatabaseErrorWrapper.__call__.<locals>.inner"
+    kind = sql.FETCH
+
+    def start(self, frame: FrameType) -> Fields | None:
+        """Rows are fetched, if ``func`` does that."""
+        cursor, method = sql.fetcher(local(frame, "func"))
+        if method not in sql.FETCHES:
+            return None
+        one = method == "fetchone"
+        fields = sql.begin_fetch(cursor, one)
+        if fields is not None:
+            fields["_method"] = method
+        return fields
+
+    def finish(
+        self, frame: FrameType, value: Any, exception: Any, started: Any
+    ) -> Fields | None:
+        """They are there."""
+        if exception is not None:
+            return None
+        method = started["_method"]
+        wanted = None
+        if method == "fetchmany":
+            args = local(frame, "args")
+            wanted = args[0] if args else 1
+        return sql.end_fetch(started, value, method == "fetchone", wanted)
+
+
+class DjangoTransaction(Plugin):
+    """Transactions: what is not sent as a statement of Django's own."""
+
+    name = "django.transaction"
+    watch = (
+        "django.db.backends.base.base:BaseDatabaseWrapper._commit",
+        "django.db.backends.base.base:BaseDatabaseWrapper._rollback",
+        "django.db.backends.base.base:BaseDatabaseWrapper.set_autocommit",
+    )
+    kind = sql.SQL
+
+    def start(self, frame: FrameType) -> Fields | None:
+        """It begins or ends."""
+        sql.OUTER.add(frame.f_code)
+        name = frame.f_code.co_name
+        db = local(frame, "self")
+        if name == "set_autocommit":
+            if local(frame, "autocommit") or (
+                local(frame, "force_begin_transaction_with_broken_autocommit")
+                and hasattr(type(db), _BEGINS)
+            ):
+                return None  # it ends one by itself, or sends BEGIN
+            word = "BEGIN"
+        elif db.connection is None:
+            return None
+        else:
+            word = "COMMIT" if name == "_commit" else "ROLLBACK"
+        return {
+            "system": db.vendor,
+            "database": db.alias,
+            "name": db.settings_dict.get("NAME"),
+            "operation": word,
+            "text": word,
+        }
+
+
+def _driver_cursor(cursor: Any) -> Any:
+    """Whose methods fetch: Django has a wrapper more around that of MySQLdb."""
+    if type(cursor).__module__ == "django.db.backends.mysql.base":
+        return vars(cursor).get("cursor", cursor)
+    return cursor

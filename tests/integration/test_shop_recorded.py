@@ -1,0 +1,133 @@
+"""The shop, recorded, under real servers: it answers as ever, and nothing is lost.
+
+Visited by all kinds of people at once (tests/programs/shop/drive.py), each answer of
+which is checked, and each request has a number that is found in what was recorded.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("django")
+pytest.importorskip("httpx")
+
+import kolo_c
+from kolo_c.store.reader import Store, Trace
+from tests.programs.shop.drive import (
+    HERE,
+    VISITS,
+    Driven,
+    drive,
+    prepare,
+    serving,
+    shipping_service,
+)
+from tests.servers import PASSWORD, Server
+
+ROOT = Path(__file__).parent.parent.parent
+RUN = [sys.executable, "-m", "kolo_c", "run", "--quiet"]
+SESSION = re.compile(r"[a-z0-9]{32}")
+# They are called with the parameters of every statement, of sessions' too: which of
+# those are secret is not to be seen there.
+IGNORED = "qualname:mark_statement,qualname:Marker.mark"
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A filled SQLite database, to be copied."""
+    place = tmp_path_factory.mktemp("filled")
+    prepare(place)
+    return place / "shop.sqlite3"
+
+
+@pytest.fixture(scope="module")
+def filled_postgresql(
+    postgresql_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The name of a filled PostgreSQL database, to be copied."""
+    told = postgresql_server.shop_environment()
+    prepare(tmp_path_factory.mktemp("filled"), told)
+    return told["SHOP_DATABASE_NAME"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A copy of the shop: its traces are its own."""
+    ignored = shutil.ignore_patterns("__pycache__", ".kolo_c", "*.sqlite3*", "media")
+    return shutil.copytree(HERE, tmp_path / "shop", ignore=ignored)
+
+
+def told_of(request: pytest.FixtureRequest, database: str, place: Path) -> dict:
+    """What the shop is told, so that it has a database of its own."""
+    told = {"SHOP_MEDIA": str(place / "media"), "PYTHONPATH": str(ROOT)}
+    told["KOLO_C_IGNORE_FRAMES"] = IGNORED
+    if database == "sqlite":
+        shutil.copyfile(request.getfixturevalue("filled"), place / "shop.sqlite3")
+        return {**told, "SHOP_DATABASE_NAME": str(place / "shop.sqlite3")}
+    server = request.getfixturevalue("postgresql_server")
+    name = server.fresh_database(like=request.getfixturevalue("filled_postgresql"))
+    return {**told, **server.shop_environment(name)}
+
+
+def stored(store: Path) -> bytes:
+    """Everything in the store, as it is in the files, and unpacked."""
+    found = [path.read_bytes() for path in store.rglob("*") if path.is_file()]
+    with Store(store) as opened:
+        for info in opened.traces():
+            trace = Trace(info)
+            found += [b.fetch_data() for each in trace.streams for b in each.blocks]
+    return b"\n".join(found)
+
+
+def check_sessions(driven: Driven, store: Path) -> None:
+    """No id of a session is anywhere, nor the database's password; the rest is."""
+    everything = stored(store)
+    sessions = [each for each in driven.secrets if SESSION.fullmatch(each)]
+    assert len(sessions) >= len(driven.of_kind("profile"))
+    assert [each for each in sessions if each.encode() in everything] == []
+    assert PASSWORD.encode() not in everything
+    assert b"customer3@example.org" in everything, "it is looked for as it is written"
+
+
+def check_numbers(driven: Driven, shop: Path) -> None:
+    """Each request was seen once, with its number."""
+    seen: Counter[int] = Counter()
+    with kolo_c.open(shop) as store:
+        for trace in store.traces():
+            assert trace.counters.get("lost", 0) == 0
+            assert trace.problems == []
+            for call in trace.calls("Marker.__init__", module="shop.markers"):
+                seen[call.arguments["number"]] += 1
+    assert seen == Counter(answer.number for answer in driven.answers)
+
+
+@pytest.mark.parametrize(
+    ("server", "database"),
+    [
+        ("runserver", "sqlite"),
+        ("gunicorn", "postgresql"),
+        ("uvicorn", "postgresql"),
+        ("daphne", "sqlite"),
+    ],
+)
+def test_what_is_recorded_answers_as_ever_and_nothing_is_lost(
+    server: str, database: str, shop: Path, request: pytest.FixtureRequest
+) -> None:
+    told = told_of(request, database, shop.parent)
+    with shipping_service() as rates:
+        told["SHOP_SHIPPING_URL"] = rates.url
+        with serving(server, told, folder=shop, python=RUN) as site:
+            driven = drive(site.url, visits=2 * len(VISITS))
+    # As without us: uvicorn says goodbye with the signal that it was asked with.
+    assert site.status == (-signal.SIGTERM if server == "uvicorn" else 0)
+    check_numbers(driven, shop)
+    check_sessions(driven, shop / ".kolo_c")
+    kinds = {answer.kind for answer in driven.answers}
+    assert len(kinds) == len(VISITS) + 6

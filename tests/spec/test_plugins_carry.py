@@ -1,0 +1,209 @@
+"""Whose a call is: the trace of a boundary goes with what it starts, into threads,
+executors and tasks; what outlives it has a trace of its own, named after it."""
+
+from __future__ import annotations
+
+from tests.spec.tracing import Traced
+
+REQUEST = """
+import asyncio
+import contextvars
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+import kolo_c
+
+class Request(kolo_c.Plugin):
+    watch = ("__main__:handle", "__main__:ahandle")
+    kind = kolo_c.Kind("request", "", "green", "GET {path}[ → {status}]")
+    boundary = True
+    def start(self, frame):
+        return {"path": frame.f_locals["path"]}
+    def finish(self, frame, value, exception):
+        return {"status": 200}
+
+kolo_c.plugin(Request)
+def work(path, what):
+    return what
+"""
+
+
+def names(traced: Traced) -> dict[str, int]:
+    """The number of each boundary's trace by its name."""
+    return {
+        info.row.name: at for at, info in enumerate(traced.infos()) if info.row.parent
+    }
+
+
+def texts(traced: Traced, name: str) -> str:
+    """All threads' calls of a trace."""
+    return "\n".join(
+        tree.text(tree.roots, traced_show())
+        for tree in traced.trees(names(traced)[name])
+    )
+
+
+def traced_show():
+    from tests.spec.replay import Show
+
+    return Show()
+
+
+def test_a_thread_belongs_to_the_trace_that_starts_it(trace):
+    traced = trace(
+        REQUEST
+        + """
+barrier = threading.Barrier(2)
+def handle(path):
+    barrier.wait()
+    thread = threading.Thread(target=work, args=(path, 'thread'))
+    thread.start()
+    thread.join()
+    class Own(threading.Thread):
+        def run(self):
+            work(path, 'subclass')
+    thread = Own()
+    thread.start()
+    thread.join()
+both = [threading.Thread(target=handle, args=(path,)) for path in ('/a', '/b')]
+for thread in both: thread.start()
+for thread in both: thread.join()
+work('', 'after')
+"""
+    )
+    assert sorted(names(traced)) == ["GET /a → 200", "GET /b → 200"]
+    for path, other in (("/a", "/b"), ("/b", "/a")):
+        text = texts(traced, f"GET {path} → 200")
+        assert f"work(path='{path}', what='thread')" in text
+        assert f"work(path='{path}', what='subclass')" in text
+        assert f"'{other}'" not in text
+    assert traced.calls().endswith("work(path='', what='after') -> 'after'")
+
+
+def test_what_is_submitted_to_an_executor_belongs_to_who_submits(trace):
+    traced = trace(
+        REQUEST
+        + """
+pool = ThreadPoolExecutor(2)
+barrier = threading.Barrier(2)
+def handle(path):
+    barrier.wait()
+    return [pool.submit(work, path, n).result() for n in (1, 2)]
+both = [threading.Thread(target=handle, args=(path,)) for path in ('/a', '/b')]
+for thread in both: thread.start()
+for thread in both: thread.join()
+pool.submit(work, '', 'outside').result()
+pool.shutdown()
+"""
+    )
+    for path, other in (("/a", "/b"), ("/b", "/a")):
+        text = texts(traced, f"GET {path} → 200")
+        assert text.count(f"work(path='{path}', what=") == 2
+        assert f"'{other}'" not in text
+    process = "\n".join(traced.threads().values())
+    assert "work(path='', what='outside')" in process
+    assert "'/a'" not in process.replace("args=('/a',)", "")
+
+
+def test_tasks_threads_and_copied_contexts_of_concurrent_coroutines(trace):
+    traced = trace(
+        REQUEST
+        + """
+async def part(path):
+    await asyncio.sleep(0)
+    return work(path, 'task')
+async def ahandle(path):
+    task = asyncio.create_task(part(path))
+    await asyncio.to_thread(work, path, 'to_thread')
+    await asyncio.get_running_loop().run_in_executor(None, work, path, 'executor')
+    contextvars.copy_context().run(work, path, 'context')
+    await task
+async def main():
+    await asyncio.gather(ahandle('/a'), ahandle('/b'))
+asyncio.run(main())
+"""
+    )
+    for path, other in (("/a", "/b"), ("/b", "/a")):
+        text = texts(traced, f"GET {path} → 200")
+        for what in ("task", "to_thread", "executor", "context"):
+            assert f"work(path='{path}', what='{what}')" in text
+        assert f"'{other}'" not in text
+
+
+def test_what_a_request_leaves_behind_has_a_trace_named_after_it(trace):
+    traced = trace(
+        REQUEST
+        + """
+tasks = []
+async def later(path):
+    await asyncio.sleep(0.02)
+    work(path, 'late task')
+async def ahandle(path):
+    tasks.append(asyncio.create_task(later(path)))
+    work(path, 'in time')
+async def main():
+    await asyncio.gather(ahandle('/a'), ahandle('/b'))
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+
+def handle(path):
+    def late():
+        go.wait()
+        work(path, 'late thread')
+    thread = threading.Thread(target=late)
+    thread.start()
+    return thread
+go = threading.Event()
+thread = handle('/c')
+go.set()
+thread.join()
+"""
+    )
+    found = names(traced)
+    infos = traced.infos()
+    for path in ("/a", "/b"):
+        assert "in time" in texts(traced, f"GET {path} → 200")
+        late = infos[found[f"after GET {path} → 200"]]
+        assert late.row.parent == infos[found[f"GET {path} → 200"]].id
+        assert late.row.kind == "background"
+        assert f"work(path='{path}', what='late task')" in texts(traced, late.row.name)
+    name = "after GET /c → 200"
+    assert "work(path='/c', what='late thread')" in texts(traced, name)
+    assert all(info.status == "complete" for info in infos)
+
+
+def test_a_boundary_is_held_open_beyond_its_call(trace):
+    traced = trace(
+        REQUEST
+        + """
+from kolo_c.scope import SCOPE
+class Hold(kolo_c.Plugin):
+    watch = "__main__:body"
+    def start(self, frame):
+        return {"_number": SCOPE.session.boundaries.hold()}
+kolo_c.plugin(Hold)
+def body(path):
+    number = SCOPE.get()
+    for n in (1, 2):
+        token = SCOPE.set(number)
+        work(path, n)
+        SCOPE.reset(token)
+        yield n
+    SCOPE.session.boundaries.add(number, {"path": path + "!"})
+    SCOPE.session.boundaries.release(number)
+def handle(path):
+    generator = body(path)
+    next(generator)
+    return generator
+rest = handle('/s')
+work('', 'between')
+list(rest)
+work('', 'after')
+"""
+    )
+    text = texts(traced, "GET /s! → 200")
+    assert "work(path='/s', what=1)" in text
+    assert "work(path='/s', what=2)" in text
+    process = traced.calls()
+    assert "what='between'" in process
+    assert "what=2" not in process
