@@ -5,12 +5,12 @@ Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
 
 from __future__ import annotations
 
-from kolo_c.model.events import Events
+from kolo_c.model.events import Events, place_of
 from kolo_c.store.values import CutText
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kolo_c.model.events import Event
+    from kolo_c.model.events import Event, Place
     from kolo_c.store.reader import Trace
 
 MOST_BLOCKS = 128
@@ -51,6 +51,18 @@ class Tally:
             self.until[thread] = event.end_ns
 
 
+class _Counted:
+    """A statement from one place, and the places behind that."""
+
+    __slots__ = ("count", "event", "ns")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        """The first of them."""
+        self.count = 0
+        self.ns = 0
+
+
 class Repeated:
     """A statement that one line sent again and again."""
 
@@ -82,7 +94,8 @@ class Digest:
         itself is about, and without the ends of transactions."""
         self.levels: dict[object, int] = {}
         """Lines of the log by level."""
-        self._statements: dict[tuple[str, int, int | None], Repeated | None] = {}
+        self._definitions = trace.definitions
+        self._statements: dict[tuple[str, tuple[Place, ...]], _Counted] = {}
         self._own_kind = trace.info.row.kind
         self.own: Event | None = None
         """What the trace itself is about, where a plugin recorded that."""
@@ -102,16 +115,33 @@ class Digest:
     @property
     def repeated(self) -> list[Repeated]:
         """Statements that one line repeats (N+1), the most frequent first."""
+        passing = self._passing()
         found: dict[tuple[str, str, int], Repeated] = {}
-        for one in self._statements.values():
-            if one is None:
+        for (form, callers), one in self._statements.items():
+            own = [caller for caller in callers if caller not in passing]
+            place = place_of(self._definitions, *(own or callers)[0])
+            if place is None:
                 continue
-            same = found.setdefault((one.shape, one.path, one.line), one)
-            if same is not one:  # another instruction of the same line
-                same.count += one.count
-                same.ns += one.ns
+            same = found.setdefault((form, *place), Repeated(form, *place, one.event))
+            same.count += one.count
+            same.ns += one.ns
         often = [one for one in found.values() if one.count >= FEWEST_REPEATED]
         return sorted(often, key=lambda one: (-one.count, one.path, one.line))
+
+    def _passing(self) -> set[Place]:
+        """Lines that pass statements of others on: an execution wrapper's, a helper's
+        that takes any. Several statements come from there, on behalf of several."""
+        forms: dict[Place, set[str]] = {}
+        behind: dict[Place, set[Place]] = {}
+        for form, callers in self._statements:
+            for at, caller in enumerate(callers[:-1]):
+                forms.setdefault(caller, set()).add(form)
+                behind.setdefault(caller, set()).add(callers[at + 1])
+        return {
+            place
+            for place, callers in behind.items()
+            if len(callers) > 1 and len(forms[place]) > 1
+        }
 
     def _add(self, event: Event) -> None:
         if not event.plugin:
@@ -156,16 +186,12 @@ class Digest:
         if not isinstance(text, str) or not event.caller:
             return True
         form = self._shape(text)
-        key = (form, event.caller, event.site)
-        if key not in self._statements:
+        key = (form, event.callers)
+        counted = self._statements.get(key)
+        if counted is None:
             if len(self._statements) >= _MOST_STATEMENTS:
                 return True
-            place = event.place()
-            self._statements[key] = (
-                None if place is None else Repeated(form, *place, event)
-            )
-        found = self._statements[key]
-        if found is not None:
-            found.count += 1
-            found.ns += event.duration_ns or 0
+            counted = self._statements[key] = _Counted(event)
+        counted.count += 1
+        counted.ns += event.duration_ns or 0
         return True

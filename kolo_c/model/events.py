@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from kolo_c.store.values import Value
 
     Key = tuple[int, int]
+    Place = tuple[int, int | None]
+    """An instruction of a code object."""
 
 LOG = "log"
 """The kind of log lines, which no plugin's definition stands for."""
@@ -40,15 +42,15 @@ _BEGINS = rb"\x95[\x0c\x0d]" + _INT
 _ENDS = rb"|\x94\x0e" + _INT
 _MOST_WAITING = 5_000
 _NO_CALL, _NOT_KNOWN = 0, -1
+_CALLERS = 4
 
 
 class Event(Slotted):
     """What a plugin saw, or a line of the log."""
 
     __slots__ = (
-        "begin", "caller", "end", "end_ns", "ended", "exception", "failed", "level",
-        "logger",
-        "node", "plugin", "site", "start_ns", "stream", "text",
+        "begin", "caller", "callers", "end", "end_ns", "ended", "exception", "failed",
+        "level", "logger", "node", "plugin", "site", "start_ns", "stream", "text",
     )  # fmt: skip
 
     def __init__(self, stream: Stream, node: int, ns: int) -> None:
@@ -67,6 +69,8 @@ class Event(Slotted):
         self.caller = 0
         """The code of the nearest call that it is in; 0: none."""
         self.site: int | None = None
+        self.callers: tuple[Place, ...] = ()
+        """Where it came from: instructions of calls, the nearest first, a few."""
         self.level: Value = None
         self.logger: Value = None
         self.text: Value = ""
@@ -231,6 +235,8 @@ class _Walk:
         self._stream = stream
         self._nodes: list[Key] = []
         self._codes: list[int] = []
+        self._sites: list[int | None] = []
+        """Where in the call below it each was made."""
         self._next = 0
         self._begins = re.compile(_BEGINS, re.DOTALL)
         self._any = re.compile(_BEGINS + _ENDS, re.DOTALL)
@@ -250,31 +256,36 @@ class _Walk:
             opens = stream.opens_at(index)
             self._nodes = [(stream.number, node) for node in opens]
             self._codes = [_NOT_KNOWN] * len(opens)
+            self._sites = [None] * len(opens)
         self._next = index + 1
         self._events.decoded += 1
         self._replay(index)
 
     def _replay(self, index: int) -> None:
-        nodes, codes = self._nodes, self._codes
+        nodes, codes, sites = self._nodes, self._codes, self._sites
         number = self._stream.number
         for ns, node, fields in self._stream.skim(index):
             kind = fields[0]
             if kind == Kind.CALL or kind == Kind.ENTERED:
                 nodes.append((number, node))
                 codes.append(fields[2])
+                sites.append(fields[3] if kind == Kind.CALL else None)
             elif kind == Kind.PLUGIN:
                 self._begin(ns, node, fields)
                 nodes.append((number, node))
                 codes.append(_NO_CALL)
+                sites.append(None)
             elif kind == Kind.LOG:
                 self._log(ns, node, fields)
             elif kind in PUSH_KINDS:
                 nodes.append((number, node))
                 codes.append(_NO_CALL)
+                sites.append(None)
             elif kind in END_KINDS or kind == Kind.YIELD:
                 if nodes:
                     key = nodes.pop()
                     codes.pop()
+                    sites.pop()
                     if kind == Kind.PLUGIN_END:
                         self._events.end(key, ns, fields)
             elif kind == Kind.RESUME or kind == Kind.THROW:
@@ -282,6 +293,7 @@ class _Walk:
             elif kind == Kind.MARK and fields[4].__class__ is int:
                 del nodes[fields[4] :]
                 del codes[fields[4] :]
+                del sites[fields[4] :]
 
     def _resume(self, ns: int, fields: Fields) -> None:
         record = make_record(ns, 0, fields)
@@ -291,6 +303,7 @@ class _Walk:
         is_code = self._stream.trace.definitions.is_code(record.code)
         self._nodes.append((thread, record.resumed))
         self._codes.append(record.code if is_code else _NO_CALL)
+        self._sites.append(record.site)
 
     def _begin(self, ns: int, node: int, fields: Fields) -> None:
         plugin: Any = fields[2]
@@ -300,7 +313,8 @@ class _Walk:
         event.plugin = plugin
         event.begin = fields[3]
         event.site = fields[4] if fields[4].__class__ is int else None
-        event.caller = self._caller()
+        event.callers = tuple(self._callers(event.site))
+        event.caller = event.callers[0][0] if event.callers else 0
         self._events.begin(event)
 
     def _log(self, ns: int, node: int, fields: Fields) -> None:
@@ -308,19 +322,30 @@ class _Walk:
             return
         event = Event(self._stream, node, ns)
         event.level, event.logger, event.text = fields[2:5]
-        event.caller = self._caller()
+        event.callers = tuple(self._callers(None))
+        event.caller = event.callers[0][0] if event.callers else 0
         event.end_ns, event.ended = ns, True
         self._events.begin(event)
 
-    def _caller(self) -> int:
-        """The code of the nearest call on the stack."""
+    def _callers(self, site: int | None) -> Iterator[Place]:
+        """The calls on the stack from the top, each with where it stood."""
+        found = 0
         for at in range(len(self._codes) - 1, -1, -1):
             if self._codes[at] == _NOT_KNOWN:
-                self._codes[at] = self._look_up(self._nodes[at][1])
+                self._look_up(at)
             if self._codes[at]:
-                return self._codes[at]
-        return 0
+                yield self._codes[at], site
+                site = self._sites[at]
+                found += 1
+                if found == _CALLERS:
+                    return
 
-    def _look_up(self, node: int) -> int:
+    def _look_up(self, at: int) -> None:
+        """What began in a block that was not decoded."""
+        node = self._nodes[at][1]
         record = self._stream.first_record(node) if node else None
-        return record.code if isinstance(record, (Call, Entered)) else _NO_CALL
+        self._codes[at] = _NO_CALL
+        if isinstance(record, (Call, Entered)):
+            self._codes[at] = record.code
+        if isinstance(record, Call):
+            self._sites[at] = record.site

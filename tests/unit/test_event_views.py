@@ -365,6 +365,38 @@ class TestHeader:
         assert repeated["file"] == "/app/shop/views.py"
 
 
+def test_a_line_that_passes_the_statements_of_others_on_is_not_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A project's own execution wrapper stands nearest to all SQL."""
+    shop = Shop()
+    trace, s = shop.trace("wrapped")
+    s.call(shop.numbers["orders"], None)
+    for text, line in (("SELECT a", 2), *[("SELECT b", 4)] * 6):
+        s.call(shop.numbers["charge"], None, site=shop.site("orders", line))
+        s.saw(shop.sql, {"text": text}, site=shop.site("charge", 10))
+        s.ret()
+    trace.end()
+    shop.write(here)
+    out, _ = run(capsys, "show")
+    assert "N+1: ×6 in shop/views.py:4, " in out
+
+
+def test_a_helper_that_one_line_calls_again_and_again_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = Shop()
+    trace, s = shop.trace("helper")
+    s.call(shop.numbers["orders"], None)
+    for _ in range(6):
+        s.call(shop.numbers["charge"], None, site=shop.site("orders", 5))
+        s.saw(shop.sql, {"text": "SELECT a"}, site=shop.site("charge", 10))
+        s.ret()
+    trace.end()
+    shop.write(here)
+    assert "N+1: ×6 in shop/views.py:10, " in run(capsys, "show")[0]
+
+
 class TestKind:
     def test_each_is_a_line_with_node_time_and_place(
         self, here: Path, capsys: pytest.CaptureFixture[str]
