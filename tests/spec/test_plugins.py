@@ -425,8 +425,8 @@ def test_two_threads_may_load_a_built_in_plugin_at_the_same_time(trace):
         """
 import kolo_c.session
 plugins = kolo_c.session._active.plugins
-assert plugins._targets
-for index in plugins._targets:
+assert plugins._lines
+for index in plugins._lines:
     plugins.load(index)
     plugins.load(index)
 print(plugins.all_problems())
