@@ -335,6 +335,11 @@ kc_frame_object(PyThreadState *tstate, kc_frame *frame)
     }
     return object;
 #elif PY_VERSION_HEX >= 0x030B0000
+    _PyInterpreterFrame *current = tstate->cframe->current_frame;
+    bool is_linked = current == frame;
+    if (!is_linked) {
+        frame->previous = current; /* nobody has set it yet, and f_back goes there */
+    }
     if (frame->frame_obj != NULL) {
         return (PyFrameObject *)Py_NewRef((PyObject *)frame->frame_obj);
     }
@@ -344,11 +349,7 @@ kc_frame_object(PyThreadState *tstate, kc_frame *frame)
     _Py_CODEUNIT *at = frame->prev_instr;
     _Py_CODEUNIT *complete =
         _PyCode_CODE(frame->f_code) + frame->f_code->_co_firsttraceable;
-    _PyInterpreterFrame *current = tstate->cframe->current_frame;
-    _PyInterpreterFrame *previous = frame->previous;
-    bool is_linked = current == frame;
     if (!is_linked) {
-        frame->previous = current;
         tstate->cframe->current_frame = frame;
     }
     if (at < complete) {
@@ -358,7 +359,6 @@ kc_frame_object(PyThreadState *tstate, kc_frame *frame)
     frame->prev_instr = at;
     if (!is_linked) {
         tstate->cframe->current_frame = current;
-        frame->previous = previous;
     }
     if (object != NULL && object->f_frame != frame) {
         Py_CLEAR(object);

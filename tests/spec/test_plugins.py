@@ -433,3 +433,73 @@ print(plugins.all_problems())
 """
     )
     assert traced.stdout == "[]\n"
+
+
+def test_a_handler_sees_who_called(trace):
+    """Also of a generator that ends by what is thrown into it."""
+    traced = trace(
+        """
+        import kolo_c
+        seen = []
+        class Callers(kolo_c.Plugin):
+            watch = ("__main__:step", "__main__:close")
+            def start(self, frame):
+                seen.append((frame.f_code.co_name, frame.f_back.f_code.co_name))
+                return {}
+            def finish(self, frame, value, exception):
+                seen.append(("end", frame.f_back.f_code.co_name))
+        kolo_c.plugin(Callers())
+        def close(n): return n
+        def step():
+            try:
+                yield 1
+            finally:
+                close(2)
+        def outer():
+            with_one = step()
+            next(with_one)
+            with_one.close()
+            del with_one
+            for _ in range(3): close(3)
+        for _ in range(2):
+            outer()
+        print(sorted(set(seen)))
+        """
+    )
+    assert traced.stdout == (
+        "[('close', 'outer'), ('close', 'step'), ('end', 'outer'), ('end', 'step'),"
+        " ('step', 'outer')]\n"
+    )
+
+
+def test_a_handler_leaves_records_that_are_whole_at_once(trace):
+    """``log`` and ``point``; ``begin`` does nothing there."""
+    traced = trace(
+        """
+        import kolo_c
+        from kolo_c.plugins import emit
+        SEEN = kolo_c.Kind("seen", "SEEN", "blue", "{at}")
+        class Says(kolo_c.Plugin):
+            watch = "__main__:work"
+            kind = kolo_c.Kind("work", "WORK", "red", "work")
+            def start(self, frame):
+                assert emit.begin(SEEN, {"at": "never"}) is None
+                emit.log(20, "shop", "begins")
+                return {}
+            def finish(self, frame, value, exception):
+                for n in range(40): emit.point(SEEN, {"at": f"end {n}"})
+                helper()
+                return {"n": 1}
+        kolo_c.plugin(Says)
+        def helper(): pass
+        def work(): helper()
+        def main(): work()
+        main()
+        """
+    )
+    found = traced.calls().splitlines()
+    at = next(n for n, line in enumerate(found) if "main(" in line)
+    assert "log" in found[at + 1] and "begins" in found[at + 1]
+    assert "WORK" in found[at + 2]
+    assert sum("SEEN" in line for line in found) == 40
+    assert sum("helper(" in line for line in found) == 1
