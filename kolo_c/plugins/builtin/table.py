@@ -99,5 +99,75 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
         (),
     ),
+    # http_sync.py
+    ("requests", "http_sync:Requests", ("requests.sessions:Session.send",), ()),
+    (
+        "urllib3",
+        "http_sync:Urllib3",
+        ("urllib3.connectionpool:HTTPConnectionPool.urlopen",),
+        (),
+    ),
+    (
+        "urllib3-read",
+        "http_sync:Urllib3Read",
+        (
+            "urllib3.response:HTTPResponse._fp_read",
+            "urllib3.response:HTTPResponse._handle_chunk",
+        ),
+        (),
+    ),
+    (
+        "urllib3-end",
+        "http_sync:Urllib3End",
+        (
+            "urllib3.response:HTTPResponse.close",
+            "urllib3.response:HTTPResponse.release_conn",
+        ),
+        (),
+    ),
+    ("urllib", "http_sync:Urllib", ("urllib.request:AbstractHTTPHandler.do_open",), ()),
+    (
+        "urllib-read",
+        "http_sync:UrllibRead",
+        (
+            "http.client:HTTPResponse.read",
+            "http.client:HTTPResponse.read1",
+            "http.client:HTTPResponse.readinto",
+            "http.client:HTTPResponse.readline",
+        ),
+        (),
+    ),
+    ("urllib-end", "http_sync:UrllibEnd", ("http.client:HTTPResponse.close",), ()),
+    # http_async.py
+    (
+        "httpx",
+        "http_async:Httpx",
+        ("httpx._client:Client.send", "httpx._client:AsyncClient.send"),
+        (),
+    ),
+    ("httpx-read", "http_async:HttpxRead", ("httpx._decoders:ByteChunker.decode",), ()),
+    (
+        "httpx-end",
+        "http_async:HttpxEnd",
+        ("httpx._models:Response.close", "httpx._models:Response.aclose"),
+        (),
+    ),
+    ("aiohttp", "http_async:Aiohttp", ("aiohttp.client:ClientSession._request",), ()),
+    (
+        "aiohttp-read",
+        "http_async:AiohttpRead",
+        ("aiohttp.streams:StreamReader._read_nowait_chunk",),
+        (),
+    ),
+    (
+        "aiohttp-end",
+        "http_async:AiohttpEnd",
+        (
+            "aiohttp.client_reqrep:ClientResponse.close",
+            "aiohttp.client_reqrep:ClientResponse.release",
+            "aiohttp.client_reqrep:ClientResponse.read",
+        ),
+        (),
+    ),
 )
 """(name, MODULE:CLASS within this package, watch, modules)"""
