@@ -202,7 +202,10 @@ def rotate_if_due(writer: Writer) -> None:
     if writer.segment_max_bytes == 0:
         return
     size = writer.store.size()
-    if size >= writer.rotate_bytes:
+    # What is free in it is used again, but not once nobody writes to it.
+    if size >= writer.rotate_bytes and (
+        size - min(writer.store.unused(), size) >= writer.rotate_bytes
+    ):
         _rotate(writer, size)
 
 

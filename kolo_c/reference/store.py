@@ -326,6 +326,11 @@ class Store:
                 return ZSTD, short
         return RAW, data
 
+    def unused(self) -> int:
+        """How much of its size is free for what comes."""
+        status, pages = self.ask("PRAGMA freelist_count")
+        return pages * PAGE_BYTES if status is Status.OK else 0
+
     def size(self) -> int:
         """Bytes on disk: main file and WAL."""
         size = 0

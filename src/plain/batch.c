@@ -338,6 +338,10 @@ kc_batch_rotate_if_due(struct kc_writer *writer)
     }
     uint64_t size = kc_store_size(&writer->store);
     if (size >= writer->rotate_bytes) {
-        batch_rotate(writer, size);
+        /* What is free in it is used again, but not once nobody writes to it. */
+        uint64_t unused = kc_store_unused(&writer->store);
+        if (size - (unused < size ? unused : size) >= writer->rotate_bytes) {
+            batch_rotate(writer, size);
+        }
     }
 }

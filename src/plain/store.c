@@ -364,6 +364,19 @@ kc_store_size(const struct kc_store *store)
     return size;
 }
 
+uint64_t
+kc_store_unused(struct kc_store *store)
+{
+    uint64_t pages = 0;
+    uint64_t page_bytes = 0;
+    if (kc_store_ask(store, "PRAGMA freelist_count", &pages) != KC_OK ||
+        kc_store_ask(store, "PRAGMA page_size", &page_bytes) != KC_OK)
+    {
+        return 0;
+    }
+    return pages * page_bytes;
+}
+
 const char *
 kc_store_error(const struct kc_store *store)
 {

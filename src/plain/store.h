@@ -129,6 +129,9 @@ KC_MUST_CHECK enum kc_status kc_store_ask(struct kc_store *store, const char *sq
 /* Bytes on disk: main file and WAL. */
 uint64_t kc_store_size(const struct kc_store *store);
 
+/* How much of that is free for what comes. */
+uint64_t kc_store_unused(struct kc_store *store);
+
 /* Of the last failure; empty where there was none. */
 const char *kc_store_error(const struct kc_store *store);
 

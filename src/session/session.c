@@ -381,14 +381,13 @@ void
 kc_session_put_aside(struct kc_session *session, const struct kc_entry *entry)
 {
     struct kc_aside dropped = {entry->plugin != NULL ? entry->started : NULL,
-                                 entry->boundary};
+                               entry->boundary};
     if (dropped.started == NULL && dropped.boundary == 0) {
         return;
     }
     if (session->aside_count == session->aside_capacity) {
-        uint32_t capacity = session->aside_capacity == 0
-                                ? ASIDE_INITIAL
-                                : session->aside_capacity * 2;
+        uint32_t capacity =
+            session->aside_capacity == 0 ? ASIDE_INITIAL : session->aside_capacity * 2;
         struct kc_aside *larger =
             PyMem_RawRealloc(session->aside, capacity * sizeof *larger);
         if (larger == NULL) {

@@ -172,8 +172,8 @@ void kc_session_drop_blocks(struct kc_session *session, uint32_t number,
 bool kc_session_set_trace(struct kc_session *session, struct kc_trace *trace,
                           PyObject *name, PyObject *attributes);
 
-/* `trace` is over, though whether it is stored is not decided: nothing more comes to it,
- * and kc_session_end_trace() will say that it ended now. */
+/* `trace` is over, though whether it is stored is not decided: nothing more comes to
+ * it, and kc_session_end_trace() will say that it ended now. */
 void kc_session_close_trace(struct kc_session *session, struct kc_trace *trace);
 
 /* End `trace`: flush its streams, write its TRACE_END. `counters` is JSON. */

@@ -199,7 +199,7 @@ def test_the_slowest_are_stored_and_the_failed_with_them(run):
     run.pytester.makepyfile(
         test_run="""
         import pytest, time, shop
-        @pytest.mark.parametrize("ms", [1, 60, 2, 90, 3])
+        @pytest.mark.parametrize("ms", [1, 60, 2, 600, 3])
         def test_takes(ms):
             shop.price(ms)
             time.sleep(ms / 1000)
@@ -208,9 +208,9 @@ def test_the_slowest_are_stored_and_the_failed_with_them(run):
     )
     run("--kolo-c-slowest", "2")
     traces = run.traces()
-    assert set(traces) == {"test_takes[60]", "test_takes[90]"}
+    assert set(traces) == {"test_takes[60]", "test_takes[600]"}
     # It ended when it ended, not when that was decided.
-    assert 60e6 < traces["test_takes[60]"].duration_ns < 89e6
+    assert 60e6 < traces["test_takes[60]"].duration_ns < 500e6
     run("--kolo-c-slowest=2", "--kolo-c-only-failed")
     assert "test_fails failed" in run.traces()
     run("--kolo-c-slowest=none")
