@@ -340,6 +340,20 @@ def test_a_session_that_runs_already_is_joined(run):
     assert "total" in run.tree("test_ok") and "total" not in run.tree("pytest")
 
 
+def test_a_process_that_is_recorded_from_its_start_is_joined(run, monkeypatch):
+    """KOLO_C=1, by the line of the .pth file."""
+    site = run.pytester.mkdir("site")
+    line = (ROOT / "kolo_c.pth").read_text("utf-8").splitlines()[-1]
+    (site / "sitecustomize.py").write_text(line, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{site}:{PACKAGE_PARENT}")
+    monkeypatch.setenv("KOLO_C", "1")
+    run.pytester.makepyfile(test_run=TESTS)
+    run("--kolo-c-only-failed")
+    names = set(run.traces())
+    assert {"test_bad failed", "test_error error"} < names
+    assert len(names) == 3 and "test_ok" not in names
+
+
 def test_a_test_that_ends_the_process_keeps_its_trace(run):
     run.pytester.makepyfile(
         test_run="""
