@@ -20,7 +20,7 @@ from kolo_c.wire import Tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from kolo_c.reference.value import Values
@@ -118,13 +118,21 @@ def _room_for_fields(values: Values, cursor: Cursor) -> int:
     return max(values.room(cursor) - TYPED_HEAD_BYTES, 0)
 
 
+def _fields(value: Any, shape: Shape) -> Iterator[tuple[str, Any]]:
+    """Those that are written."""
+    chosen = shape.chosen
+    for name, field in instance.fields(value, shape.slots):
+        if chosen is None or name in chosen:
+            yield name, field
+
+
 def write_object(values: Values, cursor: Cursor, value: Any, shape: Shape) -> None:
     """OBJECT: type, address and the fields."""
     record = values.record(cursor)
     room = _room_for_fields(values, cursor)
     if values.cycle(cursor, value):
         return
-    fields: Any = list(instance.fields(value, shape.slots))
+    fields: Any = list(_fields(value, shape))
     plan = _Plan(record, (name for name, _ in fields), room)
     if not plan.fits(record, room):
         values.count_truncated(cursor)
@@ -136,7 +144,7 @@ def write_object(values: Values, cursor: Cursor, value: Any, shape: Shape) -> No
     values.type(cursor, type(value))
     values.address(cursor, value)
     if record.user_repr:  # a __repr__ below may change them
-        fields = instance.fields(value, shape.slots)
+        fields = _fields(value, shape)
     written = 0
     if plan.count > 0:
         for name, field in fields:

@@ -16,6 +16,7 @@ import types
 
 from kolo_c.reference import instance
 from kolo_c.reference.instance import type_dict, type_flags, type_mro
+from kolo_c.reference.value_chosen import chosen_fields
 from kolo_c.reference.value_state import Shape, ValueKind
 from kolo_c.reference.value_text import text_is
 
@@ -270,4 +271,6 @@ def decide(cls: type) -> Shape:
         is_bare = is_bare and "__slots__" not in type_dict(cls)
         if shape.kind is ValueKind.OBJECT and is_bare:
             shape.kind = ValueKind.OPAQUE
+    if shape.kind is ValueKind.OBJECT:
+        shape.chosen = chosen_fields(cls, _is_class)
     return shape

@@ -166,7 +166,7 @@ class ValueKind(IntEnum):
 class Shape:
     """One per type, for as long as the type is what it was."""
 
-    __slots__ = ("kind", "exact", "base", "names", "slots")
+    __slots__ = ("kind", "exact", "base", "names", "chosen", "slots")
 
     def __init__(self, slots: Any) -> None:
         self.kind = ValueKind.OBJECT
@@ -176,5 +176,7 @@ class Shape:
         """Where in the type's order of bases the one stands that gave the kind."""
         self.names: tuple[str, ...] = ()
         """NAMEDTUPLE: its `_fields`; STRUCTSEQ: its members."""
+        self.chosen: tuple[str, ...] | None = None
+        """The fields that are written alone; None: all are."""
         self.slots = slots
         """Slots: where the fields are (instance.py)."""

@@ -89,6 +89,19 @@ object_room(const struct kc_values *values, const struct kc_cursor *cursor)
     return room > VALUE_TYPED_HEAD_BYTES ? room - VALUE_TYPED_HEAD_BYTES : 0;
 }
 
+/* The next field that is written. */
+static bool
+object_next_field(struct kc_fields *fields, const struct value_shape *shape,
+                  PyObject **name, PyObject **field)
+{
+    while (kc_fields_next(fields, name, field)) {
+        if (KC_LIKELY(shape->chosen == NULL) || kc_value_is_chosen(shape, *name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 kc_value_object(struct kc_values *values, struct kc_cursor *cursor, PyObject *value,
                 const struct value_shape *shape)
@@ -103,7 +116,7 @@ kc_value_object(struct kc_values *values, struct kc_cursor *cursor, PyObject *va
         return;
     }
     kc_fields_begin(&fields, value, &shape->slots);
-    while (kc_fields_next(&fields, &name, &field)) {
+    while (object_next_field(&fields, shape, &name, &field)) {
         object_plan_field(values, &plan, name, room);
     }
     if (room == 0 || (plan.total > 0 && (object_at_limit(values) || plan.count == 0))) {
@@ -117,7 +130,7 @@ kc_value_object(struct kc_values *values, struct kc_cursor *cursor, PyObject *va
     kc_value_address(cursor, value);
     size_t written = 0;
     kc_fields_begin(&fields, value, &shape->slots);
-    while (written < plan.count && kc_fields_next(&fields, &name, &field)) {
+    while (written < plan.count && object_next_field(&fields, shape, &name, &field)) {
         plan.names_bytes -= kc_value_name_bytes(name);
         object_write_field(values, cursor, name, field);
         written++;

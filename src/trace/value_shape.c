@@ -11,8 +11,8 @@
 #include <frameobject.h> /* PyFrame_Type: part of Python.h from 3.11 on */
 #include <stddef.h>
 
-static struct value_shape SHAPE_OPAQUE = {1, VALUE_OPAQUE, true,
-                                          0, NULL,         {NULL, 0, false, false}};
+static struct value_shape SHAPE_OPAQUE = {
+    .references = 1, .kind = VALUE_OPAQUE, .exact = true};
 
 PyObject *
 kc_value_borrow_entry(PyObject *dict, const char *name)
@@ -37,8 +37,8 @@ shape_is_python(PyTypeObject *type)
 }
 
 /* Whether the class `name` was defined in module `module`, by its own account. */
-static bool
-shape_is_class(PyTypeObject *type, const char *module, const char *name)
+bool
+kc_value_is_class(PyTypeObject *type, const char *module, const char *name)
 {
     if (strcmp(type->tp_name, name) != 0 || !shape_is_python(type)) {
         return false;
@@ -139,11 +139,11 @@ shape_of_library(PyTypeObject *base, uint16_t *detail)
         return kind;
     }
     if (shape_is_python(base)) {
-        if (shape_is_class(base, "uuid", "UUID")) {
+        if (kc_value_is_class(base, "uuid", "UUID")) {
             return VALUE_UUID;
         }
-        if (shape_is_class(base, "pathlib", "PurePath") ||
-            shape_is_class(base, "pathlib._local", "PurePath"))
+        if (kc_value_is_class(base, "pathlib", "PurePath") ||
+            kc_value_is_class(base, "pathlib._local", "PurePath"))
         {
             return VALUE_PATH;
         }
@@ -173,8 +173,8 @@ shape_is_enum(PyTypeObject *type)
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(bases); i++) {
         PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(bases, i);
-        if (PyType_Check(base) && (shape_is_class(base, "enum", "EnumType") ||
-                                   shape_is_class(base, "enum", "EnumMeta")))
+        if (PyType_Check(base) && (kc_value_is_class(base, "enum", "EnumType") ||
+                                   kc_value_is_class(base, "enum", "EnumMeta")))
         {
             return true;
         }
@@ -289,6 +289,9 @@ shape_decide(struct value_shape *shape, PyTypeObject *type)
         !shape->slots.has_dict && !shape_declares_slots(type))
     {
         shape->kind = VALUE_OPAQUE;
+    }
+    if (shape->kind == VALUE_OBJECT) {
+        shape->chosen = kc_value_chosen_fields(type);
     }
 }
 

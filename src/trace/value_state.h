@@ -91,10 +91,11 @@ enum value_kind {
  * drop it while nested values are written. */
 struct value_shape {
     uint32_t references;
-    uint8_t kind;    /* enum value_kind */
-    bool exact;      /* the type itself, no subclass: no SUBCLASS around it */
-    uint16_t detail; /* of the kind: see value_shape.c */
-    PyObject *names; /* NAMEDTUPLE: its `_fields`, a tuple of strings */
+    uint8_t kind;              /* enum value_kind */
+    bool exact;                /* the type itself, no subclass: no SUBCLASS around it */
+    uint16_t detail;           /* of the kind: see value_shape.c */
+    PyObject *names;           /* NAMEDTUPLE: its `_fields`, a tuple of strings */
+    const char *const *chosen; /* the fields that are written alone; NULL: all are */
     struct kc_slots slots;
 };
 
@@ -256,6 +257,14 @@ size_t kc_value_transcode(PyObject *text, Py_ssize_t *at, char *out, size_t size
 /* Whether `text` is an exact str that equals the ASCII `with`. */
 bool kc_value_text_is(PyObject *text, const char *with);
 
+/* ---- classes whose instances are written in part (value_chosen.c) ---- */
+
+/* The fields that are written alone of instances of `type`; NULL: all of them are. */
+const char *const *kc_value_chosen_fields(PyTypeObject *type);
+
+/* Whether the field `name` is written. */
+bool kc_value_is_chosen(const struct value_shape *shape, PyObject *name);
+
 /* ---- secrets (value_secret.c) ---- */
 
 /* Whether `name` (any object) is a str or bytes that is a secret name. */
@@ -285,6 +294,10 @@ void kc_value_decimal(struct kc_values *values, struct kc_cursor *cursor,
 /* ---- shapes (value_shape.c) ---- */
 
 struct value_shape *kc_value_shape(struct kc_values *values, PyTypeObject *type);
+
+/* Whether a `class` statement in module `module` made the class `name`, by its own
+ * account. */
+bool kc_value_is_class(PyTypeObject *type, const char *module, const char *name);
 void kc_value_shape_release(struct value_shape *shape);
 /* The entry `name` of a dict whose keys are strings, borrowed; NULL for none. */
 PyObject *kc_value_borrow_entry(PyObject *dict, const char *name);

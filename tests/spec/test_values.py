@@ -478,3 +478,31 @@ def test_a_type_at_the_place_of_one_of_the_same_name_is_told_by_its_module(trace
     # Else nothing has been shown; a checked malloc gives no place out again at once.
     if sys.implementation.name == "cpython" and "PYTHONMALLOC" not in os.environ:
         assert traced.stdout == "2\n"
+
+
+def test_a_request_of_a_web_framework_is_written_in_part(trace):
+    """It has cookies, a query and a body in texts that no name masks."""
+    traced = trace(
+        """
+        class HttpRequest:
+            __module__ = "django.http.request"
+            def __init__(self):
+                self.META = {"QUERY_STRING": "pin=not-to-be-seen"}
+                self.method, self.path = "GET", "/"
+                self._body = b"pin=not-to-be-seen"
+        class WSGIRequest(HttpRequest): pass
+        class HTTPConnection:
+            __module__ = "starlette.requests"
+            scope = headers = None
+            def __init__(self): self.scope = {"headers": [(b"x", b"not-to-be-seen")]}
+        class Request:
+            __module__ = "rest_framework.request"
+            def __init__(self, of): self._request, self._data = of, "not-to-be-seen"
+        def f(a): pass
+        f([WSGIRequest(), HTTPConnection(), Request(WSGIRequest())])
+        """,
+    )
+    django, starlette, wrapped = first_argument(traced)
+    assert dict(django.fields) == {"method": "GET", "path": "/"}
+    assert dict(starlette.fields) == {}
+    assert dict(dict(wrapped.fields)["_request"].fields) == dict(django.fields)

@@ -20,7 +20,10 @@ from tests.spec.tracing import trace_program
 SOURCE = """
 import asyncio, io, gzip, json
 
-SEC = {f"{kind} {n}": "-".join([kind, "secret", str(n)]) for kind in KINDS for n in (1, 2, 3)}
+SEC = {}
+for kind in KINDS:
+    for n in 1, 2, 3:
+        SEC[f"{kind} {n}"] = "-".join([kind, "secret", str(n)])
 
 def part(i):
     return f"{i}\\n"
@@ -272,6 +275,14 @@ def test_a_page_is_told_without_the_secrets_in_its_form(site: Site) -> None:
         '<input type=password name=pin value="***"><b class="x">ok</b></form>'
         '<script>var apiKey = "***", color = "red";</script>'
     )
+
+
+def test_no_secret_is_in_the_store(site: Site) -> None:
+    stored = stored_bytes(site.traced.store)
+    assert b"invoice.txt" in stored
+    secrets = [f"{kind}-secret-{n}" for kind in KINDS for n in (1, 2, 3)]
+    found = [secret for secret in secrets if secret.encode() in stored]
+    assert found == []
 
 
 def test_the_exception_that_became_a_500_is_in_the_record(site: Site) -> None:

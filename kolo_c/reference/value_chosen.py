@@ -1,0 +1,35 @@
+"""Classes of web frameworks of which some fields alone are written; twin of
+``src/trace/value_chosen.c``, which says why.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from kolo_c.reference.instance import type_mro
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHOSEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("django.http.request", "HttpRequest", ("method", "path")),
+    ("django.http.response", "HttpResponseBase", ("status_code",)),
+    ("rest_framework.request", "Request", ("_request",)),
+    ("starlette.requests", "HTTPConnection", ()),
+    ("starlette.responses", "Response", ("status_code",)),
+    ("werkzeug.sansio.request", "Request", ("method", "path")),
+    ("werkzeug.sansio.response", "Response", ("_status_code",)),
+)
+"""(module, class, fields)"""
+
+
+def chosen_fields(
+    cls: type, is_class: Callable[[type, str, str], bool]
+) -> tuple[str, ...] | None:
+    """The fields that are written alone of instances of ``cls``; None: all are."""
+    for base in type_mro(cls):
+        for module, name, fields in CHOSEN:
+            if issubclass(type(base), type) and is_class(base, name, module):
+                return fields
+    return None

@@ -1,0 +1,57 @@
+/* value_chosen.c -- see value_state.h. Classes of web frameworks of which some fields
+ * alone are written.
+ *
+ * A request has what a client sent as it came: cookies, a query, a body, in texts and
+ * in dicts that no name masks. Most of that stands in the request's own record, masked;
+ * and it is an argument of nearly every call, where it would take most of the trace.
+ */
+
+#include "trace/value_state.h"
+
+#define CHOSEN_MOST 3
+
+struct chosen_class {
+    const char *module;
+    const char *name;
+    const char *fields[CHOSEN_MOST]; /* NULL after the last one */
+};
+
+static const struct chosen_class CHOSEN[] = {
+    {"django.http.request", "HttpRequest", {"method", "path", NULL}},
+    {"django.http.response", "HttpResponseBase", {"status_code", NULL, NULL}},
+    {"rest_framework.request", "Request", {"_request", NULL, NULL}},
+    {"starlette.requests", "HTTPConnection", {NULL, NULL, NULL}},
+    {"starlette.responses", "Response", {"status_code", NULL, NULL}},
+    {"werkzeug.sansio.request", "Request", {"method", "path", NULL}},
+    {"werkzeug.sansio.response", "Response", {"_status_code", NULL, NULL}},
+};
+
+const char *const *
+kc_value_chosen_fields(PyTypeObject *type)
+{
+    Py_ssize_t count = type->tp_mro == NULL ? 0 : PyTuple_GET_SIZE(type->tp_mro);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i);
+        for (size_t at = 0; at < sizeof CHOSEN / sizeof CHOSEN[0]; at++) {
+            if (PyType_Check(base) &&
+                kc_value_is_class(base, CHOSEN[at].module, CHOSEN[at].name)) {
+                return CHOSEN[at].fields;
+            }
+        }
+    }
+    return NULL;
+}
+
+bool
+kc_value_is_chosen(const struct value_shape *shape, PyObject *name)
+{
+    if (shape->chosen == NULL) {
+        return true;
+    }
+    for (size_t i = 0; shape->chosen[i] != NULL; i++) {
+        if (kc_value_text_is(name, shape->chosen[i])) {
+            return true;
+        }
+    }
+    return false;
+}
