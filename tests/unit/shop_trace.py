@@ -7,6 +7,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from kolo_c.reference.definitions import line_table
 from kolo_c.wire import Definition, Kind, Tag
 from tests.unit.store_builder import ProcessBuilder, StreamBuilder, TraceBuilder, tagged
 
@@ -42,7 +43,7 @@ class Shop:
         self.numbers = {
             name: self.process.code(
                 file, name, code.co_varnames[: code.co_argcount],
-                line=code.co_firstlineno, table=code.co_linetable, module="shop.views",
+                line=code.co_firstlineno, table=line_table(code), module="shop.views",
             )
             for name, code in self._codes.items()
         }  # fmt: skip
