@@ -108,6 +108,38 @@ def check_numbers(driven: Driven, shop: Path) -> None:
     assert seen == Counter(answer.number for answer in driven.answers)
 
 
+def number_of(text: object) -> int | None:
+    """The number in a statement, whose end may be cut off; None: it has none."""
+    found = re.search(r"/\* r=(\d+) \*/", str(getattr(text, "value", text)))
+    return int(found[1]) if found else None
+
+
+def check_requests(driven: Driven, shop: Path) -> None:
+    """Each has a trace of its own, with its statements, all of them and no others."""
+    by_number = {answer.number: answer for answer in driven.answers}
+    found = set()
+    with kolo_c.open(shop) as store:
+        for trace in store.traces(wanted=lambda each: each.kind == "request"):
+            request = next(iter(trace.events("request"))).fields
+            if request["path"] == "/health/":
+                continue
+            answer = by_number[int(request["query"]["r"])]
+            assert answer.number not in found, f"{trace.name} has two traces"
+            found.add(answer.number)
+            assert trace.name == f"{answer.method} {answer.path} → {answer.status}"
+            assert trace.status == "complete"
+            assert request["status"] == answer.status
+            statements = list(trace.events("sql"))
+            numbers = [number_of(each.fields["text"]) for each in statements]
+            marked = [number for number in numbers if number is not None]
+            assert marked == [answer.number] * answer.queries, trace.name
+            for number, each in zip(numbers, statements, strict=True):
+                # These are no statements that anybody could put a comment to.
+                if number is None:
+                    assert each.fields["text"] in ("BEGIN", "COMMIT", "ROLLBACK")
+    assert found == by_number.keys()
+
+
 @pytest.mark.parametrize(
     ("server", "database"),
     [
@@ -117,7 +149,7 @@ def check_numbers(driven: Driven, shop: Path) -> None:
         ("daphne", "sqlite"),
     ],
 )
-def test_what_is_recorded_answers_as_ever_and_nothing_is_lost(
+def test_every_request_has_a_trace_of_its_own_with_its_own_statements(
     server: str, database: str, shop: Path, request: pytest.FixtureRequest
 ) -> None:
     told = told_of(request, database, shop.parent)
@@ -128,6 +160,7 @@ def test_what_is_recorded_answers_as_ever_and_nothing_is_lost(
     # As without us: uvicorn says goodbye with the signal that it was asked with.
     assert site.status == (-signal.SIGTERM if server == "uvicorn" else 0)
     check_numbers(driven, shop)
+    check_requests(driven, shop)
     check_sessions(driven, shop / ".kolo_c")
     kinds = {answer.kind for answer in driven.answers}
     assert len(kinds) == len(VISITS) + 6
