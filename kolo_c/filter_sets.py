@@ -15,8 +15,11 @@ from kolo_c.errors import KoloError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
     from kolo_c.filter import Filter, FunctionOptions
 
+_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 MOST = 8
 """As many as a verdict has bits (src/trace/verdict.h)."""
 ALL = (1 << MOST) - 1
@@ -97,3 +100,30 @@ class FilterSets:
                 return None
             answers.add(decision.keep)
         return answers.pop() if len(answers) == 1 else None
+
+
+class MainText:
+    """The program itself, where it is a text that is in no file: -c, standard input."""
+
+    def __init__(self, file: str, source: str | None) -> None:
+        self.file = file
+        """What its code calls its file; empty where it is in one, or was found."""
+        self.source = source
+        self.code: CodeType | None = None
+        """The program's, where it has functions that it may call. Kept alive, as the
+        core knows it by its address."""
+
+    def is_it(self, code: CodeType, asked_by: FrameType) -> bool:
+        """Whether ``code``, about to run, is it: of such texts the one nobody calls."""
+        below = asked_by.f_back
+        if below is not None and below.f_code is code:
+            below = below.f_back  # else the hook comes before its frame is there
+        if below is not None or code.co_name != "<module>":
+            return False
+        self.file = ""
+        if any(
+            hasattr(constant, "co_name") and constant.co_name not in _COMPREHENSIONS
+            for constant in code.co_consts
+        ):
+            self.code = code
+        return True

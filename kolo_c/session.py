@@ -19,23 +19,21 @@ from kolo_c.core import load_core
 from kolo_c.core_options import options_of, problems_of, rules_of, unseen
 from kolo_c.errors import KoloError, TracerError
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
-from kolo_c.filter_sets import FilterSets
+from kolo_c.filter_sets import FilterSets, MainText
 from kolo_c.forks import follow_forks
 from kolo_c.hook import load_hook
 from kolo_c.identifiers import TICKING, trace_id, ulid
-from kolo_c.log import write_log
 from kolo_c.plugins.boundaries import Boundaries
 from kolo_c.plugins.registry import Registry
 from kolo_c.process_info import process_info, read_counters, skipped_of, to_json
 from kolo_c.project import create_store
 from kolo_c.scope import SCOPE, SKIPPED, VARIABLE
-from kolo_c.store.bounds import keep_within_bounds, note_written
 from kolo_c.summary import Summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import CodeType, FrameType
+    from types import CodeType
     from typing import Any
 
     from kolo_c.config import Config
@@ -47,8 +45,6 @@ else:
 PLUGIN_COSTS = "kolo_c.plugins"
 """An attribute of the process's trace: by plugin [calls, nanoseconds, errors]."""
 _CLOSE_SECONDS = 30.0
-
-_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 
 _active: Session | None = None
 
@@ -102,9 +98,7 @@ class Session:
         self._replace_profiler = replace_profiler
         self._later = later
         self._first_pid = first_pid
-        self._main_file = main_file
-        self._main_source = main_source
-        self._main_code: CodeType | None = None
+        self._main = MainText(main_file, main_source)
         self.boundaries = Boundaries(self)
         self._whole = whole
         self._core: Any = None
@@ -158,9 +152,10 @@ class Session:
             self.traces.process.name = kept_name(self._core, self.name)
             if not self._later:
                 create_store(self.project.store)
-                keep_within_bounds(
-                    self.project.store, self.config.max_bytes, self.config.keep_days
-                )
+                from kolo_c.store import bounds  # noqa: PLC0415 - not for each
+
+                most, days = self.config.max_bytes, self.config.keep_days
+                bounds.keep_within_bounds(self.project.store, most, days)
             self._native = self._open()
             self.plugins = Registry(self._native, self.config.plugins)
         except OSError as error:
@@ -189,7 +184,10 @@ class Session:
             _activate(self)
             follow_forks()
             if self._first_pid:
-                self._tell_children()
+                from kolo_c.follow import tell_children  # noqa: PLC0415 - not for each
+
+                line = (self.process_id, self.trace_id), *self._line
+                tell_children(line, self._first_pid, self.project)
         except BaseException as error:
             self._give_up()
             if not isinstance(error, Exception):
@@ -212,12 +210,6 @@ class Session:
             self._previous_hook = getattr(threading, "_profile_hook", None)
             self._thread_hook = self._native.attach_thread
             threading.setprofile(self._thread_hook)
-
-    def _tell_children(self) -> None:
-        from kolo_c.follow import tell_children  # noqa: PLC0415 - where it is wanted
-
-        line = (self.process_id, self.trace_id), *self._line
-        tell_children(line, self._first_pid, self.project)
 
     def _give_up(self) -> None:
         """Put back what a start that failed has done so far."""
@@ -253,7 +245,7 @@ class Session:
         counters: dict[str, Any] = {}
         if self._native is not None and not self._native.stats()["dead"]:
             counters = self._finish(cause, exception)
-        write_log(self.project.store, self.process_id, self.problems())
+        self._write_log()
         self._summary = Summary.of(
             counters,
             trace_id=self.trace_id,
@@ -287,9 +279,11 @@ class Session:
             self._problems.append(f"the recorder: {_describe(error)}")
         try:
             native.close(cause, _CLOSE_SECONDS)
-            note_written(
-                self.project.store, counters.get("bytes", 0), self.config.max_bytes
-            )
+            if counters.get("bytes"):
+                from kolo_c.store import bounds  # noqa: PLC0415 - not for each
+
+                most = self.config.max_bytes
+                bounds.note_written(self.project.store, counters["bytes"], most)
         except OSError as error:
             self._problems.append(f"not everything could be saved: {error}")
         except Exception as error:
@@ -303,6 +297,13 @@ class Session:
         costs = self.plugins.costs()
         if costs:
             self.traces.process.update({PLUGIN_COSTS: to_json(costs)}, TOTAL_BYTES)
+
+    def _write_log(self) -> None:
+        problems = self.problems()
+        if problems:
+            from kolo_c.log import write_log  # noqa: PLC0415 - not for all
+
+            write_log(self.project.store, self.process_id, problems)
 
     def ended_by(self, error: BaseException, number: int = 0) -> dict[str, Any] | None:
         """``error`` left the program: its trace names it, and what led to it.
@@ -491,8 +492,11 @@ class Session:
         self, code: CodeType, path: str, module: str | None, qualname: str
     ) -> int | dict[str, Any]:
         """Asked by the core, once per code object whose file alone does not decide."""
-        if path == self._main_file and self._is_main(code):
-            return 1
+        if path == self._main.file and self._main.is_it(code, sys._getframe()):
+            self._native.forget_verdicts()
+            if self._main.code is not None:
+                self.keep_code(code, self._main.source)
+                return 1
         bits, options = self._filters.decide(path, module, qualname)
         if bits == 0 or options is None:
             return bits
@@ -500,29 +504,9 @@ class Session:
 
     def _decide_file(self, path: str) -> bool | None:
         """Asked by the core once per file; None sends it to ``_decide``."""
-        if path == self._main_file:
+        if path == self._main.file:
             return None
         return self._filters.decide_file(path)
-
-    def _is_main(self, code: CodeType) -> bool:
-        """Whether this is the program itself, and has functions that it may call.
-
-        Such a text is in no file, like what a library makes and runs: it is the one
-        that nobody calls. The first that comes here, so it is not looked for again.
-        """
-        frame = _frame_below(code)
-        if frame is not None or code.co_name != "<module>":
-            return False
-        self._main_file, source = "", self._main_source
-        self._native.forget_verdicts()
-        if not any(
-            isinstance(constant, CodeType) and constant.co_name not in _COMPREHENSIONS
-            for constant in code.co_consts
-        ):
-            return False
-        self._main_code = code  # the core knows it by its address
-        self.keep_code(code, source)
-        return True
 
     def _thread_begins(self) -> None:
         """Told by the core in a thread whose first event is setprofile's."""
@@ -560,7 +544,7 @@ class Session:
             child.start()
         except Exception as error:  # the child goes on, unrecorded
             self._problems.append(f"a forked child is not recorded: {error}")
-            write_log(self.project.store, self.process_id, self.problems())
+            self._write_log()
         # The parent's is let go of now: our threads point to the child's session.
         self._native = child._native
         self._adopt(child)
@@ -576,14 +560,6 @@ class Session:
         self._thread_hook = child._thread_hook
         if _active is child:
             _activate(self)
-
-
-def _frame_below(code: CodeType) -> FrameType | None:
-    """What calls ``code``, which is about to run, asked by ``_decide``."""
-    frame = sys._getframe(2).f_back
-    if frame is not None and frame.f_code is code:
-        return frame.f_back
-    return frame  # the hook comes before the frame is there
 
 
 def _describe(error: BaseException) -> str:

@@ -72,17 +72,27 @@ def _start() -> None:
     if parent is not None:
         project = joined(project, parent)
     from kolo_c.config import load  # noqa: PLC0415
-    from kolo_c.lenient import lenient_filter  # noqa: PLC0415
 
     loaded = load(project.root)
     problems = [f"{problem}; the default holds" for problem in loaded.problems]
     if switch.problem():
         problems.append(switch.problem())
-    chosen = lenient_filter(loaded, project, problems)
+    chosen = _filter(loaded, project, problems)
     recorder = _Recorder(program, project, loaded, chosen, parent, problems)
     if not loaded.config.follow:
         leave_children()
     recorder.begin()
+
+
+def _filter(loaded: Loaded, project: Project, problems: list[str]) -> Filter:
+    config = loaded.config
+    if config.include_frames or config.ignore_frames or config.rules:
+        from kolo_c.lenient import lenient_filter  # noqa: PLC0415 - few have any
+
+        return lenient_filter(loaded, project, problems)
+    from kolo_c.filter import Filter  # noqa: PLC0415 - not for each process
+
+    return Filter(config, project, loaded.origins)
 
 
 class _Recorder:
@@ -121,11 +131,13 @@ class _Recorder:
 
     def begin(self) -> None:
         from kolo_c.shadow import forget_shadowed  # noqa: PLC0415
-        from kolo_c.store.bounds import keep_within_bounds  # noqa: PLC0415
 
-        keep_within_bounds(
-            self._project.store, self._config.max_bytes, self._config.keep_days
-        )
+        if os.path.isdir(self._project.store):
+            from kolo_c.store.bounds import keep_within_bounds  # noqa: PLC0415
+
+            keep_within_bounds(
+                self._project.store, self._config.max_bytes, self._config.keep_days
+            )
         self._session.start()
         atexit.register(self._finish)
         folder = self._program.folder

@@ -12,8 +12,7 @@ PluginError.
 from __future__ import annotations
 
 import sys
-from functools import partial
-from importlib import import_module
+from _functools import partial  # type: ignore[import-not-found]  # 2 ms cheaper
 
 from kolo_c.errors import KoloError, PluginError
 from kolo_c.plugins.builtin.table import BUILTIN
@@ -215,12 +214,18 @@ class Registry:
             yield partial(_itself, source), "of kolo_c.plugin"
 
 
+def _import_module(name: str) -> Any:
+    """As importlib has it, which takes 1 ms to import itself."""
+    __import__(name)
+    return sys.modules[name]
+
+
 def _load_builtin(line: _Line) -> Compiled:
     name, target, watch, modules = line
     plugin = _loaded.get(name)
     if plugin is None:
         module, _, attribute = target.partition(":")
-        found = getattr(import_module(f"{_BUILTIN_PACKAGE}.{module}"), attribute)
+        found = getattr(_import_module(f"{_BUILTIN_PACKAGE}.{module}"), attribute)
         plugin = compile_plugin(found, name=name, watch=watch, modules=modules)
         plugin = _loaded.setdefault(name, plugin)
     return plugin
@@ -237,7 +242,7 @@ def _import(text: str) -> Any:
             f"plugins has {text!r}, which is not MODULE:NAME",
             'Write plugins = ["shop.tracing:Payment"].',
         )
-    found: Any = import_module(module)
+    found: Any = _import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
     return found
@@ -256,7 +261,10 @@ def _has_entry_points() -> bool:
     import os  # noqa: PLC0415 - kept as the program's tests may have left it
 
     group = f"[{GROUP}]".encode()
+    library = os.path.dirname(os.__file__)  # whose folders are long, and have none
     for folder in sys.path:
+        if folder == library or folder.startswith(f"{library}/lib-dynload"):
+            continue
         try:
             names = os.listdir(folder or os.curdir)
         except OSError:
