@@ -8,7 +8,7 @@ Threads: any. Owns: the context variable, the table of skipped code. Fails: neve
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from _contextvars import ContextVar  # contextvars itself is 0.1 ms more
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

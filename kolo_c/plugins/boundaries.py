@@ -12,7 +12,6 @@ Fails: as the session's begin_boundary and end_boundary.
 from __future__ import annotations
 
 import sys
-from _functools import partial  # type: ignore[import-not-found]  # 2 ms cheaper
 from _weakref import ref  # weakref itself is 1 ms more
 
 from kolo_c.scope import SCOPE
@@ -204,10 +203,12 @@ class Boundaries:
             return
         key = id(task)
         if key not in self._tasks:
-            self._tasks[key] = ref(task, partial(self._task_gone, key, number))
+            self._tasks[key] = ref(
+                task, lambda gone: self._task_gone(key, number, gone)
+            )
             self.enter(number)
 
-    def _task_gone(self, key: int, number: int, _: Any) -> None:
+    def _task_gone(self, key: int, number: int) -> None:
         del self._tasks[key]
         self.leave(number)
 
