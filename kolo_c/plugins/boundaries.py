@@ -203,9 +203,7 @@ class Boundaries:
             return
         key = id(task)
         if key not in self._tasks:
-            self._tasks[key] = ref(
-                task, lambda gone: self._task_gone(key, number, gone)
-            )
+            self._tasks[key] = ref(task, lambda _: self._task_gone(key, number))
             self.enter(number)
 
     def _task_gone(self, key: int, number: int) -> None:
