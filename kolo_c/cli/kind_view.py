@@ -17,6 +17,7 @@ from kolo_c.cli.tree_lines import address
 from kolo_c.cli.units import duration
 from kolo_c.cli.view import FILE_LINES, SCREEN_LINES
 from kolo_c.errors import harmless
+from kolo_c.model.digest import Digest
 from kolo_c.model.events import Events
 from kolo_c.plugins.shown import level_name, one_line, style_of, summary_text
 from kolo_c.store.definitions import PluginKind
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from kolo_c.cli.choice import Options
     from kolo_c.cli.screen import Line
-    from kolo_c.model.events import Event
+    from kolo_c.model.events import Event, Place
     from kolo_c.store.reader import Trace
 
 _TIME_WIDTH = 8
@@ -50,6 +51,9 @@ class KindView:
         self._options = options
         self._threads = {s.ordinal for s in choose_streams(trace, options.thread)}
         self._root = trace.process.root
+        self._passing: set[Place] = set()
+        if "sql" in kinds:
+            self._passing = Digest(trace).passing()
 
     def write(self, file: TextIO) -> None:
         """Write a line for each."""
@@ -85,7 +89,8 @@ class KindView:
         separator = "\n"
         limit = self._options.max_lines or None
         for event in islice(self._found(), limit):
-            file.write(separator + json.dumps(event_json(event)))
+            place = event.place(self._not_named(event))
+            file.write(separator + json.dumps(event_json(event, place)))
             separator = ",\n"
         file.write("\n]}\n")
 
@@ -101,12 +106,16 @@ class KindView:
 
     def _cells(self, event: Event) -> tuple[str, Line, str, str]:
         """Node, what it was, how long, where it came from."""
-        place = event.place()
+        place = event.place(self._not_named(event))
         where = "" if place is None else short_place(*place, self._root)
         return (
             address(event.stream, event.node), event_line(event),
             duration(event.duration_ns), where,
         )  # fmt: skip
+
+    def _not_named(self, event: Event) -> set[Place]:
+        """The lines that are not named for it: those that pass statements on."""
+        return self._passing if event.kind == "sql" else set()
 
     def _nothing(self) -> str:
         known = {kind.name for _, kind in self.trace.definitions.all(PluginKind)}
@@ -189,12 +198,11 @@ def event_line(event: Event) -> Line:
     return parts
 
 
-def event_json(event: Event) -> dict[str, Any]:
+def event_json(event: Event, place: tuple[str, int] | None) -> dict[str, Any]:
     """One event for programs."""
     from kolo_c.store.jsonable import value_json  # noqa: PLC0415 - only here
 
     definitions = event.definitions
-    place = event.place()
     found: dict[str, Any] = {
         "node": event.node,
         "thread": event.stream.ordinal,

@@ -115,7 +115,7 @@ class Digest:
     @property
     def repeated(self) -> list[Repeated]:
         """Statements that one line repeats (N+1), the most frequent first."""
-        passing = self._passing()
+        passing = self.passing()
         found: dict[tuple[str, str, int], Repeated] = {}
         for (form, callers), one in self._statements.items():
             own = [caller for caller in callers if caller not in passing]
@@ -128,7 +128,7 @@ class Digest:
         often = [one for one in found.values() if one.count >= FEWEST_REPEATED]
         return sorted(often, key=lambda one: (-one.count, one.path, one.line))
 
-    def _passing(self) -> set[Place]:
+    def passing(self) -> set[Place]:
         """Lines that pass statements of others on: an execution wrapper's, a helper's
         that takes any. Several statements come from there, on behalf of several."""
         forms: dict[Place, set[str]] = {}

@@ -22,7 +22,7 @@ from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any
 
     from kolo_c.store.definitions import Definitions
@@ -97,9 +97,14 @@ class Event(Slotted):
         """What was said of it, at its begin and at its end."""
         return merged(self.begin, self.end)
 
-    def place(self) -> tuple[str, int] | None:
-        """File and line of the kept code that it came from; of a line of the log where
-        the function begins, as no more is known."""
+    def place(self, passing: Collection[Place] = frozenset()) -> tuple[str, int] | None:
+        """File and line of the kept code that it came from, but for lines that are
+        ``passing`` it on; of a line of the log where the function begins, as no more
+        is known."""
+        if passing:
+            for caller, site in self.callers:
+                if (caller, site) not in passing:
+                    return place_of(self.definitions, caller, site)
         if self.site is None and self.caller:
             code = self.definitions.code(self.caller)
             path = self.definitions.path(code.file)

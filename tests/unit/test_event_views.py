@@ -380,6 +380,9 @@ def test_a_line_that_passes_the_statements_of_others_on_is_not_named(
     shop.write(here)
     out, _ = run(capsys, "show")
     assert "N+1: ×6 in shop/views.py:4, " in out
+    out, _ = run(capsys, "show", "--kind", "sql")
+    places = [line.split()[3] for line in out.splitlines()]
+    assert places == ["shop/views.py:2", *["shop/views.py:4"] * 6]
 
 
 def test_a_helper_that_one_line_calls_again_and_again_is_named(
