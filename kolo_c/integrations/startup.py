@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from kolo_c.summary import Summary
 
 _started = False
+_before: set[str] = set()
+# What a start without settings imports: nothing that a program may have of its own.
+_IMPORTED = frozenset(sys.builtin_module_names) | {"__future__", "_contextvars"}
 
 
 def start() -> None:
@@ -41,10 +44,11 @@ def start() -> None:
 
     Called once for each folder of packages that kolo_c is installed in.
     """
-    global _started
+    global _started, _before
     if _started or not switch.is_on():
         return
     _started = True
+    _before = {*sys.modules}
     collecting = gc.isenabled()
     gc.disable()  # importing makes many objects, all of which stay
     try:
@@ -53,7 +57,15 @@ def start() -> None:
         _say_not_recorded(error)
     finally:
         if collecting:
+            _make_old()
             gc.enable()
+
+
+def _make_old() -> None:
+    """Let what is there now be looked through with the old objects, not at once."""
+    if hasattr(gc, "freeze"):  # PyPy has none
+        gc.freeze()
+        gc.unfreeze()
 
 
 def _start() -> None:
@@ -95,6 +107,12 @@ def _filter(loaded: Loaded, project: Project, problems: list[str]) -> Filter:
     return Filter(config, project, loaded.origins)
 
 
+def _imported() -> bool:
+    """Whether we have imported what the program may have a module of its own for."""
+    new = sys.modules.keys() - _before - _IMPORTED
+    return any(not name.startswith("kolo_c") for name in new)
+
+
 class _Recorder:
     """The session of this process, from before the program to after it."""
 
@@ -130,8 +148,6 @@ class _Recorder:
         )
 
     def begin(self) -> None:
-        from kolo_c.shadow import forget_shadowed  # noqa: PLC0415
-
         if os.path.isdir(self._project.store):
             from kolo_c.store.bounds import keep_within_bounds  # noqa: PLC0415
 
@@ -141,7 +157,9 @@ class _Recorder:
         self._session.start()
         atexit.register(self._finish)
         folder = self._program.folder
-        if folder is not None:
+        if folder is not None and _imported():
+            from kolo_c.shadow import forget_shadowed  # noqa: PLC0415 - seldom
+
             forget_shadowed(folder or os.getcwd())
 
     def _finish(self) -> None:
