@@ -146,6 +146,19 @@ class Scan:
         list[tuple[int, int, int, int, int]],
     ]: ...
 
+class Observed:
+    """A function that is watched from outside; kolo_c.plugins.observed uses it."""
+
+    def __new__(
+        cls,
+        function: Callable[..., Any],
+        begin: Callable[..., Any],
+        end: Callable[[Any, Any, Any], Any],
+        *,
+        instead: Callable[..., Any] | None = None,
+    ) -> Observed: ...
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
+
 def register_profiler(session: Session, replace: bool = False) -> None: ...
 def unregister_profiler(session: Session) -> None: ...
 def register_noop_profiler() -> None: ...

@@ -93,6 +93,19 @@ kc_exc_save(void)
     return saved;
 }
 
+/* The same, where its value is to be looked at. */
+static inline struct kc_exc
+kc_exc_save_value(void)
+{
+    struct kc_exc saved = kc_exc_save();
+#if PY_VERSION_HEX < 0x030C0000
+    if (saved.type != NULL) {
+        PyErr_NormalizeException(&saved.type, &saved.value, &saved.traceback);
+    }
+#endif
+    return saved;
+}
+
 /* Put back what kc_exc_save() returned. Steals `saved`. */
 static inline void
 kc_exc_restore(struct kc_exc saved)

@@ -11,6 +11,7 @@
 #include <zstd.h>
 
 #include "connection_object.h"
+#include "observed_object.h"
 #include "plain/clock.h"
 #include "plain/mask.h"
 #include "plain/recover.h"
@@ -268,6 +269,7 @@ module_exec(PyObject *module)
     state->connection_type =
         module_add_type(module, &kc_connection_type_spec, "Connection");
     Py_XDECREF(module_add_type(module, &kc_scan_type_spec, "Scan"));
+    Py_XDECREF(module_add_type(module, &kc_observed_type_spec, "Observed"));
     state->database_error = kc_connection_new_error();
     if (state->thread_type == NULL || state->session_type == NULL ||
         state->connection_type == NULL || state->database_error == NULL ||

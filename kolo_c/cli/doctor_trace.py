@@ -157,5 +157,7 @@ def _process(trace: Trace) -> Finding:
 
 
 def _read(trace: Trace) -> Iterator[Finding]:
-    for text in dict.fromkeys(problems(trace)):
+    at_end = trace.info.attributes.get("problems")
+    texts = at_end if isinstance(at_end, list) else []
+    for text in dict.fromkeys([*problems(trace), *map(str, texts)]):
         yield Finding(WARNING, "problem", harmless(text))

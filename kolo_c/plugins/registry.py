@@ -192,7 +192,7 @@ class Registry:
         if plugin in self._installed or plugin.install is None:
             return
         try:
-            plugin.install()
+            self.problems.extend(plugin.install() or ())
             self._installed.append(plugin)
         except Exception as error:
             self._report(plugin, "install()", error)

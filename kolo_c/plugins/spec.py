@@ -23,7 +23,7 @@ from kolo_c.frozen import Frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
     from typing import Any
 
@@ -124,7 +124,8 @@ class Compiled(Frozen):
     """The same, asked at its end, with all fields and whether an exception left it."""
     settings: Callable[[Fields], Mapping[str, Any] | None] | None
     """Of a boundary, asked at its start: filters of its own."""
-    install: Callable[[], None] | None
+    install: Callable[[], Sequence[str] | None] | None
+    """May say what it could not do, for those who look for what is not recorded."""
     remove: Callable[[], None] | None
     _aside = ("when", "start", "finish", "holds", "stored", "install", "remove")
 

@@ -21,6 +21,7 @@ from types import BuiltinMethodType, CodeType, MethodType
 from weakref import ref
 
 from kolo_c.plugins.builtin.sql_text import MASKED, NUMBERS, PLAIN, hides
+from kolo_c.plugins.emit import point
 from kolo_c.plugins.spec import Kind
 from kolo_c.scope import SCOPE
 
@@ -36,7 +37,7 @@ SQL = Kind("sql", "SQL", "blue", "{text}[ · {rows} rows]")
 FETCH = Kind("fetch", "ROWS", "blue", "{rows} rows")
 FETCHES = frozenset(("fetchone", "fetchmany", "fetchall"))
 
-_MOST_ROWS = 5
+MOST_ROWS = 5
 _MOST_BYTES = 1024
 _MOST_COLUMNS = 40
 _CELL_CHARACTERS = 100
@@ -62,10 +63,17 @@ OUTER: set[CodeType] = set()
 class Statement:
     """One that was sent: what later fetches belong to."""
 
-    __slots__ = ("_cursor", "bytes", "fetches", "number", "rows", "sampled", "text")
+    __slots__ = (
+        "_cursor", "bytes", "fetch_ns", "fetches", "number", "rows", "said", "sampled",
+        "scope", "text",
+    )  # fmt: skip
 
     def __init__(self, number: int, text: Text, cursor: Any) -> None:
         self.number = number
+        self.scope = SCOPE.get()
+        self.fetch_ns = 0
+        self.said: dict[str, Any] | None = None
+        """The first rows, of drivers whose fetches are recorded together."""
         self.text = text
         self.rows = 0
         """-1: there are no more."""
@@ -73,6 +81,27 @@ class Statement:
         self.bytes = 0
         self.fetches = 0
         self._cursor = cursor
+
+    def add(self, said: dict[str, Any]) -> None:
+        """More of the first rows."""
+        if self.said is None:
+            self.said = said
+        elif said:
+            self.said.setdefault("rows_sample", []).extend(said["rows_sample"])
+
+    def flush(self) -> None:
+        """Record what was fetched, in one. Elsewhere than it was sent nobody would know
+        what it belongs to."""
+        if (self.rows or self.fetch_ns) and self.scope == SCOPE.get():
+            point(
+                FETCH,
+                {
+                    "number": self.number,
+                    "rows": self.rows,
+                    "fetch_ns": self.fetch_ns,
+                    **(self.said or {}),
+                },
+            )
 
     def is_of(self, cursor: object) -> bool:
         """Whether this cursor sent it, and not one that was at its address."""
@@ -100,6 +129,9 @@ def changed(cursor: Any, text: Text) -> dict[str, Any] | None:
 
 def remember(cursor: Any, number: int, text: Text) -> None:
     """What ``cursor`` fetches from now on is of this statement."""
+    if hasattr(type(cursor), "_kolo_c"):  # a class of sql_cursor.py
+        cursor._kolo_c = Statement(number, text, None)
+        return
     try:
         made = Statement(number, text, ref(cursor))
     except TypeError:
@@ -168,16 +200,16 @@ def end_fetch(
 
 def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, Any]:
     """The first rows of those that the program has fetched itself."""
-    if statement.sampled >= _MOST_ROWS or not rows or not rows_wanted():
+    if statement.sampled >= MOST_ROWS or not rows or not rows_wanted():
         return {}
     text = statement.text
     names = _columns(text, cursor, rows[0])
     kept: list[Any] = []
-    for row in rows[: _MOST_ROWS - statement.sampled]:
+    for row in rows[: MOST_ROWS - statement.sampled]:
         if statement.bytes >= _MOST_BYTES:
             break
         kept.append(_row(statement, row))
-    statement.sampled += len(kept) if statement.bytes < _MOST_BYTES else _MOST_ROWS
+    statement.sampled += len(kept) if statement.bytes < _MOST_BYTES else MOST_ROWS
     return {"columns": names, "rows_sample": kept} if kept else {}
 
 

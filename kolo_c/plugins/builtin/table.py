@@ -73,6 +73,7 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (),
     ),
     # SQL
+    ("sqlite3", "sql_sqlite3:Sqlite3", (), ("sqlite3.dbapi2",)),
     (
         "django.sql",
         "sql_django:DjangoStatement",

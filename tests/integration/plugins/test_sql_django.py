@@ -128,8 +128,12 @@ def check(recorded, vendor: str, name: str) -> None:
     for at in recorded.fields("fetch"):
         rows.setdefault(at["number"], []).append(at["rows"])
     selects = [at for at in found if at["operation"] == "SELECT"]
-    assert [sum(rows.get(at["number"], [])) for at in selects] == [3, 1, 3, 0, 3, 0]
-    assert rows[selects[4]["number"]][:2] == [1, 2]
+    # Of raw() the program iterates over the driver's cursor, and stops.
+    iterated = 1 if vendor == "sqlite" else 0
+    fetched = [sum(rows.get(at["number"], [])) for at in selects]
+    assert fetched == [3, 1, 3, iterated, 3, 0]
+    if vendor != "sqlite":  # whose cursors are ours: all that was fetched is one record
+        assert rows[selects[4]["number"]][:2] == [1, 2]
     sample = recorded.fields("fetch")
     first = next(at for at in sample if at["number"] == selects[0]["number"])
     assert first["columns"] == ["id", "name"]

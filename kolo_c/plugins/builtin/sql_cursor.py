@@ -1,0 +1,244 @@
+"""Subclasses of the connections and cursors of drivers that are written in C.
+
+They are real ones, with the names of what they are derived from: whatever asks for the
+driver's own type finds it. A class of the program's own is derived from as well, so
+that ours stands between it and the driver's.
+
+Threads: any, under the GIL. Owns: the classes that it has derived.
+Fails: never; where a class cannot be derived from, the program gets its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter_ns
+
+from kolo_c.plugins import emit
+from kolo_c.plugins.builtin import sql
+from kolo_c.plugins.builtin.sql_text import parameters
+from kolo_c.plugins.observed import observed
+from kolo_c.scope import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, ModuleType
+    from typing import Any
+
+    from kolo_c.plugins.builtin.sql_text import Text
+
+SLOT = "_kolo_c"
+"""Of our subclasses: of a connection the database's name, of a cursor the statement
+whose rows it has."""
+
+
+class Sent:
+    """A statement on its way."""
+
+    __slots__ = ("cursor", "emitted", "known", "number")
+
+    def __init__(self, cursor: Any, emitted: Any, known: Text, number: int) -> None:
+        self.cursor = cursor
+        self.emitted = emitted
+        self.known = known
+        self.number = number
+
+
+def derive(base: type, methods: dict[str, Any], ours: type | None = None) -> type:
+    """A subclass of ``base``, which looks like it, with these methods; or of a class of
+    the program, which is one of ``base``, with ``ours`` behind it."""
+    namespace = {
+        "__module__": base.__module__,
+        "__qualname__": base.__qualname__,
+        "__doc__": base.__doc__,
+        "__slots__": (SLOT,) if ours is None else (),
+        **methods,
+    }
+    bases = (base,) if ours is None else (base, ours)
+    return type(base)(base.__name__, bases, namespace)
+
+
+class Derived:
+    """The subclasses of one driver's class."""
+
+    def __init__(self, base: type, methods: dict[str, Any]) -> None:
+        self.base = base
+        self.ours = derive(base, methods)
+        self._of: dict[type, type] = {base: self.ours}
+
+    def of(self, factory: Any) -> Any:
+        """What to make instead of what ``factory`` makes."""
+        if not isinstance(factory, type) or not issubclass(factory, self.base):
+            return factory
+        if issubclass(factory, self.ours):
+            return factory
+        found = self._of.get(factory)
+        if found is None:
+            try:
+                found = derive(factory, {}, self.ours)
+            except Exception:  # it has slots of its own, is final, has a metaclass, …
+                found = factory
+            self._of[factory] = found
+        return found
+
+
+def statement_fields(
+    system: str, connection: Any, text: Text, params: Any, many: bool
+) -> dict[str, Any]:
+    """Of a statement that is sent through one of our connections."""
+    name = getattr(connection, SLOT, None)
+    fields: dict[str, Any] = {
+        "system": system,
+        "database": name,
+        "operation": text.operation,
+        "text": text.shown,
+    }
+    if params:
+        fields["params"] = parameters(params, text.sensitive, many)
+        if many and isinstance(params, (list, tuple)):
+            fields["many"] = len(params)
+    return fields
+
+
+def is_told(frame: FrameType) -> bool:
+    """Whether nothing is to be recorded of what this handler has been called for."""
+    return SCOPE.session is None or (bool(sql.OUTER) and sql.is_inner(frame.f_back))
+
+
+def begin_statement(cursor: Any, fields: dict[str, Any], known: Text) -> Sent | None:
+    """It is sent."""
+    flush(cursor)
+    number = next(sql.numbers)
+    fields["number"] = number
+    emitted = emit.begin(sql.SQL, fields)
+    return None if emitted is None else Sent(cursor, emitted, known, number)
+
+
+def end_statement(sent: Sent, result: Any, exception: BaseException | None) -> None:
+    """It has been answered."""
+    cursor = sent.cursor
+    if exception is not None:
+        emit.finish(sent.emitted, None, exception)
+        return
+    emit.finish(sent.emitted, sql.changed(cursor, sent.known))
+    sql.remember(cursor, sent.number, sent.known)
+
+
+# ---- rows ----
+
+
+def flush(cursor: Any, *_: Any) -> None:
+    """What was fetched of its last statement is recorded."""
+    statement = getattr(cursor, SLOT, None)
+    if statement is not None:
+        setattr(cursor, SLOT, None)
+        statement.flush()
+
+
+def begin_fetch(cursor: Any, *arguments: Any, **keywords: Any) -> Any:
+    """Rows are fetched."""
+    statement = getattr(cursor, SLOT, None)
+    if statement is None:
+        return None
+    return statement, cursor, perf_counter_ns()
+
+
+def end_one(token: Any, row: Any, exception: BaseException | None) -> None:
+    """One row, or none."""
+    statement, cursor, began_ns = token
+    statement.fetch_ns += perf_counter_ns() - began_ns
+    if row is None:
+        flush(cursor)
+        return
+    statement.rows += 1
+    if statement.sampled < sql.MOST_ROWS:
+        statement.add(sql.sample(statement, (row,), cursor))
+
+
+def end_some(token: Any, rows: Any, exception: BaseException | None) -> None:
+    """Several rows; those of fetchmany may have others behind them."""
+    statement, cursor, began_ns = token
+    statement.fetch_ns += perf_counter_ns() - began_ns
+    if not isinstance(rows, list):
+        flush(cursor)
+        return
+    statement.rows += len(rows)
+    if statement.sampled < sql.MOST_ROWS:
+        statement.add(sql.sample(statement, rows, cursor))
+    if not rows:
+        flush(cursor)
+
+
+def end_all(token: Any, rows: Any, exception: BaseException | None) -> None:
+    """All that there were."""
+    end_some(token, rows, exception)
+    flush(token[1])
+
+
+def do_nothing(*_: Any) -> None:
+    """The end of what is over with its beginning."""
+
+
+def fetching(cursor: type) -> dict[str, Any]:
+    """The methods of a cursor that fetch, or end what it fetches."""
+    return {
+        "fetchone": observed(cursor.fetchone, begin_fetch, end_one),  # type: ignore[attr-defined]
+        "fetchmany": observed(cursor.fetchmany, begin_fetch, end_some),  # type: ignore[attr-defined]
+        "fetchall": observed(cursor.fetchall, begin_fetch, end_all),  # type: ignore[attr-defined]
+        "__next__": observed(cursor.__next__, begin_fetch, end_one),  # type: ignore[attr-defined]
+        "close": observed(cursor.close, flush, do_nothing),  # type: ignore[attr-defined]
+        "__del__": flush,
+    }
+
+
+# ---- transactions ----
+
+
+def ending(
+    system: str, word: str, function: Any, is_open: Callable[[Any], bool]
+) -> Any:
+    """A connection's method that ends a transaction, if there is one."""
+
+    def begin(connection: Any, *_: Any) -> Any:
+        if is_told(sys._getframe()) or not is_open(connection):
+            return None
+        return emit.begin(sql.SQL, transaction_fields(system, connection, word))
+
+    return observed(function, begin, end_transaction)
+
+
+def transaction_fields(system: str, connection: Any, word: str) -> dict[str, Any]:
+    """Of what begins or ends a transaction."""
+    return {
+        "system": system,
+        "database": getattr(connection, SLOT, None),
+        "operation": word,
+        "text": word,
+    }
+
+
+def end_transaction(emitted: Any, result: Any, exception: BaseException | None) -> None:
+    """It has ended, or could not."""
+    emit.finish(emitted, None, exception)
+
+
+# ---- what is put in the place of ``connect`` ----
+
+
+def took_before(original: Any, own: tuple[ModuleType, ...], name: str) -> list[str]:
+    """What to say of modules that have ``connect`` from before."""
+    found = sorted(
+        module_name
+        for module_name, module in list(sys.modules.items())
+        if module not in own
+        and module_name not in ("_sqlite3", "psycopg2._psycopg")
+        and not module_name.startswith("kolo_c.")
+        and isinstance(getattr(module, "__dict__", None), dict)
+        and vars(module).get("connect") is original
+    )
+    if not found:
+        return []
+    return [
+        f"{', '.join(found)} took connect from {name} before recording began: SQL of "
+        f"its connections is not seen. Call {name}.connect there, or begin earlier"
+    ]

@@ -1,0 +1,209 @@
+"""sqlite3: connections and cursors are subclasses that ``connect`` is asked to make.
+
+Threads: any. Owns: what it has put in the place of ``connect``. Fails: never.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kolo_c.plugins import emit
+from kolo_c.plugins.builtin import sql, sql_cursor
+from kolo_c.plugins.builtin.sql_text import describe, text_of
+from kolo_c.plugins.observed import observed
+from kolo_c.plugins.spec import Plugin
+from kolo_c.scope import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+_SYSTEM = "sqlite"
+_FACTORY_AT = 5
+"""Where ``factory`` stands among the arguments of ``connect``."""
+_IMPLICIT = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE"))
+
+
+def _begin_execute(cursor: Any, *arguments: Any) -> Any:
+    return _begin(cursor, arguments, many=False)
+
+
+def _begin_many(cursor: Any, *arguments: Any) -> Any:
+    return _begin(cursor, arguments, many=True)
+
+
+def _begin(cursor: Any, arguments: tuple[Any, ...], many: bool) -> Any:
+    if sql_cursor.is_told(sys._getframe(1)) or not arguments:
+        return None
+    text = text_of(arguments[0])
+    if text is None:
+        return None
+    known = describe(text)
+    connection = cursor.connection
+    params = arguments[1] if len(arguments) > 1 else None
+    fields = sql_cursor.statement_fields(_SYSTEM, connection, known, params, many)
+    if connection.in_transaction:
+        fields["transaction"] = True
+    elif known.operation in _IMPLICIT and _begins_by_itself(connection):
+        began = sql_cursor.transaction_fields(_SYSTEM, connection, "BEGIN")
+        if not emit.point(sql.SQL, began):
+            return None
+        fields["transaction"] = True
+    return sql_cursor.begin_statement(cursor, fields, known)
+
+
+def _begins_by_itself(connection: Any) -> bool:
+    """Whether sqlite3 sends BEGIN before a statement that changes something."""
+    if connection.isolation_level is None:
+        return False
+    # From 3.12 on it may be True or False, which is another way to do it.
+    return not isinstance(getattr(connection, "autocommit", -1), bool)
+
+
+def _is_open(connection: Any) -> bool:
+    return bool(connection.in_transaction)
+
+
+def _begin_exit(connection: Any, kind: Any = None, *_: Any) -> Any:
+    """``with connection:`` ends."""
+    if sql_cursor.is_told(sys._getframe()) or not connection.in_transaction:
+        return None
+    word = "COMMIT" if kind is None else "ROLLBACK"
+    return emit.begin(sql.SQL, sql_cursor.transaction_fields(_SYSTEM, connection, word))
+
+
+def _is_direct() -> bool:
+    """Whether a connection's methods are in C alone: they do not go through
+    ``cursor()`` and ``commit()``, as they did until 3.10, and on PyPy do."""
+    return sys.version_info[1] > 10 and sys.implementation.name == "cpython"
+
+
+def _is_djangos(frame: FrameType) -> bool:
+    """Whether Django asks SQLite to quote values, for its own log of statements."""
+    caller = frame.f_back
+    name = "" if caller is None else caller.f_globals.get("__name__", "")
+    return str(name).startswith("django.db.backends.sqlite3")
+
+
+class _Classes:
+    """Our subclasses, made when the program has imported sqlite3."""
+
+    def __init__(self, sqlite3: Any) -> None:
+        base = sqlite3.Cursor
+        end = sql_cursor.end_statement
+        self.cursors = sql_cursor.Derived(
+            base,
+            {
+                "execute": observed(base.execute, _begin_execute, end),
+                "executemany": observed(base.executemany, _begin_many, end),
+                "executescript": observed(base.executescript, _begin_execute, end),
+                **sql_cursor.fetching(base),
+            },
+        )
+        base = sqlite3.Connection
+        self._make_cursor = base.cursor
+        ending = sql_cursor.ending
+        nothing = sql_cursor.do_nothing
+        methods = {
+            "cursor": observed(
+                base.cursor, self._begin_cursor, nothing, instead=base.cursor
+            ),
+            "commit": ending(_SYSTEM, "COMMIT", base.commit, _is_open),
+            "rollback": ending(_SYSTEM, "ROLLBACK", base.rollback, _is_open),
+        }
+        if _is_direct():
+            methods["__exit__"] = observed(
+                base.__exit__, _begin_exit, sql_cursor.end_transaction
+            )
+            for name in ("execute", "executemany", "executescript"):
+                methods[name] = observed(
+                    getattr(base, name),
+                    self._begin_direct,
+                    nothing,
+                    instead=getattr(self.cursors.ours, name),
+                )
+        self.connections = sql_cursor.Derived(base, methods)
+        self.connect = observed(
+            sqlite3.connect,
+            self._begin_connect,
+            self._end_connect,
+            instead=sqlite3.connect,
+        )
+
+    def _begin_cursor(self, connection: Any, *arguments: Any, **keywords: Any) -> Any:
+        if SCOPE.session is None:
+            return None
+        if not arguments and not keywords and _is_djangos(sys._getframe()):
+            return None
+        if arguments:
+            factory = self.cursors.of(arguments[0])
+            return (connection, factory, *arguments[1:]), keywords
+        factory = self.cursors.of(keywords.get("factory", self.cursors.base))
+        return (connection,), {**keywords, "factory": factory}
+
+    def _begin_direct(self, connection: Any, *arguments: Any) -> Any:
+        """The same method of a cursor of ours."""
+        if sql_cursor.is_told(sys._getframe()):
+            return None
+        cursor = self._make_cursor(connection, self.cursors.ours)
+        return (cursor, *arguments), {}
+
+    def _begin_connect(self, *arguments: Any, **keywords: Any) -> Any:
+        caller = sys._getframe(1).f_globals.get("__name__")
+        if SCOPE.session is None or str(caller).startswith("kolo_c."):
+            return None  # the last is our own store
+        if len(arguments) > _FACTORY_AT:
+            before, after = arguments[:_FACTORY_AT], arguments[_FACTORY_AT + 1 :]
+            factory = self.connections.of(arguments[_FACTORY_AT])
+            return (*before, factory, *after), keywords
+        factory = self.connections.of(keywords.get("factory", self.connections.base))
+        return arguments, {**keywords, "factory": factory}
+
+    def _end_connect(self, token: Any, connection: Any, exception: Any) -> None:
+        if not isinstance(connection, self.connections.ours):
+            return
+        arguments, keywords = token
+        name = arguments[0] if arguments else keywords.get("database")
+        if isinstance(name, bytes):
+            name = name.decode("utf-8", "replace")
+        setattr(
+            connection, sql_cursor.SLOT, name if isinstance(name, str) else f"{name}"
+        )
+
+
+class Sqlite3(Plugin):
+    """Statements of sqlite3."""
+
+    name = "sqlite3"
+    modules = ("sqlite3.dbapi2",)
+
+    def __init__(self) -> None:
+        self._classes: _Classes | None = None
+        self._put: list[tuple[Any, Any]] = []
+        """(module, the ``connect`` that it had)"""
+
+    def install(self) -> list[str]:
+        """From now on ``connect`` makes connections of our subclass."""
+        sqlite3 = sys.modules["sqlite3.dbapi2"]
+        if self._put:
+            return []
+        original = sqlite3.connect
+        if self._classes is None:
+            self._classes = _Classes(sqlite3)
+        modules = [sqlite3]
+        if "sqlite3" in sys.modules:
+            modules.append(sys.modules["sqlite3"])
+        for module in modules:
+            if vars(module).get("connect") is original:
+                self._put.append((module, original))
+                module.connect = self._classes.connect  # type: ignore[attr-defined]
+        return sql_cursor.took_before(original, tuple(modules), "sqlite3")
+
+    def remove(self) -> None:
+        """It makes the driver's own again."""
+        while self._put:
+            module, original = self._put.pop()
+            assert self._classes is not None
+            if vars(module).get("connect") is self._classes.connect:
+                module.connect = original

@@ -1,0 +1,20 @@
+/* observed_object.h -- kolo_c._kolo.Observed: a function that is watched from outside.
+ *
+ * What drivers written in C do gives no frames. A subclass of theirs has these for its
+ * methods: begin() before and end() after the function, and no frame of ours between it
+ * and its caller, who would see one in tracebacks and in what warnings name.
+ *
+ * Threads: any, under the GIL.
+ * Owns:    the three functions.
+ * Fails:   as the function does; what begin() and end() raise is dropped, but for what
+ *          is no error (KeyboardInterrupt), which is the program's.
+ */
+
+#ifndef KC_OBSERVED_OBJECT_H
+#define KC_OBSERVED_OBJECT_H
+
+#include <Python.h>
+
+extern PyType_Spec kc_observed_type_spec;
+
+#endif
