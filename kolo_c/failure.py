@@ -13,10 +13,15 @@ from __future__ import annotations
 import builtins
 import os
 
+from kolo_c.facts import TOTAL_BYTES
+from kolo_c.process_info import to_json
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
+
+    from kolo_c.facts import TraceFacts
 
 ATTRIBUTE = "kolo_c.failure"
 """The attribute of the trace that has it, as JSON; no word that a program may use."""
@@ -26,6 +31,17 @@ _DEEPEST_TRACEBACK = 100_000
 _MOST_ENTRIES = 64
 _LONG = 1 << 63
 CAUSE, CONTEXT, MEMBER = "cause", "context", "member"
+
+
+def keep(error: BaseException, facts: TraceFacts) -> dict[str, Any] | None:
+    """The trace of ``facts`` names ``error`` and what led to it: what is said of it."""
+    found = describe(error)
+    while found is not None and not facts.update(
+        {ATTRIBUTE: to_json(found)}, TOTAL_BYTES
+    ):
+        if not shorten(found):
+            break
+    return found
 
 
 def describe(error: BaseException) -> dict[str, Any] | None:

@@ -309,25 +309,17 @@ class Session:
             write_log(self.project.store, self.process_id, problems)
 
     def ended_by(self, error: BaseException, number: int = 0) -> dict[str, Any] | None:
-        """``error`` left the program: its trace names it, and what led to it.
+        """``error`` left the program, or boundary ``number``: the trace names it.
 
-        With ``number`` it is the trace of a boundary, which ``error`` has left. Gives
-        what is said of it; None where it is no failure, or cannot be told.
+        Gives what is said of it; None where it is no failure, or cannot be told.
         """
         if self._native is None:
             return None
         self._native.resolve(error)
         try:
-            from kolo_c import failure  # noqa: PLC0415 - it has failed
+            from kolo_c.failure import keep  # noqa: PLC0415 - it has failed
 
-            found = failure.describe(error)
-            facts = self.traces.facts(number)
-            while found is not None and not facts.update(
-                {failure.ATTRIBUTE: to_json(found)}, TOTAL_BYTES
-            ):
-                if not failure.shorten(found):
-                    break
-            return found
+            return keep(error, self.traces.facts(number))
         except Exception as problem:  # imports are what the program made of them
             self._problems.append(f"how the program failed is not kept: {problem!r}")
             return None
