@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _IS_LINUX = sys.platform == "linux"
 TASKS_MOST = 65536
+_NAME_TRIES = 16
+"""Looks for a thread's name, an event each."""
 SCOPE_PAUSED = 0xFFFFFFFF
 """What the scope variable has where nothing is recorded (kolo_c/scope.py)."""
 
@@ -83,6 +85,8 @@ def refresh(thread: Thread) -> None:
     thread.keep_bits = trace.keep_bit
     thread.sees_watched = True
     _find_task(session, thread)
+    if thread.name_tries:  # look again at the next event
+        thread.scope_generation = session.scope_generation - 1
 
 
 # ---- the trace ----
@@ -121,10 +125,13 @@ def _is_main_thread(thread: Thread) -> bool:
 
 
 def _announce_thread(session: Session, thread: Thread) -> None:
-    if thread.announced:
+    """Define it. One whose first event comes before threading knows it, in a function
+    of threading itself, is told again when its name is known."""
+    if thread.announced and thread.name_tries == 0:
         return
     ident = get_ident()
     name = None
+    is_known = True
     threads = sys.modules.get("threading")
     if type(threads) is ModuleType:
         active = vars(threads).get("_active")
@@ -133,10 +140,18 @@ def _announce_thread(session: Session, thread: Thread) -> None:
             # is not asked.
             fields = getattr(active.get(ident), "__dict__", {})
             name = fields.get("_name")
+            is_known = type(name) is str
         elif _is_main_thread(thread):
             name = "MainThread"
     elif _is_main_thread(thread):
         name = "MainThread"  # as threading would call it
+    if is_known:
+        thread.name_tries = 0
+    elif thread.announced:
+        thread.name_tries -= 1
+        return
+    else:
+        thread.name_tries = _NAME_TRIES
     thread.announced = (
         session.definitions.thread(
             thread.number,

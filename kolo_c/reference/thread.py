@@ -96,6 +96,7 @@ class Thread:
         self.writing = False  # a record is being written: its block must stay
         self.handling = False  # a plugin's handler runs: it may leave records
         self.announced = False  # its definition is written
+        self.name_tries = 0  # how often its name is still looked for: it had none yet
         self.detached_ns = 0
 
         self.scope_generation = -1  # of the session, when scope was last looked up

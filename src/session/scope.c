@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#define SCOPE_NAME_TRIES 16u /* looks for a thread's name, an event each */
 #define TASKS_MOST 65536
 
 void
@@ -227,10 +228,12 @@ scope_is_main_thread(const struct kc_thread *thread)
 #endif
 }
 
+/* A thread whose first event comes before threading knows it, in a function of
+ * threading itself, is told again when its name is known. */
 static void
 scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
 {
-    if (thread->announced) {
+    if (thread->announced && thread->name_tries == 0) {
         return;
     }
     PyObject *name = NULL;
@@ -251,9 +254,20 @@ scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
     }
     Py_XDECREF(ident);
     PyErr_Clear();
-    thread->announced = kc_definitions_thread(session->definitions, thread->number,
-                                              name, PyThread_get_thread_ident(),
-                                              PyThread_get_thread_native_id()) != 0;
+    if (name != NULL || active == NULL || !PyDict_CheckExact(active)) {
+        thread->name_tries = 0;
+    }
+    else if (thread->announced) {
+        thread->name_tries--;
+    }
+    else {
+        thread->name_tries = SCOPE_NAME_TRIES;
+    }
+    if (name != NULL || !thread->announced) {
+        thread->announced = kc_definitions_thread(session->definitions, thread->number,
+                                                  name, PyThread_get_thread_ident(),
+                                                  PyThread_get_thread_native_id()) != 0;
+    }
     Py_XDECREF(name);
 }
 
@@ -310,4 +324,7 @@ kc_scope_refresh(struct kc_thread *thread)
     thread->keep_bits = trace->keep_bit;
     thread->wanted_bits = KC_WATCHED_BIT | trace->keep_bit;
     scope_find_task(session, thread);
+    if (KC_UNLIKELY(thread->name_tries != 0)) { /* look again at the next event */
+        thread->scope_generation = session->scope_generation - 1;
+    }
 }
