@@ -47,6 +47,7 @@ kc_session_telling_thread(SessionObject *self)
     if (thread == NULL || !thread->handling) {
         return kc_session_own_thread(self);
     }
+    kc_scope_check(thread); /* the handler may have moved it */
     if (thread->stream != NULL) {
         kc_tracer_prepare(thread, thread->stream, kc_clock_ns());
     }

@@ -78,9 +78,12 @@ def tell_handling(
     thread = _find_thread(session)
     if thread is None or not thread.handling:
         return tell(session, otherwise, write, *arguments)
-    if thread.stream is None or not interrupt.take_lock(thread.session):
+    if not interrupt.take_lock(thread.session):
         return otherwise
     try:
+        scope.check(thread)  # the handler may have moved it
+        if thread.stream is None:
+            return otherwise
         tracers.prepare(thread, thread.stream, clock.ns())
         return write(thread, *arguments)
     finally:
