@@ -83,6 +83,7 @@ class KoloCMiddleware:
         if exchange is None:
             await self.app(scope, receive, send)
             return
+        exchange.copied = True
         began_ns = perf_counter_ns()
         trace_id = current().id
         if trace_id is not None:

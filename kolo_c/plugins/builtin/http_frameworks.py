@@ -251,7 +251,7 @@ class StarletteResponse(Plugin):
     def start(self, frame: FrameType) -> None:
         """The innermost is the first, and has the body."""
         exchange = open_exchange(local(frame, "scope"))
-        if exchange is None or exchange.status is not None:
+        if exchange is None or exchange.copied or exchange.status is not None:
             return
         response = _state(local(frame, "self"))
         exchange.respond(response.get("status_code"), response.get("raw_headers") or ())

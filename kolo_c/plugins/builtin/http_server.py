@@ -71,11 +71,11 @@ class Exchange:
 
     __slots__ = (
         "began_ns",
+        "copied",
         "exception",
         "fields",
         "headers",
         "more",
-        "number",
         "options",
         "read",
         "sent",
@@ -93,8 +93,8 @@ class Exchange:
         self.exception: BaseException | None = None
         self.more: dict[str, Any] = {}
         """Route and view, by who knows them."""
-        self.number = 0
-        """Of the trace that a streaming body keeps open."""
+        self.copied = False
+        """Whether the middleware sees all that is sent."""
 
     def respond(self, status: Any, headers: Iterable[tuple[Any, Any]]) -> None:
         """The response begins."""
