@@ -78,7 +78,7 @@ class Session:
         when: Callable[..., Any] | None,
         start: Callable[..., Any] | None,
         finish: Callable[..., Any] | None,
-        boundary: bool,
+        boundary: int,
         limits: tuple[int, int, int, int],
     ) -> None: ...
     def watch(

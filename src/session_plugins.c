@@ -52,7 +52,7 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *finish = NULL;
     int boundary = 0;
     struct kc_value_limits limits;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "kOOOOp(IIII)", names, &index, &kind,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "kOOOOi(IIII)", names, &index, &kind,
                                      &when, &start, &finish, &boundary, &limits.depth,
                                      &limits.items, &limits.text_bytes,
                                      &limits.record_bytes))
@@ -75,6 +75,7 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
     plugin->start = plugins_optional(start);
     plugin->finish = plugins_optional(finish);
     plugin->boundary = boundary != 0;
+    plugin->apart = boundary > 1;
     plugin->options.limits = limits;
     plugin->loaded = true;
     Py_RETURN_NONE;

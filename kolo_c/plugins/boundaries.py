@@ -88,11 +88,13 @@ class Boundaries:
         boundary = Boundary(plugin, fields)
         boundary.held = plugin.holds is not None and bool(plugin.holds(fields))
         settings = plugin.settings(fields) if plugin.settings is not None else None
+        within = self._session.traces.current() if plugin.apart else None
         number = self._session.begin_boundary(
             _summary(plugin, fields) or plugin.name,
             plugin.kind.name,
             settings,
             held=boundary.held,
+            parent=None if within is None else within[1].id,
         )[0]
         self._open[number] = boundary
         self._set_attributes(number, boundary)

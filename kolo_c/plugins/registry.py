@@ -156,7 +156,7 @@ class Registry:
             plugin.when,
             plugin.start,
             plugin.finish,
-            plugin.boundary,
+            2 if plugin.apart else int(plugin.boundary),
             plugin.limits,
         )
 

@@ -65,6 +65,8 @@ class Plugin:
     """None: it makes no records."""
     boundary = False
     """A call opens a trace of its own, where none of that sort is open."""
+    apart = False
+    """Of a boundary: it opens one also within another's, as a child of that."""
     takes_all = False
     """Of a boundary: while it runs, what has no trace of its own belongs to it."""
     attributes: tuple[str, ...] = ()
@@ -110,6 +112,7 @@ class Compiled(Frozen):
     """(module, qualname, path) each."""
     kind: Kind | None
     boundary: bool
+    apart: bool
     takes_all: bool
     attributes: tuple[str, ...]
     modules: tuple[str, ...]
@@ -160,6 +163,7 @@ def compile_plugin(source: Any, **known: Any) -> Compiled:
         watch,
         kind,
         boundary,
+        bool(get("apart")),
         bool(get("takes_all")),
         _names(name, "attributes", get("attributes")),
         modules,

@@ -49,8 +49,11 @@ def open_(
     session = thread.session
     tracer = thread.tracer
     outer = _current(session)
+    apart = plugin is not None and plugin[0].apart
     if tracer.open_boundary is None or (
-        thread.stream is not None and thread.stream.trace is not session.process_trace
+        not apart
+        and thread.stream is not None
+        and thread.stream.trace is not session.process_trace
     ):
         return 0, outer  # what is in a boundary's trace already joins it
     try:

@@ -38,6 +38,7 @@ class Plugin:
         """Handlers are known: built-in ones are imported at a first match."""
         self.refused = False
         self.boundary = False
+        self.apart = False
         self.options: Any = None
         self.call_count = 0
         self.handler_ns = 0

@@ -44,7 +44,7 @@ def define(
     index: int,
     kind: tuple[str, str, str, str] | None,
     handlers: tuple[Callable[..., Any] | None, ...],
-    boundary: bool,
+    boundary: int,
     limits: tuple[int, int, int, int],
 ) -> None:
     """What plugin number ``index`` does."""
@@ -54,6 +54,7 @@ def define(
     plugin.kind = kind
     plugin.when, plugin.start, plugin.finish = handlers
     plugin.boundary = bool(boundary)
+    plugin.apart = boundary > 1
     chosen = Limits()
     chosen.depth, chosen.items, chosen.text_bytes, chosen.record_bytes = limits
     plugin.options = Options(chosen)

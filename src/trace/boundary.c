@@ -54,8 +54,10 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
     struct kc_session *session = thread->session;
     const struct kc_tracer *tracer = thread->tracer;
     *outer = boundary_current(session);
+    bool apart = plugin != NULL && plugin->plugin->apart;
     if (tracer->open_boundary == NULL ||
-        (thread->stream != NULL && thread->stream->trace != session->process_trace))
+        (!apart && thread->stream != NULL &&
+         thread->stream->trace != session->process_trace))
     {
         return 0; /* what is in a boundary's trace already joins it */
     }

@@ -29,7 +29,8 @@ struct kc_plugin {
     PyObject *finish;
     bool loaded;   /* handlers are known: built-in ones are imported at a first match */
     bool refused;  /* they could not be */
-    bool boundary; /* a call is a trace of its own */
+    bool boundary; /* a call is a trace of its own … */
+    bool apart;    /* … also within that of another */
     struct kc_value_options options;
     uint64_t call_count;
     uint64_t handler_ns;

@@ -503,3 +503,40 @@ def test_a_handler_leaves_records_that_are_whole_at_once(trace):
     assert "WORK" in found[at + 2]
     assert sum("SEEN" in line for line in found) == 40
     assert sum("helper(" in line for line in found) == 1
+
+
+def test_a_boundary_apart_opens_a_trace_within_another_s(trace):
+    """Also where both are coroutines that are suspended."""
+    traced = trace(
+        """
+        import asyncio, kolo_c
+        class Outer(kolo_c.Plugin):
+            watch = "__main__:outer"
+            kind = kolo_c.Kind("outer", "OUTER", "red", "outer")
+            boundary = True
+        class Inner(kolo_c.Plugin):
+            watch = "__main__:inner"
+            kind = kolo_c.Kind("inner", "INNER", "red", "inner")
+            boundary = apart = True
+        kolo_c.plugin(Outer)
+        kolo_c.plugin(Inner)
+        def step(where): pass
+        async def inner():
+            step("inner 1"); await asyncio.sleep(0); step("inner 2")
+        async def outer():
+            step("outer 1"); await asyncio.sleep(0)
+            await inner()
+            step("outer 2")
+        asyncio.run(outer())
+        """
+    )
+    infos = {info.row.name: number for number, info in enumerate(traced.infos())}
+
+    def steps(name):
+        found = [traced.whole(infos[name], stream) for stream in (1,)]
+        return [line.split("'")[1] for line in found[0].splitlines() if "step(" in line]
+
+    assert steps("outer") == ["outer 1", "outer 2"]
+    assert steps("inner") == ["inner 1", "inner 2"]
+    outer, inner = (traced.infos()[infos[name]] for name in ("outer", "inner"))
+    assert inner.row.parent == outer.row.id

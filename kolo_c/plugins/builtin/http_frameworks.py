@@ -300,56 +300,27 @@ class Background(Plugin):
     watch = (
         "starlette.background:BackgroundTask.__call__",
         "starlette.background:BackgroundTasks.__call__",
+        "fastapi.background:BackgroundTasks.__call__",
     )
+    kind = BACKGROUND
+    boundary = True
+    apart = True
+    attributes = ("request", "request_trace")
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None for the tasks of several, and where the request has no trace."""
         session, back = SCOPE.session, frame.f_back
-        if session is None or (
-            back is not None and back.f_code.co_filename == frame.f_code.co_filename
-        ):
+        if session is None or back is None or back.f_code.co_name != "__call__":
             return None
+        exchange = open_exchange(local(back, "scope"))
         found = session.traces.current()
-        if found is None or found[1] is session.traces.process:
+        if exchange is None or found is None:
             return None
-        facts = found[1]
-        fields = {"request": facts.name, "request_trace": facts.id}
-        exchange = None if back is None else open_exchange(local(back, "scope"))
-        if exchange is not None:
-            said = exchange.fields
-            fields["request"] = f"{said['method']} {said['path']}"
-        number = session.boundaries.begin(BACKGROUND_BOUNDARY, fields)
-        return {"_number": number, "_token": SCOPE.set(number), "_session": session}
-
-    def finish(
-        self,
-        frame: FrameType,
-        value: Any,
-        exception: BaseException | None,
-        started: Mapping[str, Any],
-    ) -> None:
-        """They are done."""
-        SCOPE.reset(started["_token"])
-        started["_session"].boundaries.close(
-            started["_number"], None, exception is not None
-        )
-
-
-def _background() -> Any:
-    from kolo_c.plugins.spec import compile_plugin  # noqa: PLC0415 - as the registry
-
-    return compile_plugin(
-        {
-            "name": "background",
-            "watch": "kolo_c:<never>",
-            "kind": BACKGROUND,
-            "boundary": True,
-            "attributes": ("request", "request_trace"),
+        said = exchange.fields
+        return {
+            "request": f"{said['method']} {said['path']}",
+            "request_trace": found[1].id,
         }
-    )
-
-
-BACKGROUND_BOUNDARY = _background()
 
 
 def _route(scope: Mapping[str, Any]) -> dict[str, Any]:

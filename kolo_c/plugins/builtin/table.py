@@ -240,6 +240,7 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (
             "starlette.background:BackgroundTask.__call__",
             "starlette.background:BackgroundTasks.__call__",
+            "fastapi.background:BackgroundTasks.__call__",
         ),
         (),
     ),

@@ -245,6 +245,7 @@ def test_tasks_after_the_response_have_a_trace_that_names_the_request(recorded):
     assert steps(asked) == []
     (trace,) = recorded.traces("background")
     assert trace.name == "after GET /background"
+    assert trace.parent_id == asked.id
     assert trace.attributes["request_trace"] == asked.id
     assert steps(trace) == ["one", "two"]
     assert trace.status == "complete"

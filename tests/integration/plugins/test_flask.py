@@ -169,7 +169,7 @@ def test_a_failing_view_is_in_its_request(recorded):
 
 
 def test_a_stream_keeps_its_request_s_trace_open(recorded):
-    trace, fields = request_of(recorded, "/stream")
+    trace, _ = request_of(recorded, "/stream")
     assert sum(call.function == "piece" for call in trace.calls()) == 3
     assert trace.status == "complete"
     (sent,) = trace.events("response-body")
