@@ -213,27 +213,39 @@ def _leave(
     entry.started = None
 
 
+def _are_there(thread: Thread, frame: FrameType) -> bool:
+    """Whether the topmost entry is that of ``frame``: a handler may have ended the trace
+    that it stands in, and taken it off the stack with that."""
+    return bool(thread.stack) and thread.stack[-1].frame is frame
+
+
 def finish(
     thread: Thread, frame: FrameType, end: End, now_ns: int
-) -> dict[str, Any] | None:
+) -> tuple[dict[str, Any] | None, bool]:
     """The call of the topmost entry, which has a record no more, has ended: show that
     to its plugins, whose entries are right below, and end their records.
 
-    What finish() of the one that opens a trace gave.
+    What finish() of the one that opens a trace gave; and False where a handler has
+    ended the trace: the entries are no more.
     """
-    top = len(thread.stack) - 1
+    count = thread.stack[-1].plugin_count
     began_ns = clock.system_ns()
     opened: dict[str, Any] | None = None
-    for at in range(top - 1, top - 1 - thread.stack[top].plugin_count, -1):
-        entry = thread.stack[at]
+    there = True
+    for i in range(2, 2 + count):
+        entry = thread.stack[-i]
         plugin = entry.plugin
         assert plugin is not None
         finished = _without_lock(thread, _finish, plugin, frame, entry.started, end)
-        _leave(thread, entry, finished, end, now_ns)
+        there = _are_there(thread, frame)
+        if there:
+            _leave(thread, thread.stack[-i], finished, end, now_ns)
         if plugin.boundary:
             opened = finished
+        if not there:
+            break
     _count(thread, began_ns)
-    return opened
+    return opened, there
 
 
 # ---- suspension ----

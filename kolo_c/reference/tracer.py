@@ -275,34 +275,15 @@ def _begin_special(
     return True
 
 
-def _begin_paused(
-    thread: Thread,
-    frame: FrameType,
-    code: Code,
-    calls: plugin.Calls,
-    outer: ThreadStream,
-) -> None:
-    """A call in which nothing is to be recorded, as a plugin said by way of the scope,
-    until it ends, which that plugin is to be told: its entry stands in ``outer``, the
-    stream before."""
-    thread.stream = outer
-    silent = [call for call in calls if call[0].kind is None]
-    count = plugin.push(thread, code, silent, clock.ns())
-    entry = _enter(thread, frame, code)
-    entry.plugin_count = count
-    _be_silent(entry)
-    thread.stream = None
-
-
 def _start_special(thread: Thread, frame: FrameType, code: Code) -> None:
     """The beginning of a call that is not like most."""
     if code.suspends:  # what waited in this place has ended unseen
         thread.session.waiting.take(frame, code)
-    outer_stream = thread.stream
     calls = plugin.start(thread, frame, code) if code.plugins else []
-    if thread.stream is None and outer_stream is not None and calls:
-        _begin_paused(thread, frame, code, calls, outer_stream)
-        return
+    if thread.stream is None and calls:
+        # A handler may have moved this context into a trace.
+        if thread.scope_generation != thread.session.scope_generation:
+            scope.refresh(thread)
     opens = next((call for call in calls if call[0].boundary), None)
     number, outer = 0, 0
     if opens is not None or (code.boundary and _keeps(thread, code)):
@@ -478,12 +459,13 @@ def _end_special(thread: Thread, frame: FrameType, end: End, now_ns: int) -> Non
     nodes, the trace that it opened."""
     entry = thread.stack[-1]
     number, outer = entry.boundary, entry.outer
-    finished = None
+    finished, there = None, True
     entry.unwritten = True
     entry.boundary = 0  # it is ended here, and only here
     if entry.plugin_count:
-        finished = plugin.finish(thread, frame, end, now_ns)
-    _pop_watched(thread)
+        finished, there = plugin.finish(thread, frame, end, now_ns)
+    if there:
+        _pop_watched(thread)
     if number != 0:
         boundary.close(thread, number, outer, finished, not end.returned)
 

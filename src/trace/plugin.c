@@ -275,24 +275,38 @@ plugin_leave(struct kc_thread *thread, struct kc_entry *entry, PyObject *finishe
     Py_CLEAR(entry->started);
 }
 
-void
+/* Whether the topmost entry is that of `frame`: a handler may have ended the trace that
+ * it stands in, and taken it off the stack with that. */
+static bool
+plugins_are_there(const struct kc_thread *thread, const kc_frame *frame)
+{
+    return thread->stack.depth != 0 &&
+           kc_entry_frame(&thread->stack.entries[thread->stack.depth - 1]) == frame;
+}
+
+bool
 kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
                   const struct kc_plugin_end *end, uint64_t now_ns, PyObject **opened)
 {
-    uint32_t top = thread->stack.depth - 1;
-    uint32_t count = thread->stack.entries[top].plugin_count;
+    uint32_t count = kc_stack_top(&thread->stack)->plugin_count;
     struct kc_exc pending = kc_exc_save();
     PyThreadState *tstate = PyThreadState_Get();
     uint64_t began_ns = handlers_begin(thread, tstate);
     PyObject *object = handlers_frame(tstate, frame);
-    for (uint32_t i = 1; i <= count && i <= top; i++) {
-        struct kc_entry *entry = &thread->stack.entries[top - i];
+    bool there = true;
+    for (uint32_t i = 1; there && i <= count && i < thread->stack.depth; i++) {
+        struct kc_entry *entry = kc_stack_top(&thread->stack) - i;
+        struct kc_plugin *plugin = entry->plugin;
+        PyObject *started = Py_XNewRef(entry->started);
         PyObject *finished =
-            object != NULL ? plugin_finish(entry->plugin, object, entry->started, end)
-                           : NULL;
-        entry = &thread->stack.entries[top - i]; /* it may have left records */
-        plugin_leave(thread, entry, finished, end, now_ns);
-        if (entry->plugin->boundary) {
+            object != NULL ? plugin_finish(plugin, object, started, end) : NULL;
+        Py_XDECREF(started);
+        there = plugins_are_there(thread, frame);
+        if (there) {
+            entry = kc_stack_top(&thread->stack) - i;
+            plugin_leave(thread, entry, finished, end, now_ns);
+        }
+        if (plugin->boundary) {
             Py_XSETREF(*opened, Py_XNewRef(finished));
         }
         Py_XDECREF(finished);
@@ -300,6 +314,7 @@ kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
     Py_XDECREF(object);
     handlers_end(thread, tstate, began_ns);
     kc_exc_restore(pending);
+    return there;
 }
 
 /* ---- suspension ---- */

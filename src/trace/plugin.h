@@ -80,8 +80,9 @@ struct kc_plugin_end {
 
 /* The call of the topmost entry, which has a record no more, has ended: show that to
  * its plugins, whose entries are right below, and end their records. What finish() of
- * the one that opens a trace gave goes to *opened: a new reference, or NULL. */
-KC_COLD void kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
+ * the one that opens a trace gave goes to *opened: a new reference, or NULL. False
+ * where a handler has ended the trace: the entries are no more. */
+KC_COLD bool kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
                                const struct kc_plugin_end *end, uint64_t now_ns,
                                PyObject **opened);
 

@@ -292,34 +292,6 @@ tracer_start_suspending(struct kc_thread *thread, kc_frame *frame, struct kc_cod
     tracer_begin(thread, frame, code, now_ns);
 }
 
-/* A call in which nothing is to be recorded, as a plugin said by way of the scope,
- * until it ends, which that plugin is to be told: its entry stands in `outer`, the
- * stream before. */
-static void
-tracer_begin_paused(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-                    struct kc_plugin_calls *calls, struct kc_thread_stream *outer)
-{
-    thread->stream = outer;
-    struct kc_plugin_calls silent = {.count = 0};
-    for (uint32_t i = 0; i < calls->count; i++) {
-        if (calls->calls[i].plugin->kind == NULL) {
-            silent.calls[silent.count++] = calls->calls[i];
-            calls->calls[i].started = NULL;
-        }
-    }
-    uint8_t count = kc_plugins_push(thread, code, &silent, kc_clock_ns());
-    struct kc_entry *entry = stack_enter(thread, frame, code);
-    if (entry == NULL) {
-        kc_tracer_cut(thread, thread->stack.depth - count);
-    }
-    else {
-        entry->plugin_count = count;
-        entry_be_silent(entry);
-    }
-    thread->stream = NULL;
-    kc_plugins_drop(calls);
-}
-
 /* The beginning of a call that is not like most. */
 KC_COLD static void
 tracer_start_special(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
@@ -331,13 +303,14 @@ tracer_start_special(struct kc_thread *thread, kc_frame *frame, struct kc_code *
         kc_waiting_plugins_free(gone.plugins);
     }
     struct kc_plugin_calls calls = {.count = 0};
-    struct kc_thread_stream *outer_stream = thread->stream;
     if (code->plugin_count != 0) {
         kc_plugins_start(thread, frame, code, &calls);
-    }
-    if (thread->stream == NULL && outer_stream != NULL && calls.count != 0) {
-        tracer_begin_paused(thread, frame, code, &calls, outer_stream);
-        return;
+        if (thread->stream == NULL && calls.count != 0 &&
+            thread->scope_generation != thread->session->scope_generation)
+        {
+            kc_scope_refresh(
+                thread); /* a handler has moved this context into a trace */
+        }
     }
     const struct kc_plugin_call *plugin = kc_plugins_boundary(&calls);
     uint32_t outer = 0;
@@ -537,10 +510,11 @@ tracer_end_special(struct kc_thread *thread, kc_frame *frame,
     PyObject *finished = NULL;
     entry->unwritten = true;
     entry->boundary = 0; /* it is ended here, and only here */
-    if (entry->plugin_count != 0) {
-        kc_plugins_finish(thread, frame, end, now_ns, &finished);
+    if (entry->plugin_count == 0 ||
+        kc_plugins_finish(thread, frame, end, now_ns, &finished))
+    {
+        stack_pop_watched(thread);
     }
-    stack_pop_watched(thread);
     if (boundary != 0) {
         kc_boundary_close(thread, boundary, outer, finished, end->value == NULL);
     }
