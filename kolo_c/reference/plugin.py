@@ -214,8 +214,8 @@ def _leave(
 
 
 def _are_there(thread: Thread, frame: FrameType) -> bool:
-    """Whether the topmost entry is that of ``frame``: a handler may have ended the trace
-    that it stands in, and taken it off the stack with that."""
+    """Whether the topmost entry is that of ``frame``: a handler may have ended the
+    trace that it stands in, and taken it off the stack with that."""
     return bool(thread.stack) and thread.stack[-1].frame is frame
 
 

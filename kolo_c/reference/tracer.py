@@ -280,10 +280,9 @@ def _start_special(thread: Thread, frame: FrameType, code: Code) -> None:
     if code.suspends:  # what waited in this place has ended unseen
         thread.session.waiting.take(frame, code)
     calls = plugin.start(thread, frame, code) if code.plugins else []
-    if thread.stream is None and calls:
-        # A handler may have moved this context into a trace.
-        if thread.scope_generation != thread.session.scope_generation:
-            scope.refresh(thread)
+    moved = thread.scope_generation != thread.session.scope_generation
+    if thread.stream is None and calls and moved:
+        scope.refresh(thread)  # a handler has moved this context into a trace
     opens = next((call for call in calls if call[0].boundary), None)
     number, outer = 0, 0
     if opens is not None or (code.boundary and _keeps(thread, code)):

@@ -136,6 +136,36 @@ def is_secret(name: str) -> bool:
     return known
 
 
+def remember(value: Any, depth: int = 3) -> None:
+    """What stands under secret names in ``value`` is masked from now on, wherever it is
+    met: before the program has taken it out of there."""
+    session = SCOPE.session
+    if session is None or depth == 0:
+        return
+    if isinstance(value, dict):
+        for name, item in dict.items(value):
+            if isinstance(item, (dict, list)):
+                remember(item, depth - 1)
+            if isinstance(name, str) and is_secret(name):
+                for one in item if isinstance(item, list) else (item,):
+                    session.native.hides(name, one)
+    elif isinstance(value, list):
+        for item in list.__iter__(value):
+            remember(item, depth - 1)
+
+
+def remember_cookies(header: str) -> None:
+    """The same of a request's cookies."""
+    session = SCOPE.session
+    if session is None:
+        return
+    for cookie in header[:COPY_BYTES].split(";"):
+        name, _, value = cookie.partition("=")
+        name = name.strip()
+        if is_secret(name):
+            session.native.hides(name, value.strip().strip('"'))
+
+
 def _field(match: re.Match[str]) -> str:
     """An element of a form, with its value hidden where that is secret."""
     element = match[0]

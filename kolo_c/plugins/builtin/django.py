@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from time import monotonic_ns
 
 from kolo_c.plugins.builtin import django_settings, django_streams
-from kolo_c.plugins.builtin.bodies import form, scrub_headers
+from kolo_c.plugins.builtin.bodies import form, remember_cookies, scrub_headers
 from kolo_c.plugins.builtin.django_bodies import Reading, request_body, response_body
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Kind, Plugin
@@ -74,6 +74,9 @@ class Request(Plugin):
         if isinstance(query, str) and query:
             fields["query"] = form(query[:_QUERY_CHARACTERS])
         fields["headers"] = request_headers(meta)
+        cookies = meta.get("HTTP_COOKIE")
+        if isinstance(cookies, str):
+            remember_cookies(cookies)
         OPEN[id(request)] = Reading()
         return fields
 

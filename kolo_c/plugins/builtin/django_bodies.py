@@ -11,7 +11,7 @@ Fails: never.
 
 from __future__ import annotations
 
-from kolo_c.plugins.builtin.bodies import COPY_BYTES, add_body, describe_body
+from kolo_c.plugins.builtin.bodies import COPY_BYTES, add_body, describe_body, remember
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
 
@@ -28,7 +28,7 @@ _VALUES_MOST = 64
 class Reading:
     """What is known of a request that is being answered."""
 
-    __slots__ = ("copy", "exception", "size")
+    __slots__ = ("copy", "exception", "remembered", "size")
 
     def __init__(self) -> None:
         self.copy = b""
@@ -37,6 +37,8 @@ class Reading:
         """Of all of that."""
         self.exception: BaseException | None = None
         """What Django made a response of."""
+        self.remembered = False
+        """Secrets in what was read are known."""
 
     def add(self, piece: bytes) -> None:
         """The program has read ``piece``."""
@@ -71,6 +73,56 @@ class BodyRead(Plugin):
         """It has it."""
         if type(value) is bytes:
             started["_reading"].add(value)
+
+
+class Parsed(Plugin):
+    """The program is about to get what a body says: what is secret in it is known
+    before it is anywhere else."""
+
+    name = "django-secrets"
+    watch = (
+        "django.http.request:HttpRequest._load_post_and_files",
+        "django.http.request:HttpRequest.body",
+        "rest_framework.request:Request._parse",
+    )
+
+    def when(self, frame: FrameType) -> bool:
+        """Once for each request."""
+        reading = _reading(frame)
+        return reading is not None and not reading.remembered
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> None:
+        """It has been read."""
+        reading = _reading(frame)
+        if reading is None or exception is not None:
+            return
+        if type(value) is tuple:  # of the REST framework: data and files
+            remember(value[0])
+            return
+        state = vars(local(frame, "self"))
+        post = state.get("_post")
+        if post:
+            reading.remembered = True
+            remember(post)
+            return
+        content_type = _text((state.get("META") or {}).get("CONTENT_TYPE"))
+        if type(value) is bytes and "json" in content_type:
+            reading.remembered = True
+            remember(describe_body(value[:COPY_BYTES], len(value), content_type)[0])
+
+
+def _reading(frame: FrameType) -> Reading | None:
+    from kolo_c.plugins.builtin.django import OPEN  # noqa: PLC0415 - imports this
+
+    request = local(frame, "self")
+    inner = vars(request).get("_request")
+    return OPEN.get(id(request if inner is None else inner))
 
 
 def request_body(state: dict[str, Any], reading: Reading) -> Mapping[str, Any]:

@@ -57,6 +57,16 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "django-secrets",
+        "django_bodies:Parsed",
+        (
+            "django.http.request:HttpRequest._load_post_and_files",
+            "django.http.request:HttpRequest.body",
+            "rest_framework.request:Request._parse",
+        ),
+        (),
+    ),
+    (
         "django-stream",
         "django_streams:StreamClosed",
         ("django.http.response:HttpResponseBase.close",),

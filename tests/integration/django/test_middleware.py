@@ -80,6 +80,36 @@ def test_alone_it_records_requests_and_nothing_else(tmp_path: Path, core: str) -
     assert site.calls("GET /later/ → 200") == ["later", "cost"]
 
 
+def test_alone_it_follows_a_stream_to_its_end(tmp_path: Path, core: str) -> None:
+    """Closing it is seen from outside every trace, and ends the one it belongs to."""
+    more = """
+def piece(n): return str(n)
+def pieces():
+    try:
+        for n in range(3): yield piece(n)
+    finally:
+        cost(1)
+urlpatterns.append(path("stream/", lambda r: StreamingHttpResponse(pieces())))
+from django.core.wsgi import get_wsgi_application
+from django.test import RequestFactory
+application = get_wsgi_application()
+for count in 9, 1, 0:
+    environ = RequestFactory().get("/stream/").environ
+    response = application(environ, lambda status, headers: None)
+    print([piece for piece, _ in zip(response, range(count))])
+    response.close()
+"""
+    site = asked(tmp_path, more=more, core=core)
+    assert site.names() == ["GET /stream/ → 200"] * 3
+    assert [site.calls_of(trace) for trace, _ in site.requests] == [
+        ["<lambda>", "pieces", "piece", "piece", "piece", "cost"],
+        ["<lambda>", "pieces", "piece", "piece", "cost"],
+        ["<lambda>", "pieces", "piece", "cost"],
+    ]
+    assert all(trace.status == "complete" for trace in site.traces)
+    assert len(site.traces) == 3
+
+
 def test_with_debug_a_response_says_where_its_trace_is(tmp_path: Path) -> None:
     more = (
         "print(response.headers['X-Kolo-C-Trace'], response.headers['Server-Timing'])"
