@@ -139,10 +139,8 @@ plugins_emit(struct kc_thread *thread, struct kc_plugin *plugin, PyObject *field
     if (entry == NULL) {
         return NULL;
     }
-    *entry = (struct kc_entry){.stream = thread->stream,
-                               .open = {0, KC_OPEN_NOWHERE},
-                               .depth_limit = thread->depth_limit,
-                               .plugin = plugin};
+    kc_entry_init(entry, thread->stream, thread->depth_limit);
+    entry->plugin = plugin;
     uint8_t guard = thread->guard; /* up in a handler, which may have called */
     thread->guard = KC_GUARD_RECORD;
     plugin->call_count++;

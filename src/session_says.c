@@ -81,9 +81,7 @@ kc_session_region_begin(PyObject *op, PyObject *args)
     if (entry == NULL) {
         return PyLong_FromLong(0);
     }
-    *entry = (struct kc_entry){.stream = thread->stream,
-                               .open = {0, KC_OPEN_NOWHERE},
-                               .depth_limit = thread->depth_limit};
+    kc_entry_init(entry, thread->stream, thread->depth_limit);
     thread->guard = KC_GUARD_RECORD;
     if (!kc_capture_region(thread, entry, name, values, kc_clock_ns())) {
         entry->unwritten = true;

@@ -40,22 +40,50 @@ struct kc_entry {
     struct kc_thread_stream *stream; /* whose stream has the call */
     struct kc_open open;
     uint64_t began; /* sequence of the block with its first record */
-    bool unwritten; /* the record of its beginning was lost: so is its end */
-    bool counted;   /* past the trace's limit: no record, `began` is its start in ns */
-    bool foreign;   /* its node belongs to another stream … */
-    uint32_t foreign_thread; /* … of this thread */
-    bool found;              /* its frame still runs, after a blind time */
-    uint32_t depth_limit;    /* the thread's, before this call set its own */
-    uint32_t boundary;       /* number of the trace that this call opened; 0: none */
-    uint32_t outer;          /* the scope around it */
-    bool special;         /* its end is more than one record: a boundary, or watched */
-    uint8_t plugin_count; /* so many entries below it are its plugins' nodes */
+    union {
+        uint64_t flags; /* all of them */
+        struct {
+            bool unwritten; /* the record of its beginning was lost: so is its end */
+            bool counted;   /* past the trace's limit: no record, `began` is its start
+                               in ns */
+            bool foreign;   /* its node belongs to another stream, `foreign_thread`'s */
+            bool found;     /* its frame still runs, after a blind time */
+            bool special; /* its end is more than one record: a boundary, or watched */
+            uint8_t plugin_count; /* so many entries below it are its plugins' nodes */
+        };
+    };
+    uint32_t foreign_thread;
+    uint32_t depth_limit;     /* the thread's, before this call set its own */
+    uint32_t boundary;        /* number of the trace that this call opened; 0: none */
+    uint32_t outer;           /* the scope around it */
     struct kc_plugin *plugin; /* of a plugin's node: borrowed */
     union {
         PyObject *started;      /* of a plugin's node: what its handler gave, or NULL */
         kc_frame *silent_frame; /* of a call that is watched, and not recorded itself */
     };
 };
+
+/* One of `stream`, with no frame yet. Field by field: clearing it as a whole takes a
+ * call that is kept longer than all else here. */
+static inline void
+kc_entry_init(struct kc_entry *entry, struct kc_thread_stream *stream,
+              uint32_t depth_limit)
+{
+    entry->frame = NULL;
+    entry->code_object = NULL;
+    entry->code = NULL;
+    entry->stream = stream;
+    entry->open.node = 0;
+    entry->open.sequence = KC_OPEN_NOWHERE;
+    entry->began = 0;
+    entry->flags = 0;
+    entry->foreign_thread = 0;
+    entry->depth_limit = depth_limit;
+    entry->boundary = 0;
+    entry->outer = 0;
+    entry->plugin = NULL;
+    entry->started = NULL;
+}
 
 /* The frame of a call, recorded or silent; NULL for all others. */
 static inline kc_frame *

@@ -209,12 +209,10 @@ plugin_enter(struct kc_thread *thread, const struct kc_code *code,
 {
     struct kc_entry *entry = kc_stack_push(&thread->stack);
     if (entry != NULL) {
-        *entry = (struct kc_entry){.code_object = code->code,
-                                   .stream = thread->stream,
-                                   .open = {0, KC_OPEN_NOWHERE},
-                                   .depth_limit = thread->depth_limit,
-                                   .plugin = plugin,
-                                   .started = started};
+        kc_entry_init(entry, thread->stream, thread->depth_limit);
+        entry->code_object = code->code;
+        entry->plugin = plugin;
+        entry->started = started;
     }
     return entry;
 }

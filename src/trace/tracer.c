@@ -83,12 +83,10 @@ stack_enter(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
     if (KC_UNLIKELY(entry == NULL)) {
         return NULL;
     }
-    *entry = (struct kc_entry){.frame = frame,
-                               .code_object = code->code,
-                               .code = code,
-                               .stream = thread->stream,
-                               .open = {0, KC_OPEN_NOWHERE},
-                               .depth_limit = thread->depth_limit};
+    kc_entry_init(entry, thread->stream, thread->depth_limit);
+    entry->frame = frame;
+    entry->code_object = code->code;
+    entry->code = code;
     return entry;
 }
 
