@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _IS_LINUX = sys.platform == "linux"
 TASKS_MOST = 65536
-_NAME_TRIES = 16
-"""Looks for a thread's name, an event each."""
 SCOPE_PAUSED = 0xFFFFFFFF
 """What the scope variable has where nothing is recorded (kolo_c/scope.py)."""
 
@@ -73,20 +71,10 @@ def refresh(thread: Thread) -> None:
         thread.sees_watched = True  # a boundary may begin here
         return
     with session.lock:
-        _announce_thread(session, thread)
-        if session.announce(trace) and thread.announced:
-            thread.stream = thread.stream_of(trace)
-    if thread.stream is None:
-        # No block for a definition: the next call tries again.
-        thread.scope_generation = session.scope_generation - 1
-        trace.lost_count += 1
-        session.lost_count += 1
-        return
+        thread.stream = thread.stream_of(trace)
     thread.keep_bits = trace.keep_bit
     thread.sees_watched = True
     _find_task(session, thread)
-    if thread.name_tries:  # look again at the next event
-        thread.scope_generation = session.scope_generation - 1
 
 
 # ---- the trace ----
@@ -124,14 +112,24 @@ def _is_main_thread(thread: Thread) -> bool:
     return thread.number == 1
 
 
+def announce(thread: Thread, trace: Trace) -> bool:
+    """Define the trace and the running thread, if that has not been done.
+
+    It is about to write its first record in it. False where no block is to be had.
+    """
+    session = thread.session
+    if trace.number == 0:
+        return True  # it has ended, and keeps what it has
+    with session.lock:
+        _announce_thread(session, thread)
+        return session.announce(trace) and thread.announced
+
+
 def _announce_thread(session: Session, thread: Thread) -> None:
-    """Define it. One whose first event comes before threading knows it, in a function
-    of threading itself, is told again when its name is known."""
-    if thread.announced and thread.name_tries == 0:
+    if thread.announced:
         return
     ident = get_ident()
     name = None
-    is_known = True
     threads = sys.modules.get("threading")
     if type(threads) is ModuleType:
         active = vars(threads).get("_active")
@@ -140,18 +138,10 @@ def _announce_thread(session: Session, thread: Thread) -> None:
             # is not asked.
             fields = getattr(active.get(ident), "__dict__", {})
             name = fields.get("_name")
-            is_known = type(name) is str
         elif _is_main_thread(thread):
             name = "MainThread"
     elif _is_main_thread(thread):
         name = "MainThread"  # as threading would call it
-    if is_known:
-        thread.name_tries = 0
-    elif thread.announced:
-        thread.name_tries -= 1
-        return
-    else:
-        thread.name_tries = _NAME_TRIES
     thread.announced = (
         session.definitions.thread(
             thread.number,

@@ -17,6 +17,7 @@ from _thread import get_ident, get_native_id
 from kolo_c.reference import clock
 from kolo_c.reference.block import BLOCK_RECORDS
 from kolo_c.reference.held import drop_blocks
+from kolo_c.reference.scope import announce
 from kolo_c.reference.stream import Stream
 
 TYPE_CHECKING = False
@@ -96,7 +97,6 @@ class Thread:
         self.writing = False  # a record is being written: its block must stay
         self.handling = False  # a plugin's handler runs: it may leave records
         self.announced = False  # its definition is written
-        self.name_tries = 0  # how often its name is still looked for: it had none yet
         self.detached_ns = 0
 
         self.scope_generation = -1  # of the session, when scope was last looked up
@@ -266,7 +266,7 @@ class Thread:
         began_ns = clock.ns()
         self.flush_stream(stream)
         session.check_limit(stream.trace)
-        block = session.take_block()
+        block = session.take_block() if announce(self, stream.trace) else None
         if block is not None:
             stream.stream.give_block(block, BLOCK_RECORDS, now_ns)
             stream.lost_told = 0

@@ -6,7 +6,6 @@
 
 #include <unistd.h>
 
-#define SCOPE_NAME_TRIES 16u /* looks for a thread's name, an event each */
 #define TASKS_MOST 65536
 
 void
@@ -228,12 +227,10 @@ scope_is_main_thread(const struct kc_thread *thread)
 #endif
 }
 
-/* A thread whose first event comes before threading knows it, in a function of
- * threading itself, is told again when its name is known. */
 static void
 scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
 {
-    if (thread->announced && thread->name_tries == 0) {
+    if (thread->announced) {
         return;
     }
     PyObject *name = NULL;
@@ -254,21 +251,24 @@ scope_announce_thread(struct kc_session *session, struct kc_thread *thread)
     }
     Py_XDECREF(ident);
     PyErr_Clear();
-    if (name != NULL || active == NULL || !PyDict_CheckExact(active)) {
-        thread->name_tries = 0;
-    }
-    else if (thread->announced) {
-        thread->name_tries--;
-    }
-    else {
-        thread->name_tries = SCOPE_NAME_TRIES;
-    }
-    if (name != NULL || !thread->announced) {
-        thread->announced = kc_definitions_thread(session->definitions, thread->number,
-                                                  name, PyThread_get_thread_ident(),
-                                                  PyThread_get_thread_native_id()) != 0;
-    }
+    thread->announced = kc_definitions_thread(session->definitions, thread->number,
+                                              name, PyThread_get_thread_ident(),
+                                              PyThread_get_thread_native_id()) != 0;
     Py_XDECREF(name);
+}
+
+bool
+kc_scope_announce(struct kc_thread *thread, struct kc_trace *trace)
+{
+    if (trace->number == 0 || (thread->announced && (trace->announced || trace->named)))
+    {
+        return true; /* it has ended, and keeps what it has */
+    }
+    struct kc_exc pending = kc_exc_save();
+    scope_announce_thread(thread->session, thread);
+    bool announced = kc_session_announce(thread->session, trace) && thread->announced;
+    kc_exc_restore(pending);
+    return announced;
 }
 
 static void
@@ -310,12 +310,9 @@ kc_scope_refresh(struct kc_thread *thread)
         thread->wanted_bits = KC_WATCHED_BIT; /* a boundary may begin here */
         return;
     }
-    scope_announce_thread(session, thread);
-    if (kc_session_announce(session, trace) && thread->announced) {
-        thread->stream = kc_thread_stream_of(thread, trace);
-    }
+    thread->stream = kc_thread_stream_of(thread, trace);
     if (thread->stream == NULL) {
-        /* No block for a definition, no memory: the next call tries again. */
+        /* No memory: the next call tries again. */
         thread->scope_generation = session->scope_generation - 1;
         trace->lost_count++;
         session->lost_count++;
@@ -324,7 +321,4 @@ kc_scope_refresh(struct kc_thread *thread)
     thread->keep_bits = trace->keep_bit;
     thread->wanted_bits = KC_WATCHED_BIT | trace->keep_bit;
     scope_find_task(session, thread);
-    if (KC_UNLIKELY(thread->name_tries != 0)) { /* look again at the next event */
-        thread->scope_generation = session->scope_generation - 1;
-    }
 }

@@ -20,6 +20,10 @@
 /* Look the scope up again. */
 KC_COLD void kc_scope_refresh(struct kc_thread *thread);
 
+/* Define the trace and the running thread, which is about to write its first record in
+ * it, if that has not been done. False where no block is to be had for it. */
+KC_COLD bool kc_scope_announce(struct kc_thread *thread, struct kc_trace *trace);
+
 static inline void
 kc_scope_check(struct kc_thread *thread)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plain/clock.h"
+#include "session/scope.h"
 #include "session/session.h"
 
 #define KC_THREAD_KEY "kolo_c.thread" /* in a thread state's dict */
@@ -325,7 +326,9 @@ kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream,
     uint64_t began_ns = kc_clock_ns();
     kc_thread_flush_stream(thread, stream);
     kc_session_check_limit(session, stream->trace);
-    struct kc_block *block = kc_session_take_block(session);
+    struct kc_block *block = kc_scope_announce(thread, stream->trace)
+                                 ? kc_session_take_block(session)
+                                 : NULL;
     if (block != NULL) {
         kc_stream_give_block(&stream->stream, block, KC_BLOCK_RECORDS, now_ns);
         stream->lost_told = 0;

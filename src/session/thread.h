@@ -84,7 +84,6 @@ struct kc_thread {
     bool writing;   /* a record is being written: its block must stay where it is */
     bool handling;  /* a plugin's handler runs: it may leave records without a frame */
     bool announced; /* its definition is written */
-    uint8_t name_tries; /* how often its name is still looked for: it had none yet */
     uint64_t detached_ns;
 
     uint64_t context_ver; /* of the thread state, when scope was last looked up */

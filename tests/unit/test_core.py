@@ -294,3 +294,19 @@ def test_the_scope_of_a_generator_ends_at_each_of_its_yields(trace):
     }
     assert calls["consumer"] == ["f(n=2) -> 2", "f(n=4) -> 4", "f(n=5) -> 5"]
     assert calls["generator"][1:] == ["f(n=1) -> 1", "f(n=3) -> 3"]
+
+
+def test_what_plugins_watch_makes_no_trace_where_nothing_is_kept(trace):
+    """The first look at a thread's scope stored a row: what is watched looks, too."""
+    traced = trace(
+        """
+        import threading, time, kolo_c
+        recording = kolo_c.trace('x', ignore_frames=['path:program.py'])
+        recording.start()
+        thread = threading.Thread(target=time.sleep, args=(0,), name='watched')
+        thread.start(); thread.join()
+        recording.stop()
+        """,
+        under=(),
+    )
+    assert traced.infos() == []
