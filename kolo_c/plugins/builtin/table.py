@@ -254,5 +254,20 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
         (),
     ),
+    # tasks.py
+    (
+        "celery-enqueue",
+        "tasks:CeleryEnqueue",
+        ("celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message",),
+        (),
+    ),
+    (
+        "celery",
+        "tasks:CeleryTask",
+        ("celery.app.trace:build_tracer.<locals>.trace_task",),
+        (),
+    ),
+    ("huey-enqueue", "tasks:HueyEnqueue", ("huey.api:Huey.enqueue",), ()),
+    ("huey", "tasks:HueyTask", ("huey.api:Huey._execute",), ()),
 )
 """(name, MODULE:CLASS within this package, watch, modules)"""

@@ -1,0 +1,188 @@
+"""Tasks of queues: celery and huey. Who enqueues one has a record of it; its run is a
+trace of its own in the worker.
+
+celery's messages carry the id of the trace that enqueued them in a header, ``kolo_c``;
+the run's trace has it as the attribute ``enqueued_by``. huey's have no headers: there
+the task's id is what links them.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from kolo_c.plugins.emit import local
+from kolo_c.plugins.spec import Kind, Plugin
+from kolo_c.scope import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+    from typing import Any
+
+TASK = Kind("task", "TASK", "purple", "task {name}[ → {status}]")
+ENQUEUE = Kind("enqueue", "ENQUEUE", "purple", "{name}[ to {queue}] · {id}")
+HEADER = "kolo_c"
+_ATTRIBUTES = ("name", "id", "queue", "status", "enqueued_by")
+
+
+class CeleryEnqueue(Plugin):
+    """A message is sent: by ``delay``, ``apply_async``, ``send_task``, beat."""
+
+    name = "celery-enqueue"
+    watch = "celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message"
+    kind = ENQUEUE
+
+    def start(self, frame: FrameType) -> Mapping[str, Any]:
+        """The message is made; its headers tell the worker where it comes from."""
+        message = local(frame, "message")
+        headers, body = message[0], message[2]
+        fields: dict[str, Any] = {
+            "name": local(frame, "name"),
+            "id": headers.get("id"),
+            "queue": _queue_name(local(frame, "queue") or local(frame, "routing_key")),
+        }
+        fields.update(_arguments(body))
+        if headers.get("eta"):
+            fields["eta"] = headers["eta"]
+        session = SCOPE.session
+        found = None if session is None else session.traces.current()
+        if found is not None and type(headers) is dict:
+            headers.setdefault(HEADER, found[1].id)
+        return fields
+
+
+class CeleryTask(Plugin):
+    """A task runs, in a worker or eagerly."""
+
+    name = "celery"
+    watch = "celery.app.trace:build_tracer.<locals>.trace_task"
+    kind = TASK
+    boundary = True
+    attributes = _ATTRIBUTES
+
+    def start(self, frame: FrameType) -> Mapping[str, Any]:
+        """It begins."""
+        request = local(frame, "request")
+        said = request if isinstance(request, dict) else {}
+        delivery = said.get("delivery_info") or {}
+        fields: dict[str, Any] = {
+            "name": local(frame, "name") or said.get("task"),
+            "id": local(frame, "uuid"),
+            "queue": delivery.get("routing_key"),
+            "args": local(frame, "args"),
+            "kwargs": local(frame, "kwargs"),
+        }
+        if said.get("retries"):
+            fields["retries"] = said["retries"]
+        sender = said.get(HEADER)
+        if isinstance(sender, str):
+            fields["enqueued_by"] = sender
+        return fields
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """celery makes a result of it, whatever it is."""
+        if exception is not None or not isinstance(value, tuple):
+            return {"status": "FAILURE"}
+        result, info = value[0], value[1]
+        if info is None:
+            return {"status": "SUCCESS", "result": result}
+        facts = _slots(info, ("state", "retval"))
+        fields: dict[str, Any] = {"status": facts["state"]}
+        if isinstance(facts["retval"], BaseException):
+            fields["exception"] = facts["retval"]
+        return fields
+
+
+class HueyEnqueue(Plugin):
+    """A task is put into huey's queue."""
+
+    name = "huey-enqueue"
+    watch = "huey.api:Huey.enqueue"
+    kind = ENQUEUE
+
+    def start(self, frame: FrameType) -> Mapping[str, Any] | None:
+        """None for groups, whose tasks come here one by one."""
+        state = _state(local(frame, "task"))
+        if "id" not in state or "args" not in state:
+            return None
+        fields = _huey_fields(local(frame, "self"), local(frame, "task"))
+        if state.get("eta") is not None:
+            fields["eta"] = state["eta"]
+        return fields
+
+
+class HueyTask(Plugin):
+    """A task runs, in a worker or immediately."""
+
+    name = "huey"
+    watch = "huey.api:Huey._execute"
+    kind = TASK
+    boundary = True
+    attributes = _ATTRIBUTES
+
+    def start(self, frame: FrameType) -> Mapping[str, Any]:
+        """It begins."""
+        return _huey_fields(local(frame, "self"), local(frame, "task"))
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """huey has caught what it raised."""
+        caught = local(frame, "exception")
+        if exception is not None or caught is not None:
+            fields: dict[str, Any] = {"status": "FAILURE"}
+            if isinstance(caught, BaseException):
+                fields["exception"] = caught
+            return fields
+        return {"status": "SUCCESS", "result": local(frame, "task_value")}
+
+
+def _huey_fields(huey: Any, task: Any) -> dict[str, Any]:
+    state = _state(task)
+    return {
+        "name": state.get("name") or type(task).__name__,
+        "id": state.get("id"),
+        "queue": _state(huey).get("name"),
+        "args": state.get("args"),
+        "kwargs": state.get("kwargs"),
+    }
+
+
+def _arguments(body: Any) -> dict[str, Any]:
+    """Of a message of celery's second protocol, or its first."""
+    if isinstance(body, (tuple, list)) and len(body) >= 2:
+        return {"args": body[0], "kwargs": body[1]}
+    if isinstance(body, dict):
+        return {"args": body.get("args"), "kwargs": body.get("kwargs")}
+    return {}
+
+
+def _queue_name(queue: Any) -> str | None:
+    if queue is None or isinstance(queue, str):
+        return queue
+    name = _state(queue).get("name")
+    return name if isinstance(name, str) else None
+
+
+def _slots(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(thing, name, None) for name in names}
+
+
+def _state(thing: Any) -> dict[str, Any]:
+    """What an object of a library holds."""
+    try:
+        found: dict[str, Any] = vars(thing)
+    except TypeError:
+        return {}
+    return found
