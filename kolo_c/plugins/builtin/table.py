@@ -57,6 +57,58 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "django-command-name",
+        "django_parts:CommandName",
+        ("django.core.management.base:BaseCommand.run_from_argv",),
+        (),
+    ),
+    (
+        "django-command",
+        "django_parts:Command",
+        ("django.core.management.base:BaseCommand.execute",),
+        (),
+    ),
+    (
+        "django-template",
+        "django_parts:Template",
+        (
+            "django.template.base:Template._render",
+            "django.test.utils:instrumented_test_render",
+        ),
+        (),
+    ),
+    (
+        "django-cache",
+        "django_parts:Cache",
+        (
+            "django.core.cache.backends.*:*Cache.get",
+            "django.core.cache.backends.*:*Cache.set",
+            "django.core.cache.backends.*:*Cache.add",
+            "django.core.cache.backends.*:*Cache.touch",
+            "django.core.cache.backends.*:*Cache.delete",
+            "django.core.cache.backends.*:*Cache.has_key",
+            "django.core.cache.backends.*:*Cache.incr",
+            "django.core.cache.backends.*:*Cache.decr",
+            "django.core.cache.backends.*:*Cache.get_many",
+            "django.core.cache.backends.*:*Cache.set_many",
+            "django.core.cache.backends.*:*Cache.delete_many",
+            "django.core.cache.backends.*:*Cache.clear",
+        ),
+        (),
+    ),
+    (
+        "django-email",
+        "django_parts:Email",
+        ("django.core.mail.message:EmailMessage.send",),
+        (),
+    ),
+    (
+        "django-signal",
+        "django_signals:Signal",
+        ("django.dispatch.dispatcher:Signal._live_receivers",),
+        (),
+    ),
+    (
         "django-secrets",
         "django_bodies:Parsed",
         (

@@ -1,0 +1,159 @@
+"""Django's signals: which one is sent, where code of the program receives it.
+
+A signal is sent for every instance of a model that is made, mostly to nobody; so what
+is watched is ``Signal._live_receivers``, which Django calls where somebody has
+connected, right before it calls them. The record is a point, the receivers' calls come
+after it.
+
+Threads: any. Owns: names of signals, and which code is the program's own.
+Fails: never; a handler that raises is counted by the core.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import FunctionType, MethodType, ModuleType
+
+from kolo_c.plugins import emit
+from kolo_c.plugins.emit import local
+from kolo_c.plugins.spec import Kind, Plugin
+from kolo_c.scope import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import FrameType
+    from typing import Any
+
+    from kolo_c.session import Session
+
+SIGNAL = Kind("signal", "SIGNAL", "grey", "{name}[ from {sender}][ to {receivers}]")
+_RECEIVERS_MOST = 8
+_KNOWN_MOST = 2048
+_DJANGO_S = (
+    "django.db.models.signals",
+    "django.core.signals",
+    "django.contrib.auth.signals",
+    "django.db.backends.signals",
+    "django.test.signals",
+)
+
+
+class Signal(Plugin):
+    """Receivers are about to be called."""
+
+    name = "django-signal"
+    watch = "django.dispatch.dispatcher:Signal._live_receivers"
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> None:
+        """They are known."""
+        session = SCOPE.session
+        if session is None or not value:
+            return
+        own = [
+            f"{function.__module__}.{function.__qualname__}"
+            for receiver in _receivers(value)
+            if (function := _function(receiver)) is not None
+            and _is_own(session, function)
+        ]
+        if not own:
+            return
+        shown = own[:_RECEIVERS_MOST]
+        if len(own) > len(shown):
+            shown.append(f"{len(own) - len(shown)} more")
+        emit.point(
+            SIGNAL,
+            {
+                "name": _name(local(frame, "self"), frame),
+                "sender": _sender(local(frame, "sender")),
+                "receivers": ", ".join(shown),
+            },
+        )
+
+
+def _receivers(value: Any) -> Iterator[Any]:
+    """A list, or from 5.0 on two: synchronous ones and asynchronous ones."""
+    for each in value:
+        if isinstance(each, list):
+            yield from each
+        else:
+            yield each
+
+
+def _function(receiver: Any) -> FunctionType | None:
+    """The function that a receiver is, or is made of."""
+    for _ in range(8):
+        if type(receiver) is FunctionType:
+            wrapped = vars(receiver).get("__wrapped__")
+            if type(wrapped) is not FunctionType:
+                return receiver
+            receiver = wrapped
+        elif type(receiver) is MethodType:
+            receiver = receiver.__func__
+        elif type(receiver) is functools.partial:
+            receiver = receiver.func
+        else:
+            receiver = vars(type(receiver)).get("__call__")
+    return None
+
+
+_own: dict[int, tuple[Any, bool]] = {}
+"""By the address of a code object: the session that decided, and what."""
+
+
+def _is_own(session: Session, function: FunctionType) -> bool:
+    """Whether the process's filters keep its calls."""
+    code = function.__code__
+    known = _own.get(id(code))
+    if known is None or known[0] is not session.process_id:
+        if len(_own) >= _KNOWN_MOST:
+            _own.clear()
+        keeps = session.filter.decide(
+            code.co_filename, function.__module__, function.__qualname__
+        ).keep
+        known = _own[id(code)] = (session.process_id, keeps)
+    return known[1]
+
+
+_names: dict[int, str] = {}
+
+
+def _name(signal: Any, frame: FrameType) -> str:
+    """What a module calls it: Django's own, or that of who sends it."""
+    name = _names.get(id(signal))
+    if name is None:
+        if len(_names) >= _KNOWN_MOST:
+            _names.clear()
+        name = _names[id(signal)] = _find_name(signal, frame)
+    return name
+
+
+def _find_name(signal: Any, frame: FrameType) -> str:
+    spaces = [vars(sys.modules[name]) for name in _DJANGO_S if name in sys.modules]
+    caller = frame.f_back.f_back if frame.f_back is not None else None
+    if caller is not None:
+        spaces.append(caller.f_globals)
+        spaces += [
+            vars(value)
+            for value in list(caller.f_globals.values())
+            if type(value) is ModuleType
+        ]
+    for space in spaces:
+        for name, value in list(space.items()):
+            if value is signal:
+                return str(name)
+    return type(signal).__name__
+
+
+def _sender(sender: Any) -> str | None:
+    if sender is None or isinstance(sender, str):
+        return sender
+    kind = sender if isinstance(sender, type) else type(sender)
+    return f"{kind.__module__}.{kind.__qualname__}"
