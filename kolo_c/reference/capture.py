@@ -248,6 +248,14 @@ def _local_count(entry: Entry, least: int) -> int:
     return len(code.slots) - code.argument_count
 
 
+def _is_secret_result(value: object) -> bool:
+    """Of a function whose name says that its result is a secret, such as get_password:
+    a text is one, or several in a container; an object is not."""
+    if issubclass(type(value), (str, bytes)):
+        return True
+    return type(value) in (tuple, list, dict, set, frozenset)
+
+
 def _write_result(
     capture: Record, cursor: Cursor, value: object, local_count: int
 ) -> None:
@@ -259,6 +267,8 @@ def _write_result(
         _write_withheld(cursor)
     elif entry.code.secret:
         _write_masked(values, cursor)
+    elif entry.code.secret_result and _is_secret_result(value):
+        values.write_secret(cursor, value)
     else:
         values.write(cursor, value)
     if local_count:

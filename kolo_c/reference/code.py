@@ -128,6 +128,7 @@ class Code:
         "options",
         "plugins",
         "secret",
+        "secret_result",
         "self_kind",
         "shallow",
         "skipped",
@@ -157,6 +158,9 @@ class Code:
         self.values = rules.values
         """False: arguments, results and locals are not written."""
         self.secret = "*" in rules.secret_names
+        name = code.co_name
+        self.secret_result = name.isascii() and mask.name(name.encode())[0]
+        """The function's name says that its result is one."""
         self.self_kind = self_kind(code)
         self.locals = rules.locals
         self.shallow = rules.shallow

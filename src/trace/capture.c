@@ -243,6 +243,22 @@ kc_capture_throw(struct kc_thread *thread, struct kc_entry *entry,
     return capture_push_again(&capture, entry);
 }
 
+/* The result of a function whose name says that it is a secret, such as get_password:
+ * a text is one, or several in a container; an object is not. */
+static void
+write_secret_result(struct kc_values *values, struct kc_cursor *cursor, PyObject *value)
+{
+    bool is_text = PyUnicode_Check(value) || PyBytes_Check(value);
+    if (is_text || PyTuple_CheckExact(value) || PyList_CheckExact(value) ||
+        PyDict_CheckExact(value) || PyAnySet_CheckExact(value))
+    {
+        kc_value_write_secret(values, cursor, value);
+    }
+    else {
+        kc_value_write(values, cursor, value);
+    }
+}
+
 /* A result, and what stands behind it. */
 static void
 write_result(struct kc_cursor *cursor, const struct capture *capture)
@@ -254,6 +270,9 @@ write_result(struct kc_cursor *cursor, const struct capture *capture)
     }
     else if (entry->code->secret) {
         write_masked(values, cursor);
+    }
+    else if (entry->code->secret_result) {
+        write_secret_result(values, cursor, capture->value);
     }
     else {
         kc_value_write(values, cursor, capture->value);

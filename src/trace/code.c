@@ -139,16 +139,21 @@ names_contain(PyObject *names, PyObject *name)
     return false;
 }
 
+static bool
+name_is_secret(const struct kc_mask *mask, PyObject *name)
+{
+    return PyUnicode_IS_ASCII(name) &&
+           kc_mask_name(mask, (const char *)PyUnicode_1BYTE_DATA(name),
+                        (size_t)PyUnicode_GET_LENGTH(name), NULL);
+}
+
 static uint8_t
 slot_flags(const struct kc_code *about, int at, const struct kc_code_rules *rules,
            const struct kc_mask *mask)
 {
     PyObject *name = kc_code_borrow_slot_name(about->code, at);
     uint8_t flags = KC_ARGUMENT_PLAIN;
-    if (PyUnicode_IS_ASCII(name) &&
-        kc_mask_name(mask, (const char *)PyUnicode_1BYTE_DATA(name),
-                     (size_t)PyUnicode_GET_LENGTH(name), NULL))
-    {
+    if (name_is_secret(mask, name)) {
         flags |= KC_ARGUMENT_SECRET;
     }
     if (names_contain(rules->secret_names, name)) {
@@ -242,8 +247,9 @@ kc_code_new(PyCodeObject *code, kc_frame *frame, uint64_t number,
     }
     bool ok = code_find_slots(about, rules, mask) == 0;
     about->simple = ok && code_is_simple(about);
-    about->simple_result =
-        about->values && !about->secret && about->locals != KC_LOCALS_ALL;
+    about->secret_result = name_is_secret(mask, code->co_name);
+    about->simple_result = about->values && !about->secret && !about->secret_result &&
+                           about->locals != KC_LOCALS_ALL;
     if (ok && (about->suspends || KC_NONE_MAY_BE_EXCEPTION)) {
         ok = code_find_exits(about) == 0;
     }

@@ -193,3 +193,31 @@ def test_no_command_prints_a_secret(trace, command):
     )  # fmt: skip
     assert done.stdout
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_the_result_of_a_function_with_a_secret_name_is_masked(trace):
+    """Found in the clean_password of a form: what it returns has no other name."""
+    traced = trace(
+        """
+        class Form: pass
+        def clean_password(data): return data["x"]
+        def get_passwords(): return ["first-secret", "second-secret"]
+        def has_password(form): return True
+        def make_password_form(): return Form()
+        def passwords():
+            yield "third-secret"
+        def use(text): return text
+        clean_password({"x": "hunter22"})
+        use("hunter22")
+        use(get_passwords()[1])
+        has_password(make_password_form())
+        for text in passwords(): pass
+        """
+    )
+    text = traced.calls()
+    for secret in ("hunter22", "first-secret", "second-secret", "third-secret"):
+        assert secret not in text.partition("use(")[2]
+    assert "get_passwords() -> <masked" in text
+    assert "passwords() yields <masked, 12 long> -> None" in text
+    assert "has_password(form=<Form>) -> True" in text
+    assert "make_password_form() -> <Form>" in text
