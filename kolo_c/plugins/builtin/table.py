@@ -321,5 +321,45 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("huey-enqueue", "tasks:HueyEnqueue", ("huey.api:Huey.enqueue",), ()),
     ("huey", "tasks:HueyTask", ("huey.api:Huey._execute",), ()),
+    # redis_commands.py
+    (
+        "redis",
+        "redis_commands:Redis",
+        (
+            "redis.client:Redis.execute_command",
+            "redis.asyncio.client:Redis.execute_command",
+        ),
+        (),
+    ),
+    (
+        "redis-pipeline",
+        "redis_commands:Pipeline",
+        ("redis.client:Pipeline.execute", "redis.asyncio.client:Pipeline.execute"),
+        (),
+    ),
+    # processes.py
+    ("subprocess-run", "processes:Run", ("subprocess:run", "subprocess:call"), ()),
+    ("subprocess", "processes:Started", ("subprocess:Popen.__init__",), ()),
+    (
+        "subprocess-exit",
+        "processes:Ended",
+        (
+            "subprocess:Popen._handle_exitstatus",
+            "asyncio.base_subprocess:BaseSubprocessTransport._process_exited",
+        ),
+        (),
+    ),
+    # jinja.py
+    (
+        "jinja2",
+        "jinja:Jinja",
+        (
+            "jinja2.environment:Template.render",
+            "jinja2.environment:Template.render_async",
+            "jinja2.environment:Template.generate",
+            "jinja2.environment:Template.generate_async",
+        ),
+        (),
+    ),
 )
 """(name, MODULE:CLASS within this package, watch, modules)"""
