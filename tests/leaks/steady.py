@@ -92,6 +92,76 @@ def work(n: int) -> None:
         leaf(i)
 
 
+class Watched(kolo_c.Plugin):
+    """Makes a record of each call, with something of its own."""
+
+    watch = ("*:watched", "*:watched_generator", "*:watched_coroutine")
+    kind = kolo_c.Kind("watched", "WATCHED", "pink", "{n}[ → {result}]")
+
+    def start(self, frame):  # type: ignore[no-untyped-def]
+        return {"n": frame.f_locals["n"], "_box": Box(1)}
+
+    def finish(self, frame, value, exception, started):  # type: ignore[no-untyped-def]
+        return {"result": value, "failed": exception}
+
+
+class Opens(kolo_c.Plugin):
+    """Opens a trace for each call."""
+
+    watch = "*:opens"
+    kind = kolo_c.Kind("opens", "OPENS", "blue", "opens {n}")
+    boundary = True
+    attributes = ("n",)
+
+    def start(self, frame):  # type: ignore[no-untyped-def]
+        return {"n": frame.f_locals["n"]}
+
+
+class Raises(kolo_c.Plugin):
+    """Is broken."""
+
+    watch = "*:watched"
+
+    def start(self, frame):  # type: ignore[no-untyped-def]
+        raise ValueError(frame)
+
+
+def watched(n: int) -> int:
+    if n % 2:
+        raise ValueError(n)
+    return n
+
+
+def watched_generator(n: int):  # type: ignore[no-untyped-def]
+    yield n
+    yield Box(n)
+
+
+async def watched_coroutine(n: int) -> int:
+    await asyncio.sleep(0)
+    return n
+
+
+def opens(n: int) -> None:
+    watched(0)
+    asyncio.run(watched_coroutine(n))
+    thread = threading.Thread(target=leaf, args=(n,), name="fixed name")
+    thread.start()
+    thread.join()
+
+
+def plug(n: int) -> None:
+    """What plugins see."""
+    for i in range(8):
+        try:
+            watched(i)
+        except ValueError:
+            leaf(i)
+    list(watched_generator(n))
+    next(watched_generator(n))
+    opens(n)
+
+
 async def paused(n: int) -> int:
     with kolo_c.pause():
         await asyncio.sleep(0)
@@ -141,11 +211,14 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     warnings.simplefilter("ignore")
     total = getattr(sys, "gettotalrefcount", lambda: 0)
+    for plugin in (Watched, Opens, Raises):
+        kolo_c.plugin(plugin)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KOLO_C_PATH"] = folder
         for _ in range(rounds):
             with kolo_c.trace("steady", locals="all", free_disk_min_bytes=0):
                 work(1)
+                plug(1)
                 say(1)
             gc.collect()
             _forget_types()
