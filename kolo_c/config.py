@@ -105,6 +105,12 @@ class Config(Settings):
         'installed packages; "-NAME" leaves one out: '
         '`plugins = ["shop.tracing:Payment", "-template"]`.',
     )
+    stdout: bool = setting(
+        False,
+        settings.boolean,
+        "Whether what the program writes to `sys.stdout` and `sys.stderr` is recorded, "
+        "line by line, at its place in the tree.",
+    )
     sql_rows: str = setting(
         "debug",
         settings.choice("debug", "always", "never"),

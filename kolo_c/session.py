@@ -180,6 +180,8 @@ class Session:
             )
             self.traces.start(self._number, self._core, self._native, self._whole)
             self.plugins.start()
+            if self.config.stdout:
+                self._record_output()
             self._attach()
             _activate(self)
             follow_forks()
@@ -193,6 +195,13 @@ class Session:
             if not isinstance(error, Exception):
                 raise
             raise _own(error) from error
+
+    def _record_output(self) -> None:
+        from kolo_c.plugins.builtin.output import Output  # noqa: PLC0415 - rarely asked
+
+        output = Output()
+        output.session = self
+        self.plugins.add(output)
 
     def _attach(self) -> None:
         try:
