@@ -56,22 +56,23 @@ _ROWS = {
 """Types of rows that are written in C, with their modules."""
 
 numbers = count(1)
-OUTER: set[CodeType] = set()
-"""Of functions that tell of a statement, and have lower layers send it."""
+OUTER: dict[CodeType, str] = {}
+"""Functions that tell of a statement and have lower layers send it, and their layer."""
 
 
 class Statement:
     """One that was sent: what later fetches belong to."""
 
     __slots__ = (
-        "_cursor", "bytes", "fetch_ns", "fetches", "number", "rows", "said", "sampled",
-        "scope", "text",
+        "_cursor", "bytes", "fetch_ns", "fetches", "fetching", "number", "rows", "said",
+        "sampled", "scope", "text",
     )  # fmt: skip
 
     def __init__(self, number: int, text: Text, cursor: Any) -> None:
         self.number = number
         self.scope = SCOPE.get()
         self.fetch_ns = 0
+        self.fetching = False
         self.said: dict[str, Any] | None = None
         """The first rows, of drivers whose fetches are recorded together."""
         self.text = text
@@ -89,19 +90,33 @@ class Statement:
         elif said:
             self.said.setdefault("rows_sample", []).extend(said["rows_sample"])
 
+    def took(self, rows: Sequence[Any], cursor: Any) -> None:
+        """The program has got these."""
+        self.rows += len(rows)
+        if rows and self.sampled < MOST_ROWS:
+            self.add(sample(self, rows, cursor))
+
+    def end(self, _: object = None) -> None:
+        """There are no more, or nobody who could ask for them."""
+        if self.rows >= 0:
+            self.flush()
+        self.rows = -1
+
     def flush(self) -> None:
         """Record what was fetched, in one. Elsewhere than it was sent nobody would know
         what it belongs to."""
-        if (self.rows or self.fetch_ns) and self.scope == SCOPE.get():
-            point(
-                FETCH,
-                {
-                    "number": self.number,
-                    "rows": self.rows,
-                    "fetch_ns": self.fetch_ns,
-                    **(self.said or {}),
-                },
-            )
+        rows, fetch_ns, said = self.rows, self.fetch_ns, self.said or {}
+        if not (rows or fetch_ns):
+            return
+        self.rows = self.fetch_ns = 0
+        self.said = None
+        if self.scope == SCOPE.get():
+            fields = {"number": self.number, "rows": rows, "fetch_ns": fetch_ns}
+            point(FETCH, {**fields, **said})
+
+    def keep(self, cursor: object) -> None:
+        """The cursor that it is of; when that is gone, so are further rows."""
+        self._cursor = ref(cursor, self.end)
 
     def is_of(self, cursor: object) -> bool:
         """Whether this cursor sent it, and not one that was at its address."""
@@ -127,13 +142,15 @@ def changed(cursor: Any, text: Text) -> dict[str, Any] | None:
     return {"changed": found}
 
 
-def remember(cursor: Any, number: int, text: Text) -> None:
-    """What ``cursor`` fetches from now on is of this statement."""
-    if hasattr(type(cursor), "_kolo_c"):  # a class of sql_cursor.py
+def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None:
+    """What ``cursor`` fetches from now on is of this statement; ``framed``: in frames,
+    although its class is ours."""
+    if not framed and hasattr(type(cursor), "_kolo_c"):  # a class of sql_cursor.py
         cursor._kolo_c = Statement(number, text, None)
         return
     try:
-        made = Statement(number, text, ref(cursor))
+        made = Statement(number, text, None)
+        made.keep(cursor)
     except TypeError:
         return
     if len(_cursors) >= _MOST_CURSORS:
@@ -239,13 +256,25 @@ def _columns(text: Text, cursor: Any, row: Any) -> tuple[str, ...]:
 
 
 def column_names(cursor: Any, row: Any) -> tuple[str, ...]:
-    """From the cursor's own description of its rows."""
+    """From the row, or the cursor's own description of its rows."""
     if isinstance(row, dict):
         return tuple(map(str, row))[:_MOST_COLUMNS]
+    if _is_native(row):
+        return tuple(row.keys())[:_MOST_COLUMNS]
+    result = getattr(cursor, "pgresult", None)
+    if result is not None:  # psycopg makes an object of each column
+        columns = range(min(result.nfields, _MOST_COLUMNS))
+        return tuple(result.fname(at).decode("utf-8", "replace") for at in columns)
     described = getattr(cursor, "description", None)
     if not isinstance(described, (list, tuple)):
         return ()
     return tuple(str(column[0]) for column in described[:_MOST_COLUMNS])
+
+
+def _is_native(row: Any) -> bool:
+    """Whether it is of a type of a driver's that is written in C."""
+    kind = type(row)
+    return kind.__name__ in _ROWS and kind.__module__ in _ROWS[kind.__name__]
 
 
 def _row(statement: Statement, row: Any) -> Any:
@@ -276,8 +305,7 @@ def cells_of(row: Any) -> Iterable[Any] | None:
         return list.__iter__(row)
     if isinstance(row, dict):
         return dict.values(row)
-    kind = type(row)
-    if kind.__name__ in _ROWS and kind.__module__ in _ROWS[kind.__name__]:
+    if _is_native(row):
         return tuple(row)
     return None
 
@@ -306,13 +334,14 @@ def _cell(statement: Statement, value: Any, sensitive: bool) -> Any:
 # ---- layers ----
 
 
-def is_inner(frame: FrameType | None) -> bool:
-    """Whether what calls this frame is told of by an outer layer."""
+def is_inner(frame: FrameType | None, own: str = "") -> bool:
+    """Whether ``frame`` or a caller of its tells of what it does, and is not of the
+    layer ``own``."""
     outer = OUTER
     for _ in range(_MOST_CALLERS):
         if frame is None:
             return False
-        if frame.f_code in outer:
+        if frame.f_code in outer and outer[frame.f_code] != own:
             return True
         frame = frame.f_back
     return False

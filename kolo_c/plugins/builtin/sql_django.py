@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
     Fields = dict[str, Any]
 
+_TOLD = frozenset(
+    (
+        "MySQLdb.cursors",
+        "django.db.backends.postgresql.base",
+        "django.db.backends.postgresql.psycopg_any",
+        "psycopg",
+        "psycopg.cursor",
+        "pymysql.cursors",
+    )
+)
+"""Drivers whose own plugin tells what is fetched: cursors in Python."""
 _BEGINS = "_start_transaction_under_autocommit"
 
 
@@ -37,7 +48,7 @@ class DjangoStatement(Plugin):
     def start(self, frame: FrameType) -> Fields | None:
         """It is sent."""
         code = frame.f_code
-        sql.OUTER.add(code)
+        sql.OUTER[code] = "django"
         wrapper = local(frame, "self")
         many = code.co_name == "_executemany"
         if code.co_name == "callproc":
@@ -91,7 +102,7 @@ class DjangoFetch(Plugin):
     def start(self, frame: FrameType) -> Fields | None:
         """Rows are fetched, if ``func`` does that."""
         cursor, method = sql.fetcher(local(frame, "func"))
-        if method not in sql.FETCHES:
+        if method not in sql.FETCHES or type(cursor).__module__ in _TOLD:
             return None
         one = method == "fetchone"
         fields = sql.begin_fetch(cursor, one)
@@ -126,7 +137,7 @@ class DjangoTransaction(Plugin):
 
     def start(self, frame: FrameType) -> Fields | None:
         """It begins or ends."""
-        sql.OUTER.add(frame.f_code)
+        sql.OUTER[frame.f_code] = "django"
         name = frame.f_code.co_name
         db = local(frame, "self")
         if name == "set_autocommit":

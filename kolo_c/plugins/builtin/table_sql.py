@@ -1,0 +1,161 @@
+"""The part of table.py that is about SQL.
+
+Threads: any. Owns: nothing. Fails: never.
+"""
+
+from __future__ import annotations
+
+SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("sqlite3", "sql_sqlite3:Sqlite3", (), ("sqlite3.dbapi2",)),
+    ("psycopg2", "sql_psycopg2:Psycopg2", (), ("psycopg2",)),
+    (
+        "psycopg",
+        "sql_psycopg:Psycopg",
+        (
+            "psycopg.*:*Cursor.execute",
+            "psycopg.*:*Cursor.executemany",
+            "psycopg.*:*Cursor.stream",
+        ),
+        (),
+    ),
+    (
+        "psycopg.fetch",
+        "sql_psycopg:PsycopgFetch",
+        (
+            "psycopg.*:*Cursor.fetchone",
+            "psycopg.*:*Cursor.fetchmany",
+            "psycopg.*:*Cursor.fetchall",
+            "psycopg.*:*Cursor.__next__",
+            "psycopg.*:*Cursor.__anext__",
+        ),
+        (),
+    ),
+    (
+        "psycopg.transaction",
+        "sql_psycopg:PsycopgTransaction",
+        ("psycopg.*:BaseConnection._exec_command",),
+        (),
+    ),
+    (
+        "pymysql",
+        "sql_mysql:PyMySQL",
+        ("pymysql.cursors:Cursor.execute", "pymysql.cursors:Cursor.executemany"),
+        (),
+    ),
+    (
+        "pymysql.fetch",
+        "sql_mysql:PyMySQLFetch",
+        ("pymysql.cursors:*Cursor.fetch*", "pymysql.cursors:*Cursor.__next__"),
+        (),
+    ),
+    (
+        "pymysql.transaction",
+        "sql_mysql:PyMySQLTransaction",
+        (
+            "pymysql.connections:Connection.begin",
+            "pymysql.connections:Connection.commit",
+            "pymysql.connections:Connection.rollback",
+        ),
+        (),
+    ),
+    (
+        "mysqlclient",
+        "sql_mysql:MySQLdb",
+        (
+            "MySQLdb.cursors:BaseCursor.execute",
+            "MySQLdb.cursors:BaseCursor.executemany",
+        ),
+        (),
+    ),
+    (
+        "mysqlclient.fetch",
+        "sql_mysql:MySQLdbFetch",
+        ("MySQLdb.cursors:*.fetch*", "MySQLdb.cursors:*.__next__"),
+        (),
+    ),
+    (
+        "mysqlclient.transaction",
+        "sql_mysql:MySQLdbTransaction",
+        (),
+        ("MySQLdb.connections",),
+    ),
+    (
+        "sqlalchemy",
+        "sql_sqlalchemy:SQLAlchemyStatement",
+        (
+            "sqlalchemy.engine.base:Connection._exec_single_context",
+            "sqlalchemy.engine.base:Connection._exec_insertmany_context",
+            "sqlalchemy.engine.base:Connection._cursor_execute",
+        ),
+        (),
+    ),
+    (
+        "sqlalchemy.transaction",
+        "sql_sqlalchemy:SQLAlchemyTransaction",
+        (
+            "sqlalchemy.engine.base:Connection._begin_impl",
+            "sqlalchemy.engine.base:Connection._commit_impl",
+            "sqlalchemy.engine.base:Connection._rollback_impl",
+        ),
+        (),
+    ),
+    (
+        "asyncpg",
+        "sql_asyncpg:Asyncpg",
+        (
+            "asyncpg.connection:Connection.execute",
+            "asyncpg.connection:Connection._execute",
+            "asyncpg.connection:Connection._executemany",
+            "asyncpg.prepared_stmt:PreparedStatement.__bind_execute",
+            "asyncpg.prepared_stmt:PreparedStatement.fetchmany",
+            "asyncpg.prepared_stmt:PreparedStatement.executemany",
+            "asyncpg.cursor:BaseCursor._bind_exec",
+            "asyncpg.cursor:BaseCursor._exec",
+        ),
+        (),
+    ),
+    (
+        "aiosqlite",
+        "sql_aiosqlite:Aiosqlite",
+        ("aiosqlite.core:Connection._execute",),
+        (),
+    ),
+    (
+        "aiosqlite.fetch",
+        "sql_aiosqlite:AiosqliteFetch",
+        ("aiosqlite.core:Connection._execute",),
+        (),
+    ),
+    (
+        "aiosqlite.thread",
+        "sql_aiosqlite:AiosqliteBridge",
+        ("aiosqlite.core:_connection_worker_thread", "aiosqlite.core:Connection.run"),
+        (),
+    ),
+    (
+        "django.sql",
+        "sql_django:DjangoStatement",
+        (
+            "django.db.backends.utils:CursorWrapper._execute",
+            "django.db.backends.utils:CursorWrapper._executemany",
+            "django.db.backends.utils:CursorWrapper.callproc",
+        ),
+        (),
+    ),
+    (
+        "django.fetch",
+        "sql_django:DjangoFetch",
+        ("django.db.utils:DatabaseErrorWrapper.__call__.<locals>.inner",),
+        (),
+    ),
+    (
+        "django.transaction",
+        "sql_django:DjangoTransaction",
+        (
+            "django.db.backends.base.base:BaseDatabaseWrapper._commit",
+            "django.db.backends.base.base:BaseDatabaseWrapper._rollback",
+            "django.db.backends.base.base:BaseDatabaseWrapper.set_autocommit",
+        ),
+        (),
+    ),
+)
