@@ -207,3 +207,47 @@ work('', 'after')
     process = traced.calls()
     assert "what='between'" in process
     assert "what=2" not in process
+
+
+def test_a_handler_may_end_the_trace_that_its_own_call_stands_in(trace):
+    """The last chunk of a streaming body is closed within its request's trace."""
+    traced = trace(
+        REQUEST
+        + """
+from kolo_c.scope import SCOPE
+class Hold(kolo_c.Plugin):
+    watch = "__main__:opened"
+    def start(self, frame):
+        return {"_number": SCOPE.session.boundaries.hold()}
+class Release(kolo_c.Plugin):
+    watch = "__main__:close"
+    kind = kolo_c.Kind("close")
+    def finish(self, frame, value, exception, started):
+        SCOPE.session.boundaries.release(frame.f_locals["number"])
+        return {"late": 1}
+kolo_c.plugin(Hold)
+kolo_c.plugin(Release)
+def opened(): pass
+def handle(path):
+    opened()
+    return SCOPE.get()
+def inner(): work('', 'inner')
+def close(number):
+    inner()
+def outer(number):
+    close(number)
+    work('', 'after')
+for path in ('/a', '/b', '/c'):
+    number = handle(path)
+    token = SCOPE.set(number)
+    outer(number)
+    SCOPE.reset(token)
+    work('', 'outside')
+""",
+        clean=False,
+    )
+    found = [f"GET {path} → 200" for path in ("/a", "/b", "/c")]
+    assert sorted(names(traced)) == [*found, *(f"after {name}" for name in found)]
+    for path in ("/a", "/b", "/c"):
+        assert "work(path='', what='inner')" in texts(traced, f"GET {path} → 200")
+    assert traced.calls().count("work(path='', what='outside')") == 3
