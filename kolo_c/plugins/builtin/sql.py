@@ -43,12 +43,12 @@ _MOST_COLUMNS = 40
 _CELL_CHARACTERS = 100
 _MOST_CURSORS = 1024
 _MOST_CALLERS = 16
-_SINGLE = 1000
-"""So many rows that are fetched one by one have records; then each so many have one."""
 
 _CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"))
-_TEXTS = frozenset((str, bytes))
 _SMALL = NUMBERS | {"UUID"}
+_NO_ROWS = frozenset(
+    ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "CREATE", "DROP")
+)
 _ROWS = {
     "Row": ("sqlite3",),
     "Record": ("asyncpg.protocol.record", "asyncpg", "asyncpg.protocol.protocol"),
@@ -64,7 +64,7 @@ class Statement:
     """One that was sent: what later fetches belong to."""
 
     __slots__ = (
-        "_cursor", "bytes", "fetch_ns", "fetches", "fetching", "number", "rows", "said",
+        "_cursor", "bytes", "fetch_ns", "fetching", "number", "rows", "said",
         "sampled", "scope", "text",
     )  # fmt: skip
 
@@ -80,7 +80,6 @@ class Statement:
         """-1: there are no more."""
         self.sampled = 0
         self.bytes = 0
-        self.fetches = 0
         self._cursor = cursor
 
     def add(self, said: dict[str, Any]) -> None:
@@ -145,6 +144,9 @@ def changed(cursor: Any, text: Text) -> dict[str, Any] | None:
 def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None:
     """What ``cursor`` fetches from now on is of this statement; ``framed``: in frames,
     although its class is ours."""
+    if text.operation in _NO_ROWS:
+        forget(cursor)
+        return
     if not framed and hasattr(type(cursor), "_kolo_c"):  # a class of sql_cursor.py
         cursor._kolo_c = Statement(number, text, None)
         return
@@ -162,7 +164,8 @@ def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None
 
 def forget(cursor: Any) -> None:
     """What it fetches from now on is of none."""
-    _cursors.pop(id(cursor), None)
+    if _cursors:
+        _cursors.pop(id(cursor), None)
 
 
 def statement_of(cursor: Any) -> Statement | None:
@@ -179,40 +182,6 @@ def fetcher(function: Any) -> tuple[Any, str]:
     if kind is BuiltinMethodType or kind is MethodType:
         return function.__self__, function.__name__
     return None, ""
-
-
-def begin_fetch(cursor: Any, one: bool) -> dict[str, Any] | None:
-    """The fields of a fetch that begins; None: it has no record."""
-    statement = statement_of(cursor)
-    if statement is None:
-        return None
-    statement.fetches += 1
-    if one and statement.fetches > _SINGLE and statement.fetches % _SINGLE:
-        statement.rows += 1
-        return None
-    return {"number": statement.number, "_statement": statement, "_cursor": cursor}
-
-
-def end_fetch(
-    started: dict[str, Any], value: Any, one: bool, wanted: object = None
-) -> dict[str, Any]:
-    """The fields of one that has ended, with ``value``; ``wanted`` is how many rows
-    the program asked for."""
-    statement: Statement = started["_statement"]
-    if one:
-        rows: Sequence[Any] = () if value is None else (value,)
-        ended = value is None
-    elif isinstance(value, (list, tuple)):
-        rows = value
-        ended = not rows or (type(wanted) is not int or len(rows) < wanted)
-    else:
-        return {}
-    fields = {
-        "rows": len(rows) + max(statement.rows, 0),
-        **sample(statement, rows, started["_cursor"]),
-    }
-    statement.rows = -1 if ended else 0
-    return fields
 
 
 def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, Any]:
@@ -282,19 +251,42 @@ def _row(statement: Statement, row: Any) -> Any:
     if cells is None:
         return f"<{type(row).__name__}>"
     text = statement.text
-    hidden, sensitive = text.hidden, text.sensitive
-    # Whose names are not known may be any.
-    unnamed = not text.columns
+    if text.hidden or text.sensitive:
+        cells = _masked(cells, text)
+    used = statement.bytes
     kept = []
-    for at, value in enumerate(cells):
-        if value is not None and (at in hidden or (unnamed and sensitive)):
-            kept.append(MASKED)
-            statement.bytes += 3
+    for value in cells:
+        kind = type(value)
+        if kind is str:
+            if len(value) > _CELL_CHARACTERS:
+                value = value[:_CELL_CHARACTERS] + "…"
+            used += 2 + len(value)
+        elif kind in PLAIN:
+            used += 5
         else:
-            kept.append(_cell(statement, value, sensitive))
-        if at >= _MOST_COLUMNS - 1 or statement.bytes >= _MOST_BYTES:
+            value, size = _other(value, kind)
+            used += size
+        kept.append(value)
+        if used >= _MOST_BYTES or len(kept) == _MOST_COLUMNS:
             break
+    statement.bytes = used
     return kept
+
+
+def _masked(cells: Iterable[Any], text: Text) -> Iterable[Any]:
+    """The values without those that are secret."""
+    hidden = text.hidden
+    # Whose names are not known may be any.
+    unnamed = text.sensitive and not text.columns
+    for at, value in enumerate(cells):
+        if value is None:
+            yield value
+        elif at in hidden or unnamed or (text.sensitive and not (
+            type(value) in PLAIN or type(value).__name__ in NUMBERS
+        )):
+            yield MASKED
+        else:
+            yield value
 
 
 def cells_of(row: Any) -> Iterable[Any] | None:
@@ -310,28 +302,26 @@ def cells_of(row: Any) -> Iterable[Any] | None:
     return None
 
 
-def _cell(statement: Statement, value: Any, sensitive: bool) -> Any:
-    kind = type(value)
-    if kind in PLAIN:
-        statement.bytes += 5
-        return value
+def _other(value: Any, kind: type) -> tuple[Any, int]:
+    """What is kept of a value that is neither a str nor a number, and its size."""
+    if kind is bytes:
+        return value[:_CELL_CHARACTERS], min(len(value), _CELL_CHARACTERS) + 2
     if kind.__name__ in _SMALL:
-        statement.bytes += 20
-        return MASKED if sensitive and kind.__name__ not in NUMBERS else value
-    if sensitive:
-        statement.bytes += 3
-        return MASKED
-    if kind not in _TEXTS:
-        statement.bytes += 12
-        return f"<{kind.__name__}>"
-    if len(value) > _CELL_CHARACTERS:
-        cut = value[:_CELL_CHARACTERS]
-        value = cut + "…" if kind is str else cut
-    statement.bytes += 2 + (len(value) if value.isascii() else 2 * len(value))
-    return value
+        return value, 20
+    return f"<{kind.__name__}>", 12
 
 
 # ---- layers ----
+
+
+def getter() -> Any:
+    """``emit.local`` for several of one frame: (frame, name, default)."""
+    session = SCOPE.session
+    return _local if session is None else session.core.frame_local
+
+
+def _local(frame: FrameType, name: str, default: Any) -> Any:
+    return frame.f_locals.get(name, default)
 
 
 def is_inner(frame: FrameType | None, own: str = "") -> bool:

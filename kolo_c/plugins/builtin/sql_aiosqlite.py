@@ -11,7 +11,7 @@ from types import MethodType
 from kolo_c.plugins.builtin import sql
 from kolo_c.plugins.builtin.sql_cursor import SLOT
 from kolo_c.plugins.builtin.sql_frames import Bridge
-from kolo_c.plugins.builtin.sql_text import describe, parameters, text_of
+from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
 
@@ -59,11 +59,7 @@ class Aiosqlite(Plugin):
         fields["number"] = next(sql.numbers)
         fields["_known"] = known
         params = arguments[1] if len(arguments) > 1 else None
-        if isinstance(params, (list, tuple, dict)) and params:
-            many = name == "executemany"
-            fields["params"] = parameters(params, known.sensitive, many)
-            if many:
-                fields["many"] = len(params)
+        add_parameters(fields, params, known, name == "executemany")
         return fields
 
     def finish(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kolo_c.plugins.builtin import sql
 from kolo_c.plugins.builtin.sql_frames import database_of
-from kolo_c.plugins.builtin.sql_text import describe, parameters, text_of
+from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
 
@@ -61,10 +61,7 @@ class Asyncpg(Plugin):
         }
         if getattr(connection, "_top_xact", None) is not None:
             fields["transaction"] = True
-        if params:
-            fields["params"] = parameters(params, known.sensitive, many)
-            if many and isinstance(params, (list, tuple)):
-                fields["many"] = len(params)
+        add_parameters(fields, params, known, many)
         return fields
 
     def finish(

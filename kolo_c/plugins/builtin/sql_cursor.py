@@ -15,7 +15,7 @@ from time import perf_counter_ns
 
 from kolo_c.plugins import emit
 from kolo_c.plugins.builtin import sql
-from kolo_c.plugins.builtin.sql_text import parameters
+from kolo_c.plugins.builtin.sql_text import add_parameters
 from kolo_c.plugins.observed import observed
 from kolo_c.scope import SCOPE
 
@@ -93,10 +93,7 @@ def statement_fields(
         "operation": text.operation,
         "text": text.shown,
     }
-    if params:
-        fields["params"] = parameters(params, text.sensitive, many)
-        if many and isinstance(params, (list, tuple)):
-            fields["many"] = len(params)
+    add_parameters(fields, params, text, many)
     return fields
 
 

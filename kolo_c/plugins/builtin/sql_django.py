@@ -1,7 +1,7 @@
 """Statements that Django sends, whatever the database: the innermost of its own frames.
 
 Execute wrappers and CursorDebugWrapper are further out, so that what is measured is the
-driver's. Fetches go through ``DatabaseErrorWrapper``.
+driver's. What is fetched is for the driver's plugin to tell.
 
 Threads: any. Owns: nothing. Fails: never.
 """
@@ -9,7 +9,7 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 from kolo_c.plugins.builtin import sql
-from kolo_c.plugins.builtin.sql_text import describe, parameters, text_of
+from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
 
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
     Fields = dict[str, Any]
 
-_TOLD = frozenset(
-    (
-        "MySQLdb.cursors",
-        "django.db.backends.postgresql.base",
-        "django.db.backends.postgresql.psycopg_any",
-        "psycopg",
-        "psycopg.cursor",
-        "pymysql.cursors",
-    )
-)
-"""Drivers whose own plugin tells what is fetched: cursors in Python."""
 _BEGINS = "_start_transaction_under_autocommit"
 
 
@@ -49,14 +38,15 @@ class DjangoStatement(Plugin):
         """It is sent."""
         code = frame.f_code
         sql.OUTER[code] = "django"
-        wrapper = local(frame, "self")
+        get = sql.getter()
+        wrapper = get(frame, "self", None)
         many = code.co_name == "_executemany"
         if code.co_name == "callproc":
-            text: Any = f"CALL {local(frame, 'procname')}"
-            params = local(frame, "params")
+            text: Any = f"CALL {get(frame, 'procname', None)}"
+            params = get(frame, "params", None)
         else:
-            text = local(frame, "sql")
-            params = local(frame, "param_list" if many else "params")
+            text = get(frame, "sql", None)
+            params = get(frame, "param_list" if many else "params", None)
         if type(text) is not str:
             text = text_of(text) or f"<{type(text).__name__}>"
         db = wrapper.db
@@ -74,10 +64,7 @@ class DjangoStatement(Plugin):
         }
         if db.in_atomic_block:
             fields["transaction"] = True
-        if params:
-            fields["params"] = parameters(params, known.sensitive, many)
-            if many and isinstance(params, (list, tuple)):
-                fields["many"] = len(params)
+        add_parameters(fields, params, known, many)
         return fields
 
     def finish(
@@ -90,38 +77,6 @@ class DjangoStatement(Plugin):
             return None
         sql.remember(cursor, started["number"], known)
         return sql.changed(cursor, known)
-
-
-class DjangoFetch(Plugin):
-    """What Django fetches: fetchone, fetchmany, fetchall of any driver's cursor."""
-
-    name = "django.fetch"
-    watch = "django.db.utils:DatabaseErrorWrapper.__call__.<locals>.inner"
-    kind = sql.FETCH
-
-    def start(self, frame: FrameType) -> Fields | None:
-        """Rows are fetched, if ``func`` does that."""
-        cursor, method = sql.fetcher(local(frame, "func"))
-        if method not in sql.FETCHES or type(cursor).__module__ in _TOLD:
-            return None
-        one = method == "fetchone"
-        fields = sql.begin_fetch(cursor, one)
-        if fields is not None:
-            fields["_method"] = method
-        return fields
-
-    def finish(
-        self, frame: FrameType, value: Any, exception: Any, started: Any
-    ) -> Fields | None:
-        """They are there."""
-        if exception is not None:
-            return None
-        method = started["_method"]
-        wanted = None
-        if method == "fetchmany":
-            args = local(frame, "args")
-            wanted = args[0] if args else 1
-        return sql.end_fetch(started, value, method == "fetchone", wanted)
 
 
 class DjangoTransaction(Plugin):

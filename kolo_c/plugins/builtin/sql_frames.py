@@ -14,7 +14,7 @@ from time import perf_counter_ns
 from weakref import ref
 
 from kolo_c.plugins.builtin import sql
-from kolo_c.plugins.builtin.sql_text import describe, parameters, text_of
+from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
 
@@ -71,9 +71,10 @@ class FrameStatement(Plugin):
             return None
         code = frame.f_code
         sql.OUTER[code] = self.layer
-        cursor = local(frame, "self")
+        local = sql.getter()
+        cursor = local(frame, "self", None)
         many = code.co_name == "executemany"
-        query = local(frame, self.query)
+        query = local(frame, self.query, None)
         text = text_of(query)
         if text is None:
             text = f"<{type(query).__name__}>"
@@ -90,12 +91,9 @@ class FrameStatement(Plugin):
         }
         if self.in_transaction(cursor):
             fields["transaction"] = True
-        params = local(frame, "params_seq" if many and self.many else self.params)
-        empty = params is None or (type(params) is tuple and not params)
-        if not empty:
-            fields["params"] = parameters(params, known.sensitive, many)
-            if many and isinstance(params, (list, tuple)):
-                fields["many"] = len(params)
+        name = "params_seq" if many and self.many else self.params
+        params = local(frame, name, None)
+        add_parameters(fields, params, known, many)
         statement = sql.statement_of(cursor)
         if statement is not None:
             statement.end()

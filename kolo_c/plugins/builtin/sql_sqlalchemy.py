@@ -9,7 +9,7 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 from kolo_c.plugins.builtin import sql
-from kolo_c.plugins.builtin.sql_text import describe, parameters
+from kolo_c.plugins.builtin.sql_text import add_parameters, describe
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
 
@@ -69,10 +69,7 @@ class SQLAlchemyStatement(Plugin):
         fields["number"] = next(sql.numbers)
         fields["transaction"] = True
         fields["_known"], fields["_cursor"] = known, cursor
-        if params:
-            fields["params"] = parameters(params, known.sensitive, many)
-            if many:
-                fields["many"] = len(params)
+        add_parameters(fields, params, known, many)
         return fields
 
     def finish(

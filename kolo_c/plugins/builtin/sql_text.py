@@ -37,6 +37,7 @@ _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)", re.DOTALL)
 PLAIN = frozenset((int, float, bool, type(None)))
 NUMBERS = frozenset(("date", "datetime", "time", "timedelta", "Decimal"))
 """By name, so that nothing is imported that the program has not."""
+_CONTAINERS = frozenset((list, tuple, dict))
 _FIRST = 5
 _MOST_PARAMETERS = 64
 
@@ -158,12 +159,25 @@ def _composed(query: Any) -> str | None:
 # ---- parameters ----
 
 
-def parameters(params: Any, sensitive: bool, many: bool = False) -> Any:
-    """As they are recorded; of many those of the first few."""
-    if many and isinstance(params, (list, tuple)):
-        first = params[:_FIRST]
-        return [_masked(one) for one in first] if sensitive else first
-    return _masked(params) if sensitive and params is not None else params
+def add_parameters(
+    fields: dict[str, Any], params: Any, text: Text, many: bool = False
+) -> None:
+    """Those of a statement; of many the first few, and how many there are.
+
+    What is no list, tuple or dict is not asked whether there is something in it: that
+    may send another statement.
+    """
+    kind = type(params)
+    if params is None or (kind in _CONTAINERS and not params):
+        return
+    if many and kind is not dict and kind in _CONTAINERS:
+        fields["many"] = len(params)
+        params = list(params[:_FIRST])
+        fields["params"] = (
+            [_masked(one) for one in params] if text.sensitive else params
+        )
+    else:
+        fields["params"] = _masked(params) if text.sensitive else params
 
 
 def _masked(params: Any) -> Any:

@@ -143,12 +143,6 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (),
     ),
     (
-        "django.fetch",
-        "sql_django:DjangoFetch",
-        ("django.db.utils:DatabaseErrorWrapper.__call__.<locals>.inner",),
-        (),
-    ),
-    (
         "django.transaction",
         "sql_django:DjangoTransaction",
         (

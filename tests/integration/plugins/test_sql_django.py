@@ -274,3 +274,39 @@ def test_the_queries_of_a_program_are_as_many_as_without_us(tmp_path: Path):
         env=database(SQLITE),
     )
     assert len(recorded.fields("sql")) == 1
+
+
+def test_what_is_lazy_is_not_evaluated(tmp_path: Path):
+    """Parameters that send a statement of their own when they are asked for anything."""
+    recorded = record(
+        tmp_path,
+        """
+        from tables import *
+        tables()
+        class Lazy:
+            asked = 0
+            def __iter__(self):
+                Lazy.asked += 1
+                return iter([("lazy 1",), ("lazy 2",)])
+            def __bool__(self):
+                raise AssertionError("asked")
+            __len__ = __getitem__ = __repr__ = __str__ = __bool__
+
+        def main():
+            with connection.cursor() as cursor:
+                cursor.executemany("INSERT INTO auth_group (name) VALUES (%s)", Lazy())
+                names = (name for name in ["g1", "g2"])
+                cursor.executemany(
+                    "INSERT INTO auth_group (name) VALUES (%s)", ((n,) for n in names)
+                )
+            print(Lazy.asked, Group.objects.count())
+        settings.DEBUG = False  # Django's own log of queries asks for the length
+        connection.force_debug_cursor = False
+        main()
+        """,
+        files={"tables.py": SETTINGS},
+        env=database(SQLITE),
+    )
+    assert recorded.traced.stdout == "1 4\n"
+    first, second, _ = recorded.fields("sql")
+    assert first["changed"] == second["changed"] == 2
