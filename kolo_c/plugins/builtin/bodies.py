@@ -15,6 +15,7 @@ import re
 import sys
 from urllib.parse import parse_qsl
 
+from kolo_c.masking import DEFAULT_WORDS, split
 from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ COPY_BYTES = 16_384
 """Of a body, as it is read or sent, that a caller should hand over."""
 TEXT_CHARACTERS = 4096
 _NAMES_KNOWN = 4096
+_NAME_CHARACTERS = 100
 _HIDDEN = "***"
 _CUT = "\0cut"
 _FORM = "application/x-www-form-urlencoded"
@@ -40,7 +42,7 @@ _TEXTS = (
 )
 # A name and what stands for its value: attributes, JSON, assignments, queries.
 _PAIR = re.compile(
-    r"""(?<![\w.-])([A-Za-z_][\w.-]{1,100})(\\?["']?\s{0,4}[:=]\s{0,4})"""
+    r"""([A-Za-z_][\w.-]{1,100})(\\?["']?\s{0,4}[:=]\s{0,4})"""
     r"""("[^"]*"?|'[^']*'?|\\"[^"\\]*(?:\\")?|[^\s"'<>&,;{}\[\]()]+|[{\[])"""
 )
 _FIELD = re.compile(r"<(?:input|meta|option|button|textarea)\b[^>]{0,2000}>?", re.I)
@@ -49,6 +51,8 @@ _PASSWORD = re.compile(r"""\btype\s*=\s*["']?password\b""", re.I)
 _VALUE = re.compile(r"""\b(value|content)(\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)""", re.I)
 
 _secret_names: dict[str, bool] = {}
+_known_stems: tuple[tuple[str, ...] | None, tuple[str, ...]] = (None, ())
+"""For a session's mask_words."""
 _decided_by: Session | None = None
 
 
@@ -102,10 +106,72 @@ def form(text: str) -> dict[str, Any]:
 
 def scrub(text: str) -> str:
     """``text`` without the values that stand under secret names in it."""
-    if "<" in text:
+    places = _suspicious(text)
+    if "<" in text and (places or "password" in text):
         text = _FIELD.sub(_field, text)
-    text, cut, _ = _PAIR.sub(_pair, text).partition(_CUT)
-    return f"{text}…" if cut else text
+        places = _suspicious(text)
+    pieces: list[str] = []
+    done = 0
+    for at in places:
+        if at < done:
+            continue
+        found = _PAIR.match(text, _start_of_word(text, at, done))
+        if found is None or not is_secret(found[1]):
+            continue
+        hidden, cut, _ = _pair(found).partition(_CUT)
+        pieces += (text[done : found.start()], hidden)
+        done = found.end()
+        if cut:
+            return "".join((*pieces, "…"))
+    return "".join((*pieces, text[done:])) if done else text
+
+
+def _suspicious(text: str) -> list[int]:
+    """Where something of a secret name stands in it: a look at each word would take a
+    hundred times as long."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # of a few letters the small ones are more
+        lowered = "".join(
+            small if len(small := letter.lower()) == 1 else letter for letter in text
+        )
+    places: list[int] = []
+    for stem in _stems():
+        at = lowered.find(stem)
+        while at >= 0:
+            places.append(at)
+            at = lowered.find(stem, at + len(stem))
+    places.sort()
+    return places
+
+
+def _start_of_word(text: str, at: int, least: int) -> int:
+    least = max(least, at - _NAME_CHARACTERS)
+    while at > least and (text[at - 1].isalnum() or text[at - 1] in "_.-"):
+        at -= 1
+    while at < len(text) and not (text[at].isalpha() or text[at] == "_"):
+        at += 1
+    return at
+
+
+def _covers(stem: str, words: list[list[str]]) -> int:
+    return sum(any(stem in part for part in parts) for parts in words)
+
+
+def _stems() -> tuple[str, ...]:
+    """Short texts, one of which is in every secret name."""
+    global _known_stems
+    session = SCOPE.session
+    more = session.config.mask_words if session is not None else ()
+    if _known_stems[0] != more:
+        left = [split(word).strip("_").split("_") for word in (*DEFAULT_WORDS, *more)]
+        stems = {part for parts in left for part in parts}
+        chosen: list[str] = []
+        while left:  # the one that most of the others have in them
+            best = max(stems, key=lambda stem: (_covers(stem, left), len(stem), stem))
+            chosen.append(best)
+            left = [parts for parts in left if not any(best in part for part in parts)]
+        _known_stems = more, tuple(chosen)
+    return _known_stems[1]
 
 
 def scrub_headers(headers: dict[str, Any]) -> dict[str, Any]:
@@ -184,8 +250,6 @@ def _field(match: re.Match[str]) -> str:
 
 def _pair(match: re.Match[str]) -> str:
     name, between, value = match.groups()
-    if not is_secret(name):
-        return match[0]
     if value in ("{", "["):
         return f"{name}{between}{value}{_HIDDEN}{_CUT}"  # where it ends nobody knows
     _remember(name, value)

@@ -230,11 +230,10 @@ def _header_name(key: str) -> str:
 
 def _status(response: Any) -> int | None:
     """Its status, which the instance has or, of a redirect, its class."""
-    for place in (response, *type(response).__mro__):
-        status = vars(place).get("status_code")
-        if isinstance(status, int):
-            return int(status)
-    return None
+    status = vars(response).get("status_code")
+    if status is None:
+        status = getattr(type(response), "status_code", None)
+    return int(status) if isinstance(status, int) else None
 
 
 def _add_route(fields: dict[str, Any], match: Any) -> None:
