@@ -14,6 +14,7 @@ import re
 from collections import deque
 
 from kolo_c.errors import StoreError
+from kolo_c.model.fetches import FETCH, STATEMENT, Fetches
 from kolo_c.store.record_decoding import make_record
 from kolo_c.store.records import Call, Entered, Resume, Throw
 from kolo_c.store.slotted import Slotted
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from typing import Any
 
+    from kolo_c.model.fetches import Fetched
     from kolo_c.store.definitions import Definitions
     from kolo_c.store.reader import Stream, Trace
     from kolo_c.store.record_decoding import Fields
@@ -49,8 +51,9 @@ class Event(Slotted):
     """What a plugin saw, or a line of the log."""
 
     __slots__ = (
-        "begin", "caller", "callers", "end", "end_ns", "ended", "exception", "failed",
-        "level", "logger", "node", "plugin", "site", "start_ns", "stream", "text",
+        "begin", "block", "caller", "callers", "end", "end_ns", "ended", "exception",
+        "failed", "fetched", "level", "logger", "node", "plugin", "site", "start_ns",
+        "stream", "text",
     )  # fmt: skip
 
     def __init__(self, stream: Stream, node: int, ns: int) -> None:
@@ -74,6 +77,10 @@ class Event(Slotted):
         self.level: Value = None
         self.logger: Value = None
         self.text: Value = ""
+        self.fetched: Fetched | None = None
+        """Of a statement: what the program took of its rows."""
+        self.block = 0
+        """How many had been looked at when it began."""
 
     @property
     def definitions(self) -> Definitions:
@@ -95,7 +102,10 @@ class Event(Slotted):
     @property
     def fields(self) -> dict[str, Value]:
         """What was said of it, at its begin and at its end."""
-        return merged(self.begin, self.end)
+        found = merged(self.begin, self.end)
+        if self.fetched is not None and self.fetched.ns:
+            found.update(self.fetched.fields())
+        return found
 
     def place(self, passing: Collection[Place] = frozenset()) -> tuple[str, int] | None:
         """File and line of the kept code that it came from, but for lines that are
@@ -159,6 +169,7 @@ class Events:
         self._most_empty = most_empty
         self._open: dict[Key, Event] = {}
         self._waiting: deque[Event] = deque()
+        self._fetches = Fetches()
         self.looked_at = 0
         self.decoded = 0
         self.blocks = sum(len(stream.blocks) for stream in trace.streams)
@@ -193,12 +204,16 @@ class Events:
 
     def _finished(self) -> Iterator[Event]:
         waiting = self._waiting
-        while waiting and waiting[0].ended:
+        while waiting and waiting[0].ended and not self._may_grow(waiting[0]):
             yield waiting.popleft()
         if len(waiting) > _MOST_WAITING:
             rest = [event for event in waiting if not event.ended]
             yield from [event for event in waiting if event.ended]
             self._waiting = deque(rest)
+
+    def _may_grow(self, event: Event) -> bool:
+        """Whether it is a statement of the last block: the next may have its rows."""
+        return event.fetched is not None and event.block == self.looked_at
 
     # ---- for _Walk ----
 
@@ -210,10 +225,21 @@ class Events:
             found = self._known[plugin] = self._wanted(name)
         return found
 
+    def follows(self, plugin: int) -> bool:
+        """Whether what was fetched is a part of what is asked for."""
+        return self._trace.definitions.plugin(plugin).name == FETCH and self._wanted(
+            STATEMENT
+        )
+
     def begin(self, event: Event) -> None:
         """An event begins; a line of the log ends as well."""
         if event.plugin:
             self._open[event.stream.number, event.node] = event
+            if not self.wants(event.plugin):
+                return
+            if event.kind == STATEMENT:
+                event.block = self.looked_at
+                event.fetched = self._fetches.statement(merged(event.begin, None))
         self._waiting.append(event)
 
     def end(self, key: Key, ns: int, fields: Fields) -> None:
@@ -225,6 +251,8 @@ class Events:
             event.end = fields[2]
             event.failed = fields[3] is not None
             event.exception = None if fields[3] is True else fields[3]
+            if event.kind == FETCH:
+                self._fetches.add(event.fields, event.duration_ns or 0)
 
     @property
     def has_open(self) -> bool:
@@ -312,7 +340,9 @@ class _Walk:
 
     def _begin(self, ns: int, node: int, fields: Fields) -> None:
         plugin: Any = fields[2]
-        if plugin.__class__ is not int or not self._events.wants(plugin):
+        if plugin.__class__ is not int:
+            return
+        if not self._events.wants(plugin) and not self._events.follows(plugin):
             return
         event = Event(self._stream, node, ns)
         event.plugin = plugin

@@ -162,6 +162,17 @@ def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None
     _cursors[id(cursor)] = made
 
 
+def settle(cursor: Any) -> None:
+    """It is about to send another statement: no more rows of this one."""
+    if hasattr(type(cursor), "_kolo_c"):
+        statement = getattr(cursor, "_kolo_c", None)
+        cursor._kolo_c = None
+    else:
+        statement = statement_of(cursor)
+    if statement is not None:
+        statement.end()
+
+
 def forget(cursor: Any) -> None:
     """What it fetches from now on is of none."""
     if _cursors:
@@ -281,9 +292,14 @@ def _masked(cells: Iterable[Any], text: Text) -> Iterable[Any]:
     for at, value in enumerate(cells):
         if value is None:
             yield value
-        elif at in hidden or unnamed or (text.sensitive and not (
-            type(value) in PLAIN or type(value).__name__ in NUMBERS
-        )):
+        elif (
+            at in hidden
+            or unnamed
+            or (
+                text.sensitive
+                and not (type(value) in PLAIN or type(value).__name__ in NUMBERS)
+            )
+        ):
             yield MASKED
         else:
             yield value

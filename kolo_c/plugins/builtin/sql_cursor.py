@@ -137,32 +137,29 @@ def begin_fetch(cursor: Any, *arguments: Any, **keywords: Any) -> Any:
     statement = getattr(cursor, SLOT, None)
     if statement is None:
         return None
-    return statement, cursor, perf_counter_ns()
+    wanted = arguments[0] if arguments else None
+    return statement, cursor, perf_counter_ns(), wanted
 
 
 def end_one(token: Any, row: Any, exception: BaseException | None) -> None:
     """One row, or none."""
-    statement, cursor, began_ns = token
+    statement, cursor, began_ns, _ = token
     statement.fetch_ns += perf_counter_ns() - began_ns
     if row is None:
         flush(cursor)
-        return
-    statement.rows += 1
-    if statement.sampled < sql.MOST_ROWS:
-        statement.add(sql.sample(statement, (row,), cursor))
+    else:
+        statement.took((row,), cursor)
 
 
 def end_some(token: Any, rows: Any, exception: BaseException | None) -> None:
-    """Several rows; those of fetchmany may have others behind them."""
-    statement, cursor, began_ns = token
+    """Several rows; there are no more where they are fewer than the program wanted."""
+    statement, cursor, began_ns, wanted = token
     statement.fetch_ns += perf_counter_ns() - began_ns
     if not isinstance(rows, list):
         flush(cursor)
         return
-    statement.rows += len(rows)
-    if statement.sampled < sql.MOST_ROWS:
-        statement.add(sql.sample(statement, rows, cursor))
-    if not rows:
+    statement.took(rows, cursor)
+    if not rows or (type(wanted) is int and len(rows) < wanted):
         flush(cursor)
 
 

@@ -49,6 +49,8 @@ class DjangoStatement(Plugin):
             params = get(frame, "param_list" if many else "params", None)
         if type(text) is not str:
             text = text_of(text) or f"<{type(text).__name__}>"
+        cursor = _driver_cursor(wrapper.cursor)
+        sql.settle(cursor)
         db = wrapper.db
         vendor = db.vendor
         known = describe(text, vendor == "mysql")
@@ -60,7 +62,7 @@ class DjangoStatement(Plugin):
             "text": known.shown,
             "number": next(sql.numbers),
             "_known": known,
-            "_cursor": wrapper.cursor,
+            "_cursor": cursor,
         }
         if db.in_atomic_block:
             fields["transaction"] = True
@@ -71,7 +73,7 @@ class DjangoStatement(Plugin):
         self, frame: FrameType, value: Any, exception: Any, started: Any
     ) -> Fields | None:
         """The database has answered."""
-        cursor, known = _driver_cursor(started["_cursor"]), started["_known"]
+        cursor, known = started["_cursor"], started["_known"]
         if exception is not None:
             sql.forget(cursor)
             return None

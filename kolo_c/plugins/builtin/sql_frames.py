@@ -94,9 +94,7 @@ class FrameStatement(Plugin):
         name = "params_seq" if many and self.many else self.params
         params = local(frame, name, None)
         add_parameters(fields, params, known, many)
-        statement = sql.statement_of(cursor)
-        if statement is not None:
-            statement.end()
+        sql.settle(cursor)
         return fields
 
     many = False

@@ -70,6 +70,7 @@ class SQLAlchemyStatement(Plugin):
         fields["transaction"] = True
         fields["_known"], fields["_cursor"] = known, cursor
         add_parameters(fields, params, known, many)
+        sql.settle(cursor)
         return fields
 
     def finish(
