@@ -14,6 +14,7 @@ import pytest
 from tests.integration.plugins.recording import Recorded, record
 
 pytest.importorskip("pytest_httpserver")
+from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 LONG = "long " * 20_000
@@ -28,10 +29,14 @@ def pieces(parts: list[bytes], seconds: float = 0.0) -> Iterator[bytes]:
         time.sleep(seconds)
 
 
-@pytest.fixture
-def site(http_server):
+@pytest.fixture(scope="module")
+def site():
     """Where it answers."""
+    with HTTPServer(host="127.0.0.1", port=0, threaded=True) as http_server:
+        yield answering(http_server)
 
+
+def answering(http_server) -> str:
     def add(path, answer):
         http_server.expect_request(path).respond_with_handler(answer)
 
@@ -66,7 +71,7 @@ def site(http_server):
     return http_server.url_for("").rstrip("/")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dropping():
     """A server that hangs up on whoever asks."""
     listening = socket.create_server(("127.0.0.1", 0))
@@ -263,16 +268,26 @@ PROGRAMS = {
 }
 
 
-def run(name, tmp_path, site, dropping, core="c") -> Recorded:
-    pytest.importorskip(name.removesuffix("_async"))
-    return record(
-        tmp_path, PROGRAMS[name], site, dropping, core=core, env=SECRETS
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def run(site, dropping, tmp_path_factory):
+    """What a library's program recorded; each runs once."""
+    done: dict[tuple[str, str], Recorded] = {}
+
+    def recorded(name: str, core: str = "c") -> Recorded:
+        pytest.importorskip(name.removesuffix("_async"))
+        if (name, core) not in done:
+            done[name, core] = record(
+                tmp_path_factory.mktemp(name), PROGRAMS[name], site, dropping,
+                core=core, env=SECRETS,
+            )  # fmt: skip
+        return done[name, core]
+
+    return recorded
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_request_and_its_answer_are_one_record(name, tmp_path, site, dropping):
-    recorded = run(name, tmp_path, site, dropping)
+def test_a_request_and_its_answer_are_one_record(name, run, site):
+    recorded = run(name)
     found = recorded.fields("http")
     bodies = recorded.fields("http-body")
     path = [at["url"].removeprefix(site) for at in found]
@@ -302,8 +317,8 @@ def test_a_request_and_its_answer_are_one_record(name, tmp_path, site, dropping)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_body_is_what_the_program_has_read_of_it(name, tmp_path, site, dropping):
-    recorded = run(name, tmp_path, site, dropping)
+def test_a_body_is_what_the_program_has_read_of_it(name, run, site):
+    recorded = run(name)
 
     def bodies(path):
         found = [*recorded.fields("http"), *recorded.fields("http-body")]
@@ -329,24 +344,22 @@ def test_a_body_is_what_the_program_has_read_of_it(name, tmp_path, site, droppin
 
 
 @pytest.mark.parametrize("name", ["requests", "httpx_async"])
-def test_the_python_core_records_the_same(name, tmp_path, site, dropping):
-    recorded = run(name, tmp_path, site, dropping, core="python")
+def test_the_python_core_records_the_same(name, run):
+    recorded = run(name, "python")
     assert len(recorded.fields("http")) == 10
     assert len(recorded.fields("http-body")) == 2
 
 
 @pytest.mark.parametrize("name", ["requests", "httpx", "aiohttp"])
-def test_redirects_that_are_followed_belong_to_one_record(
-    name, tmp_path, site, dropping
-):
-    recorded = run(name, tmp_path, site, dropping)
+def test_redirects_that_are_followed_belong_to_one_record(name, run, site):
+    recorded = run(name)
     (moved,) = [at for at in recorded.fields("http") if at["url"] == site + "/moved"]
     assert moved["status"] == 200
     assert moved["redirects"] == [f"302 {site}/moved"]
 
 
-def test_requests_over_urllib3_is_one_record(tmp_path, site, dropping):
-    recorded = run("requests", tmp_path, site, dropping)
+def test_requests_over_urllib3_is_one_record(run):
+    recorded = run("requests")
     assert len(recorded.events("http")) == 10
 
 
