@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kolo_c.project import Project
 
 
+PLUGIN_COSTS = "kolo_c.plugins"
+"""Of the process's trace, JSON: by plugin [calls, nanoseconds, errors]."""
 SKIPPED = "kolo_c.skipped"
 """Of a trace that is empty, JSON: by kind of rule, why code was skipped, and files."""
 

@@ -25,7 +25,13 @@ from kolo_c.hook import load_hook
 from kolo_c.identifiers import TICKING, trace_id, ulid
 from kolo_c.plugins.boundaries import Boundaries
 from kolo_c.plugins.registry import Registry
-from kolo_c.process_info import process_info, read_counters, skipped_of, to_json
+from kolo_c.process_info import (
+    PLUGIN_COSTS,
+    process_info,
+    read_counters,
+    skipped_of,
+    to_json,
+)
 from kolo_c.project import create_store
 from kolo_c.scope import SCOPE, SKIPPED, VARIABLE
 from kolo_c.summary import Summary
@@ -42,8 +48,6 @@ if TYPE_CHECKING:
 else:
     CodeType = type((lambda: None).__code__)  # as types has it, 0.1 ms cheaper
 
-PLUGIN_COSTS = "kolo_c.plugins"
-"""An attribute of the process's trace: by plugin [calls, nanoseconds, errors]."""
 _CLOSE_SECONDS = 30.0
 
 _active: Session | None = None

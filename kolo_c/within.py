@@ -113,7 +113,10 @@ class CurrentTrace:
     @property
     def attributes(self) -> dict[str, Scalar]:
         """What has been set so far, as it is stored: a copy."""
-        return dict(self._facts.attributes) if self._facts is not None else {}
+        if self._facts is None:
+            return {}
+        given = self._facts.attributes
+        return {name: given[name] for name in given if not name.startswith("kolo_c.")}
 
     def set(self, /, **attributes: object) -> bool:
         """Add attributes, to find the trace by: ``kolo-c list --where KEY=VALUE``.

@@ -101,16 +101,18 @@ class Doctor:
 
 
 def _look_at_trace(args: argparse.Namespace) -> int:
-    from kolo_c.cli.doctor_trace import (  # noqa: PLC0415 - reads traces: heavier
-        trace_findings,
-    )
+    # These read traces: heavier.
+    from kolo_c.cli.doctor_plugins import plugin_costs  # noqa: PLC0415
+    from kolo_c.cli.doctor_trace import trace_findings  # noqa: PLC0415
 
     with open_store(db=args.db) as store:
         trace = store.trace(args.trace or None)
         findings = list(trace_findings(trace))
+        plugins = [cost._asdict() for cost in plugin_costs(trace)[0]]
     if args.json:
         rows = [finding._asdict() for finding in findings]
-        print(json.dumps({"id": trace.id, "findings": rows}, indent=2))
+        answer = {"id": trace.id, "findings": rows, "plugins": plugins}
+        print(json.dumps(answer, indent=2))
     else:
         print_findings(findings)
     return int(any(finding.level == PROBLEM for finding in findings))

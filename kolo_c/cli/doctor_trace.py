@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kolo_c.cli.doctor_plugins import plugin_findings
 from kolo_c.cli.findings import INFO, OK, PROBLEM, WARNING, Finding
 from kolo_c.cli.header import problems
 from kolo_c.cli.units import duration, plural, size
@@ -26,6 +27,7 @@ def trace_findings(trace: Trace) -> Iterator[Finding]:
     yield from _kept(trace)
     yield from _missing(trace)
     yield from _cost(trace)
+    yield from plugin_findings(trace)
     yield _process(trace)
     yield from _read(trace)
 

@@ -53,7 +53,7 @@ def why_empty(trace: Trace) -> list[str]:
     reasons: list[str] = []
     if info.count("lost"):
         reasons.append(f"{plural(info.count('lost'), 'record')} could not be kept.")
-    skipped = _read_skipped(info.attributes)
+    skipped = _read_skipped(info.own)
     known = list(problems(trace))
     if info.count("blind"):
         known.append(BLIND)

@@ -44,7 +44,7 @@ def has_failed(info: TraceInfo) -> bool:
         return True
     # Most have none: their JSON is not read for it.
     text = info.row.attributes
-    if _FAILURE in text and _FAILURE in info.attributes:
+    if _FAILURE in text and _FAILURE in info.own:
         return True
     if info.row.kind not in WITH_OUTCOME or text == "{}":
         return False

@@ -42,7 +42,7 @@ class Boundary:
         self.fields: dict[str, Value] = {
             name: from_json(value)
             for name, value in trace.info.attributes.items()
-            if name != "problems" and not name.startswith("kolo_c.")
+            if name != "problems"
         }
         if isinstance(node, Event):
             self.node, self.exception = node.node, node.exception

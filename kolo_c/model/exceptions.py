@@ -44,7 +44,7 @@ def read_failure(trace: Trace) -> dict[str, Any]:
 
     ``chain`` is there, empty where nothing is known; its links have an address.
     """
-    text = trace.info.attributes.get(ATTRIBUTE)
+    text = trace.info.own.get(ATTRIBUTE)
     found = read_json(text) if isinstance(text, str) else {}
     chain = found.get("chain")
     found["chain"] = [

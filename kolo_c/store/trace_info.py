@@ -27,6 +27,8 @@ CUT_CAUSE = "exported while running"
 WITH_OUTCOME = frozenset(("request", "test", "task", "command"))
 """The kinds of traces whose ``status`` or ``outcome`` says whether they went well."""
 _FAILED = frozenset(("failed", "error", "failure"))
+_OWN = "kolo_c."
+"""What the names of the recorder's own attributes begin with."""
 
 
 def is_failure(status: object, outcome: object) -> bool:
@@ -46,6 +48,7 @@ class TraceInfo:
         "_calls",
         "_counters",
         "_open",
+        "_own",
         "bytes",
         "files",
         "last_ns",
@@ -81,6 +84,7 @@ class TraceInfo:
         self._calls = calls
         self._counters: dict[str, Any] | None = None
         self._attributes: dict[str, Any] | None = None
+        self._own: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<TraceInfo {self.id} {self.status} {self.row.name!r}>"
@@ -108,10 +112,20 @@ class TraceInfo:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What the program, and the recorder, said of it."""
+        """What the program and its plugins said of it, and ``problems``."""
         if self._attributes is None:
-            self._attributes = read_json(self.row.attributes)
+            known = read_json(self.row.attributes)
+            self._own = {name: known[name] for name in known if name.startswith(_OWN)}
+            for name in self._own:
+                del known[name]
+            self._attributes = known
         return self._attributes
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What the recorder leaves for its readers: ``kolo_c.failure`` and the like."""
+        _ = self.attributes
+        return self._own
 
     @property
     def duration_ns(self) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kolo_c.failure import ATTRIBUTE
+from kolo_c.process_info import PLUGIN_COSTS
 from kolo_c.store.definitions import SourceFile
 from kolo_c.store.reader import Store
 from kolo_c.validate.resolve import Record, Resolver
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kolo_c.store.blocks import Block
     from kolo_c.store.process import Process
     from kolo_c.store.reader import Stream, Trace
+    from kolo_c.store.trace_info import TraceInfo
 
 Facts = dict[str, Any]
 TraceKey = tuple[str, str, str, int]
@@ -130,7 +132,7 @@ def _load_trace(
         "cause": row.cause,
         "started_ns": row.started_ns,
         "ended_ns": row.ended_ns,
-        "attributes": _attributes(info.attributes, recorded),
+        "attributes": _attributes(info, recorded),
         "counters": {name: info.counters.get(name) for name in names},
     }
     threads = trace.threads
@@ -151,8 +153,13 @@ def _load_trace(
     )
 
 
-def _attributes(given: Facts, recorded: Recorded) -> Facts:
-    """Those of a trace; what it failed with has addresses in it."""
+def _attributes(info: TraceInfo, recorded: Recorded) -> Facts:
+    """Those of a trace; what it failed with has addresses in it.
+
+    What plugins took is of one run, as other costs are.
+    """
+    given = {**info.attributes, **info.own}
+    given.pop(PLUGIN_COSTS, None)
     if ATTRIBUTE not in given:
         return given
     failure = json.loads(given[ATTRIBUTE])

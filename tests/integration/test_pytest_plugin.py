@@ -151,7 +151,7 @@ def test_each_test_has_a_trace_with_its_phases(run):
     assert traces["test_bad failed"].row.parent is None
     assert min(bad["setup_ns"], bad["call_ns"], bad["teardown_ns"]) > 0
     assert traces["test_param[1]"].attributes["markers"] == "parametrize"
-    failure = json.loads(bad["kolo_c.failure"])
+    failure = json.loads(traces["test_bad failed"].own["kolo_c.failure"])
     assert failure["chain"][0]["type"] == "AssertionError"
     with Store(run.store) as store:
         about = boundary_of(Trace(store.catalogue.find(traces["test_bad failed"].id)))

@@ -138,7 +138,7 @@ def test_it_ends_as_without_us(place: Place, end: str) -> None:
         return
     (trace,) = place.traces()
     assert trace.status == ("interrupted" if end == "killed" else "complete")
-    assert ("kolo_c.failure" in trace.attributes) == (
+    assert ("kolo_c.failure" in trace.own) == (
         end in ("error", "interrupt", "excepthook")
     )
 
