@@ -15,7 +15,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-TUTORIALS = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
+TUTORIALS = [
+    *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
+    ROOT / "docs" / "howto" / "plugins.md",
+]
 PAGES = sorted(
     path
     for path in [
@@ -29,6 +32,8 @@ PAGES = sorted(
 GENERATORS = sorted((ROOT / "tools").glob("generate_*.py"))
 RECORDS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
 LINK = re.compile(r"\[[^\]]+\]\(([^)#\s]+)(#[^)]*)?\)")
+NAMED = re.compile(r"# (\w+\.(?:py|toml))\n")
+"""The first line of a block that is a whole file."""
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -146,12 +151,14 @@ def test_the_readme_has_room_for_the_table_of_costs() -> None:
 
 
 def steps(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """What a reader does, in order: commands with the lines shown below them, and
-    corrections of a file."""
+    """What a reader does, in order: commands with the lines shown below them, files to
+    write, and corrections of one."""
     text = page.read_text(encoding="utf-8")
     for kind, body in FENCE.findall(text):
         if kind == "diff":
             yield "", body.splitlines()
+        elif kind in ("python", "toml") and NAMED.match(body):
+            yield "write", body.splitlines()
         elif kind == "console":
             for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
                 command, *output = part.rstrip().split("\n")
@@ -170,6 +177,8 @@ def comparable(line: str) -> str:
     line = re.sub(r" (· own cost .*|\(own cost .*?\))", "", line)
     line = re.sub(r"[\d.,]+ ?(ns|µs|ms|s|B|bytes|KiB|MiB)\b", "N", line)
     line = re.sub(r"0x[0-9a-f]+", "ADDRESS", line)
+    line = re.sub(r"\bID +[0-9A-Z]{3,26}$", "ID", line)  # in lists, its short form
+    line = re.sub(r"[\d.]+%", "P", line)
     return " ".join(line.split())
 
 
@@ -189,6 +198,9 @@ def typed(page: Path, folder: Path) -> int:
     for command, lines in steps(page):
         if not command:
             correct(folder, lines)
+            continue
+        if command == "write":
+            (folder / lines[0][2:]).write_text("\n".join([*lines[1:], ""]), "utf-8")
             continue
         words = shlex.split(command)
         if words[0] not in ("kolo-c", "python"):
@@ -231,8 +243,8 @@ def test_the_readmes_commands_do_what_it_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=name_of)
 def test_a_tutorial_can_be_followed(page: Path, tmp_path: Path) -> None:
-    """From its example, which it names, to its end."""
-    (example,) = re.findall(r"^`(examples/\w+\.py)`", page.read_text("utf-8"), re.M)
-    shutil.copy(ROOT / example, tmp_path)
+    """From its example, which it names or shows, to its end."""
+    for name in re.findall(r"^`(examples/\w+\.py)`", page.read_text("utf-8"), re.M):
+        shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
     assert typed(page, tmp_path) >= 4

@@ -194,7 +194,8 @@ def parse_watch(name: str, text: str) -> tuple[str | None, str | None, str | Non
 
 def _getter(source: Any, known: Mapping[str, Any]) -> Callable[[str], Any]:
     if isinstance(source, dict):
-        names = Plugin.__dict__.keys() | {"holds", "stored", "install", "remove"}
+        more = {"holds", "stored", "settings", "install", "remove"}
+        names = Plugin.__dict__.keys() | more
         for key in source:
             if key not in names or str(key).startswith("__"):
                 raise _wrong(str(source.get("name", "?")), f"has no setting {key!r}")
