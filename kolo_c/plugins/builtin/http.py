@@ -5,13 +5,14 @@ what the library has read when the call returns. What the program reads later is
 as it reads it, and is a record of its own when it has come to an end: nothing is ever
 read for a record.
 
-Threads: any. Owns: the responses that are being read, each until it ends.
+Threads: any. Owns: copies of the responses that are being read, each until it ends.
 Fails: never.
 """
 
 from __future__ import annotations
 
 import time
+from _weakref import ref
 from urllib.parse import urlsplit
 
 from kolo_c.plugins import emit
@@ -50,18 +51,21 @@ class Reading:
         "copy",
         "encoding",
         "fields",
-        "response",
+        "owner",
         "size",
     )
 
     def __init__(
         self,
         response: Any,
+        owner: Any,
         fields: dict[str, Any],
         content_type: str,
         encoding: str,
     ) -> None:
-        self.response = response  # kept, so that its id is nobody else's
+        key = id(response)
+        self.owner = ref(owner, lambda _: _forget(key, self))
+        """Weak: what the program drops unread goes away as without us."""
         self.fields = fields
         self.content_type = content_type
         self.encoding = encoding
@@ -104,6 +108,11 @@ class Reading:
         emit.point(BODY, add_body(fields, "response_body", *found))
 
 
+def _forget(key: int, gone: Reading) -> None:
+    if _open.get(key) is gone:
+        del _open[key]
+
+
 _open: dict[int, Reading] = {}
 """By the id of the object that is read."""
 
@@ -114,13 +123,18 @@ def follow(
     headers: Mapping[str, Any],
     *,
     decoded: bool = False,
+    owner: Any = None,
 ) -> None:
-    """The program is going to read ``response``, or not."""
-    while len(_open) >= _OPEN_MOST:
-        _open.pop(next(iter(_open)), None)
+    """The program is going to read ``response``, or not.
+
+    It lives as long as its ``owner``, if it has one.
+    """
+    if len(_open) >= _OPEN_MOST:
+        return
     fields = {name: started.get(name) for name in ("method", "url", "host")}
     _open[id(response)] = Reading(
         response,
+        response if owner is None else owner,
         fields,
         header(headers, "content-type"),
         "" if decoded else header(headers, "content-encoding"),

@@ -141,7 +141,7 @@ class Aiohttp(Plugin):
         if value.history:
             fields["redirects"] = hops((at.status, str(at.url)) for at in value.history)
         if vars(value).get("_body") is None:
-            follow(value.content, started, headers, decoded=True)
+            follow(value.content, started, headers, decoded=True, owner=value)
         return fields
 
 

@@ -6,6 +6,9 @@ Threads: any. Owns: streams of Flask that are being sent. Fails: never.
 
 from __future__ import annotations
 
+from _weakref import ref
+from collections import deque
+
 from kolo_c.plugins.builtin.http_server import (
     Answered,
     Copy,
@@ -69,6 +72,7 @@ class Flask(Answered):
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where the middleware records it."""
+        _release_abandoned()
         environ = local(frame, "environ")
         return self.begin(environ, wsgi_fields(environ), None)
 
@@ -166,7 +170,9 @@ class FlaskFailure(Plugin):
 
 
 _streams: dict[int, tuple[Any, int, Exchange, Copy]] = {}
-"""By the address of the iterator that the server has."""
+"""By the address of the iterator that the server has: a weak reference to it."""
+_abandoned: deque[int] = deque()
+"""The numbers of traces whose stream went away before anybody closed it."""
 
 
 def _follow(body: Any, exchange: Exchange) -> None:
@@ -174,7 +180,21 @@ def _follow(body: Any, exchange: Exchange) -> None:
     session = SCOPE.session
     number = 0 if session is None else session.boundaries.hold()
     if number:
-        _streams[id(body)] = body, number, exchange, Copy()
+        key = id(body)
+
+        def gone(reference: Any) -> None:
+            # Whatever runs now was interrupted: the trace is ended at a better time.
+            if key in _streams and _streams[key][0] is reference:
+                del _streams[key]
+                _abandoned.append(number)
+
+        _streams[key] = ref(body, gone), number, exchange, Copy()
+
+
+def _release_abandoned() -> None:
+    session = SCOPE.session
+    while _abandoned and session is not None:
+        session.boundaries.release(_abandoned.popleft())
 
 
 class FlaskStream(Plugin):

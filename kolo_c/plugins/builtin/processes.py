@@ -4,12 +4,13 @@
 end. Of a ``Popen`` by itself there is one when it starts, and one when the program
 learns that it has ended.
 
-Threads: any. Owns: what was started and has not ended. Fails: never.
+Threads: any. Owns: nothing of the program's. Fails: never.
 """
 
 from __future__ import annotations
 
 import os
+from _weakref import ref
 
 from kolo_c.masking import DEFAULT_EXCEPTIONS, DEFAULT_WORDS, mask_options
 from kolo_c.plain import plain_text
@@ -32,7 +33,7 @@ _CHARACTERS = 1000
 _OPEN_MOST = 1000
 
 _running: dict[int, tuple[Any, dict[str, Any]]] = {}
-"""By the address of its Popen: that, and the fields of its record."""
+"""By the address of its Popen: a weak reference to it, and fields of its record."""
 
 
 class Run(Plugin):
@@ -97,9 +98,10 @@ class Started(Plugin):
         pid = _state(popen).get("pid")
         if exception is not None or type(pid) is not int:
             return None
-        while len(_running) >= _OPEN_MOST:
-            _running.pop(next(iter(_running)), None)
-        _running[id(popen)] = popen, {"args": started["args"], "pid": pid}
+        key = id(popen)
+        if len(_running) < _OPEN_MOST:
+            gone = ref(popen, lambda it: _forget(key, it))
+            _running[key] = gone, {"args": started["args"], "pid": pid}
         return {"pid": pid}
 
 
@@ -127,6 +129,11 @@ class Ended(Plugin):
         status = _state(popen).get("returncode")
         if found is not None and type(status) is int and SCOPE.session is not None:
             emit.point(EXIT, {**found[1], "status": status})
+
+
+def _forget(key: int, gone: Any) -> None:
+    if key in _running and _running[key][0] is gone:
+        del _running[key]
 
 
 def _fields(given: Any, cwd: Any, shell: Any) -> dict[str, Any]:

@@ -376,3 +376,41 @@ def test_a_slow_answer_takes_its_time(tmp_path, site):
     (event,) = recorded.events("http")
     assert event.duration_ns >= 200_000_000
     assert event.summary == f"GET {site}/slow → 200"
+
+
+def test_a_response_that_is_dropped_unread_goes_away_as_without_us(tmp_path, site):
+    """Its connection is closed then, whatever the library."""
+    record(
+        tmp_path,
+        """
+        import gc, sys, weakref
+        import aiohttp, asyncio, httpx, requests, urllib3
+        from urllib import request
+        site = sys.argv[1] + "/long"
+        def gone(response):
+            watch = weakref.ref(response)
+            del response
+            return watch
+        def run():
+            http = urllib3.PoolManager()
+            client = httpx.Client()
+            for watch in [
+                gone(request.urlopen(site)),
+                gone(requests.get(site, stream=True).raw),
+                gone(http.request("GET", site, preload_content=False)),
+                gone(client.send(client.build_request("GET", site), stream=True)),
+            ]:
+                gc.collect()
+                print(watch() is None)
+        async def later():
+            async with aiohttp.ClientSession() as session:
+                async with session.get(site) as response:
+                    watch = weakref.ref(response)
+                del response
+                gc.collect()
+                print(watch() is None)
+        run()
+        asyncio.run(later())
+        """,
+        site,
+    )
