@@ -281,21 +281,6 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
         (),
     ),
-    # tasks.py
-    (
-        "celery-enqueue",
-        "tasks:CeleryEnqueue",
-        ("celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message",),
-        (),
-    ),
-    (
-        "celery",
-        "tasks:CeleryTask",
-        ("celery.app.trace:build_tracer.<locals>.trace_task",),
-        (),
-    ),
-    ("huey-enqueue", "tasks:HueyEnqueue", ("huey.api:Huey.enqueue",), ()),
-    ("huey", "tasks:HueyTask", ("huey.api:Huey._execute",), ()),
     # redis_commands.py
     (
         "redis",
@@ -334,6 +319,33 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
             "jinja2.environment:Template.generate",
             "jinja2.environment:Template.generate_async",
         ),
+        (),
+    ),
+    # tasks.py
+    (
+        "celery-enqueue",
+        "tasks:CeleryEnqueue",
+        ("celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message",),
+        (),
+    ),
+    (
+        "celery",
+        "tasks:CeleryTask",
+        ("celery.app.trace:build_tracer.<locals>.trace_task",),
+        (),
+    ),
+    ("huey-enqueue", "tasks:HueyEnqueue", ("huey.api:Huey.enqueue",), ()),
+    ("huey", "tasks:HueyTask", ("huey.api:Huey._execute",), ()),
+    (
+        "django-enqueue",
+        "tasks:DjangoEnqueue",
+        ("django.tasks.base:Task.enqueue", "django.tasks.base:Task.aenqueue"),
+        (),
+    ),
+    (
+        "django-task",
+        "tasks:DjangoTask",
+        ("django.tasks.base:Task.call", "django.tasks.base:Task.acall"),
         (),
     ),
 )

@@ -1,8 +1,8 @@
-"""Tasks of queues: celery and huey. Who enqueues one has a record of it; its run is a
-trace of its own in the worker.
+"""Tasks of queues: celery, huey, django.tasks. Who enqueues one has a record of it; its
+run is a trace of its own in the worker.
 
 celery's messages carry the id of the trace that enqueued them in a header, ``kolo_c``;
-the run's trace has it as the attribute ``enqueued_by``. huey's have no headers: there
+the run's trace has it as the attribute ``enqueued_by``. others have no headers: there
 the task's id is what links them.
 
 Threads: any. Owns: nothing. Fails: never.
@@ -148,6 +148,65 @@ class HueyTask(Plugin):
         return {"status": "SUCCESS", "result": local(frame, "task_value")}
 
 
+class DjangoEnqueue(Plugin):
+    """A task of ``django.tasks`` is handed to its backend."""
+
+    name = "django-enqueue"
+    watch = ("django.tasks.base:Task.enqueue", "django.tasks.base:Task.aenqueue")
+    kind = ENQUEUE
+
+    def start(self, frame: FrameType) -> Mapping[str, Any]:
+        """It has no id yet."""
+        return {
+            **_django_fields(local(frame, "self")),
+            "args": local(frame, "args"),
+            "kwargs": local(frame, "kwargs"),
+        }
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> Mapping[str, Any] | None:
+        """It has one."""
+        return _slots(value, ("id",)) if exception is None else None
+
+
+class DjangoTask(Plugin):
+    """A task of ``django.tasks`` runs, wherever its backend has that done."""
+
+    name = "django-task"
+    watch = ("django.tasks.base:Task.call", "django.tasks.base:Task.acall")
+    kind = TASK
+    boundary = True
+    attributes = _ATTRIBUTES
+
+    def start(self, frame: FrameType) -> Mapping[str, Any]:
+        """The backend calls it, and knows its id."""
+        back = frame.f_back
+        result = None if back is None else local(back, "task_result")
+        return {
+            **_django_fields(local(frame, "self")),
+            **_slots(result, ("id",)),
+            "args": local(frame, "args"),
+            "kwargs": local(frame, "kwargs"),
+        }
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """As Django calls it."""
+        if exception is not None:
+            return {"status": "FAILED"}
+        return {"status": "SUCCESSFUL", "result": value}
+
+
 def _huey_fields(huey: Any, task: Any) -> dict[str, Any]:
     state = _state(task)
     return {
@@ -157,6 +216,13 @@ def _huey_fields(huey: Any, task: Any) -> dict[str, Any]:
         "args": state.get("args"),
         "kwargs": state.get("kwargs"),
     }
+
+
+def _django_fields(task: Any) -> dict[str, Any]:
+    state = _slots(task, ("func", "queue_name"))
+    function = state["func"]
+    name = f"{function.__module__}.{function.__qualname__}" if function else None
+    return {"name": name, "queue": state["queue_name"]}
 
 
 def _arguments(body: Any) -> dict[str, Any]:
