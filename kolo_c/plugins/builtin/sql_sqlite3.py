@@ -73,10 +73,10 @@ def _begin_exit(connection: Any, kind: Any = None, *_: Any) -> Any:
     return emit.begin(sql.SQL, sql_cursor.transaction_fields(_SYSTEM, connection, word))
 
 
-def _is_direct() -> bool:
-    """Whether a connection's methods are in C alone: they do not go through
-    ``cursor()`` and ``commit()``, as they did until 3.10, and on PyPy do."""
-    return sys.version_info[1] > 10 and sys.implementation.name == "cpython"
+_IS_CPYTHON = sys.implementation.name == "cpython"
+"""There ``with connection:`` does not end in its methods; on PyPy it does."""
+_IS_DIRECT = _IS_CPYTHON and sys.version_info[1] > 10
+"""A connection's ``execute()`` does not go through its ``cursor()``, as until 3.10."""
 
 
 def _is_djangos(frame: FrameType) -> bool:
@@ -112,10 +112,11 @@ class _Classes:
             "commit": ending(_SYSTEM, "COMMIT", base.commit, _is_open),
             "rollback": ending(_SYSTEM, "ROLLBACK", base.rollback, _is_open),
         }
-        if _is_direct():
+        if _IS_CPYTHON:
             methods["__exit__"] = observed(
                 base.__exit__, _begin_exit, sql_cursor.end_transaction
             )
+        if _IS_DIRECT:
             for name in ("execute", "executemany", "executescript"):
                 methods[name] = observed(
                     getattr(base, name),

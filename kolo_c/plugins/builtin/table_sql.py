@@ -14,7 +14,7 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (
             "psycopg.*:*Cursor.execute",
             "psycopg.*:*Cursor.executemany",
-            "psycopg.*:*Cursor.stream",
+            "psycopg.*:BaseCursor._stream_send_gen",
         ),
         (),
     ),

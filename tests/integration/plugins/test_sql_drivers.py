@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.plugins.recording import Recorded, record
 from tests.servers import Server
+from tests.test_documentation import ROOT, blocks, typed
 
 LOGIN = "import json, os; login = json.loads(os.environ['LOGIN'])\n"
 
@@ -218,6 +219,48 @@ def check_tasks(recorded: Recorded) -> None:
         assert rows["rows"] == 1 and rows["rows_sample"] == [at["params"]]
 
 
+def test_psycopg_composed_streamed_and_piped(postgresql_server, tmp_path: Path):
+    found = login(postgresql_server)
+    found["LOGIN"] = found["LOGIN"].replace('"database"', '"dbname"')
+    recorded = record(
+        tmp_path,
+        LOGIN + """
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+def main():
+    db = psycopg.connect(autocommit=True, row_factory=dict_row, **login)
+    query = sql.SQL("SELECT {} AS {} WHERE {} > %s").format(1, sql.Identifier("a b"), 5)
+    print(db.execute(query, [2]).fetchone())
+    with db.pipeline():
+        first = db.execute("SELECT 7 AS seven")
+        second = db.execute(b"SELECT 8 AS eight")
+        print(first.fetchone(), second.fetchall())
+    with db.transaction(), db.transaction():
+        db.execute("SELECT 9")
+    try:
+        with db.transaction():
+            db.execute("SELECT 1 / 0")
+    except psycopg.Error as error:
+        print(error)
+    print([row for row in db.cursor().stream("SELECT generate_series(1, %s)", [3])])
+main()
+""",
+        env=found,
+    )  # fmt: skip
+    texts = [at["text"] for at in recorded.fields("sql")]
+    assert 'SELECT %s AS "a b" WHERE %s > %s' in texts
+    assert "SELECT generate_series(1, %s)" in texts
+    assert one(recorded, "seven")["rows_sample"] == [[7]]
+    assert one(recorded, "eight")["rows"] == 1
+    words = [at["operation"] for at in recorded.fields("sql")]
+    assert words[-9:-1] == [
+        "BEGIN", "SAVEPOINT", "SELECT", "RELEASE", "COMMIT",
+        "BEGIN", "SELECT", "ROLLBACK",
+    ]  # fmt: skip
+
+
 def test_psycopg_async_and_server_side(postgresql_server, tmp_path: Path):
     found = login(postgresql_server)
     found["LOGIN"] = found["LOGIN"].replace('"database"', '"dbname"')
@@ -382,3 +425,11 @@ asyncio.run(main())
     assert found["params"] == [1] and found["rows_sample"] == [["fig"]]
     operations = [at["operation"] for at in recorded.fields("sql")]
     assert operations.count("COMMIT") == 2 and "ROLLBACK" in operations
+
+
+def test_the_how_to_can_be_followed(tmp_path: Path):
+    page = ROOT / "docs" / "howto" / "sql.md"
+    (program,) = blocks(page, "python")
+    (tmp_path / "fruit.py").write_text(program, encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
+    assert typed(page, tmp_path) == 3
