@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from kolo_c.plugins.builtin.sql_text import Text
 
+_OBSERVED = observed.__module__
+"""Its frames are there where the extension is not."""
 SLOT = "_kolo_c"
 """Of our subclasses: of a connection the database's name, of a cursor the statement
 whose rows it has."""
@@ -100,6 +102,17 @@ def statement_fields(
 def is_told(frame: FrameType) -> bool:
     """Whether nothing is to be recorded of what this handler has been called for."""
     return SCOPE.session is None or (bool(sql.OUTER) and sql.is_inner(frame.f_back))
+
+
+def caller_module(frame: FrameType) -> str:
+    """The module of who called what this handler is about."""
+    caller = frame.f_back
+    while caller is not None:
+        name = str(caller.f_globals.get("__name__", ""))
+        if name != _OBSERVED:
+            return name
+        caller = caller.f_back
+    return ""
 
 
 def begin_statement(cursor: Any, fields: dict[str, Any], known: Text) -> Sent | None:

@@ -81,9 +81,7 @@ _IS_DIRECT = _IS_CPYTHON and sys.version_info[1] > 10
 
 def _is_djangos(frame: FrameType) -> bool:
     """Whether Django asks SQLite to quote values, for its own log of statements."""
-    caller = frame.f_back
-    name = "" if caller is None else caller.f_globals.get("__name__", "")
-    return str(name).startswith("django.db.backends.sqlite3")
+    return sql_cursor.caller_module(frame).startswith("django.db.backends.sqlite3")
 
 
 class _Classes:
@@ -151,8 +149,8 @@ class _Classes:
         return (cursor, *arguments), {}
 
     def _begin_connect(self, *arguments: Any, **keywords: Any) -> Any:
-        caller = sys._getframe(1).f_globals.get("__name__")
-        if SCOPE.session is None or str(caller).startswith("kolo_c."):
+        caller = sql_cursor.caller_module(sys._getframe())
+        if SCOPE.session is None or caller.startswith("kolo_c."):
             return None  # the last is our own store
         if len(arguments) > _FACTORY_AT:
             before, after = arguments[:_FACTORY_AT], arguments[_FACTORY_AT + 1 :]

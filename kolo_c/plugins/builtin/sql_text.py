@@ -140,8 +140,11 @@ def text_of(query: Any) -> str | None:
 
 
 def _composed(query: Any) -> str | None:
-    """psycopg's and psycopg2's ``sql.Composed`` and its parts, without a connection."""
+    """Templates, and psycopg's and psycopg2's ``sql.Composed`` with its parts, without
+    a connection."""
     kind = type(query)
+    if kind.__module__ == "string.templatelib":
+        return "%s".join(query.strings)
     if kind.__module__ not in ("psycopg.sql", "psycopg2.sql"):
         return None
     held = vars(query)
