@@ -150,6 +150,19 @@ def test_the_readme_has_room_for_the_table_of_costs() -> None:
     assert text.index(begin) < text.index(end)
 
 
+def test_the_readmes_kinds_are_those_of_the_plugins() -> None:
+    made = {"log"}  # a record of its own
+    for path in (ROOT / "kolo_c" / "plugins" / "builtin").glob("*.py"):
+        made |= set(re.findall(r'\bKind\(\s*"([\w-]+)"', path.read_text("utf-8")))
+    text = README.read_text(encoding="utf-8").split("| kind | of |")[1]
+    table = text.split("\n\n")[0]
+    named = re.findall(
+        r"`([\w-]+)`", " ".join(re.findall(r"^\| (.*?) \|", table, re.M))
+    )
+    assert len(named) > 10
+    assert set(named) <= made
+
+
 def steps(page: Path) -> Iterator[tuple[str, list[str]]]:
     """What a reader does, in order: commands with the lines shown below them, files to
     write, and corrections of one."""
