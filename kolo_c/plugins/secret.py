@@ -14,6 +14,10 @@ import re
 from kolo_c import masking
 from kolo_c.scope import SCOPE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.session import Session
+
 MASK = "***"
 _NAMES_MOST = 2048
 _NAME = re.compile(
@@ -29,24 +33,22 @@ _VALUE = re.compile(
 )
 
 _known: dict[str, bool] = {}
-_known_for: list[object] = [None]
+_known_by: Session | None = None
 
 
 def is_secret(name: str) -> bool:
-    """Whether values of this name are masked, by the settings of the session."""
+    """Whether values of this name are masked, by the session's rules."""
+    global _known_by
     session = SCOPE.session
-    config = None if session is None else session.config
-    if _known_for[0] is not config or len(_known) > _NAMES_MOST:
+    if session is None:
+        return masking.explain(name).secret
+    if session is not _known_by or len(_known) >= _NAMES_MOST:
         _known.clear()
-        _known_for[0] = config
-    found = _known.get(name)
-    if found is None:
-        words, exceptions = masking.DEFAULT_WORDS, masking.DEFAULT_EXCEPTIONS
-        if config is not None:
-            words = (*words, *config.mask_words)
-            exceptions = (*exceptions, *config.mask_exceptions)
-        found = _known[name] = masking.explain(name, words, exceptions).secret
-    return found
+        _known_by = session
+    known = _known.get(name)
+    if known is None:
+        known = _known[name] = bool(session.native.hides(name, 1))
+    return known
 
 
 def mask_pairs(text: str) -> str:
@@ -67,6 +69,14 @@ def mask_pairs(text: str) -> str:
         at = name.end()
         value = _VALUE.match(text, at) if is_secret(name[1]) else None
         if value is not None:
+            _remember(name[1], value[0])
             parts += text[done:at], MASK
             done = at = value.end()
     return text if done == 0 else "".join((*parts, text[done:]))
+
+
+def _remember(name: str, value: str) -> None:
+    """From now on this value is masked wherever it is met."""
+    session = SCOPE.session
+    if session is not None:
+        session.native.hides(name, value.strip("\"'"))

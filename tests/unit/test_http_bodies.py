@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from kolo_c.masking import DEFAULT_WORDS, explain
+from kolo_c.plugins import secret
 from kolo_c.plugins.builtin import bodies
 from kolo_c.plugins.builtin.bodies import COPY_BYTES, describe_body, form, scrub
 from kolo_c.plugins.builtin.django_parts import shown_key
@@ -45,7 +46,7 @@ class Session:
 def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     found = Session()
     monkeypatch.setattr(SCOPE, "session", found)
-    monkeypatch.setattr(bodies, "_decided_by", None)
+    monkeypatch.setattr(secret, "_known_by", None)
     yield found
 
 
@@ -66,7 +67,7 @@ def test_json_is_what_it_says() -> None:
 def test_json_that_was_cut_is_a_text_without_secrets() -> None:
     body = b'{"a": 1, "password": "abcdefgh", "b": {"api_key":"x\\"yz", "n'
     found, note = describe_body(body, 500, "application/json")
-    assert found == '{"a": 1, "password": "***", "b": {"api_key":"***"yz", "n'
+    assert found == '{"a": 1, "password": "***", "b": {"api_key":"***", "n'
     assert note == "cut: 500 bytes"
     assert scrub('{"credentials": {"pin": "1234"}, "b": 2}') == '{"credentials": {***…'
     assert scrub('{"tokens": 1, "secret": [1, 2') == '{"tokens": 1, "secret": [***…'

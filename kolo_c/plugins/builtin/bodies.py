@@ -16,6 +16,7 @@ import sys
 from urllib.parse import parse_qsl
 
 from kolo_c.masking import DEFAULT_WORDS, split
+from kolo_c.plugins.secret import is_secret
 from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from kolo_c.session import Session
 
 COPY_BYTES = 16_384
 """Of a body, as it is read or sent, that a caller should hand over."""
 TEXT_CHARACTERS = 4096
-_NAMES_KNOWN = 4096
 _NAME_CHARACTERS = 100
 _HIDDEN = "***"
 _CUT = "\0cut"
@@ -43,17 +42,16 @@ _TEXTS = (
 # A name and what stands for its value: attributes, JSON, assignments, queries.
 _PAIR = re.compile(
     r"""([A-Za-z_][\w.-]{1,100})(\\?["']?\s{0,4}[:=]\s{0,4})"""
-    r"""("[^"]*"?|'[^']*'?|\\"[^"\\]*(?:\\")?|[^\s"'<>&,;{}\[\]()]+|[{\[])"""
+    r"""("(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|\\"[^"\\]*(?:\\")?"""
+    r"""|[^\s"'<>&,;{}\[\]()]+|[{\[])"""
 )
 _FIELD = re.compile(r"<(?:input|meta|option|button|textarea)\b[^>]{0,2000}>?", re.I)
 _NAME = re.compile(r"""\b(?:name|id|http-equiv)\s*=\s*["']?([^"'\s>]+)""", re.I)
 _PASSWORD = re.compile(r"""\btype\s*=\s*["']?password\b""", re.I)
 _VALUE = re.compile(r"""\b(value|content)(\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)""", re.I)
 
-_secret_names: dict[str, bool] = {}
 _known_stems: tuple[tuple[str, ...] | None, tuple[str, ...]] = (None, ())
 """For a session's mask_words."""
-_decided_by: Session | None = None
 
 
 def describe_body(
@@ -182,24 +180,6 @@ def scrub_headers(headers: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, str) and "=" in value:
             headers[name] = scrub(value)
     return headers
-
-
-def is_secret(name: str) -> bool:
-    """Whether what stands under ``name`` is to be masked, by the session's rules."""
-    global _decided_by
-    session = SCOPE.session
-    if session is None:
-        return True  # of two errors the one that tells nothing
-    if session is not _decided_by:
-        _secret_names.clear()
-        _decided_by = session
-    known = _secret_names.get(name)
-    if known is None:
-        known = bool(session.native.hides(name, 1))
-        if len(_secret_names) >= _NAMES_KNOWN:
-            _secret_names.clear()
-        _secret_names[name] = known
-    return known
 
 
 def remember(value: Any, depth: int = 3) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from kolo_c.plugins.builtin.bodies import is_secret
 from kolo_c.plugins.emit import local
+from kolo_c.plugins.secret import is_secret
 from kolo_c.plugins.spec import Kind, Plugin
 from kolo_c.scope import SCOPE
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from _weakref import ref
 from collections import deque
 
+from kolo_c.plugins.builtin.bodies import remember
 from kolo_c.plugins.builtin.http_server import (
     Answered,
     Copy,
@@ -149,6 +150,30 @@ class FlaskRoute(Plugin):
             exchange.more["view_args"] = request["view_args"]
 
 
+class FlaskSecrets(Plugin):
+    """A form or JSON is read: what stands under secret names in it is masked before the
+    program has taken it out of there."""
+
+    name = "flask-secrets"
+    watch = (
+        "werkzeug.wrappers.request:Request._load_form_data",
+        "werkzeug.wrappers.request:Request.get_json",
+    )
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> None:
+        """There it is."""
+        if exception is None:
+            remember(
+                _state(local(frame, "self")).get("form") if value is None else value
+            )
+
+
 class FlaskFailure(Plugin):
     """What a view raised, and Flask makes a response of."""
 
@@ -285,6 +310,7 @@ class StarletteBody(Plugin):
     watch = (
         "starlette.requests:Request.body",
         "starlette.requests:Request._get_form",
+        "starlette.requests:Request.json",
     )
 
     def finish(
@@ -294,7 +320,10 @@ class StarletteBody(Plugin):
         exception: BaseException | None,
         started: Mapping[str, Any],
     ) -> None:
-        """As bytes, or as a form."""
+        """As bytes, as JSON, or as a form."""
+        if exception is None and isinstance(value, (dict, list)):
+            remember(value)
+            return
         exchange = open_exchange(_state(local(frame, "self")).get("scope"))
         if exchange is None or exception is not None or exchange.read.size:
             return
@@ -309,6 +338,7 @@ class StarletteBody(Plugin):
                     else {"file": _state(item).get("filename")}
                 )
                 found.setdefault(name, told)
+            remember(found)
             exchange.read.value = found
 
 

@@ -19,6 +19,8 @@ from kolo_c.plugins.builtin.bodies import (
     add_body,
     describe_body,
     form,
+    remember,
+    remember_cookies,
 )
 from kolo_c.plugins.builtin.django_settings import Options
 from kolo_c.plugins.builtin.http import header, headers_of, text_of
@@ -225,7 +227,11 @@ def _fields(
     words = text_of(query)
     if words:
         fields["query"] = form(words[:_QUERY_CHARACTERS])
+        remember(fields["query"])
     fields["headers"] = headers_of(headers)
+    cookies = fields["headers"].get("Cookie")
+    if type(cookies) is str:
+        remember_cookies(cookies)
     return fields
 
 

@@ -207,80 +207,6 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
         (),
     ),
-    # http_frameworks.py
-    (
-        "wsgi",
-        "http_frameworks:Wsgi",
-        ("kolo_c.integrations.wsgi:KoloCMiddleware._answer",),
-        (),
-    ),
-    (
-        "asgi",
-        "http_frameworks:Asgi",
-        ("kolo_c.integrations.asgi:KoloCMiddleware._answer",),
-        (),
-    ),
-    ("flask", "http_frameworks:Flask", ("flask.app:Flask.wsgi_app",), ()),
-    (
-        "werkzeug-response",
-        "http_frameworks:WerkzeugResponse",
-        ("werkzeug.wrappers.response:Response.__call__",),
-        (),
-    ),
-    (
-        "flask-route",
-        "http_frameworks:FlaskRoute",
-        ("flask.app:Flask.full_dispatch_request",),
-        (),
-    ),
-    (
-        "flask-exception",
-        "http_frameworks:FlaskFailure",
-        ("flask.app:Flask.handle_exception", "flask.app:Flask.handle_user_exception"),
-        (),
-    ),
-    (
-        "flask-stream",
-        "http_frameworks:FlaskStream",
-        (
-            "werkzeug.wsgi:ClosingIterator.__next__",
-            "werkzeug.wsgi:ClosingIterator.close",
-        ),
-        (),
-    ),
-    (
-        "starlette",
-        "http_frameworks:Starlette",
-        ("starlette.applications:Starlette.__call__",),
-        (),
-    ),
-    (
-        "starlette-response",
-        "http_frameworks:StarletteResponse",
-        (
-            "starlette.responses:Response.__call__",
-            "starlette.responses:StreamingResponse.__call__",
-            "starlette.responses:FileResponse.__call__",
-            "starlette.middleware.base:_StreamingResponse.__call__",
-        ),
-        (),
-    ),
-    (
-        "starlette-body",
-        "http_frameworks:StarletteBody",
-        ("starlette.requests:Request.body", "starlette.requests:Request._get_form"),
-        (),
-    ),
-    (
-        "starlette-background",
-        "http_frameworks:Background",
-        (
-            "starlette.background:BackgroundTask.__call__",
-            "starlette.background:BackgroundTasks.__call__",
-            "fastapi.background:BackgroundTasks.__call__",
-        ),
-        (),
-    ),
     # redis_commands.py
     (
         "redis",
@@ -346,6 +272,93 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "django-task",
         "tasks:DjangoTask",
         ("django.tasks.base:Task.call", "django.tasks.base:Task.acall"),
+        (),
+    ),
+    # http_frameworks.py
+    (
+        "wsgi",
+        "http_frameworks:Wsgi",
+        ("kolo_c.integrations.wsgi:KoloCMiddleware._answer",),
+        (),
+    ),
+    (
+        "asgi",
+        "http_frameworks:Asgi",
+        ("kolo_c.integrations.asgi:KoloCMiddleware._answer",),
+        (),
+    ),
+    ("flask", "http_frameworks:Flask", ("flask.app:Flask.wsgi_app",), ()),
+    (
+        "werkzeug-response",
+        "http_frameworks:WerkzeugResponse",
+        ("werkzeug.wrappers.response:Response.__call__",),
+        (),
+    ),
+    (
+        "flask-route",
+        "http_frameworks:FlaskRoute",
+        ("flask.app:Flask.full_dispatch_request",),
+        (),
+    ),
+    (
+        "flask-secrets",
+        "http_frameworks:FlaskSecrets",
+        (
+            "werkzeug.wrappers.request:Request._load_form_data",
+            "werkzeug.wrappers.request:Request.get_json",
+        ),
+        (),
+    ),
+    (
+        "flask-exception",
+        "http_frameworks:FlaskFailure",
+        ("flask.app:Flask.handle_exception", "flask.app:Flask.handle_user_exception"),
+        (),
+    ),
+    (
+        "flask-stream",
+        "http_frameworks:FlaskStream",
+        (
+            "werkzeug.wsgi:ClosingIterator.__next__",
+            "werkzeug.wsgi:ClosingIterator.close",
+        ),
+        (),
+    ),
+    (
+        "starlette",
+        "http_frameworks:Starlette",
+        ("starlette.applications:Starlette.__call__",),
+        (),
+    ),
+    (
+        "starlette-response",
+        "http_frameworks:StarletteResponse",
+        (
+            "starlette.responses:Response.__call__",
+            "starlette.responses:StreamingResponse.__call__",
+            "starlette.responses:FileResponse.__call__",
+            "starlette.middleware.base:_StreamingResponse.__call__",
+        ),
+        (),
+    ),
+    (
+        "starlette-body",
+        "http_frameworks:StarletteBody",
+        (
+            "starlette.requests:Request.body",
+            "starlette.requests:Request._get_form",
+            "starlette.requests:Request.json",
+        ),
+        (),
+    ),
+    (
+        "starlette-background",
+        "http_frameworks:Background",
+        (
+            "starlette.background:BackgroundTask.__call__",
+            "starlette.background:BackgroundTasks.__call__",
+            "fastapi.background:BackgroundTasks.__call__",
+        ),
         (),
     ),
 )

@@ -48,6 +48,8 @@ APP = """
     @app.post("/login")
     async def login(request: Request):
         form = await request.form()
+        word = form["password"]
+        step(word)
         return {"name": form["name"], "token": form["password"]}
 
     @app.post("/echo")
@@ -225,6 +227,7 @@ def test_bodies_and_headers_are_there_and_secrets_are_not(recorded):
         for event in trace.events("request"):
             assert "hunter2" not in str(event.to_dict())
         assert "hunter2" not in str(trace.to_dict())
+        assert "hunter2" not in str([call.to_dict() for call in trace.calls()])
 
 
 def test_a_failing_view_is_in_its_request(recorded):

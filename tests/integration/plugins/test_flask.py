@@ -28,6 +28,8 @@ APP = """
     @app.post("/login")
     def login():
         form = request.form
+        word = form["password"]
+        step(word)
         return jsonify(name=form["name"], token=form["password"])
 
     @app.post("/echo")
