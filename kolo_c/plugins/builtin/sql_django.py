@@ -9,6 +9,7 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 from kolo_c.plugins.builtin import sql
+from kolo_c.plugins.builtin.sql_frames import Bridge
 from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
@@ -79,6 +80,13 @@ class DjangoStatement(Plugin):
             return None
         sql.remember(cursor, started["number"], known)
         return sql.changed(cursor, known)
+
+
+class DjangoConnection(Bridge):
+    """What Django sends by itself on a new connection, past its own cursors: the time
+    zone, what SQLite was compiled with. These are no statements of the program's."""
+
+    name = "django.connection"
 
 
 class DjangoTransaction(Plugin):

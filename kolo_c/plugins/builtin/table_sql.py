@@ -143,6 +143,12 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "django.connection",
+        "sql_django:DjangoConnection",
+        ("django.db.backends.base.base:BaseDatabaseWrapper.connect",),
+        (),
+    ),
+    (
         "django.transaction",
         "sql_django:DjangoTransaction",
         (
