@@ -102,8 +102,8 @@ class Config(Settings):
         (),
         settings.strings,
         "Plugins of your own, as MODULE:NAME, besides the built-in ones and those of "
-        'installed packages; "-NAME" leaves one out: '
-        '`plugins = ["shop.tracing:Payment", "-template"]`.',
+        'installed packages; "-NAME" leaves one out, "-BEGINNING*" several: '
+        '`plugins = ["shop.tracing:Payment", "-django-template"]`.',
     )
     stdout: bool = setting(
         False,

@@ -40,11 +40,13 @@ class Registry:
     """The plugins of one session."""
 
     def __init__(self, native: Any, chosen: Iterable[str] = ()) -> None:
-        """``chosen`` is the setting: MODULE:NAME to add one, -NAME to leave one out."""
+        """``chosen`` is the setting: MODULE:NAME to add one, -NAME to leave one out,
+        -BEGINNING* to leave out several."""
         self.problems: list[str] = []
         self._native = native
         self._chosen = [text for text in chosen if not text.startswith("-")]
-        self._left_out = {text[1:] for text in chosen if text.startswith("-")}
+        self._left_out = {text[1:]: False for text in chosen if text.startswith("-")}
+        """Whether there was one of this name."""
         self._by_index: dict[int, Compiled] = {}
         self._lines: dict[int, tuple[_Line, bool]] = {}
         """Of built-in ones: the table's line, and whether it is for installing."""
@@ -54,7 +56,7 @@ class Registry:
     def start(self) -> None:
         """Tell the core which plugins there are."""
         for line in BUILTIN:
-            if line[0] not in self._left_out:
+            if not self._is_left_out(line[0]):
                 self._add_builtin(line)
         for source, what in self._others():
             try:
@@ -80,7 +82,7 @@ class Registry:
     def add(self, source: Any) -> None:
         """Another plugin, from now on. PluginError where it is none."""
         plugin = compile_plugin(source)
-        if plugin.name in self._left_out:
+        if self._is_left_out(plugin.name):
             return
         if plugin.watch:
             index = self._native.add_plugin(plugin.name)
@@ -127,6 +129,11 @@ class Registry:
     def all_problems(self) -> list[str]:
         """What went wrong with plugins, in words."""
         found = list(self.problems)
+        found += [
+            f'plugins has "-{name}", but there is no plugin of this name'
+            for name, is_there in self._left_out.items()
+            if not is_there
+        ]
         for name, _, _, errors, words in self._native.plugin_stats():
             if errors:
                 times = "" if errors == 1 else f" ({errors} times)"
@@ -134,6 +141,15 @@ class Registry:
         return found
 
     # ---- one plugin ----
+
+    def _is_left_out(self, name: str) -> bool:
+        for left_out in self._left_out:
+            if name == left_out or (
+                left_out.endswith("*") and name.startswith(left_out[:-1])
+            ):
+                self._left_out[left_out] = True
+                return True
+        return False
 
     def _add_builtin(self, line: _Line) -> None:
         name, _, watch, modules = line
@@ -205,7 +221,7 @@ class Registry:
     def _others(self) -> Iterable[tuple[Callable[[], Any], str]]:
         """How to get each of those that are not built in, and its name."""
         for entry in _entry_points():
-            if entry.name not in self._left_out:
+            if not self._is_left_out(entry.name):
                 yield entry.load, f"{entry.name} ({entry.value})"
         for text in self._chosen:
             yield _later(_import, text), text
