@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COPY_BYTES = 16_384
 """Of a body, as it is read or sent, that a caller should hand over."""
-TEXT_CHARACTERS = 4096
+TEXT_CHARACTERS = 2048
 _NAME_CHARACTERS = 100
 _HIDDEN = "***"
 _CUT = "\0cut"

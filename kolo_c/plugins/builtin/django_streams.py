@@ -21,22 +21,36 @@ from kolo_c.scope import SCOPE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextvars import Token
     from types import FrameType
     from typing import Any
 
-    from kolo_c.session import Session
+    from kolo_c.plugins.boundaries import Boundaries
 
 
 class _Stream:
     """A body that is being sent."""
 
-    __slots__ = ("number", "response", "session")
+    __slots__ = ("_boundaries", "_number", "response")
 
-    def __init__(self, session: Session, number: int, response: Any) -> None:
-        self.session = session
-        self.number = number
-        self.response = response
+    def __init__(self, boundaries: Boundaries, number: int) -> None:
+        self._boundaries = boundaries
+        self._number = number
+        self.response: Any = None
         """A weak reference to it."""
+
+    def enter(self) -> Token[int]:
+        """From here on it is its request's trace that is recorded."""
+        session = SCOPE.session
+        # A forked child has other traces, and other sessions have.
+        known = session is not None and session.boundaries is self._boundaries
+        return SCOPE.set(self._number if known else SCOPE.get())
+
+    def release(self) -> None:
+        """It is closed."""
+        session = SCOPE.session
+        if session is not None and session.boundaries is self._boundaries:
+            session.boundaries.release(self._number)
 
 
 _streams: dict[int, _Stream] = {}
@@ -61,9 +75,10 @@ def follow(response: Any) -> None:
         # Whatever runs now was interrupted: the trace is ended at a better time.
         _abandoned.append(address)
 
-    _streams[address] = _Stream(session, number, weakref.ref(response, gone))
+    stream = _streams[address] = _Stream(session.boundaries, number)
+    stream.response = weakref.ref(response, gone)
     wrap = Pieces if hasattr(type(iterator), "__next__") else LaterPieces
-    state["_iterator"] = wrap(iterator, number)
+    state["_iterator"] = wrap(iterator, stream)
 
 
 def release_abandoned() -> None:
@@ -77,8 +92,8 @@ def release_abandoned() -> None:
 
 def _release(address: int) -> None:
     stream = _streams.pop(address, None)
-    if stream is not None and stream.session is SCOPE.session:
-        stream.session.boundaries.release(stream.number)
+    if stream is not None:
+        stream.release()
 
 
 class StreamClosed(Plugin):
@@ -94,8 +109,7 @@ class StreamClosed(Plugin):
     def start(self, frame: FrameType) -> dict[str, Any]:
         """What closing runs belongs to the request."""
         address = id(local(frame, "self"))
-        token = SCOPE.set(_streams[address].number)
-        return {"_address": address, "_token": token}
+        return {"_address": address, "_token": _streams[address].enter()}
 
     def finish(
         self,
@@ -112,17 +126,17 @@ class StreamClosed(Plugin):
 class Pieces:
     """The pieces of a body, each made within the trace of its request."""
 
-    __slots__ = ("_iterator", "_number")
+    __slots__ = ("_iterator", "_stream")
 
-    def __init__(self, iterator: Any, number: int) -> None:
+    def __init__(self, iterator: Any, stream: _Stream) -> None:
         self._iterator = iterator
-        self._number = number
+        self._stream = stream
 
     def __iter__(self) -> Pieces:
         return self
 
     def __next__(self) -> Any:
-        token = SCOPE.set(self._number)
+        token = self._stream.enter()
         try:
             return next(self._iterator)
         finally:
@@ -132,27 +146,27 @@ class Pieces:
 class LaterPieces:
     """The same of a body that is made asynchronously."""
 
-    __slots__ = ("_iterator", "_number")
+    __slots__ = ("_iterator", "_stream")
 
-    def __init__(self, iterator: Any, number: int) -> None:
+    def __init__(self, iterator: Any, stream: _Stream) -> None:
         self._iterator = iterator
-        self._number = number
+        self._stream = stream
 
     def __aiter__(self) -> LaterPieces:
         return self
 
     def __anext__(self) -> _Step:
-        return _Step(self._iterator.__anext__(), self._number)
+        return _Step(self._iterator.__anext__(), self._stream)
 
 
 class _Step:
     """One piece in the making: within the trace whenever it runs."""
 
-    __slots__ = ("_number", "_step")
+    __slots__ = ("_step", "_stream")
 
-    def __init__(self, step: Any, number: int) -> None:
+    def __init__(self, step: Any, stream: _Stream) -> None:
         self._step = step.__await__()
-        self._number = number
+        self._stream = stream
 
     def __await__(self) -> _Step:
         return self
@@ -178,7 +192,7 @@ class _Step:
         self._run(self._step.close)
 
     def _run(self, advance: Callable[..., Any], *values: Any) -> Any:
-        token = SCOPE.set(self._number)
+        token = self._stream.enter()
         try:
             return advance(*values)
         finally:

@@ -37,9 +37,6 @@ def asked(url: str) -> list[str]:
 
 
 def test_its_commands_show_what_it_says(tmp_path: Path) -> None:
-    for body in blocks(PAGE, "python"):
-        if named := re.match(r"# (\S+\.py)\n", body):
-            (tmp_path / named[1]).write_text(body)
     (tmp_path / "pyproject.toml").touch()
     kept = {k: v for k, v in os.environ.items() if not k.startswith("KOLO_C")}
     environ = {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
@@ -48,6 +45,9 @@ def test_its_commands_show_what_it_says(tmp_path: Path) -> None:
     ran = 0
     try:
         for command, lines in steps(PAGE):
+            if command == "write":
+                (tmp_path / lines[0].removeprefix("# ")).write_text("\n".join(lines))
+                continue
             words = command.replace("8000", port).split()
             if words[-1] == "&":
                 server = subprocess.Popen(

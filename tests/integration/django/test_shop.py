@@ -120,6 +120,8 @@ def check_trace(answer: Answer, trace: Trace, request: Event) -> None:
         if (mark := MARK.search(str(event.fields["text"])))
     )
     assert marks == ({answer.number: answer.queries} if answer.queries else {}), name
+    if answer.kind == "profile":
+        assert isinstance(request.fields["user"], int)
     if answer.status == 500:
         assert "ZeroDivisionError" in str(request.fields["exception"])
     calls = Counter(call.function for call in trace.calls())
