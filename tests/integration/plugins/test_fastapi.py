@@ -79,6 +79,16 @@ APP = """
         tasks.add_task(later, "two")
         return "soon"
 
+    kept = []
+    async def left_behind():
+        await asyncio.sleep(0.03)
+        step("left")
+
+    @app.get("/left")
+    async def left():
+        kept.append(asyncio.create_task(left_behind()))
+        return "gone on"
+
     @app.websocket("/socket/{who}")
     async def socket(websocket: WebSocket, who: str):
         await websocket.accept()
@@ -121,6 +131,7 @@ APP = """
     print(ask("GET", "/fail")[0])
     print(ask("GET", "/stream"))
     print(ask("GET", "/background"))
+    print(ask("GET", "/left"))
     print(ask("GET", "/nowhere")[0])
 
     from websockets.sync.client import connect
@@ -186,6 +197,7 @@ def test_each_request_is_a_trace_with_its_name(recorded):
     assert [name.replace(" → 101", "") for name in names] == [
         "GET /background → 200",
         "GET /fail → 500",
+        "GET /left → 200",
         "GET /meet/ann → 200",
         "GET /meet/bob → 200",
         "GET /nowhere → 404",
@@ -246,9 +258,17 @@ def test_a_stream_keeps_its_request_s_trace_open(recorded):
 def test_tasks_after_the_response_have_a_trace_that_names_the_request(recorded):
     asked, _ = request_of(recorded, "/background")
     assert steps(asked) == []
-    (trace,) = recorded.traces("background")
+    (trace,) = [at for at in recorded.traces("background") if at.parent_id == asked.id]
     assert trace.name == "after GET /background"
     assert trace.parent_id == asked.id
     assert trace.attributes["request_trace"] == asked.id
     assert steps(trace) == ["one", "two"]
     assert trace.status == "complete"
+
+
+def test_a_task_left_behind_goes_on_in_a_trace_of_its_own(recorded):
+    asked, _ = request_of(recorded, "/left")
+    assert steps(asked) == []
+    (trace,) = [at for at in recorded.traces("background") if at.parent_id == asked.id]
+    assert steps(trace) == ["left"]
+    assert trace.name.startswith("after GET /left")
