@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from kolo_c.plugins.builtin.table import BUILTIN
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 TUTORIALS = [
@@ -261,3 +263,14 @@ def test_a_tutorial_can_be_followed(page: Path, tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
     assert typed(page, tmp_path) >= 4
+
+
+def test_the_page_of_kinds_has_those_of_the_plugins() -> None:
+    made = {"log"}  # a record of its own
+    for path in (ROOT / "kolo_c" / "plugins" / "builtin").glob("*.py"):
+        made |= set(re.findall(r'\bKind\(\s*"([\w-]+)"', path.read_text("utf-8")))
+    page = (ROOT / "docs" / "reference" / "kinds.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([\w-]+)`", row[1])} == made
+    named = {name for row in rows for name in re.findall(r"`([\w.-]+)`", row[3])}
+    assert named - {line[0] for line in BUILTIN} == {"output", "sql"}

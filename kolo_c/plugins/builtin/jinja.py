@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-TEMPLATE = Kind("template", "TEMPLATE", "green", "{name}")
+TEMPLATE = Kind("template", "TEMPLATE", "purple", "{name}")
 _NAMES_MOST = 32
 
 
