@@ -35,6 +35,8 @@ class EventPage:
         """All of them, in the order that the plugin gave them."""
         kind = self._labels.trace.definitions.plugin(node.plugin or 0)
         fields = fields_of(node)
+        if kind.name == "sql" and "number" in fields:
+            fields = self._with_rows(node, fields)
         if not fields:
             return
         self._screen.text("")
@@ -50,6 +52,18 @@ class EventPage:
                 self._pairs(head, value)
             else:
                 self._long(head, self._value(value))
+
+    def _with_rows(self, node: Node, fields: dict[str, Value]) -> dict[str, Value]:
+        """What was fetched of a statement is in records of their own."""
+        from kolo_c.model.digest import MOST_BLOCKS  # noqa: PLC0415 - for SQL alone
+        from kolo_c.model.events import Events  # noqa: PLC0415 - likewise
+        from kolo_c.model.fetches import STATEMENT  # noqa: PLC0415 - likewise
+
+        trace = self._labels.trace
+        for event in Events(trace, STATEMENT.__eq__, most_blocks=MOST_BLOCKS):
+            if event.node == node.number and event.stream.ordinal == node.thread:
+                return event.fields
+        return fields
 
     def _statement(self, head: str, value: Value) -> None:
         from kolo_c.model.statement import in_lines  # noqa: PLC0415 - for SQL alone

@@ -240,3 +240,26 @@ def test_threads_each_have_their_own_statements(core, tmp_path: Path):
         assert at["database"] == f"{at['text'].split()[1]}.db"
     numbers = [at["number"] for at in recorded.fields("fetch")]
     assert sorted(numbers) == sorted(at["number"] for at in found)
+
+
+def test_the_page_of_a_statement_has_what_was_fetched_of_it(core, tmp_path: Path):
+    recorded = record(
+        tmp_path,
+        """
+        import sqlite3
+        def main():
+            db = sqlite3.connect(":memory:")
+            print(db.execute("SELECT 'apple' AS fruit, ? AS price", (3,)).fetchall())
+        main()
+        """,
+        core=core,
+    )
+    (event,) = recorded.events("sql")
+    said = subprocess.run(
+        [sys.executable, "-m", "kolo_c", "show", event.id],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    shown = [line.split() for line in said.stdout.splitlines()]
+    assert ["rows", "1"] in shown
+    assert ["rows_sample", "[['apple',", "3]]"] in shown
+    assert ["columns", "('fruit',", "'price')"] in shown
