@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from kolo_c.plain import Scalar
 
+OWN = "kolo_c."
+"""What the names of the recorder's own attributes begin with."""
 NAME_CHARACTERS = 250
 KEY_CHARACTERS = 100
 ATTRIBUTES_BYTES = 12_000
@@ -155,10 +157,13 @@ class OpenTraces:
             return self._tell(number, facts)
 
     def set(self, number: int, facts: TraceFacts, values: Mapping[str, object]) -> bool:
-        """Add attributes to an open trace; False: it has ended, or has too many."""
+        """Add attributes to an open trace; False: it has ended, or has too many, or a
+        name is one of ours."""
         if self._open.get(number) is not facts:
             return False
         masked = self._mask(values)
+        if any(name.startswith(OWN) for name in masked):
+            return False
         with facts.lock:
             return facts.update(masked) and self._tell(number, facts)
 

@@ -115,8 +115,10 @@ class CurrentTrace:
         """What has been set so far, as it is stored: a copy."""
         if self._facts is None:
             return {}
+        from kolo_c.facts import OWN  # noqa: PLC0415 - imported with the session
+
         given = self._facts.attributes
-        return {name: given[name] for name in given if not name.startswith("kolo_c.")}
+        return {name: given[name] for name in given if not name.startswith(OWN)}
 
     def set(self, /, **attributes: object) -> bool:
         """Add attributes, to find the trace by: ``kolo-c list --where KEY=VALUE``.
@@ -128,8 +130,8 @@ class CurrentTrace:
 
         True where they are kept, which outlasts a kill of the program from then on
         (after 256 KiB of changes at once, the last second's may not). False outside
-        every trace, after its end, and where all attributes together would take more
-        than 12,000 bytes: then none is added.
+        every trace, after its end, where all attributes together would take more than
+        12,000 bytes, and where a name begins with ``kolo_c.``: then none is added.
         """
         if self._session is None or self._facts is None:
             return False

@@ -289,6 +289,25 @@ def test_attributes_without_end_are_refused_and_cost_little(trace):
     assert sum(path.stat().st_size for path in traced.files()) < 20 << 20
 
 
+@pytest.mark.hooks("setprofile")
+def test_the_recorder_s_own_attributes_are_not_the_program_s(trace):
+    traced = trace(
+        """
+        import kolo_c
+        def f(): pass
+        f()
+        now = kolo_c.current()
+        assert not now.set(**{'kolo_c.failure': '[]', 'mine': 1})
+        assert now.attributes == {}
+        raise SystemExit(3)
+        """,
+        fails=True,
+    )
+    info = traced.trace().info
+    assert info.attributes == {}
+    assert "kolo_c.failure" in info.own
+
+
 def test_threads_say_what_they_like_of_the_same_trace(trace):
     traced = trace(
         """
