@@ -342,6 +342,22 @@ class StarletteBody(Plugin):
             exchange.read.value = found
 
 
+class StarletteFailure(Plugin):
+    """What left the application, of which Starlette makes a response."""
+
+    name = "starlette-exception"
+    watch = (
+        "starlette.middleware.errors:ServerErrorMiddleware.error_response",
+        "starlette.middleware.errors:ServerErrorMiddleware.debug_response",
+    )
+
+    def start(self, frame: FrameType) -> None:
+        """It is about to."""
+        exchange = open_exchange(_state(local(frame, "request")).get("scope"))
+        if exchange is not None:
+            exchange.exception = local(frame, "exc")
+
+
 class Background(Plugin):
     """Tasks that run after a response: a trace of their own, which names the
     request's."""

@@ -352,6 +352,15 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "starlette-exception",
+        "http_frameworks:StarletteFailure",
+        (
+            "starlette.middleware.errors:ServerErrorMiddleware.error_response",
+            "starlette.middleware.errors:ServerErrorMiddleware.debug_response",
+        ),
+        (),
+    ),
+    (
         "starlette-background",
         "http_frameworks:Background",
         (
