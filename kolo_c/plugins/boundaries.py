@@ -183,6 +183,10 @@ class Boundaries:
         origin = self._ended.get(number)
         if origin is None:
             return 0
+        from kolo_c.plugins.builtin.carry import is_between_work  # noqa: PLC0415
+
+        if is_between_work():
+            return 0
         while len(self._late) >= _LATE_MOST:
             oldest = next(iter(self._late))
             self._carriers.pop(oldest, None)

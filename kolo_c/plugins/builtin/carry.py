@@ -104,6 +104,20 @@ def adopt_running(session: Session) -> None:
         boundaries.keep(ref(thread, lambda _: boundaries.leave(number)))
 
 
+def is_between_work() -> bool:
+    """Whether a worker of a pool is about to run something: its scope is still that of
+    what it ran last, where that boundary ended before the work item did.
+
+    For ``Boundaries.late``.
+    """
+    frame = sys._getframe(2)
+    code = frame.f_code
+    if frame.f_globals.get("__name__") != _POOLS:
+        return False
+    # With a hook that comes before the frame, it is the caller's that is seen.
+    return code.co_name == "_worker" or frame.f_lineno == code.co_firstlineno
+
+
 class WorkSubmitted(Plugin):
     """``Executor.submit`` makes a work item, in the thread that submits."""
 
