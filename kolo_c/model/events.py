@@ -103,7 +103,7 @@ class Event(Slotted):
     def fields(self) -> dict[str, Value]:
         """What was said of it, at its begin and at its end."""
         found = merged(self.begin, self.end)
-        if self.fetched is not None and self.fetched.ns:
+        if self.fetched is not None and self.fetched.seen:
             found.update(self.fetched.fields())
         return found
 

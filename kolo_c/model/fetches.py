@@ -22,16 +22,18 @@ _MOST = 10_000
 class Fetched:
     """Of one statement."""
 
-    __slots__ = ("columns", "ns", "rows", "sample")
+    __slots__ = ("columns", "ns", "rows", "sample", "seen")
 
     def __init__(self) -> None:
         self.rows = 0
         self.ns = 0
         self.columns: Value = None
+        self.seen = False
         self.sample: list[Value] = []
 
     def add(self, fields: Mapping[str, Value], duration_ns: int) -> None:
         """One more record."""
+        self.seen = True
         rows, ns = fields.get("rows"), fields.get("fetch_ns")
         self.rows += rows if isinstance(rows, int) else 0
         self.ns += ns if isinstance(ns, int) else duration_ns

@@ -105,7 +105,7 @@ class Statement:
         """Record what was fetched, in one. Elsewhere than it was sent nobody would know
         what it belongs to."""
         rows, fetch_ns, said = self.rows, self.fetch_ns, self.said or {}
-        if not (rows or fetch_ns):
+        if not rows and not fetch_ns:
             return
         self.rows = self.fetch_ns = 0
         self.said = None

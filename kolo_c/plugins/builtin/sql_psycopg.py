@@ -22,6 +22,9 @@ _SYSTEM = "postgresql"
 _LAYER = "psycopg"
 _OPEN = frozenset((1, 2, 3))
 """Of libpq's states of a transaction: a statement runs, within one, a failed one."""
+_ITERATION = frozenset(("__iter__", "__aiter__"))
+_GENERATOR = 0x20 | 0x200
+"""CO_GENERATOR, CO_ASYNC_GENERATOR; inspect is not imported for them."""
 _ENDING = frozenset(
     ("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PREPARE")
 )
@@ -56,9 +59,35 @@ class Psycopg(FrameStatement):
 
 
 class PsycopgFetch(FrameFetch):
-    """What they fetch."""
+    """What they fetch. Until 3.2 iteration is a generator: of that is known how many
+    rows the program took, and no more."""
 
     name = "psycopg.fetch"
+
+    def start(self, frame: FrameType) -> dict[str, Any] | None:
+        """Rows are fetched."""
+        code = frame.f_code
+        if code.co_name not in _ITERATION:
+            return super().start(frame)
+        if not code.co_flags & _GENERATOR:
+            return None
+        cursor = local(frame, "self")
+        statement = sql.statement_of(cursor)
+        if statement is None:
+            return None
+        return {"_statement": statement, "_cursor": cursor, "_at": cursor._pos}
+
+    def finish(
+        self, frame: FrameType, value: Any, exception: Any, started: Any
+    ) -> dict[str, Any] | None:
+        """They are there."""
+        if "_at" not in started:
+            return super().finish(frame, value, exception, started)
+        statement: sql.Statement = started["_statement"]
+        if statement.rows >= 0:
+            statement.rows += started["_cursor"]._pos - started["_at"]
+            statement.end()
+        return None
 
 
 class PsycopgTransaction(Plugin):

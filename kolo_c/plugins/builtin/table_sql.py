@@ -25,6 +25,8 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
             "psycopg.*:*Cursor.fetchone",
             "psycopg.*:*Cursor.fetchmany",
             "psycopg.*:*Cursor.fetchall",
+            "psycopg.*:*Cursor.__iter__",
+            "psycopg.*:*Cursor.__aiter__",
             "psycopg.*:*Cursor.__next__",
             "psycopg.*:*Cursor.__anext__",
         ),
