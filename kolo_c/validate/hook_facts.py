@@ -30,6 +30,7 @@ _OFFSETS = {
     Kind.RAISE: 3,
     Kind.YIELD: 3,
     Kind.ENTERED: 3,
+    Kind.PLUGIN: 4,
 }
 
 

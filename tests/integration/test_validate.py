@@ -109,6 +109,41 @@ def test_a_program_is_equal_to_itself_on_every_side(tmp_path: Path) -> None:
     assert set(counts(result)) == {"address"}
 
 
+def test_what_plugins_record_is_compared_and_what_they_cost_is_not(
+    tmp_path: Path,
+) -> None:
+    result = found(
+        tmp_path,
+        """
+        import threading
+        import kolo_c
+        class Work(kolo_c.Plugin):
+            watch = ("__main__:work", "__main__:steps")
+            kind = kolo_c.Kind("work", summary="{n}")
+            def start(self, frame): return {"n": frame.f_locals["n"]}
+            def finish(self, frame, value, exception): return {"value": value}
+        class Steps(kolo_c.Plugin):
+            watch = "__main__:steps"
+            kind = kolo_c.Kind("steps")
+            boundary = True
+        kolo_c.plugin(Steps)
+        kolo_c.plugin(Work)
+        def work(n): return n
+        def steps(n):
+            yield n
+            thread = threading.Thread(target=work, args=(n,))
+            thread.start()
+            thread.join()
+        work(1)
+        list(steps(2))
+        """,
+    )
+    assert result["equal"]
+    assert result["records"]["PLUGIN"] == result["records"]["PLUGIN_END"] == 4
+    assert result["records"]["RESUME"] == 3
+    assert set(counts(result)) <= {"site-in-cache"}
+
+
 def test_blocks_are_compared_with_their_headers(tmp_path: Path) -> None:
     result = found(
         tmp_path,
@@ -376,6 +411,8 @@ def test_a_place_is_behind_a_cache_of_setprofile_alone(
     if sys.version_info < (3, 11):
         equal = setprofile == frame_eval
     one, other = ([Kind.YIELD, 1, "value", at] for at in (setprofile, frame_eval))
+    assert _equal_but_for_hooks(one, other, turned) == equal
+    one, other = ([Kind.PLUGIN, 1, 2, {}, at] for at in (setprofile, frame_eval))
     assert _equal_but_for_hooks(one, other, turned) == equal
 
 
