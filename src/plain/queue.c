@@ -74,7 +74,9 @@ queue_append(struct kc_queue *queue, struct kc_block *block)
     *queue_borrow_slot(queue, queue->count) = block;
     queue->count++;
     queue->pushed_count++;
-    (void)pthread_cond_signal(&queue->filled);
+    if (!queue->gathering || queue->count >= KC_QUEUE_GATHER_BLOCKS) {
+        (void)pthread_cond_signal(&queue->filled);
+    }
 }
 
 enum kc_status
@@ -152,6 +154,23 @@ queue_borrow_next_definitions(struct kc_queue *queue)
     return queue->definitions;
 }
 
+/* With the first block: wait for more of them. */
+static void
+queue_gather(struct kc_queue *queue)
+{
+    uint64_t until_ns = kc_clock_system_ns() + KC_QUEUE_GATHER_NS;
+    queue->gathering = true;
+    while (queue->count < KC_QUEUE_GATHER_BLOCKS && !queue->closed && !queue->hurried &&
+           queue->flush_asked == queue->flush_done)
+    {
+        if (!kc_wait_until(&queue->filled, &queue->lock, until_ns)) {
+            break;
+        }
+    }
+    queue->gathering = false;
+    queue->hurried = false;
+}
+
 uint32_t
 kc_queue_pop(struct kc_queue *queue, struct kc_block **blocks, uint32_t most,
              struct kc_block **definitions, uint64_t *flush, bool *closed,
@@ -163,6 +182,9 @@ kc_queue_pop(struct kc_queue *queue, struct kc_block **blocks, uint32_t most,
         if (!kc_wait_until(&queue->filled, &queue->lock, deadline_ns)) {
             break;
         }
+    }
+    if (queue->count != 0) {
+        queue_gather(queue);
     }
     uint32_t count = queue->count < most ? queue->count : most;
     for (uint32_t i = 0; i < count; i++) {
@@ -179,6 +201,17 @@ kc_queue_pop(struct kc_queue *queue, struct kc_block **blocks, uint32_t most,
     *closed = queue->closed && queue->count == 0;
     (void)pthread_mutex_unlock(&queue->lock);
     return count;
+}
+
+void
+kc_queue_hurry(struct kc_queue *queue)
+{
+    (void)pthread_mutex_lock(&queue->lock);
+    if (queue->gathering) {
+        queue->hurried = true;
+        (void)pthread_cond_signal(&queue->filled);
+    }
+    (void)pthread_mutex_unlock(&queue->lock);
 }
 
 void

@@ -21,6 +21,10 @@
 #include "plain/status.h"
 
 #define KC_QUEUE_BLOCKS 128u /* 8 MiB */
+/* A transaction costs more than a small block: where requests and tests hand over such,
+ * the consumer waits this long for company, or for so many blocks. */
+#define KC_QUEUE_GATHER_NS UINT64_C(40000000)
+#define KC_QUEUE_GATHER_BLOCKS 16u
 
 struct kc_queue {
     pthread_mutex_t lock; /* guards everything below */
@@ -32,6 +36,8 @@ struct kc_queue {
     uint32_t count;
     struct kc_block *definitions; /* being filled; borrowed */
     bool closed;
+    bool gathering; /* the consumer waits for company: a single block wakes nobody */
+    bool hurried;   /* somebody waits for blocks to be given back */
     uint64_t pushed_count;
     uint64_t popped_count;
     uint64_t flush_asked;  /* tickets of kc_queue_flush(): asked for … */
@@ -65,8 +71,8 @@ KC_MUST_CHECK enum kc_status kc_queue_set_definitions(struct kc_queue *queue,
  * the taken blocks need is in earlier log blocks, among them, or in that one. Only the
  * consumer gives definitions blocks back, so the borrowed one stays.
  *
- * Waits until there is a block, a flush is asked for, the queue is closed, or
- * `deadline_ns`. Returns the number taken; *flush is the ticket to report afterwards
+ * Waits until there is a block, and a little longer for more, a flush is asked for, the
+ * queue is closed, or `deadline_ns`. Returns the number taken; *flush is the ticket to report afterwards
  * with kc_queue_flushed() (0: none yet), *closed is true when nothing will come any
  * more. */
 uint32_t kc_queue_pop(struct kc_queue *queue, struct kc_block **blocks, uint32_t most,
@@ -86,6 +92,9 @@ KC_MUST_CHECK enum kc_status kc_queue_flush(struct kc_queue *queue,
 void kc_queue_discard(struct kc_queue *queue, uint32_t trace);
 
 uint32_t kc_queue_count(struct kc_queue *queue);
+
+/* What there is must be taken now: the pool of blocks is empty. */
+void kc_queue_hurry(struct kc_queue *queue);
 
 /* No more pushes; the writer ends when it has saved what is there. */
 void kc_queue_close(struct kc_queue *queue);

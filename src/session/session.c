@@ -209,6 +209,7 @@ session_wait(struct kc_session *session, wait_step step, void *result)
     bool done = false;
     uint64_t began = kc_clock_system_ns();
     uint64_t left = session->wait_left_ns;
+    kc_queue_hurry(&session->queue);
     while (!done && left != 0) {
         uint64_t slice = left < WAIT_SLICE_NS ? left : WAIT_SLICE_NS;
         uint64_t deadline = kc_clock_system_ns() + slice;
