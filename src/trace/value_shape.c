@@ -332,13 +332,26 @@ kc_value_shape(struct kc_values *values, PyTypeObject *type)
         entry->shape->references++;
         return entry->shape;
     }
+    /* Two types that come to one place: the other one's is the next. */
+    struct value_shape_entry *other =
+        &values->shapes[(hash % VALUE_SHAPE_ENTRIES) ^ 1u];
+    if (other->type == type && other->version == version && lasts) {
+        other->shape->references++;
+        return other->shape;
+    }
     struct value_shape *shape = shape_new(type);
     if (shape == NULL) {
         SHAPE_OPAQUE.references++;
         return &SHAPE_OPAQUE;
     }
     if (lasts) {
-        kc_value_shape_release(entry->shape);
+        if (entry->shape != NULL && entry->type != type) {
+            kc_value_shape_release(other->shape);
+            *other = *entry;
+        }
+        else {
+            kc_value_shape_release(entry->shape);
+        }
         entry->type = type;
         entry->version = version;
         entry->shape = shape;
