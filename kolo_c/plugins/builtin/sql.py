@@ -56,8 +56,9 @@ _ROWS = {
 """Types of rows that are written in C, with their modules."""
 
 numbers = count(1)
-OUTER: dict[CodeType, str] = {}
-"""Functions that tell of a statement and have lower layers send it, and their layer."""
+OUTER: dict[int, tuple[str, CodeType]] = {}
+"""By address, the code of functions that tell of a statement and have lower layers send
+it, and their layer."""
 
 
 class Statement:
@@ -340,6 +341,12 @@ def _local(frame: FrameType, name: str, default: Any) -> Any:
     return frame.f_locals.get(name, default)
 
 
+def tells(code: CodeType, layer: str) -> None:
+    """``code`` tells of a statement, for this layer."""
+    if id(code) not in OUTER:
+        OUTER[id(code)] = layer, code
+
+
 def is_inner(frame: FrameType | None, own: str = "") -> bool:
     """Whether ``frame`` or a caller of its tells of what it does, and is not of the
     layer ``own``."""
@@ -347,7 +354,8 @@ def is_inner(frame: FrameType | None, own: str = "") -> bool:
     for _ in range(_MOST_CALLERS):
         if frame is None:
             return False
-        if frame.f_code in outer and outer[frame.f_code] != own:
+        layer = outer.get(id(frame.f_code))  # a code's own hash is that of all it has
+        if layer is not None and layer[0] != own:
             return True
         frame = frame.f_back
     return False

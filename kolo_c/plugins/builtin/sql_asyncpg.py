@@ -34,7 +34,7 @@ class Asyncpg(Plugin):
         if sql.is_inner(frame.f_back):
             return None
         code = frame.f_code
-        sql.OUTER[code] = "asyncpg"
+        sql.tells(code, "asyncpg")
         owner = local(frame, "self")
         query = local(frame, "query")
         if query is None:

@@ -38,7 +38,7 @@ class DjangoStatement(Plugin):
     def start(self, frame: FrameType) -> Fields | None:
         """It is sent."""
         code = frame.f_code
-        sql.OUTER[code] = "django"
+        sql.tells(code, "django")
         get = sql.getter()
         wrapper = get(frame, "self", None)
         many = code.co_name == "_executemany"
@@ -102,7 +102,7 @@ class DjangoTransaction(Plugin):
 
     def start(self, frame: FrameType) -> Fields | None:
         """It begins or ends."""
-        sql.OUTER[frame.f_code] = "django"
+        sql.tells(frame.f_code, "django")
         name = frame.f_code.co_name
         db = local(frame, "self")
         if name == "set_autocommit":

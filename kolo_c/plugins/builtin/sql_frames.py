@@ -70,7 +70,7 @@ class FrameStatement(Plugin):
         if sql.is_inner(frame.f_back):
             return None
         code = frame.f_code
-        sql.OUTER[code] = self.layer
+        sql.tells(code, self.layer)
         local = sql.getter()
         cursor = local(frame, "self", None)
         many = code.co_name == "executemany"
@@ -179,5 +179,5 @@ class Bridge(Plugin):
 
     def start(self, frame: FrameType) -> Fields | None:
         """Known from now on."""
-        sql.OUTER[frame.f_code] = "bridge"
+        sql.tells(frame.f_code, "bridge")
         return None

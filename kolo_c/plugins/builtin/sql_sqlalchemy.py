@@ -49,7 +49,7 @@ class SQLAlchemyStatement(Plugin):
         if connection.engine.dialect.is_async:
             return None
         code = frame.f_code
-        sql.OUTER[code] = _LAYER
+        sql.tells(code, _LAYER)
         context = local(frame, "context")
         many = False
         if code.co_name == "_cursor_execute":
@@ -96,7 +96,7 @@ class SQLAlchemyTransaction(Plugin):
         connection = local(frame, "self")
         if connection.engine.dialect.is_async:
             return None
-        sql.OUTER[frame.f_code] = _LAYER
+        sql.tells(frame.f_code, _LAYER)
         word = _TRANSACTIONS[frame.f_code.co_name]
         fields = _of_engine(connection)
         fields["operation"] = fields["text"] = word
