@@ -58,7 +58,8 @@ class TraceFacts:
     ) -> bool:
         """Add ``values``; False, with nothing changed, where they are too many."""
         with self.lock:
-            if len(to_json({**self.attributes, **values})) > most:
+            together = {**self.attributes, **values}
+            if _longest(together) > most and len(to_json(together)) > most:
                 return False
             # Anew: a signal's handler in this thread may have set some meanwhile.
             self.attributes = {**self.attributes, **values}
@@ -76,6 +77,16 @@ class TraceFacts:
                 return text
             problems = problems[:-1]
         return self.text()
+
+
+def _longest(values: Mapping[str, Scalar]) -> int:
+    """As JSON they take no more; most are far from any limit."""
+    count = 2
+    for key, value in values.items():
+        count += 12 * len(key) + 32
+        if isinstance(value, str):
+            count += 12 * len(value)
+    return count
 
 
 def kept_name(core: Any, name: object) -> str:

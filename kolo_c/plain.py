@@ -39,6 +39,8 @@ _module_of: Callable[[type], object] = type.__dict__["__module__"].__get__
 def plain(value: object) -> Scalar:
     """``value`` as JSON has it, or as text; without running code of the program."""
     kind = type(value)
+    if kind is str and len(value) <= TEXT_CHARACTERS and value.isascii():  # type: ignore[arg-type, attr-defined]
+        return value  # type: ignore[return-value]
     if value is None:
         return None
     if kind is bool:

@@ -107,7 +107,7 @@ def to_json(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    if text.isascii() and text.isprintable() and not set(text) & set('"\\'):
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return text
     return "".join(
         character

@@ -241,7 +241,7 @@ static PyMethodDef module_methods[] = {
     {"mask_text", module_mask_text, METH_O,
      "mask_text(text)\n\nThe text with *** in place of each secret of a known shape."},
     {"frame_local", (PyCFunction)(void (*)(void))kc_frame_local, METH_FASTCALL,
-     "frame_local(frame, name, default)\n\nA local of the frame, or `default`."},
+     "frame_local(frame, name, default=None)\n\nA local of the frame, or `default`."},
     {"clock", module_clock, METH_NOARGS, "The clock's source and reading, as a dict."},
     {"tick", module_tick, METH_O,
      "tick(ticking)\n\nLet the clock of sessions to come count each stream's records "

@@ -296,8 +296,9 @@ PyObject *
 kc_frame_local(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    if (count != 3 || !PyFrame_Check(args[0]) || !PyUnicode_Check(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "frame_local(frame, name, default)");
+    if ((count != 2 && count != 3) || !PyFrame_Check(args[0]) ||
+        !PyUnicode_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "frame_local(frame, name, default=None)");
         return NULL;
     }
     kc_frame *frame = kc_frame_of((PyFrameObject *)args[0]);
@@ -319,5 +320,5 @@ kc_frame_local(PyObject *module, PyObject *const *args, Py_ssize_t count)
         }
     }
     PyErr_Clear();
-    return Py_NewRef(args[2]);
+    return Py_NewRef(count == 3 ? args[2] : Py_None);
 }

@@ -220,13 +220,14 @@ class Boundaries:
         del self._open[number]
         plugin = boundary.plugin
         facts = self._session.traces.get(number)
-        if facts is not None and plugin is not None:
-            self._remember(number, facts.id, plugin, boundary)
         cause = "exception" if boundary.ended else "exit"
         if plugin is None or plugin.kind is None:
             self._session.end_boundary(number, cause)
             return
-        self._rename(number, _summary(plugin, boundary.fields))
+        name = _summary(plugin, boundary.fields)
+        if facts is not None:
+            self._remember(number, facts.id, name or plugin.name)
+        self._rename(number, name)
         self._set_attributes(number, boundary)
         if boundary.held and plugin.stored is not None:
             stored = bool(plugin.stored(boundary.fields, bool(boundary.ended)))
@@ -234,14 +235,10 @@ class Boundaries:
         else:
             self._session.end_boundary(number, cause)
 
-    def _remember(
-        self, number: int, id: str, plugin: Compiled, boundary: Boundary
-    ) -> None:
-        """Before its name has the outcome: what is late came from the call."""
-        assert plugin.kind is not None
+    def _remember(self, number: int, id: str, name: str) -> None:
+        """What is late is named after it."""
         while len(self._ended) >= _ENDED_MOST:
             del self._ended[next(iter(self._ended))]
-        name = _summary(plugin, boundary.fields) or plugin.name
         self._ended[number] = (id, name)
 
     def _rename(self, number: int, name: str) -> None:

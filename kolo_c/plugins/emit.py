@@ -13,6 +13,7 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+from kolo_c.extension import extension_for_reading
 from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
@@ -81,7 +82,7 @@ def log(level: int, logger: str, text: str) -> bool:
 
 def local(frame: FrameType, name: str, default: Any = None) -> Any:
     """A local of ``frame``, without what ``frame.f_locals`` leaves until 3.12."""
-    session = SCOPE.session
-    if session is None:
-        return frame.f_locals.get(name, default)
-    return session.core.frame_local(frame, name, default)
+    return frame.f_locals.get(name, default)
+
+
+local = getattr(extension_for_reading(), "frame_local", local)

@@ -13,8 +13,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    _Part = tuple[bool, list[tuple[bool, str]]]
+
 _LONGEST = 200
 """Characters of a field in the name of a trace."""
+
+
+_KNOWN_MOST = 256
+_parts: dict[str, list[_Part]] = {}
+"""By template: its parts, whether each is left out where a field is missing, and the
+texts and names of fields in it."""
 
 
 def summarise(template: str, fields: Mapping[str, object]) -> str:
@@ -33,34 +41,48 @@ def summarise(template: str, fields: Mapping[str, object]) -> str:
 
 def fill(template: str, text_of: Callable[[str], str | None]) -> str:
     """The template with the text of each field; None: there is no such field."""
-    parts: list[str] = []
+    parts = _parts.get(template)
+    if parts is None:
+        if len(_parts) >= _KNOWN_MOST:
+            _parts.clear()
+        parts = _parts[template] = _parse(template)
+    found = ""
+    for optional, pieces in parts:
+        part = ""
+        whole = True
+        for is_field, text in pieces:
+            if is_field:
+                value = text_of(text)
+                whole = whole and value is not None
+                text = value or ""
+            part += text
+        if whole or not optional:
+            found += part
+    return found
+
+
+def _parse(template: str) -> list[_Part]:
+    parts: list[_Part] = []
     at = 0
     while at < len(template):
         start = template.find("[", at)
         end = template.find("]", start) if start >= 0 else -1
         if end < 0:
             start = end = len(template)
-        parts.append(_replaced(template[at:start], text_of)[0])
-        optional, whole = _replaced(template[start + 1 : end], text_of)
-        if whole:
-            parts.append(optional)
+        parts.append((False, _pieces(template[at:start])))
+        parts.append((True, _pieces(template[start + 1 : end])))
         at = end + 1
-    return "".join(parts)
+    return parts
 
 
-def _replaced(text: str, text_of: Callable[[str], str | None]) -> tuple[str, bool]:
-    """``text`` with its fields, and whether all of them were there."""
-    parts: list[str] = []
-    whole = True
+def _pieces(text: str) -> list[tuple[bool, str]]:
+    pieces: list[tuple[bool, str]] = []
     at = 0
     while True:
         start = text.find("{", at)
         end = text.find("}", start) if start >= 0 else -1
         if end < 0:
-            parts.append(text[at:])
-            return "".join(parts), whole
-        parts.append(text[at:start])
-        value = text_of(text[start + 1 : end])
-        whole = whole and value is not None
-        parts.append(value or "")
+            pieces.append((False, text[at:]))
+            return pieces
+        pieces += [(False, text[at:start]), (True, text[start + 1 : end])]
         at = end + 1
