@@ -251,13 +251,19 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "celery-enqueue",
         "tasks:CeleryEnqueue",
-        ("celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message",),
+        (
+            "celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message",
+            "celery.app.amqp:send_task_message",
+        ),
         (),
     ),
     (
         "celery",
         "tasks:CeleryTask",
-        ("celery.app.trace:build_tracer.<locals>.trace_task",),
+        (
+            "celery.app.trace:build_tracer.<locals>.trace_task",
+            "celery.app.trace:trace_task",
+        ),
         (),
     ),
     ("huey-enqueue", "tasks:HueyEnqueue", ("huey.api:Huey.enqueue",), ()),

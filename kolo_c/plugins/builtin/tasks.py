@@ -30,7 +30,10 @@ class CeleryEnqueue(Plugin):
     """A message is sent: by ``delay``, ``apply_async``, ``send_task``, beat."""
 
     name = "celery-enqueue"
-    watch = "celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message"
+    watch = (
+        "celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message",
+        "celery.app.amqp:send_task_message",  # as 3.10 knows it
+    )
     kind = ENQUEUE
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -56,10 +59,17 @@ class CeleryTask(Plugin):
     """A task runs, in a worker or eagerly."""
 
     name = "celery"
-    watch = "celery.app.trace:build_tracer.<locals>.trace_task"
+    watch = (
+        "celery.app.trace:build_tracer.<locals>.trace_task",
+        "celery.app.trace:trace_task",  # as 3.10 knows it
+    )
     kind = TASK
     boundary = True
     attributes = _ATTRIBUTES
+
+    def when(self, frame: FrameType) -> bool:
+        """Not of the function of the module that has this name."""
+        return frame.f_code.co_varnames[:1] == ("uuid",)
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
         """It begins."""
