@@ -75,7 +75,10 @@ def main():
     db.executescript("BEGIN; INSERT INTO fruit VALUES ('plum', 2); COMMIT;")
     print(len(list(db.iterdump())))
     for factory in (Mine, Slotted, made):
-        other = sqlite3.connect(":memory:", 5.0, 0, "", True, factory)
+        if sys.version_info < (3, 15):
+            other = sqlite3.connect(":memory:", 5.0, 0, "", True, factory)
+        else:
+            other = sqlite3.connect(":memory:", factory=factory)
         print(type(other).__name__, getattr(other, "note", ""), type(other).__mro__[-2])
         print(other.execute("SELECT 'other'").fetchone())
         other.close()
