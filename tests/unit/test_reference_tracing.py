@@ -14,6 +14,7 @@ from kolo_c.reference import filter as filters
 from kolo_c.reference import profile_event, verdict
 from kolo_c.reference.code import Code, CodeRules
 from kolo_c.reference.mask import Mask
+from kolo_c.reference.plugin_match import Plugins
 from kolo_c.reference.stack import Entry, Waiting, WaitingTable
 from kolo_c.reference.value_state import Limits, Options
 
@@ -187,7 +188,7 @@ def asking(decide, decide_file):
     return SimpleNamespace(
         default_rules=rules(), skipped_codes={}, kept_codes={}, files={}, generation=1,
         decide=decide, decide_file=decide_file, filter_error_count=0, filter_error="",
-        session=SimpleNamespace(error=said.append), said=said,
+        session=SimpleNamespace(error=said.append), said=said, plugins=Plugins(),
     )  # fmt: skip
 
 
