@@ -22,7 +22,7 @@ from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from types import FrameType
     from typing import Any
 
@@ -78,13 +78,16 @@ class Signal(Plugin):
         )
 
 
-def _receivers(value: Any) -> Iterator[Any]:
-    """A list, or from 5.0 on two: synchronous ones and asynchronous ones."""
-    for each in value:
-        if isinstance(each, list):
-            yield from each
-        else:
-            yield each
+def _receivers(value: Any) -> list[Any]:
+    """A list, or from 5.0 on two: synchronous ones and asynchronous ones. Without most
+    of Django's own, of which each request meets some."""
+    found = [*value[0], *value[1]] if isinstance(value, tuple) else value
+    return [
+        receiver
+        for receiver in found
+        if type(receiver) is not FunctionType
+        or not receiver.__module__.startswith("django.")
+    ]
 
 
 def _function(receiver: Any) -> FunctionType | None:
