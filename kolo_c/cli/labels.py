@@ -379,7 +379,11 @@ class Labels:
 def fields_of(node: Node) -> dict[str, Value]:
     """What a plugin said of ``node``, at its begin and at its end."""
     begin = node.begin.values if isinstance(node.begin, r.Plugin) else None
-    return merged(begin, node.end.values if isinstance(node.end, r.PluginEnd) else None)
+    end = node.end.values if isinstance(node.end, r.PluginEnd) else None
+    fields = merged(begin, end)
+    if node.fetched is not None and node.fetched.seen:
+        fields.update(node.fetched.fields())
+    return fields
 
 
 def level_style(level: Value) -> str:

@@ -105,6 +105,10 @@ class Folding:
         """The lines of the children of one node, without what is below them."""
         if not self._repeats and not self._imports:
             return nodes
+        if any(node.plugin is not None for node in nodes):
+            from kolo_c.model.joined import joined  # noqa: PLC0415 - where one is
+
+            nodes = joined(nodes, self._definitions, self._single)
         if len(nodes) == 1 and self.key(nodes[0]) != (IMPORTS,):
             return nodes
         return self._fold(nodes)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kolo_c.model.exceptions import Caught
+    from kolo_c.model.fetches import Fetched
     from kolo_c.store.values import Value
 
 UNKNOWN = 0
@@ -28,7 +29,7 @@ class Node:
 
     __slots__ = (
         "begin", "caller", "caught", "children", "code", "continues", "counted_by",
-        "end", "end_kind", "end_ns", "end_sequence", "handled", "hidden",
+        "end", "end_kind", "end_ns", "end_sequence", "fetched", "handled", "hidden",
         "hidden_sources", "holds", "kept", "level", "lost_end", "number", "parent",
         "plugin", "raised_child", "resumed", "running", "site", "stands_in", "start_ns",
         "suspended_ns", "suspended_since", "task", "thread", "waits_at", "went_on",
@@ -59,6 +60,8 @@ class Node:
         self.end: r.Record | None = None
         self.end_kind: int | None = None
         self.end_sequence: int | None = None
+        self.fetched: Fetched | None = None
+        """Of an SQL statement: what siblings of it tell of its rows."""
         self.lost_end = False
         self.continues: int | None = None
         """The ordinal of the thread in which a stand-in's call began."""

@@ -266,3 +266,32 @@ def test_the_page_of_a_statement_has_what_was_fetched_of_it(core, tmp_path: Path
     assert ["rows", "1"] in shown
     assert ["rows_sample", "[['apple',", "3]]"] in shown
     assert ["columns", "('fruit',", "'price')"] in shown
+
+
+def test_what_was_fetched_beside_a_statement_is_in_its_line(core, tmp_path: Path):
+    record(
+        tmp_path,
+        """
+        import sqlite3
+        def main():
+            db = sqlite3.connect(":memory:")
+            db.execute("VALUES (1), (2)").fetchall()
+            rows = db.execute("VALUES (3)")
+            return first(rows)
+        def first(rows):
+            return list(rows)[0]
+        main()
+        """,
+        core=core,
+    )
+    shown = {}
+    for option in ("", "--no-fold"):
+        said = subprocess.run(
+            [sys.executable, "-m", "kolo_c", "show", *option.split()],
+            cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        shown[option] = said.stdout
+    assert "SQL VALUES (1), (2) · 2 rows" in shown[""]
+    assert "ROWS 2 rows" not in shown[""] and "ROWS 2 rows" in shown["--no-fold"]
+    # Another function fetched these.
+    assert "ROWS 1 rows" in shown[""] and "SQL VALUES (3)  " in shown[""]
