@@ -88,20 +88,25 @@ class Plugin:
         """
         return {}
 
-    def finish(
-        self,
-        frame: FrameType,
-        value: Any,
-        exception: BaseException | None,
-        started: Fields,
-    ) -> Fields | None:
-        """It ends with ``value`` or by ``exception``: further fields.
+    if TYPE_CHECKING:
+        # So that one without ``started`` may override it.
+        def finish(self, *arguments: Any, **named: Any) -> Fields | None: ...
+    else:
 
-        ``started`` is what ``start`` gave; a ``finish`` without this parameter will do.
-        ``exception`` is True where Python does not tell which one it was (3.10 and
-        3.11 with setprofile).
-        """
-        return None
+        def finish(
+            self,
+            frame: FrameType,
+            value: Any,
+            exception: BaseException | None,
+            started: Fields,
+        ) -> Fields | None:
+            """It ends with ``value`` or by ``exception``: further fields.
+
+            ``started`` is what ``start`` gave; a ``finish`` without it will do.
+            ``exception`` is True where Python does not tell which one it was (3.10 and
+            3.11 with setprofile).
+            """
+            return None
 
 
 class Compiled(Frozen):

@@ -1,7 +1,8 @@
 """The public API as a program uses it: mypy --strict checks the types that it gives."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import Any, assert_type
 
 import kolo_c
@@ -37,6 +38,35 @@ def named(number: int) -> str:
 class Cart:
     def total(self) -> int:
         return 3
+
+
+@kolo_c.plugin
+class Skipping(kolo_c.Plugin):
+    name = "skipping"
+    watch = ("__main__:skipped", "sample:skipped")
+    kind = kolo_c.Kind("skipping", "SKIP", "grey", "{number}")
+    attributes = ("number",)
+
+    def start(self, frame: FrameType) -> dict[str, Any] | None:
+        return {"number": frame.f_locals["number"]}
+
+    def finish(
+        self, frame: FrameType, value: object, exception: BaseException | None
+    ) -> None:
+        assert value == "1"
+
+
+class Whole(kolo_c.Plugin):
+    watch = "__main__:nothing"
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: object,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        return {"value": value, **started}
 
 
 def write() -> None:
