@@ -37,6 +37,7 @@ BURST_BYTES = 256 << 10
 """Of changes, in all traces of a process, that are written at once …"""
 BYTES_PER_SECOND = 128 << 10
 """… and so many after them; a change takes its trace's attributes as a whole."""
+_NAMES_KNOWN = 256
 _CHANGE_BYTES = 64  # what it takes beside them
 
 
@@ -105,6 +106,8 @@ class OpenTraces:
         self._default_number = 0
         self._core: Any = None
         self._native: Any = None
+        self._names: dict[str, tuple[str, str]] = {}
+        """Of attributes: as text, and without secrets."""
         self._credit_bytes: float = BURST_BYTES
         self._credited_ns = 0
 
@@ -196,9 +199,19 @@ class OpenTraces:
     def _mask(self, values: Mapping[str, object]) -> dict[str, Scalar]:
         masked: dict[str, Scalar] = {}
         for key, value in values.items():
-            name = plain_text(key)[:KEY_CHARACTERS]
-            masked[self._core.mask_text(name)] = self._masked(name, plain(value))
+            names = self._names.get(key) if type(key) is str else None
+            if names is None:
+                names = self._name(key)
+            masked[names[1]] = self._masked(names[0], plain(value))
         return masked
+
+    def _name(self, key: str) -> tuple[str, str]:
+        """An attribute's name as text, and without secrets."""
+        name = plain_text(key)[:KEY_CHARACTERS]
+        names = name, self._core.mask_text(name)
+        if type(key) is str and len(self._names) < _NAMES_KNOWN:
+            self._names[key] = names
+        return names
 
     def _masked(self, name: str, value: Scalar) -> Scalar:
         if self._native.hides(name, value):

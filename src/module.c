@@ -189,6 +189,80 @@ module_mask_text(PyObject *module, PyObject *text)
     return result;
 }
 
+/* Two characters as one number, letters without their case. Others may look like them:
+ * what is found is compared. */
+static unsigned
+module_pair(Py_UCS4 first, Py_UCS4 second)
+{
+    return ((first & 0x1f) << 5) | (second & 0x1f);
+}
+
+static bool
+module_stands_at(int kind, const void *data, Py_ssize_t at, const char *word)
+{
+    for (; *word != '\0'; word++, at++) {
+        Py_UCS4 letter = PyUnicode_READ(kind, data, at); /* there is a NUL at its end */
+        if ((letter | 0x20) != (Py_UCS4)(*word | 0x20)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+#define MENTIONS_WORDS 64
+
+static bool
+module_find_word(PyObject *text, const char *const *words, Py_ssize_t count)
+{
+    uint8_t begins[1024] = {0};
+    int kind = (int)PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        begins[module_pair((Py_UCS4)words[i][0], (Py_UCS4)words[i][1])] = 1;
+    }
+    Py_UCS4 before = length != 0 ? PyUnicode_READ(kind, data, 0) : 0;
+    for (Py_ssize_t at = 1; at < length; at++) {
+        Py_UCS4 letter = PyUnicode_READ(kind, data, at);
+        bool may = begins[module_pair(before, letter)] != 0;
+        before = letter;
+        for (Py_ssize_t i = 0; may && i < count; i++) {
+            if (module_stands_at(kind, data, at - 1, words[i])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Whether one of a few words stands anywhere in a text. Where that takes more than a
+ * look, it may. */
+static PyObject *
+module_mentions(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    const char *words[MENTIONS_WORDS];
+    if (count != 2 || !PyUnicode_Check(args[0]) || !PyTuple_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "mentions(text, words)");
+        return NULL;
+    }
+    Py_ssize_t word_count = PyTuple_GET_SIZE(args[1]);
+    if (word_count > MENTIONS_WORDS || !kc_unicode_is_ready(args[0])) {
+        Py_RETURN_TRUE;
+    }
+    for (Py_ssize_t i = 0; i < word_count; i++) {
+        Py_ssize_t length = 0;
+        words[i] = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(args[1], i), &length);
+        if (words[i] == NULL) {
+            return NULL;
+        }
+        if (length < 2) {
+            Py_RETURN_TRUE;
+        }
+    }
+    return PyBool_FromLong(module_find_word(args[0], words, word_count));
+}
+
 static PyObject *
 module_clock(PyObject *module, PyObject *none)
 {
@@ -242,6 +316,10 @@ static PyMethodDef module_methods[] = {
      "mask_text(text)\n\nThe text with *** in place of each secret of a known shape."},
     {"frame_local", (PyCFunction)(void (*)(void))kc_frame_local, METH_FASTCALL,
      "frame_local(frame, name, default=None)\n\nA local of the frame, or `default`."},
+    {"mentions", (PyCFunction)(void (*)(void))module_mentions, METH_FASTCALL,
+     "mentions(text, words)\n\nWhether one of the words (ASCII) may stand in the text, "
+     "in "
+     "either case."},
     {"clock", module_clock, METH_NOARGS, "The clock's source and reading, as a dict."},
     {"tick", module_tick, METH_O,
      "tick(ticking)\n\nLet the clock of sessions to come count each stream's records "

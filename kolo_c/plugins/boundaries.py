@@ -237,8 +237,9 @@ class Boundaries:
 
     def _remember(self, number: int, id: str, name: str) -> None:
         """What is late is named after it."""
-        while len(self._ended) >= _ENDED_MOST:
-            del self._ended[next(iter(self._ended))]
+        if len(self._ended) >= _ENDED_MOST:
+            for old in list(self._ended)[: _ENDED_MOST // 4]:
+                del self._ended[old]
         self._ended[number] = (id, name)
 
     def _rename(self, number: int, name: str) -> None:
