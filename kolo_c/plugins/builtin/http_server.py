@@ -24,6 +24,7 @@ from kolo_c.plugins.builtin.bodies import (
 )
 from kolo_c.plugins.builtin.django_settings import Options
 from kolo_c.plugins.builtin.http import header, headers_of, text_of
+from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Kind, Plugin
 from kolo_c.scope import PAUSED, SCOPE
 
@@ -251,3 +252,57 @@ def name_of(function: Any) -> str | None:
     if isinstance(function, type):
         return f"{function.__module__}.{function.__qualname__}"
     return None if function is None else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def route_of(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a router of ASGI says that the path led."""
+    fields: dict[str, Any] = {}
+    path = state_of(scope.get("route")).get("path")
+    if isinstance(path, str):
+        fields["route"] = path
+    view = name_of(scope.get("endpoint"))
+    if view is not None:
+        fields["view"] = view
+    if scope.get("path_params"):
+        fields["view_kwargs"] = dict(scope["path_params"])
+    return fields
+
+
+def state_of(thing: Any) -> dict[str, Any]:
+    """What an object of a framework holds."""
+    try:
+        found: dict[str, Any] = vars(thing)
+    except TypeError:
+        return {}
+    return found
+
+
+# ---- the middleware of kolo_c/integrations ----
+
+
+class Wsgi(Answered):
+    """A request that comes to our middleware."""
+
+    name = "wsgi"
+    watch = "kolo_c.integrations.wsgi:KoloCMiddleware._answer"
+
+    def start(self, frame: FrameType) -> Mapping[str, Any] | None:
+        """None where it is not recorded."""
+        environ = local(frame, "environ")
+        return self.begin(environ, wsgi_fields(environ), local(frame, "options"))
+
+
+class Asgi(Answered):
+    """A request or a websocket that comes to our middleware."""
+
+    name = "asgi"
+    watch = "kolo_c.integrations.asgi:KoloCMiddleware._answer"
+
+    def start(self, frame: FrameType) -> Mapping[str, Any] | None:
+        """None where it is not recorded."""
+        scope = local(frame, "scope")
+        return self.begin(scope, asgi_fields(scope), local(frame, "options"))
+
+    def look(self, frame: FrameType, value: Any, exchange: Exchange) -> None:
+        """The router has written down where it led."""
+        exchange.more.update(route_of(local(frame, "scope")))

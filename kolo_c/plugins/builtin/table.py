@@ -280,35 +280,35 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("django.tasks.base:Task.call", "django.tasks.base:Task.acall"),
         (),
     ),
-    # http_frameworks.py
+    # http_server.py, http_flask.py, http_starlette.py
     (
         "wsgi",
-        "http_frameworks:Wsgi",
+        "http_server:Wsgi",
         ("kolo_c.integrations.wsgi:KoloCMiddleware._answer",),
         (),
     ),
     (
         "asgi",
-        "http_frameworks:Asgi",
+        "http_server:Asgi",
         ("kolo_c.integrations.asgi:KoloCMiddleware._answer",),
         (),
     ),
-    ("flask", "http_frameworks:Flask", ("flask.app:Flask.wsgi_app",), ()),
+    ("flask", "http_flask:Flask", ("flask.app:Flask.wsgi_app",), ()),
     (
         "werkzeug-response",
-        "http_frameworks:WerkzeugResponse",
+        "http_flask:WerkzeugResponse",
         ("werkzeug.wrappers.response:Response.__call__",),
         (),
     ),
     (
         "flask-route",
-        "http_frameworks:FlaskRoute",
+        "http_flask:FlaskRoute",
         ("flask.app:Flask.full_dispatch_request",),
         (),
     ),
     (
         "flask-secrets",
-        "http_frameworks:FlaskSecrets",
+        "http_flask:FlaskSecrets",
         (
             "werkzeug.wrappers.request:Request._load_form_data",
             "werkzeug.wrappers.request:Request.get_json",
@@ -317,13 +317,13 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         "flask-exception",
-        "http_frameworks:FlaskFailure",
+        "http_flask:FlaskFailure",
         ("flask.app:Flask.handle_exception", "flask.app:Flask.handle_user_exception"),
         (),
     ),
     (
         "flask-stream",
-        "http_frameworks:FlaskStream",
+        "http_flask:FlaskStream",
         (
             "werkzeug.wsgi:ClosingIterator.__next__",
             "werkzeug.wsgi:ClosingIterator.close",
@@ -332,13 +332,13 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         "starlette",
-        "http_frameworks:Starlette",
+        "http_starlette:Starlette",
         ("starlette.applications:Starlette.__call__",),
         (),
     ),
     (
         "starlette-response",
-        "http_frameworks:StarletteResponse",
+        "http_starlette:StarletteResponse",
         (
             "starlette.responses:Response.__call__",
             "starlette.responses:StreamingResponse.__call__",
@@ -349,7 +349,7 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         "starlette-body",
-        "http_frameworks:StarletteBody",
+        "http_starlette:StarletteBody",
         (
             "starlette.requests:Request.body",
             "starlette.requests:Request._get_form",
@@ -359,7 +359,7 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         "starlette-exception",
-        "http_frameworks:StarletteFailure",
+        "http_starlette:StarletteFailure",
         (
             "starlette.middleware.errors:ServerErrorMiddleware.error_response",
             "starlette.middleware.errors:ServerErrorMiddleware.debug_response",
@@ -368,7 +368,7 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (
         "starlette-background",
-        "http_frameworks:Background",
+        "http_starlette:Background",
         (
             "starlette.background:BackgroundTask.__call__",
             "starlette.background:BackgroundTasks.__call__",
