@@ -95,6 +95,18 @@ class Smoke(unittest.TestCase):
         self.assertNotIn("hunter22", shown)
         self.assertTrue('"2999text"' in self.run_words(*MODULE, "dump"))
 
+    def test_a_variable_is_enough_to_record_a_program(self) -> None:
+        if not INSTALLED:
+            self.skipTest("the start-up file is installed with the package")
+        self.write(PROGRAM)
+        program = subprocess.run(
+            (sys.executable, "program.py"), cwd=self.folder, timeout=60,
+            capture_output=True, text=True, env={**os.environ, "KOLO_C": "1"},
+        )  # fmt: skip
+        self.assertEqual(1, program.returncode, program.stderr)
+        (trace,) = json.loads(self.run_words(*MODULE, "list", "--json"))
+        self.assertEqual(3003, trace["calls"])
+
     def test_why_tells_the_story_of_the_failure(self) -> None:
         if "why" not in self.run_words(*MODULE, "--help").split():
             self.skipTest("there is no such command")
@@ -159,7 +171,9 @@ class Contents(unittest.TestCase):
     def test_nothing_else_was_installed(self) -> None:
         tops = {name.split("/")[0] for name in self.names if name[0] != "."}
         folders = {f"kolo_c-{kolo_c.__version__}.dist-info", "kolo_c", "kolo_c.libs"}
-        self.assertEqual(set(), tops - folders)
+        # What Python runs at its start, and does nothing unless KOLO_C is set.
+        start = {"kolo_c.pth", "kolo_c.start", "_kolo_c_start.py", "__pycache__"}
+        self.assertEqual(set(), tops - folders - start)
         strays = [name for name in self.names if name.endswith((".c", ".h", ".o"))]
         self.assertEqual([], strays)
 
