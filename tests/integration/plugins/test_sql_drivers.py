@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.plugins.recording import Recorded, record
 from tests.servers import Server
-from tests.test_documentation import ROOT, blocks, typed
+from tests.test_documentation import ROOT, typed
 
 LOGIN = "import json, os; login = json.loads(os.environ['LOGIN'])\n"
 
@@ -429,7 +429,5 @@ asyncio.run(main())
 
 def test_the_how_to_can_be_followed(tmp_path: Path):
     page = ROOT / "docs" / "howto" / "sql.md"
-    (program,) = blocks(page, "python")
-    (tmp_path / "fruit.py").write_text(program, encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
     assert typed(page, tmp_path) == 3
