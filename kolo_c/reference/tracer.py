@@ -477,9 +477,10 @@ def return_(thread: Thread, frame: FrameType, code: Code, value: object) -> None
     now_ns = _open(thread)
     if entry.counted:
         limit.leave(thread, entry, now_ns)
-        _pop(thread)
-        thread.guard = GUARD_FREE
-        return
+        if not entry.special:
+            _pop(thread)
+            thread.guard = GUARD_FREE
+            return
     prepare(thread, entry.stream, now_ns)
     if not entry.unwritten and not capture.return_(thread, entry, value, now_ns):
         _lose_end(thread, entry)
@@ -513,8 +514,9 @@ def raise_at(
         return
     if entry.counted:
         limit.leave(thread, entry, now_ns)
-        _pop(thread)
-        return
+        if not entry.special:
+            _pop(thread)
+            return
     prepare(thread, entry.stream, now_ns)
     if not entry.unwritten:
         if not capture.raise_(thread, entry, exception, now_ns):

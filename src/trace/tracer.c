@@ -562,9 +562,11 @@ kc_tracer_return(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
     uint64_t now_ns = tracer_open(thread);
     if (KC_UNLIKELY(entry->counted)) {
         kc_limit_leave(thread, entry, now_ns);
-        stack_pop(thread);
-        thread->guard = KC_GUARD_FREE;
-        return;
+        if (!entry->special) {
+            stack_pop(thread);
+            thread->guard = KC_GUARD_FREE;
+            return;
+        }
     }
     tracer_prepare(thread, entry->stream, now_ns);
     if (KC_UNLIKELY(entry->special)) {
@@ -612,8 +614,10 @@ kc_tracer_raise_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *co
     }
     if (KC_UNLIKELY(entry->counted)) {
         kc_limit_leave(thread, entry, now_ns);
-        stack_pop(thread);
-        return;
+        if (!entry->special) {
+            stack_pop(thread);
+            return;
+        }
     }
     tracer_prepare(thread, entry->stream, now_ns);
     tracer_raise(thread, frame, entry, exception, now_ns);

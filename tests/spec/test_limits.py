@@ -179,6 +179,31 @@ def test_past_its_limit_a_hot_function_becomes_counts(trace):
     assert any(call.name == "once" for call in traced.tree().calls)
 
 
+def test_watched_calls_that_are_counted_are_finished_all_the_same(trace):
+    traced = trace(
+        """
+        import kolo_c
+        seen = []
+        @kolo_c.plugin
+        class Watch(kolo_c.Plugin):
+            watch = "__main__:hot"
+            def start(self, frame): seen.append(1); return {}
+            def finish(self, *ended): seen.pop()
+        def hot(n):
+            if n % 2: raise KeyError(n)
+        def go():
+            for n in range(25_000):
+                try: hot(n)
+                except KeyError: pass
+        go()
+        print(len(seen))
+        """,
+        config={"max_trace_bytes": 1 << 18, "compress": 0},
+    )
+    assert marks(traced, Mark.COUNTED)
+    assert traced.stdout == "0\n"
+
+
 def test_exceptions_are_kept_past_the_limit(trace):
     traced = trace(
         """
