@@ -259,6 +259,10 @@ session_dealloc(PyObject *op)
         kc_verdict_use(NULL);
         kc_session_guard_forks(NULL);
     }
+    if ((self->session.dead || !self->session.open) &&
+        kc_session_is_busy(&self->session)) {
+        return; /* within a handler, which has forked or stopped it: its memory stays */
+    }
     for (uint32_t i = 0; i < tracer->code_count; i++) {
         kc_code_free(tracer->codes[i]);
     }

@@ -50,10 +50,14 @@ def open_(
     tracer = thread.tracer
     outer = _current(session)
     apart = plugin is not None and plugin[0].apart
-    if tracer.open_boundary is None or (
-        not apart
-        and thread.stream is not None
-        and thread.stream.trace is not session.process_trace
+    if (
+        tracer.open_boundary is None
+        or session.dead
+        or (
+            not apart
+            and thread.stream is not None
+            and thread.stream.trace is not session.process_trace
+        )
     ):
         return 0, outer  # what is in a boundary's trace already joins it
     try:
@@ -72,6 +76,8 @@ def open_(
 def _end(
     session: Session, number: int, finished: dict[str, Any] | None, failed: bool
 ) -> None:
+    if session.dead:
+        return  # with its session
     try:
         session.tracer.close_boundary(number, finished, failed)
     except Exception:
@@ -99,7 +105,7 @@ def end(session: Session, number: int) -> None:
 def find_late(session: Session, number: int) -> int:
     """The trace for what comes after the end of trace ``number``; 0 for none."""
     ask = session.tracer.late_scope
-    if ask is None:
+    if ask is None or session.dead:
         return 0
     try:
         return int(ask(number))

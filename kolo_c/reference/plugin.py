@@ -215,7 +215,10 @@ def _leave(
 
 def _are_there(thread: Thread, frame: FrameType) -> bool:
     """Whether the topmost entry is that of ``frame``: a handler may have ended the
-    trace that it stands in, and taken it off the stack with that."""
+    trace that it stands in, and taken it off the stack with that. Or it has forked, and
+    this is the child."""
+    if thread.session.dead:
+        return False
     return bool(thread.stack) and thread.stack[-1].frame is frame
 
 

@@ -434,8 +434,6 @@ def resume(
 
 
 def _suspend(thread: Thread, entry: Entry, value: object, now_ns: int) -> None:
-    if entry.boundary != 0:
-        scope.check(thread)
     waiting = Waiting(
         entry, thread.number, paused=entry.boundary != 0 and thread.paused
     )
@@ -497,6 +495,10 @@ def yield_(thread: Thread, frame: FrameType, code: Code, value: object) -> None:
     entry = _expect(thread, frame)
     if entry is not None:
         prepare(thread, entry.stream, now_ns)
+        if entry.boundary != 0:  # Python may run, and end traces of the stack
+            scope.check(thread)
+            entry = _expect(thread, frame)
+    if entry is not None:
         _suspend(thread, entry, value, now_ns)
     _shut(thread, now_ns)
 

@@ -348,7 +348,7 @@ kc_session_is_busy(const struct kc_session *session)
     for (const struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next)
     {
-        if (thread->waiting || thread->guard == KC_GUARD_RECORD ||
+        if (thread->waiting || thread->handling || thread->guard == KC_GUARD_RECORD ||
             thread->guard == KC_GUARD_FLUSH)
         {
             return true;

@@ -55,7 +55,7 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
     const struct kc_tracer *tracer = thread->tracer;
     *outer = boundary_current(session);
     bool apart = plugin != NULL && plugin->plugin->apart;
-    if (tracer->open_boundary == NULL ||
+    if (tracer->open_boundary == NULL || session->dead ||
         (!apart && thread->stream != NULL &&
          thread->stream->trace != session->process_trace))
     {
@@ -85,7 +85,7 @@ boundary_end(struct kc_session *session, uint32_t number, PyObject *finished,
              bool failed)
 {
     PyObject *close = session->tracer->close_boundary;
-    if (close == NULL) {
+    if (close == NULL || session->dead) {
         return; /* with its session */
     }
     PyObject *closed = PyObject_CallFunction(close, "IOO", number, finished,
@@ -117,7 +117,7 @@ uint32_t
 kc_boundary_find_late(struct kc_session *session, uint32_t number)
 {
     PyObject *ask = session->tracer->late_scope;
-    if (ask == NULL) {
+    if (ask == NULL || session->dead) {
         return 0;
     }
     struct kc_exc pending = kc_exc_save();

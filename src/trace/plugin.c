@@ -274,11 +274,12 @@ plugin_leave(struct kc_thread *thread, struct kc_entry *entry, PyObject *finishe
 }
 
 /* Whether the topmost entry is that of `frame`: a handler may have ended the trace that
- * it stands in, and taken it off the stack with that. */
+ * it stands in, and taken it off the stack with that. Or it has forked, and this is the
+ * child. */
 static bool
 plugins_are_there(const struct kc_thread *thread, const kc_frame *frame)
 {
-    return thread->stack.depth != 0 &&
+    return !thread->session->dead && thread->stack.depth != 0 &&
            kc_entry_frame(&thread->stack.entries[thread->stack.depth - 1]) == frame;
 }
 

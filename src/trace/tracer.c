@@ -461,9 +461,6 @@ static void
 tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
                uint64_t offset, uint64_t now_ns)
 {
-    if (entry->boundary != 0) {
-        kc_scope_check(thread);
-    }
     struct kc_waiting waiting = {
         .frame = kc_entry_frame(entry),
         .code = entry->code->code,
@@ -591,6 +588,12 @@ kc_tracer_yield_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *co
     struct kc_entry *entry = stack_expect(thread, frame, code);
     if (entry != NULL) {
         tracer_prepare(thread, entry->stream, now_ns);
+        if (entry->boundary != 0) { /* Python may run, and end traces of the stack */
+            kc_scope_check(thread);
+            entry = stack_expect(thread, frame, code);
+        }
+    }
+    if (entry != NULL) {
         tracer_suspend(thread, entry, value, offset, now_ns);
     }
 }

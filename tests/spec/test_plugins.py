@@ -542,3 +542,34 @@ def test_a_boundary_apart_opens_a_trace_within_another_s(trace):
     assert steps("inner") == ["inner 1", "inner 2"]
     outer, inner = (traced.infos()[infos[name]] for name in ("outer", "inner"))
     assert inner.row.parent == outer.row.id
+
+
+@not_on_pypy("a fork's child goes on there without a recorder")
+@pytest.mark.parametrize(
+    ("handler", "boundary"), [("start", False), ("finish", False), ("finish", True)]
+)
+def test_a_handler_may_fork(trace, handler, boundary):
+    traced = trace(
+        f"""
+        import os, kolo_c
+        children = []
+        @kolo_c.plugin
+        class Forks(kolo_c.Plugin):
+            watch = "__main__:watched"
+            kind = kolo_c.Kind("forks", "Forks", "red", "forks")
+            boundary = {boundary}
+            def fork(self):
+                children.append(os.fork())
+                if children[-1]:
+                    assert os.waitpid(children[-1], 0)[1] == 0
+                return {{}}
+            def {handler}(self, *_):
+                return {{}} if children else self.fork()
+        def within(): pass
+        def watched(): within()
+        watched()
+        watched()
+        print("over", flush=True)
+        """
+    )
+    assert traced.stdout == "over\nover\n"
