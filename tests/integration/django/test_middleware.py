@@ -34,7 +34,7 @@ def page(request):
 
 def slow(request):
     import time
-    time.sleep(0.05)
+    time.sleep(0.6)
     return HttpResponse("slow")
 
 def broken(request):
@@ -221,7 +221,7 @@ def test_a_sample_is_decided_at_the_start(tmp_path: Path) -> None:
 
 def test_slow_or_failed_requests_alone_may_be_stored(tmp_path: Path) -> None:
     pages = ["/page/", "/slow/", "/broken/", "/page/"]
-    site = asked(tmp_path / "slow", *pages, KOLO_C={"slow_ms": 40})
+    site = asked(tmp_path / "slow", *pages, KOLO_C={"slow_ms": 500})
     assert site.names() == ["GET /slow/ → 200", "GET /broken/ → 500"]
     site = asked(tmp_path / "failed", *pages, KOLO_C={"errors_only": True})
     assert site.names() == ["GET /broken/ → 500"]
