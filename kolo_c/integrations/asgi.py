@@ -126,4 +126,8 @@ class KoloCMiddleware:
                 (b"server-timing", timing(began_ns).encode()),
             ]
 
-        await self.app(scope, received, sending)
+        try:
+            await self.app(scope, received, sending)
+        except Exception as error:
+            exchange.exception = error
+            raise

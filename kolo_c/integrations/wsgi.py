@@ -106,7 +106,11 @@ class KoloCMiddleware:
                 headers = [*headers, *own]
             return start_response(status, headers, *error)
 
-        body = self.app(environ, start)
+        try:
+            body = self.app(environ, start)
+        except Exception as error:
+            exchange.exception = error
+            raise
         if type(body) in (list, tuple):
             for piece in body:
                 exchange.sent.add(piece)

@@ -39,11 +39,22 @@ class Starlette(Answered):
         scope = local(frame, "scope")
         if scope["type"] not in ("http", "websocket") or "app" in scope:
             return None
+        if _has_middleware(local(frame, "self")):
+            return None  # it is within, and has settings of its own
         return self.begin(scope, asgi_fields(scope), None)
 
     def look(self, frame: FrameType, value: Any, exchange: Exchange) -> None:
         """The router has written down where it led."""
         exchange.more.update(route_of(local(frame, "scope")))
+
+
+def _has_middleware(app: Any) -> bool:
+    """Whether ours was added to the application, and is on."""
+    for added in state_of(app).get("user_middleware") or ():
+        state = state_of(added)
+        if getattr(state.get("cls"), "__module__", "") == "kolo_c.integrations.asgi":
+            return bool((state.get("kwargs") or {}).get("enabled", True))
+    return False
 
 
 class StarletteResponse(Plugin):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from kolo_c.errors import StoreNotFound
 from tests.integration.plugins.recording import Recorded, record
 
 pytest.importorskip("fastapi")
@@ -273,3 +274,27 @@ def test_a_task_left_behind_goes_on_in_a_trace_of_its_own(recorded):
     (trace,) = [at for at in recorded.traces("background") if at.parent_id == asked.id]
     assert steps(trace) == ["left"]
     assert trace.name.startswith("after GET /left")
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ("errors_only=True", ["GET /fail → 500"]),
+        ("slow_ms=10_000", ["GET /fail → 500"]),
+        ("sample=0", []),
+        ("enabled=False", []),
+        (
+            'ignore_request_paths=["/meet", "/s*", "/e", "/l", "/u", "/n", "/t"]',
+            ["GET /background → 200", "GET /fail → 500"],
+        ),
+    ],
+)
+def test_the_middleware_has_settings(settings, names, tmp_path):
+    wrap = MIDDLEWARE.replace("ware)", f"ware, {settings})")
+    if settings == "enabled=False":
+        with pytest.raises(StoreNotFound):
+            serve(tmp_path, wrap, ())
+        return
+    recorded = serve(tmp_path, wrap, ())
+    found = sorted(trace.name for trace in recorded.traces("request"))
+    assert [name for name in found if not name.startswith("WEBSOCKET")] == names
