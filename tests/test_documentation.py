@@ -165,14 +165,14 @@ def test_the_readmes_kinds_are_those_of_the_plugins() -> None:
     assert set(named) <= made
 
 
-def steps(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """What a reader does, in order: commands with the lines shown below them, files to
-    write, and corrections of one."""
+def steps(page: Path, *, files: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """What a reader does, in order: commands with the lines shown below them,
+    corrections of a file, and ``files`` to write."""
     text = page.read_text(encoding="utf-8")
     for kind, body in FENCE.findall(text):
         if kind == "diff":
             yield "", body.splitlines()
-        elif kind in ("python", "toml") and NAMED.match(body):
+        elif files and kind in ("python", "toml") and NAMED.match(body):
             yield "write", body.splitlines()
         elif kind == "console":
             for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
@@ -210,7 +210,7 @@ def typed(page: Path, folder: Path) -> int:
     environment["PATH"] = f"{scripts}:{environment['PATH']}"
     environment["COLUMNS"] = "100"
     ran = 0
-    for command, lines in steps(page):
+    for command, lines in steps(page, files=True):
         if not command:
             correct(folder, lines)
             continue
