@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 SQL = Kind("sql", "SQL", "blue", "{text}[ · {rows} rows]")
 FETCH = Kind("fetch", "ROWS", "blue", "{rows} rows")
+SLOT = "_kolo_c"
+"""Of our subclasses of drivers' classes: of a connection the database's name, of a
+cursor the statement whose rows it has."""
 FETCHES = frozenset(("fetchone", "fetchmany", "fetchall"))
 
 MOST_ROWS = 5
@@ -127,6 +130,20 @@ _cursors: dict[int, Statement] = {}
 """By the address of the cursor."""
 
 
+def held(owner: object) -> Any:
+    """What a connection or cursor of ours has; no ``__getattr__`` of a program's own
+    class is asked."""
+    try:
+        return object.__getattribute__(owner, SLOT)
+    except AttributeError:
+        return None
+
+
+def hold(owner: object, value: object) -> None:
+    """Give it to one, past a ``__setattr__`` likewise."""
+    object.__setattr__(owner, SLOT, value)
+
+
 # ---- which statement a cursor has sent ----
 
 
@@ -148,8 +165,8 @@ def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None
     if text.operation in _NO_ROWS:
         forget(cursor)
         return
-    if not framed and hasattr(type(cursor), "_kolo_c"):  # a class of sql_cursor.py
-        cursor._kolo_c = Statement(number, text, None)
+    if not framed and hasattr(type(cursor), SLOT):  # a class of sql_cursor.py
+        hold(cursor, Statement(number, text, None))
         return
     try:
         made = Statement(number, text, None)
@@ -165,9 +182,9 @@ def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None
 
 def settle(cursor: Any) -> None:
     """It is about to send another statement: no more rows of this one."""
-    if hasattr(type(cursor), "_kolo_c"):
-        statement = getattr(cursor, "_kolo_c", None)
-        cursor._kolo_c = None
+    if hasattr(type(cursor), SLOT):
+        statement = held(cursor)
+        hold(cursor, None)
     else:
         statement = statement_of(cursor)
     if statement is not None:

@@ -9,7 +9,6 @@ from time import perf_counter_ns
 from types import MethodType
 
 from kolo_c.plugins.builtin import sql
-from kolo_c.plugins.builtin.sql_cursor import SLOT
 from kolo_c.plugins.builtin.sql_frames import Bridge
 from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
 from kolo_c.plugins.emit import local
@@ -44,7 +43,7 @@ class Aiosqlite(Plugin):
         connection = local(frame, "self")._connection
         fields: dict[str, Any] = {
             "system": "sqlite",
-            "database": getattr(connection, SLOT, None),
+            "database": sql.held(connection),
         }
         if name in _ENDS:
             fields["operation"] = fields["text"] = name.upper()

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 _OBSERVED = observed.__module__
 """Its frames are there where the extension is not."""
-SLOT = "_kolo_c"
-"""Of our subclasses: of a connection the database's name, of a cursor the statement
-whose rows it has."""
 
 
 class Sent:
@@ -53,7 +50,7 @@ def derive(base: type, methods: dict[str, Any], ours: type | None = None) -> typ
         "__module__": base.__module__,
         "__qualname__": base.__qualname__,
         "__doc__": base.__doc__,
-        "__slots__": (SLOT,) if ours is None else (),
+        "__slots__": (sql.SLOT,) if ours is None else (),
         **methods,
     }
     bases = (base,) if ours is None else (base, ours)
@@ -88,7 +85,7 @@ def statement_fields(
     system: str, connection: Any, text: Text, params: Any, many: bool
 ) -> dict[str, Any]:
     """Of a statement that is sent through one of our connections."""
-    name = getattr(connection, SLOT, None)
+    name = sql.held(connection)
     fields: dict[str, Any] = {
         "system": system,
         "database": name,
@@ -139,15 +136,15 @@ def end_statement(sent: Sent, result: Any, exception: BaseException | None) -> N
 
 def flush(cursor: Any, *_: Any) -> None:
     """What was fetched of its last statement is recorded."""
-    statement = getattr(cursor, SLOT, None)
+    statement = sql.held(cursor)
     if statement is not None:
-        setattr(cursor, SLOT, None)
+        sql.hold(cursor, None)
         statement.flush()
 
 
 def begin_fetch(cursor: Any, *arguments: Any, **keywords: Any) -> Any:
     """Rows are fetched."""
-    statement = getattr(cursor, SLOT, None)
+    statement = sql.held(cursor)
     if statement is None:
         return None
     wanted = arguments[0] if arguments else None
@@ -218,7 +215,7 @@ def transaction_fields(system: str, connection: Any, word: str) -> dict[str, Any
     """Of what begins or ends a transaction."""
     return {
         "system": system,
-        "database": getattr(connection, SLOT, None),
+        "database": sql.held(connection),
         "operation": word,
         "text": word,
     }

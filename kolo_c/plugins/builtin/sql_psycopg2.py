@@ -127,7 +127,7 @@ class _Classes:
     def _end_connect(self, token: Any, connection: Any, exception: Any) -> None:
         if isinstance(connection, self.connections.ours):
             parts: dict[str, str] = connection.get_dsn_parameters()  # type: ignore[attr-defined]
-            setattr(connection, sql_cursor.SLOT, parts.get("dbname"))
+            sql.hold(connection, parts.get("dbname"))
 
 
 class Psycopg2(Plugin):

@@ -166,9 +166,9 @@ class _Classes:
         name = arguments[0] if arguments else keywords.get("database")
         if isinstance(name, bytes):
             name = name.decode("utf-8", "replace")
-        setattr(
-            connection, sql_cursor.SLOT, name if isinstance(name, str) else f"{name}"
-        )
+        elif type(name).__module__.partition(".")[0] == "pathlib":
+            name = str(name)
+        sql.hold(connection, name if isinstance(name, str) else None)
 
 
 class Sqlite3(Plugin):

@@ -26,6 +26,14 @@ class Mine(sqlite3.Connection):
         return super().cursor(*args)
 
 
+class Asking(sqlite3.Cursor):
+    def __getattr__(self, name):
+        raise AssertionError(name)
+
+    def __setattr__(self, name, value):
+        raise AssertionError(name)
+
+
 class Slotted(sqlite3.Connection):
     __slots__ = ("own",)
 
@@ -72,6 +80,8 @@ def main():
     db.create_function("double", 1, double)
     print(db.execute("SELECT double(21)").fetchone())
     print(db.cursor(Listed).execute("SELECT 1").fetchall())
+    asking = db.cursor(Asking)
+    print(asking.execute("SELECT 'asked'").fetchone(), asking.fetchone())
     db.executescript("BEGIN; INSERT INTO fruit VALUES ('plum', 2); COMMIT;")
     print(len(list(db.iterdump())))
     for factory in (Mine, Slotted, made):
@@ -124,6 +134,7 @@ def test_a_program_gets_what_it_gets_without_us(core, tmp_path: Path):
     assert priced["rows"] == 2 and priced["rows_sample"] == [["apple"], ["fig"]]
     assert priced["columns"] == ["name"] and priced["fetch_ns"] > 0
     assert by_text["SELECT count(*) FROM fruit"]["rows"] == 1
+    assert by_text["SELECT 'asked'"]["rows"] == 1
     assert by_text["SELECT * FROM fruit WHERE name = :name"]["rows"] == 1
     assert [at["operation"] for at in found if at["operation"] == "ROLLBACK"]
     # A function of the program that SQLite calls is within the statement.
