@@ -13,7 +13,13 @@ import pytest
 from kolo_c.masking import DEFAULT_WORDS, explain
 from kolo_c.plugins import secret
 from kolo_c.plugins.builtin import bodies
-from kolo_c.plugins.builtin.bodies import COPY_BYTES, describe_body, form, scrub
+from kolo_c.plugins.builtin.bodies import (
+    COPY_BYTES,
+    describe_body,
+    form,
+    scrub,
+    scrub_path,
+)
 from kolo_c.plugins.builtin.django_parts import shown_key
 from kolo_c.scope import SCOPE
 
@@ -180,3 +186,18 @@ def test_keys_of_a_cache_do_not_tell_what_follows_a_secret_name() -> None:
         "x.django.contrib.sessions.***"
     )
     assert shown_key(7) == 7
+
+
+def test_a_path_does_not_tell_a_token(session: Session) -> None:
+    reset = "c8vk5u-0123456789abcdef0123456789abcdef"
+    signed = "7:1sZx9A:abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+    assert scrub_path(f"/accounts/reset/MQ/{reset}/") == "/accounts/reset/MQ/***/"
+    assert scrub_path(f"/confirm/{signed}") == "/confirm/***"
+    assert f"/confirm/{signed}" in session.native.known
+    uuid = "/files/0c5b1d0e-9b1c-4a52-8a4d-0c5b1d0e9b1c/"
+    for path in (
+        "/auth/login/",
+        uuid,
+        "/blog/how-to-make-a-fine-cup-of-tea-in-winter/",
+    ):
+        assert scrub_path(path) == path

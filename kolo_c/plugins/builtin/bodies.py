@@ -40,6 +40,8 @@ _TEXTS = (
     "application/yaml",
     "application/toml",
 )
+_TOKEN_LEAST = 22
+_TOKEN = re.compile(r"[0-9a-z]{1,13}-[0-9a-f]{20,64}|[\w.-]+:[\w-]{6,7}:[\w-]{27,43}")
 # A name and what stands for its value: attributes, JSON, assignments, queries.
 _PAIR = re.compile(
     r"""([A-Za-z_][\w.-]{1,100})(\\?["']?\s{0,4}[:=]\s{0,4})"""
@@ -181,6 +183,21 @@ def _stems() -> tuple[str, ...]:
             left = [parts for parts in left if not any(best in part for part in parts)]
         _known_stems = more, tuple(chosen)
     return _known_stems[1]
+
+
+def scrub_path(path: str) -> str:
+    """A path without tokens of Django's shapes: of a link that resets a password, or of
+    what was signed. The path itself is masked from now on, wherever it is met."""
+    if len(path) < _TOKEN_LEAST:
+        return path
+    segments = [
+        _HIDDEN if len(part) >= _TOKEN_LEAST and _TOKEN.fullmatch(part) else part
+        for part in path.split("/")
+    ]
+    scrubbed = "/".join(segments)
+    if scrubbed != path:
+        _remember("token", path)
+    return scrubbed
 
 
 def scrub_headers(headers: dict[str, Any]) -> dict[str, Any]:

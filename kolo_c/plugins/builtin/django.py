@@ -15,7 +15,12 @@ from contextvars import ContextVar
 from time import monotonic_ns
 
 from kolo_c.plugins.builtin import django_settings, django_streams
-from kolo_c.plugins.builtin.bodies import form, remember_cookies, scrub_headers
+from kolo_c.plugins.builtin.bodies import (
+    form,
+    remember_cookies,
+    scrub_headers,
+    scrub_path,
+)
 from kolo_c.plugins.builtin.django_bodies import Reading, request_body, response_body
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Kind, Plugin
@@ -57,7 +62,8 @@ class Request(Plugin):
         """It comes to the first middleware; None where it is not to be recorded."""
         request = local(frame, "request")
         state = vars(request)
-        if not _takes(state.get("path")):
+        path = state.get("path")
+        if not _takes(path):
             _left_out.add(id(request))
             return None
         if SCOPE.get() == PAUSED:
@@ -66,7 +72,7 @@ class Request(Plugin):
         meta = state.get("META") or {}
         fields: dict[str, Any] = {
             "method": state.get("method"),
-            "path": state.get("path"),
+            "path": scrub_path(path) if isinstance(path, str) else None,
             "_request": request,
             "_began_ns": monotonic_ns(),
         }
