@@ -44,7 +44,7 @@ def test_its_commands_show_what_it_says(tmp_path: Path) -> None:
     server = None
     ran = 0
     try:
-        for command, lines in steps(PAGE):
+        for command, lines in steps(PAGE, files=True):
             if command == "write":
                 (tmp_path / lines[0].removeprefix("# ")).write_text("\n".join(lines))
                 continue
