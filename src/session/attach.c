@@ -252,12 +252,41 @@ attach_failed(struct kc_session *session)
     }
 }
 
+static bool
+attach_is_gone(const struct kc_thread *thread)
+{
+    PyThreadState *tstate = PyInterpreterState_ThreadHead(
+        PyThreadState_GetInterpreter(PyThreadState_Get()));
+    while (tstate != NULL && PyThreadState_GetID(tstate) != thread->tstate_id) {
+        tstate = PyThreadState_Next(tstate);
+    }
+    return tstate == NULL;
+}
+
+/* Threads that have ended while another profiler had our place, so that nobody told us:
+ * what was open on them has ended too, boundaries with it. */
+static void
+attach_end_gone(struct kc_session *session)
+{
+    for (struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next) {
+        if (!thread->attached && !thread->ended && thread->object == NULL &&
+            thread->guard == KC_GUARD_FREE && attach_is_gone(thread))
+        {
+            thread->ended = true;
+            session->blind_count++;
+            kc_session_cut_missed(thread);
+        }
+    }
+}
+
 void
 kc_session_adopt_threads(struct kc_session *session)
 {
     if (!session->attaching) {
         return;
     }
+    attach_end_gone(session);
     bool displaced = false;
     PyThreadState *tstate = PyInterpreterState_ThreadHead(
         PyThreadState_GetInterpreter(PyThreadState_Get()));

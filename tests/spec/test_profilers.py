@@ -86,6 +86,28 @@ def test_a_profiler_that_wraps_a_part_leaves_a_blind_mark_behind(trace):
     assert traced.trace().info.count("blind") or "mark blind" in text
 
 
+@not_on_pypy("nobody is told that a profile function is set")
+@pytest.mark.hooks("setprofile")
+def test_boundaries_of_threads_that_end_beside_a_profiler_end_with_them(trace):
+    """A trace that stays open takes one of 256 places."""
+    traced = trace(
+        """
+        import sys, threading
+        def view():
+            sys.setprofile(None)
+        for _ in range(300):
+            thread = threading.Thread(target=view)
+            thread.start()
+            thread.join()
+        """,
+        config={"rules": [{"match": "qualname:view", "boundary": True}]},
+        clean=False,
+    )
+    infos = traced.infos()
+    assert len(infos) == 301
+    assert sum(info.row.cause == "exit" for info in infos) > 280
+
+
 def test_sys_getprofile_does_not_crash_while_recording(trace):
     traced = trace(
         """
