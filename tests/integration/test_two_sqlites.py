@@ -204,7 +204,7 @@ def test_a_program_reads_its_own_trace_while_it_is_written(
     copies: Copies, tmp_path: Path
 ) -> None:
     project = tmp_path / "project"
-    said = copies.run(READS_ITSELF, project, under="-m kolo_c run --quiet")
+    said = copies.run(READS_ITSELF, project, under="-m kolo_c run --quiet --no-follow")
     lines = dict(line.split(" ", 1) for line in said.splitlines())
     assert lines["grows"] == "True"
     assert lines["held"] == str([True] * 7)
