@@ -211,16 +211,11 @@ module_stands_at(int kind, const void *data, Py_ssize_t at, const char *word)
 
 #define MENTIONS_WORDS 64
 
-static bool
-module_find_word(PyObject *text, const char *const *words, Py_ssize_t count)
+/* Made for each kind of text: this goes over every character. */
+static inline bool
+module_find_in(int kind, const void *data, Py_ssize_t length, const uint8_t *begins,
+               const char *const *words, Py_ssize_t count)
 {
-    uint8_t begins[1024] = {0};
-    int kind = (int)PyUnicode_KIND(text);
-    const void *data = PyUnicode_DATA(text);
-    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        begins[module_pair((Py_UCS4)words[i][0], (Py_UCS4)words[i][1])] = 1;
-    }
     Py_UCS4 before = length != 0 ? PyUnicode_READ(kind, data, 0) : 0;
     for (Py_ssize_t at = 1; at < length; at++) {
         Py_UCS4 letter = PyUnicode_READ(kind, data, at);
@@ -233,6 +228,25 @@ module_find_word(PyObject *text, const char *const *words, Py_ssize_t count)
         }
     }
     return false;
+}
+
+static bool
+module_find_word(PyObject *text, const char *const *words, Py_ssize_t count)
+{
+    uint8_t begins[1024] = {0};
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        begins[module_pair((Py_UCS4)words[i][0], (Py_UCS4)words[i][1])] = 1;
+    }
+    switch ((int)PyUnicode_KIND(text)) {
+    case PyUnicode_1BYTE_KIND:
+        return module_find_in(PyUnicode_1BYTE_KIND, data, length, begins, words, count);
+    case PyUnicode_2BYTE_KIND:
+        return module_find_in(PyUnicode_2BYTE_KIND, data, length, begins, words, count);
+    default:
+        return module_find_in(PyUnicode_4BYTE_KIND, data, length, begins, words, count);
+    }
 }
 
 /* Whether one of a few words stands anywhere in a text. Where that takes more than a

@@ -18,7 +18,7 @@ from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import CodeType
     from typing import Any
 
@@ -32,11 +32,17 @@ _LATE_MOST = 32
 """Traces for what came late that are open at the same time."""
 
 
-def _summary(plugin: Compiled, fields: Mapping[str, Any]) -> str:
-    from kolo_c.plugins.summary import summarise  # noqa: PLC0415 - few have boundaries
+_summarise: Callable[[str, Mapping[str, Any]], str] | None = None
 
+
+def _summary(plugin: Compiled, fields: Mapping[str, Any]) -> str:
+    global _summarise
+    if _summarise is None:  # few have boundaries
+        from kolo_c.plugins.summary import summarise  # noqa: PLC0415
+
+        _summarise = summarise
     assert plugin.kind is not None
-    return summarise(plugin.kind.summary, fields)
+    return _summarise(plugin.kind.summary, fields)
 
 
 class Boundary:
