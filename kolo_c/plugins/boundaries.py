@@ -92,8 +92,8 @@ class Boundaries:
         """A trace for ``plugin``'s kind, named by its fields: its number."""
         assert plugin.kind is not None  # compile_plugin saw to that
         boundary = Boundary(plugin, fields)
-        boundary.held = plugin.holds is not None and bool(plugin.holds(fields))
-        settings = plugin.settings(fields) if plugin.settings is not None else None
+        boundary.held = bool(self._ask(plugin, "holds", False, fields))
+        settings = self._ask(plugin, "settings", None, fields)
         within = self._session.traces.current() if plugin.apart else None
         number = self._session.begin_boundary(
             _summary(plugin, fields) or plugin.name,
@@ -103,7 +103,10 @@ class Boundaries:
             parent=None if within is None else within[1].id,
         )[0]
         self._open[number] = boundary
-        self._set_attributes(number, boundary)
+        try:
+            self._set_attributes(number, boundary)
+        except Exception as error:  # the trace has begun
+            self._session.plugins.report(plugin, "attributes", error)
         if plugin.takes_all:
             self._session.default_boundary(number)
         return number
@@ -230,16 +233,31 @@ class Boundaries:
         if plugin is None or plugin.kind is None:
             self._session.end_boundary(number, cause)
             return
-        name = _summary(plugin, boundary.fields)
-        if facts is not None:
-            self._remember(number, facts.id, name or plugin.name)
-        self._rename(number, name)
-        self._set_attributes(number, boundary)
-        if boundary.held and plugin.stored is not None:
-            stored = bool(plugin.stored(boundary.fields, bool(boundary.ended)))
+        stored = True
+        try:
+            name = _summary(plugin, boundary.fields)
+            if facts is not None:
+                self._remember(number, facts.id, name or plugin.name)
+            self._rename(number, name)
+            self._set_attributes(number, boundary)
+            if boundary.held:
+                failed = bool(boundary.ended)
+                answer = self._ask(plugin, "stored", True, boundary.fields, failed)
+                stored = bool(answer)
+        finally:  # or it would be open for good
             self._session.end_boundary(number, cause, stored=stored)
-        else:
-            self._session.end_boundary(number, cause)
+
+    def _ask(self, plugin: Compiled, what: str, default: Any, *arguments: Any) -> Any:
+        """What the plugin's handler of this name says; ``default`` where it has none,
+        or that fails."""
+        handler = getattr(plugin, what)
+        if handler is None:
+            return default
+        try:
+            return handler(*arguments)
+        except Exception as error:
+            self._session.plugins.report(plugin, f"{what}()", error)
+            return default
 
     def _remember(self, number: int, id: str, name: str) -> None:
         """What is late is named after it."""

@@ -52,6 +52,7 @@ class Registry:
         """Of built-in ones: the table's line, and whether it is for installing."""
         self._kinds: dict[str, int] = {}
         self._installed: list[Compiled] = []
+        self._reported: set[tuple[str, str]] = set()
 
     def start(self) -> None:
         """Tell the core which plugins there are."""
@@ -77,7 +78,7 @@ class Registry:
                 try:
                     plugin.remove()
                 except Exception as error:
-                    self._report(plugin, "remove()", error)
+                    self.report(plugin, "remove()", error)
 
     def add(self, source: Any) -> None:
         """Another plugin, from now on. PluginError where it is none."""
@@ -115,6 +116,15 @@ class Registry:
             )
             self._kinds[kind.name] = index
         return index
+
+    def report(self, plugin: Compiled, what: str, error: Exception) -> None:
+        """``plugin`` failed in its handler ``what``: that is said once."""
+        if (plugin.name, what) not in self._reported:
+            self._reported.add((plugin.name, what))
+            self.problems.append(
+                f"the plugin {plugin.name} failed: {what}: "
+                f"{type(error).__name__}: {error}"
+            )
 
     def costs(self) -> dict[str, list[int]]:
         """By name of those that were called: calls, nanoseconds, errors."""
@@ -211,12 +221,7 @@ class Registry:
             self.problems.extend(plugin.install() or ())
             self._installed.append(plugin)
         except Exception as error:
-            self._report(plugin, "install()", error)
-
-    def _report(self, plugin: Compiled, what: str, error: Exception) -> None:
-        self.problems.append(
-            f"the plugin {plugin.name} failed: {what}: {type(error).__name__}: {error}"
-        )
+            self.report(plugin, "install()", error)
 
     def _others(self) -> Iterable[tuple[Callable[[], Any], str]]:
         """How to get each of those that are not built in, and its name."""

@@ -573,3 +573,27 @@ def test_a_handler_may_fork(trace, handler, boundary):
         """
     )
     assert traced.stdout == "over\nover\n"
+
+
+@pytest.mark.parametrize("handler", ["holds", "settings", "stored"])
+def test_a_boundary_s_handler_that_fails_is_named_and_its_traces_end(trace, handler):
+    traced = trace(
+        f"""
+        import kolo_c
+        @kolo_c.plugin
+        class Request(kolo_c.Plugin):
+            watch = "__main__:view"
+            kind = kolo_c.Kind("request", "REQUEST", "red", "request")
+            boundary = True
+            def holds(self, fields): return True
+            def {handler}(self, *_): raise ValueError("no")
+        def view(): pass
+        for _ in range(3): view()
+        """,
+        clean=False,
+    )
+    infos = traced.infos()
+    assert len(infos) == 4
+    assert {info.row.cause for info in infos} == {"exit"}
+    problems = traced.trace().info.attributes["problems"]
+    assert problems == [f"the plugin Request failed: {handler}(): ValueError: no"]
