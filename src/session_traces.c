@@ -46,6 +46,11 @@ kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     trace->keep_bit = (uint8_t)(1u << filter_set);
     trace->held = held;
+    if (trace->number > 1) { /* what went wrong before the first is told with it */
+        trace->errors_before =
+            self->session.error_count +
+            kc_values_borrow_counters(self->tracer.values)->error_count;
+    }
     if (of_process) {
         self->session.process_trace = trace;
     }
@@ -67,7 +72,8 @@ session_find_trace(SessionObject *self, unsigned long number)
     return NULL;
 }
 
-/* The counters of `trace` as JSON text. */
+/* The counters of `trace` as JSON text: what happened in it; of the time in threads
+ * that all use, what passed meanwhile. That of the process has all of our own time. */
 static int
 session_format_counters(SessionObject *self, const struct kc_trace *trace, char *text,
                         size_t size)
@@ -75,6 +81,8 @@ session_format_counters(SessionObject *self, const struct kc_trace *trace, char 
     const struct kc_session *session = &self->session;
     const struct kc_value_counters *values =
         kc_values_borrow_counters(self->tracer.values);
+    bool whole = trace == session->process_trace;
+    kc_values_settle(self->tracer.values);
     uint64_t calls = trace->call_count;
     return snprintf(
         text, size,
@@ -86,13 +94,17 @@ session_format_counters(SessionObject *self, const struct kc_trace *trace, char 
         (unsigned long long)trace->byte_count,
         (unsigned long long)self->tracer.skipped_count,
         (unsigned long long)self->tracer.kept_count,
-        (unsigned long long)values->masked_count,
-        (unsigned long long)values->truncated_count,
-        (unsigned long long)trace->lost_count, (unsigned long long)session->waited_ns,
-        (unsigned long long)(session->error_count + values->error_count),
-        (unsigned long long)session->own_ns,
-        (unsigned long long)atomic_load(&session->writer.cpu_ns),
-        (unsigned long long)session->blind_count, trace->limited ? "true" : "false");
+        (unsigned long long)trace->masked_count,
+        (unsigned long long)trace->truncated_count,
+        (unsigned long long)trace->lost_count,
+        (unsigned long long)(session->waited_ns - trace->waited_before_ns),
+        (unsigned long long)(session->error_count + values->error_count -
+                             trace->errors_before),
+        (unsigned long long)(whole ? session->own_ns : trace->own_ns),
+        (unsigned long long)(atomic_load(&session->writer.cpu_ns) -
+                             trace->writer_before_ns),
+        (unsigned long long)(session->blind_count - trace->blind_before),
+        trace->limited ? "true" : "false");
 }
 
 /* What was counted instead of recorded goes to the trace's first stream. */

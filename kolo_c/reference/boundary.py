@@ -13,7 +13,7 @@ Fails: by staying in the trace that is: the call is recorded as any other. What 
 
 from __future__ import annotations
 
-from kolo_c.reference import scope
+from kolo_c.reference import clock, scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,14 @@ def _current(session: Session) -> int:
     """The number that the scope variable has in this context; 0 for none."""
     number = session.scope_variable.get(0)
     return number if isinstance(number, int) and number >= 0 else 0
+
+
+def _count(thread: Thread, began_ns: int) -> None:
+    """The time of a beginning or end is measured each time. That of a beginning is the
+    new trace's."""
+    cost_ns = clock.ns() - began_ns
+    thread.cold_ns += cost_ns
+    thread.count_own(cost_ns)
 
 
 def open_(
@@ -60,6 +68,7 @@ def open_(
         )
     ):
         return 0, outer  # what is in a boundary's trace already joins it
+    began_ns = clock.ns()
     try:
         if plugin is None:
             number = int(tracer.open_boundary(code, None, None))
@@ -70,6 +79,7 @@ def open_(
         number = 0
     if number != 0:
         move_scope(thread, number)
+    _count(thread, began_ns)
     return number, outer
 
 
@@ -93,8 +103,10 @@ def close(
 ) -> None:
     """The call has ended, perhaps by an exception: end its trace. Its stream is gone
     afterwards. ``finished`` is what the plugin's finish() gave."""
+    began_ns = clock.ns()
     _end(thread.session, number, finished, failed)
     move_scope(thread, outer)
+    _count(thread, began_ns)
 
 
 def end(session: Session, number: int) -> None:

@@ -84,7 +84,8 @@ class Record:
         plugin = self.entry.plugin if self.entry is not None else None
         code = self.entry.code if self.entry is not None else None
         about = code if plugin is None else plugin
-        values.begin_record(cursor, about.options if about is not None else None)
+        options = about.options if about is not None else None
+        values.begin_record(cursor, options, self.stream.trace)
         return values
 
 

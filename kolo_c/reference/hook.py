@@ -100,5 +100,5 @@ def decide(thread: Thread, frame: FrameType) -> Verdict | None:
     thread.guard = GUARD_FREE
     if thread.given_back is not None:
         interrupt.raise_given_back(thread)
-    thread.session.own_ns += clock.ns() - began_ns
+    thread.count_own(clock.ns() - began_ns)
     return verdict

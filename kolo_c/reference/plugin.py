@@ -144,7 +144,7 @@ def _count(thread: Thread, began_ns: int) -> None:
     """The time of handlers is ours, and is not that of the record."""
     cost_ns = clock.system_ns() - began_ns
     thread.cold_ns += cost_ns
-    thread.session.own_ns += cost_ns
+    thread.count_own(cost_ns)
 
 
 def kind_number(session: Session, plugin: Plugin) -> int:

@@ -38,6 +38,9 @@ def begin_trace(
         trace = inner.begin_trace(id, kind, name, parent, attributes)
         trace.keep_bit = 1 << filter_set
         trace.held = held
+        if trace.number > 1:  # what went wrong before the first is told with it
+            errors = session.tracer.values.counters.error_count
+            trace.errors_before = inner.error_count + errors
         if of_process:
             inner.process_trace = trace
         if always and not inner.announce(trace):
@@ -53,22 +56,27 @@ def _find(session: Session, number: int) -> Trace:
 
 
 def _counters(session: Session, trace: Trace) -> str:
-    """The counters of ``trace`` as JSON text."""
+    """The counters of ``trace`` as JSON text: what happened in it.
+
+    Of the time in threads that all use, what passed meanwhile. That of the process has
+    all of our own time.
+    """
     inner, values = session.inner, session.tracer.values.counters
+    session.tracer.values.settle()
     counters = {
         "calls": trace.call_count,
         "records": trace.record_count,
         "bytes": trace.byte_count,
         "skipped": session.tracer.skipped_count,
         "kept": session.tracer.kept_count,
-        "masked": values.masked_count,
-        "truncated": values.truncated_count,
+        "masked": trace.masked_count,
+        "truncated": trace.truncated_count,
         "lost": trace.lost_count,
-        "waited_ns": inner.waited_ns,
-        "errors": inner.error_count + values.error_count,
-        "own_ns": inner.own_ns,
-        "writer_ns": inner.writer.cpu_ns,
-        "blind": inner.blind_count,
+        "waited_ns": inner.waited_ns - trace.waited_before_ns,
+        "errors": inner.error_count + values.error_count - trace.errors_before,
+        "own_ns": inner.own_ns if trace is inner.process_trace else trace.own_ns,
+        "writer_ns": inner.writer.cpu_ns - trace.writer_before_ns,
+        "blind": inner.blind_count - trace.blind_before,
         "values_off": "true" if trace.limited else "false",
     }
     return "{" + ", ".join(f'"{key}": {value}' for key, value in counters.items()) + "}"

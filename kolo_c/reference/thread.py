@@ -275,8 +275,14 @@ class Thread:
             session.adopt_threads()
         cost_ns = clock.ns() - began_ns
         self.cold_ns += cost_ns
-        session.own_ns += cost_ns
+        self.count_own(cost_ns)
         return block is not None
+
+    def count_own(self, cost_ns: int) -> None:
+        """So much of our own time has passed on this thread."""
+        self.session.own_ns += cost_ns
+        if self.stream is not None:
+            self.stream.trace.own_ns += cost_ns
 
     def flush(self) -> None:
         """Hand over the blocks of all streams; ``guard`` must be up."""

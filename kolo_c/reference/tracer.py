@@ -208,7 +208,7 @@ def _shut(thread: Thread, began_ns: int) -> None:
     thread.sample += 1
     if thread.sample % COST_SAMPLE == 0:
         cost_ns = clock.ns() - began_ns
-        thread.session.own_ns += COST_SAMPLE * max(cost_ns - thread.cold_ns, 0)
+        thread.count_own(COST_SAMPLE * max(cost_ns - thread.cold_ns, 0))
     thread.cold_ns = 0
     thread.guard = GUARD_FREE
 

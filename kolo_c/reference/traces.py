@@ -60,6 +60,13 @@ class Trace:
         self.record_count = 0
         self.byte_count = 0
         self.lost_count = 0
+        self.own_ns = 0  # our time in its calls
+        self.masked_count = 0  # of values: those that are settled with it …
+        self.truncated_count = 0  # … (Values.settle())
+        self.waited_before_ns = 0  # the session's, when it began
+        self.errors_before = 0
+        self.blind_before = 0
+        self.writer_before_ns = 0
         self.ended_ns = 0  # 0: it runs, or ends when it is decided
 
 
@@ -76,6 +83,9 @@ def begin_trace(
         raise RuntimeError(f"more than {TRACES_MOST} traces are open")
     session.trace_count += 1
     trace = Trace(session.trace_count, id, kind, name, parent, attributes)
+    trace.waited_before_ns = session.waited_ns
+    trace.blind_before = session.blind_count
+    trace.writer_before_ns = session.writer.cpu_ns
     session.traces.append(trace)
     session.scope_generation += 1
     return trace

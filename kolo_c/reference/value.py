@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from kolo_c.reference.mask import Mask
+    from kolo_c.reference.traces import Trace
     from kolo_c.reference.value_state import Shape
     from kolo_c.reference.wire import Cursor
 
@@ -94,22 +95,37 @@ def write_simple(cursor: Cursor, value: Any) -> bool:
 class Values:
     """Tables of the encoder; one a session."""
 
-    __slots__ = ("mask", "definitions", "defaults", "counters", "secrets", "names",
-                 "shapes")  # fmt: skip
+    __slots__ = (
+        "mask", "definitions", "defaults", "counters", "secrets", "names", "shapes",
+        "_settled", "_trace",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits, mask: Mask, definitions: Definitions) -> None:
         self.mask = mask
         self.definitions = definitions
         self.defaults = Options(limits)
         self.counters = Counters()
+        self._settled = (0, 0)  # what of them the traces have: masked, truncated
+        self._trace: Trace | None = None  # of the last record
         self.secrets = value_secret.Secrets()
         self.names: dict[tuple[int, int], bool] = {}
         """Whether a name is secret, by its length and hash."""
         self.shapes: dict[int, tuple[ref[Any], Shape]] = {}
         """By the type's address."""
 
-    def begin_record(self, cursor: Cursor, options: Options | None = None) -> None:
-        """A record's budget of bytes counts from here; None for the session's."""
+    def begin_record(
+        self,
+        cursor: Cursor,
+        options: Options | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        """A record of ``trace``: its budget of bytes counts from here.
+
+        ``options`` is None for the session's.
+        """
+        if trace is not self._trace:
+            self.settle()
+            self._trace = trace
         cursor.record = Record(cursor.at, options or self.defaults)
 
     # ---- what is written ----
@@ -201,6 +217,16 @@ class Values:
             self._take_back(cursor)
 
     # ---- counters ----
+
+    def settle(self) -> None:
+        """What was counted since a record of another trace began goes to the trace of
+        the last one."""
+        now = (self.counters.masked_count, self.counters.truncated_count)
+        if self._trace is not None:
+            self._trace.masked_count += now[0] - self._settled[0]
+            self._trace.truncated_count += now[1] - self._settled[1]
+        self._settled = now
+        self._trace = None
 
     def count_masked(self, cursor: Cursor, count: int) -> None:
         """Secrets were replaced."""

@@ -52,6 +52,13 @@ struct kc_trace {
     uint64_t byte_count;
     uint64_t lost_count;
     uint64_t error_count;
+    uint64_t own_ns;           /* our time in its calls */
+    uint64_t masked_count;     /* of values: those that are settled with it … */
+    uint64_t truncated_count;  /* … (kc_values_settle()) */
+    uint64_t waited_before_ns; /* the session's, when it began */
+    uint64_t errors_before;
+    uint64_t blind_before;
+    uint64_t writer_before_ns;
 };
 
 /* What stood on a stack and has ended unseen, where no Python may run. */

@@ -318,6 +318,15 @@ kc_thread_flush_stream(struct kc_thread *thread, struct kc_thread_stream *stream
     trace->byte_count += bytes;
 }
 
+void
+kc_thread_count_own(struct kc_thread *thread, uint64_t cost_ns)
+{
+    thread->session->own_ns += cost_ns;
+    if (thread->stream != NULL) {
+        thread->stream->trace->own_ns += cost_ns;
+    }
+}
+
 bool
 kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream,
                      uint64_t now_ns)
@@ -338,7 +347,7 @@ kc_thread_next_block(struct kc_thread *thread, struct kc_thread_stream *stream,
     }
     uint64_t cost_ns = kc_clock_ns() - began_ns;
     thread->cold_ns += cost_ns;
-    session->own_ns += cost_ns;
+    kc_thread_count_own(thread, cost_ns);
     return block != NULL;
 }
 

@@ -122,6 +122,9 @@ typedef struct {
 
 extern PyType_Spec kc_thread_type_spec;
 
+/* `cost_ns` of our own time has passed on `thread`. */
+void kc_thread_count_own(struct kc_thread *thread, uint64_t cost_ns);
+
 /* The state of a thread, in the session's list (that of a thread that is gone is used
  * again); NULL without memory. */
 struct kc_thread *kc_thread_new(struct kc_session *session, PyThreadState *tstate);

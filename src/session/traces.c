@@ -40,6 +40,9 @@ kc_session_begin_trace(struct kc_session *session, const char *id, const char *k
     trace->attributes = Py_NewRef(attributes);
     trace->started_ns = kc_clock_ns();
     trace->started_utc_ns = kc_clock_utc_ns();
+    trace->waited_before_ns = session->waited_ns;
+    trace->blind_before = session->blind_count;
+    trace->writer_before_ns = atomic_load(&session->writer.cpu_ns);
     session->scope_generation++;
     return trace;
 }

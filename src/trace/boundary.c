@@ -4,6 +4,7 @@
 
 #include "trace/boundary.h"
 
+#include "plain/clock.h"
 #include "session/interrupt.h"
 #include "session/scope.h"
 
@@ -27,6 +28,16 @@ kc_boundary_scope(struct kc_thread *thread, uint32_t number)
     Py_XDECREF(token);
     PyErr_Clear();
     kc_scope_refresh(thread);
+}
+
+/* Traces are begun and ended by Python code: its time is measured each time. That of a
+ * beginning is the new trace's. */
+static void
+boundary_count(struct kc_thread *thread, uint64_t began_ns)
+{
+    uint64_t cost_ns = kc_clock_ns() - began_ns;
+    thread->cold_ns += cost_ns;
+    kc_thread_count_own(thread, cost_ns);
 }
 
 /* The number that the scope variable has in this context; 0 for none. */
@@ -61,6 +72,7 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
     {
         return 0; /* what is in a boundary's trace already joins it */
     }
+    uint64_t began_ns = kc_clock_ns();
     struct kc_exc pending = kc_exc_save();
     PyObject *opened =
         plugin == NULL ? PyObject_CallFunction(tracer->open_boundary, "OOO", code->code,
@@ -77,6 +89,7 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
     if (number != 0) {
         kc_boundary_scope(thread, (uint32_t)number);
     }
+    boundary_count(thread, began_ns);
     return (uint32_t)number;
 }
 
@@ -100,11 +113,13 @@ void
 kc_boundary_close(struct kc_thread *thread, uint32_t number, uint32_t outer,
                   PyObject *finished, bool failed)
 {
+    uint64_t began_ns = kc_clock_ns();
     struct kc_exc pending = kc_exc_save();
     boundary_end(thread->session, number, finished != NULL ? finished : Py_None,
                  failed);
     kc_boundary_scope(thread, outer);
     kc_exc_restore(pending);
+    boundary_count(thread, began_ns);
 }
 
 void

@@ -81,7 +81,8 @@ capture_begin_values(const struct kc_cursor *cursor, const struct capture *captu
     struct kc_values *values = capture->thread->tracer->values;
     const struct kc_entry *entry = capture->entry;
     const struct kc_code *code = entry != NULL ? entry->code : NULL;
-    kc_values_begin_record(values, cursor, code != NULL ? code->options : NULL);
+    kc_values_begin_record(values, cursor, code != NULL ? code->options : NULL,
+                           capture->stream->trace);
     return values;
 }
 

@@ -33,7 +33,8 @@ static struct kc_values *
 plugin_begin_values(const struct kc_cursor *cursor, const struct capture *capture)
 {
     struct kc_values *values = capture->thread->tracer->values;
-    kc_values_begin_record(values, cursor, &capture->entry->plugin->options);
+    kc_values_begin_record(values, cursor, &capture->entry->plugin->options,
+                           capture->stream->trace);
     return values;
 }
 
@@ -130,7 +131,7 @@ static void
 write_log(struct kc_cursor *cursor, const struct capture *capture)
 {
     struct kc_values *values = capture->thread->tracer->values;
-    kc_values_begin_record(values, cursor, NULL);
+    kc_values_begin_record(values, cursor, NULL, capture->stream->trace);
     kc_wire_uint(cursor, capture->offset);
     kc_value_write(values, cursor, capture->value);
     kc_value_write(values, cursor, capture->values);

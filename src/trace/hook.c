@@ -87,6 +87,6 @@ kc_hook_decide(struct kc_thread *thread, kc_frame *frame, PyCodeObject *code)
     uint64_t word = kc_verdict_decide(thread->tracer, frame, code);
     kc_recursion_lend(tstate, -FILTER_DEPTH);
     thread->guard = KC_GUARD_FREE;
-    thread->session->own_ns += kc_clock_ns() - began_ns;
+    kc_thread_count_own(thread, kc_clock_ns() - began_ns);
     return word;
 }

@@ -62,7 +62,7 @@ handlers_end(struct kc_thread *thread, PyThreadState *tstate, uint64_t began_ns)
     kc_recursion_lend(tstate, -HANDLER_DEPTH);
     thread->handling = false;
     thread->cold_ns += cost_ns;
-    thread->session->own_ns += cost_ns;
+    kc_thread_count_own(thread, cost_ns);
 }
 
 /* Whether when() lets the call pass. */

@@ -183,8 +183,8 @@ tracer_shut(struct kc_thread *thread, uint64_t began_ns)
     if (KC_UNLIKELY(++thread->sample % COST_SAMPLE == 0)) {
         uint64_t cost_ns = kc_clock_ns() - began_ns;
         uint64_t cold_ns = thread->cold_ns;
-        thread->session->own_ns +=
-            COST_SAMPLE * (cost_ns > cold_ns ? cost_ns - cold_ns : 0);
+        kc_thread_count_own(thread,
+                            COST_SAMPLE * (cost_ns > cold_ns ? cost_ns - cold_ns : 0));
     }
     thread->cold_ns = 0;
     thread->guard = KC_GUARD_FREE;

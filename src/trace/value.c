@@ -3,6 +3,7 @@
 #include "trace/value_state.h"
 
 #include "session/definitions.h"
+#include "session/session.h"
 
 static uint32_t
 value_least(uint32_t a, uint32_t b)
@@ -54,10 +55,28 @@ kc_values_borrow_counters(struct kc_values *values)
 }
 
 void
+kc_values_settle(struct kc_values *values)
+{
+    const struct kc_value_counters *now = &values->counters;
+    struct kc_trace *trace = values->trace;
+    if (trace != NULL) {
+        trace->masked_count += now->masked_count - values->settled.masked_count;
+        trace->truncated_count +=
+            now->truncated_count - values->settled.truncated_count;
+    }
+    values->settled = *now;
+    values->trace = NULL;
+}
+
+void
 kc_values_begin_record(struct kc_values *values, const struct kc_cursor *cursor,
-                       const struct kc_value_options *options)
+                       const struct kc_value_options *options, struct kc_trace *trace)
 {
     struct value_record *record = &values->record;
+    if (KC_UNLIKELY(trace != values->trace)) {
+        kc_values_settle(values);
+        values->trace = trace;
+    }
     if (options == NULL) {
         options = &values->defaults;
     }

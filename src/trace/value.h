@@ -32,6 +32,7 @@
 #include "plain/wire.h"
 
 struct kc_definitions; /* session/definitions.h */
+struct kc_trace;       /* session/session.h */
 
 /* The longest CUT without a length, and the longest scalar. */
 #define KC_VALUE_CUT_BYTES 10u
@@ -73,10 +74,16 @@ struct kc_value_options {
     int self_fields; /* write the fields of self and cls too */
 };
 
-/* A record begins at cursor->at: its budget of bytes counts from here. `options` may be
- * NULL for the session's; they are borrowed until the next record begins. */
+/* A record of `trace` begins at cursor->at: its budget of bytes counts from here.
+ * `options` may be NULL for the session's; they are borrowed until the next record
+ * begins. */
 void kc_values_begin_record(struct kc_values *values, const struct kc_cursor *cursor,
-                            const struct kc_value_options *options);
+                            const struct kc_value_options *options,
+                            struct kc_trace *trace);
+
+/* What was counted since a record of another trace began goes to the trace of the last
+ * one. */
+void kc_values_settle(struct kc_values *values);
 
 /* kc_value_write() past its fast path. */
 void kc_value_write_any(struct kc_values *values, struct kc_cursor *cursor,

@@ -127,6 +127,8 @@ struct kc_values {
     struct kc_definitions *definitions;
     struct kc_value_options defaults;
     struct kc_value_counters counters;
+    struct kc_value_counters settled; /* what of them the traces have */
+    struct kc_trace *trace;           /* of the last record; or NULL */
     struct value_record record;
     uint64_t secret_lengths[4]; /* a bit for each length (modulo 256) of a secret */
     char *scratch;              /* one text, transcoded */

@@ -597,3 +597,38 @@ def test_a_boundary_s_handler_that_fails_is_named_and_its_traces_end(trace, hand
     assert {info.row.cause for info in infos} == {"exit"}
     problems = traced.trace().info.attributes["problems"]
     assert problems == [f"the plugin Request failed: {handler}(): ValueError: no"]
+
+
+def test_a_boundary_counts_what_happens_in_it(trace):
+    traced = trace(
+        """
+        import kolo_c
+        class Request(kolo_c.Plugin):
+            watch = "__main__:handle"
+            kind = kolo_c.Kind("request", "", "green", "{n}")
+            boundary = True
+            def start(self, frame):
+                return {"n": frame.f_locals["n"]}
+        kolo_c.plugin(Request)
+        def login(password): pass
+        def read(text): pass
+        def step(n): pass
+        def handle(n):
+            if n == 1:
+                login("hunter2-correct-horse")
+                read("x" * 100_000)
+            for i in range(2_000 if n == 1 else 2):
+                step(i)
+        for n in range(3):
+            handle(n)
+        """
+    )
+    before, within, after = (traced.trace(number).info for number in (1, 2, 3))
+    assert [info.row.name for info in (before, within, after)] == ["0", "1", "2"]
+    for other in before, after:
+        assert [other.count(name) for name in ("masked", "truncated")] == [0, 0]
+    assert [within.count(name) for name in ("masked", "truncated")] == [1, 1]
+    process = traced.trace(0).info
+    assert [process.count(name) for name in ("masked", "truncated")] == [0, 0]
+    own = [info.count("own_ns") for info in (before, within, after)]
+    assert min(own) > 0 and sum(own) <= process.count("own_ns")

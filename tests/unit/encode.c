@@ -144,7 +144,7 @@ encode_encode(PyObject *module, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     struct kc_cursor cursor = {buffer, buffer + room, buffer, KC_OK};
-    kc_values_begin_record(encode_values, &cursor, &options);
+    kc_values_begin_record(encode_values, &cursor, &options, NULL);
     encode_write(&cursor, objects, how);
     encode_refuses = 0;
     if (PyErr_Occurred()) {
@@ -182,7 +182,7 @@ encode_measure(PyObject *module, PyObject *args)
     (void)clock_gettime(CLOCK_MONOTONIC, &start);
     for (int i = 0; i < count; i++) {
         struct kc_cursor cursor = {buffer, buffer + BUFFER_BYTES, buffer, KC_OK};
-        kc_values_begin_record(encode_values, &cursor, NULL);
+        kc_values_begin_record(encode_values, &cursor, NULL, NULL);
         kc_value_write(encode_values, &cursor, object);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &end);

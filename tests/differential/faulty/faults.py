@@ -248,8 +248,8 @@ def a_cut_list_says_it_is_shorter() -> None:
 @fault
 def values_are_one_deeper() -> None:
     @instead(value.Values, "begin_record")
-    def _(original, self, cursor, options=None):
-        original(self, cursor, options)
+    def _(original, self, cursor, options=None, trace=None):
+        original(self, cursor, options, trace)
         cursor.record.depth_limit += 1
 
 
