@@ -98,6 +98,7 @@ def _skipped(
     name: str, root: str, kind: str, about: Mapping[str, Any]
 ) -> tuple[str, str]:
     files = [harmless(file) for file in about["files"]]
+    files.sort(key=lambda file: file[:1] == "<")  # <frozen os> explains little
     example = files[0] if files else "FILE"
     shown = ", ".join(files)
     if kind == "ignore":

@@ -54,6 +54,15 @@ def test_filters(place: Place) -> None:
         assert f"kolo-c explain {place.folder}/program.py" in text
 
 
+def test_a_filter_of_everything_is_explained_by_a_file_of_the_program(
+    place: Place,
+) -> None:
+    place.write(program="def f(): pass\nf()\n")
+    for text in both(place, "program.py", KOLO_C_IGNORE_FRAMES="*"):
+        assert f"kolo-c explain {place.folder}/program.py" in text
+        assert "explain <" not in text
+
+
 def test_a_wrong_root(place: Place, tmp_path: Path) -> None:
     outside = tmp_path / "elsewhere"
     outside.mkdir()
