@@ -84,6 +84,11 @@ def without_hidden_exceptions(
             count += 1
         elif at in late and a[0] == Kind.RAISE == b[0]:
             one[at], other[at] = _cut_alike(_of_type(a), _of_type(b))
+        elif a[0] == Kind.PLUGIN_END == b[0] and None not in (a[3], b[3]):
+            hidden = (a[3] is True) != (b[3] is True)
+            if hidden:
+                one[at], other[at] = [*a[:3], True], [*b[:3], True]
+            count += hidden
         elif a[0] == Kind.THROW == b[0] and None in (a[6], b[6]):
             one[at], other[at] = a[:6], b[:6]
             count += a[6] is not b[6]

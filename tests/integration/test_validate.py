@@ -109,6 +109,31 @@ def test_a_program_is_equal_to_itself_on_every_side(tmp_path: Path) -> None:
     assert set(counts(result)) == {"address"}
 
 
+@pytest.mark.skipif(
+    "c/frame_eval" not in map(str, available_sides()), reason="3.10 and 3.11"
+)
+def test_an_exception_that_a_hook_does_not_tell_plugins_is_hidden(
+    tmp_path: Path,
+) -> None:
+    result = found(
+        tmp_path,
+        """
+        import kolo_c
+        @kolo_c.plugin
+        class Work(kolo_c.Plugin):
+            watch = "__main__:work"
+            kind = kolo_c.Kind("work", summary="work")
+        def work(): raise ValueError
+        try: work()
+        except ValueError: pass
+        """,
+        "--sides",
+        "c/setprofile,c/frame_eval",
+    )
+    assert result["equal"]
+    assert result["records"]["PLUGIN_END"] == 1
+
+
 def test_what_plugins_record_is_compared_and_what_they_cost_is_not(
     tmp_path: Path,
 ) -> None:
