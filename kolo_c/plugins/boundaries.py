@@ -74,7 +74,7 @@ class Boundaries:
         """How many threads, work items and tasks run in a boundary's scope."""
         self._references: set[Any] = set()
         self._tasks: dict[int, Any] = {}
-        """Weak references, by address, to the tasks that run late."""
+        """Weak references, by address, to the tasks that run late; for which trace."""
 
     def open(
         self, code: CodeType, index: int | None, started: Mapping[str, Any] | None
@@ -155,7 +155,8 @@ class Boundaries:
         """The session ends: so do those whose calls have, and what came late."""
         late = set(self._late.values())
         for number, boundary in list(self._open.items()):
-            if number in late or boundary.ended is not None:
+            over = number in late or boundary.ended is not None
+            if over and number in self._open:  # it may have ended with another
                 self._end(number, boundary)
 
     # ---- what comes late ----
@@ -218,15 +219,29 @@ class Boundaries:
             return
         key = id(task)
         if key not in self._tasks:
-            self._tasks[key] = ref(task, lambda _: self._task_gone(key, number))
+            gone = ref(task, lambda _: self._task_gone(key, number))
+            self._tasks[key] = (gone, number)
             self.enter(number)
 
     def _task_gone(self, key: int, number: int) -> None:
-        del self._tasks[key]
-        self.leave(number)
+        if self._tasks.pop(key, None) is not None:
+            self.leave(number)
+
+    def _look_for_done(self) -> None:
+        """Tasks that the program keeps are not gone when they are done."""
+        for key, (reference, number) in list(self._tasks.items()):
+            task = reference()
+            try:
+                done = task is not None and task.done()
+            except Exception:  # another kind of task
+                continue
+            if done:
+                self._task_gone(key, number)
 
     def _end(self, number: int, boundary: Boundary) -> None:
         del self._open[number]
+        if self._tasks:
+            self._look_for_done()
         plugin = boundary.plugin
         facts = self._session.traces.get(number)
         cause = "exception" if boundary.ended else "exit"

@@ -251,3 +251,35 @@ for path in ('/a', '/b', '/c'):
     for path in ("/a", "/b", "/c"):
         assert "work(path='', what='inner')" in texts(traced, f"GET {path} → 200")
     assert traced.calls().count("work(path='', what='outside')") == 3
+
+
+def test_a_task_that_the_program_keeps_ends_its_late_trace_when_it_is_done(trace):
+    traced = trace(
+        """
+        import asyncio, kolo_c
+        @kolo_c.plugin
+        class Request(kolo_c.Plugin):
+            watch = "__main__:handle"
+            kind = kolo_c.Kind("request", "", "green", "request {n}")
+            boundary = True
+            def start(self, frame):
+                return {"n": frame.f_locals["n"]}
+        kept = []
+        def step(n): pass
+        async def late(n):
+            await asyncio.sleep(0.01)
+            step(n)
+        async def handle(n):
+            kept.append(asyncio.create_task(late(n)))
+        async def main():
+            await asyncio.create_task(handle(1))
+            await kept[0]
+            await asyncio.create_task(handle(2))
+            with kolo_c.open() as store:
+                for found in store.traces():
+                    if found.name == "after request 1":
+                        print(found.status)
+        asyncio.run(main())
+        """
+    )
+    assert traced.stdout == "complete\n"
