@@ -48,7 +48,9 @@ def count(main, folders):
 def record(main, patterns):
     import kolo_c
 
-    with kolo_c.trace("program", include_frames=patterns, threads=False):
+    with kolo_c.trace(
+        "program", plugins=["-*"], include_frames=patterns, threads=False
+    ):
         return main()
 
 

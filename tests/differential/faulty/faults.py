@@ -12,12 +12,16 @@ from typing import Any
 
 from kolo_c.reference import (
     capture,
+    capture_mark,
+    capture_record,
+    capture_said,
     clock,
     code,
     definitions,
     definitions_traces,
     session_traces,
     tracer,
+    unknown,
     value,
     value_number,
     value_object,
@@ -65,17 +69,17 @@ def arguments_are_swapped() -> None:
 
 @fault
 def the_site_is_one_instruction_off() -> None:
-    @instead(capture, "offset_of")
+    @instead(capture_record, "offset_of")
     def _(original, frame):
         return original(frame) + 1
 
 
 @fault
 def the_site_of_an_outer_caller() -> None:
-    @instead(capture, "_write_site")
+    @instead(capture, "write_site")
     def _(original, cursor, thread, entry):
         if len(thread.stack) > 2 and thread.stack[0].frame is not None:
-            cursor.uint(capture.offset_of(thread.stack[0].frame))
+            cursor.uint(capture_record.offset_of(thread.stack[0].frame))
         else:
             original(cursor, thread, entry)
 
@@ -187,7 +191,7 @@ def an_exception_lost_its_args() -> None:
 @fault
 def what_led_to_an_exception_is_cut() -> None:
     # Where the interpreter tells the exception at once, at the exceptions themselves.
-    tracer.CHAIN_MOST = 1
+    unknown.CHAIN_MOST = 1
 
     @instead(capture, "raise_")
     def _(original, thread, entry, exception, now_ns):
@@ -197,14 +201,14 @@ def what_led_to_an_exception_is_cut() -> None:
 
 @fault
 def a_region_ends_well_that_failed() -> None:
-    @instead(capture, "region_end")
+    @instead(capture_said, "region_end")
     def _(original, thread, entry, exception, now_ns):
         return original(thread, entry, None, now_ns)
 
 
 @fault
 def a_note_has_no_values() -> None:
-    @instead(capture, "note")
+    @instead(capture_said, "note")
     def _(original, thread, stream, text, given, now_ns):
         return original(thread, stream, text, None, now_ns)
 
@@ -215,7 +219,7 @@ def a_task_is_missing() -> None:
         stream.task = thread.task
         return True
 
-    capture.task = task
+    capture_mark.task = task
 
 
 @fault
