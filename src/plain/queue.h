@@ -72,9 +72,9 @@ KC_MUST_CHECK enum kc_status kc_queue_set_definitions(struct kc_queue *queue,
  * consumer gives definitions blocks back, so the borrowed one stays.
  *
  * Waits until there is a block, and a little longer for more, a flush is asked for, the
- * queue is closed, or `deadline_ns`. Returns the number taken; *flush is the ticket to report afterwards
- * with kc_queue_flushed() (0: none yet), *closed is true when nothing will come any
- * more. */
+ * queue is closed, or `deadline_ns`. Returns the number taken; *flush is the ticket to
+ * report afterwards with kc_queue_flushed() (0: none yet), *closed is true when nothing
+ * will come any more. */
 uint32_t kc_queue_pop(struct kc_queue *queue, struct kc_block **blocks, uint32_t most,
                       struct kc_block **definitions, uint64_t *flush, bool *closed,
                       uint64_t deadline_ns);
