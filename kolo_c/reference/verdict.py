@@ -11,6 +11,7 @@ Fails: a code object for which nothing can be decided is skipped.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from weakref import ref
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from kolo_c.reference.session import Session
     from kolo_c.reference.tracer import Tracer
 
+_COLLECTS = sys.implementation.name != "cpython"
 CODES_MOST = 1 << 20
 """A program that makes code without end is cut off."""
 
@@ -56,6 +58,10 @@ def probe(tracer: Tracer, code: CodeType) -> Verdict | None:
     """What was decided about ``code``; None where nothing is decided."""
     verdict = tracer.verdicts.get(id(code))
     if verdict is None or verdict.generation != tracer.generation:
+        return None
+    # Where there are no reference counts, another code object may have this address
+    # before it is told that the first one died.
+    if _COLLECTS and verdict.reference is not None and verdict.reference() is not code:
         return None
     return verdict
 
