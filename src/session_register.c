@@ -3,8 +3,6 @@
 
 #include "compat.h"
 
-#include <time.h>
-
 #include "plain/clock.h"
 #include "session/interrupt.h"
 #include "session_object.h"
@@ -85,29 +83,6 @@ kc_session_register(PyObject *op, int replace)
     return result;
 }
 
-/* Wait until no other thread is in the middle of a record (it may be waiting for the
- * writer, without the GIL). */
-static void
-session_quiesce(SessionObject *self)
-{
-    uint64_t deadline_ns =
-        kc_clock_system_ns() + self->session.wait_max_ns + QUIESCE_NS;
-    PyThreadState *own = PyThreadState_Get();
-    for (struct kc_thread *thread = self->session.threads; thread != NULL;
-         thread = thread->next)
-    {
-        while ((thread->waiting || thread->guard == KC_GUARD_FLUSH ||
-                (thread->guard == KC_GUARD_RECORD && thread->tstate != own)) &&
-               kc_clock_system_ns() < deadline_ns)
-        {
-            struct timespec pause = {0, 1000000};
-            Py_BEGIN_ALLOW_THREADS(void)
-            nanosleep(&pause, NULL);
-            Py_END_ALLOW_THREADS
-        }
-    }
-}
-
 int
 kc_session_unregister(PyObject *op)
 {
@@ -121,7 +96,8 @@ kc_session_unregister(PyObject *op)
         self->session.attaching = false;
         kc_session_detach_all(&self->session);
         self->tracer.hook->end(&self->tracer);
-        session_quiesce(self);
+        kc_session_quiesce(&self->session, NULL,
+                           self->session.wait_max_ns + QUIESCE_NS);
         for (struct kc_thread *thread = self->session.threads; thread != NULL;
              thread = thread->next)
         {

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 WAIT_SLICE_NS = 50_000_000
 _QUIESCE_NS = 5_000_000_000
+_LAST_STEP_NS = 20_000_000
+"""For a worker to leave what its request waited for."""
 _ERROR_CHARACTERS = 255
 
 
@@ -339,7 +341,9 @@ class Session:
                 thread.with_guard(thread.flush)
 
     def flush_trace(self, trace: Trace) -> None:
-        """Hand over the blocks that ``trace`` has in threads that are not busy."""
+        """Hand over the blocks that ``trace`` has in threads that are not busy, or soon
+        are not: a worker may be in its last step when who waited for it ends it."""
+        self.quiesce(trace, _LAST_STEP_NS)
         for thread in list(self.threads):
             for stream in list(thread.streams):
                 if (
@@ -356,17 +360,32 @@ class Session:
             for thread in self.threads
         )
 
-    def quiesce(self) -> None:
+    def quiesce(self, trace: Trace | None = None, most_ns: int | None = None) -> None:
         """Wait until no other thread is in the middle of a record (it may be waiting
-        for the writer): what it has cannot be handed over."""
-        deadline_ns = clock.system_ns() + self.wait_max_ns + _QUIESCE_NS
+        for the writer) or a handler: what it has cannot be handed over.
+
+        With ``trace`` only of those that have a stream of it.
+        """
+        most_ns = self.wait_max_ns + _QUIESCE_NS if most_ns is None else most_ns
+        deadline_ns = clock.system_ns() + most_ns
         for thread in list(self.threads):
             while (
-                (thread.waiting or thread.is_busy())
+                (trace is None or any(one.trace is trace for one in thread.streams))
+                and (thread.waiting or thread.is_busy())
                 and not thread.is_own()
                 and clock.system_ns() < deadline_ns
             ):
-                sleep(0.001)
+                self._let_others(sleep, 0.001)
+
+    def _let_others(self, step: Callable[..., Any], *arguments: Any) -> None:
+        """Without the lock, if this thread has it: who is waited for may need it."""
+        lock: Any = self.lock
+        state = lock._release_save() if lock._is_owned() else None
+        try:
+            step(*arguments)
+        finally:
+            if state is not None:
+                lock._acquire_restore(state)
 
     def flush(self, deadline_ns: int) -> bool:
         """Save everything handed over so far; False on time-out."""

@@ -4,12 +4,15 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "plain/clock.h"
 
 #define CALIBRATE_NS 1000000u
 #define WAIT_SLICE_NS 50000000u
 #define DESTROY_WAIT_NS 2000000000u
+#define QUIESCE_SLICE_NS 200000
+#define LAST_STEP_NS 20000000u /* for a worker to leave what its request waited for */
 
 static char *
 session_copy_text(const char *text)
@@ -323,15 +326,45 @@ kc_session_flush_threads(struct kc_session *session)
     }
 }
 
+static struct kc_thread_stream *
+session_stream_of(const struct kc_thread *thread, const struct kc_trace *trace)
+{
+    struct kc_thread_stream *stream = thread->streams;
+    while (stream != NULL && stream->trace != trace) {
+        stream = stream->next;
+    }
+    return stream;
+}
+
+void
+kc_session_quiesce(struct kc_session *session, const struct kc_trace *trace,
+                   uint64_t most_ns)
+{
+    uint64_t deadline_ns = kc_clock_system_ns() + most_ns;
+    PyThreadState *own = PyThreadState_Get();
+    for (const struct kc_thread *thread = session->threads; thread != NULL;
+         thread = thread->next)
+    {
+        while ((trace == NULL || session_stream_of(thread, trace) != NULL) &&
+               (thread->waiting || thread->guard == KC_GUARD_FLUSH ||
+                (thread->guard == KC_GUARD_RECORD && thread->tstate != own)) &&
+               kc_clock_system_ns() < deadline_ns)
+        {
+            struct timespec pause = {0, QUIESCE_SLICE_NS};
+            Py_BEGIN_ALLOW_THREADS(void)
+            nanosleep(&pause, NULL);
+            Py_END_ALLOW_THREADS
+        }
+    }
+}
+
 void
 kc_session_flush_trace(struct kc_session *session, const struct kc_trace *trace)
 {
+    kc_session_quiesce(session, trace, LAST_STEP_NS);
     for (struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next) {
-        struct kc_thread_stream *stream = thread->streams;
-        while (stream != NULL && stream->trace != trace) {
-            stream = stream->next;
-        }
+        struct kc_thread_stream *stream = session_stream_of(thread, trace);
         if (stream != NULL && !kc_thread_is_busy(thread) &&
             thread->guard != KC_GUARD_COLLECTOR) {
             uint8_t guard = thread->guard;

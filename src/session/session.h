@@ -224,8 +224,14 @@ void kc_session_detach_all(struct kc_session *session);
 /* Where `trace` stands against max_trace_bytes: sets `limited` and `count_above`. */
 KC_COLD void kc_session_check_limit(struct kc_session *session, struct kc_trace *trace);
 
-/* Hand over the blocks that `trace` has in threads that are not busy. Lets go of the
- * GIL. */
+/* Wait, `most_ns` at the most, until no other thread is in the middle of a record or a
+ * handler; with `trace` only of those that have a stream of it. Lets go of the GIL. */
+void kc_session_quiesce(struct kc_session *session, const struct kc_trace *trace,
+                        uint64_t most_ns);
+
+/* Hand over the blocks that `trace` has in threads that are not busy, or soon are not:
+ * a worker may be in its last step when who waited for it ends the trace. Lets go of
+ * the GIL. */
 void kc_session_flush_trace(struct kc_session *session, const struct kc_trace *trace);
 
 /* The same for every trace. */

@@ -94,9 +94,7 @@ for thread in both: thread.start()
 for thread in both: thread.join()
 pool.submit(work, '', 'outside').result()
 pool.shutdown()
-""",
-        clean=False,  # a worker may be in its last step when the trace ends: its records
-        # come then, and are not in the counters
+"""
     )
     for path, other in (("/a", "/b"), ("/b", "/a")):
         text = texts(traced, f"GET {path} → 200")
@@ -123,9 +121,7 @@ async def ahandle(path):
 async def main():
     await asyncio.gather(ahandle('/a'), ahandle('/b'))
 asyncio.run(main())
-""",
-        clean=False,  # a worker may be in its last step when the trace ends: its records
-        # come then, and are not in the counters
+"""
     )
     for path, other in (("/a", "/b"), ("/b", "/a")):
         text = texts(traced, f"GET {path} → 200")
