@@ -158,8 +158,7 @@ def test_eight_threads_at_once_lose_nothing(trace):
         ]
         for t in threads: t.start()
         for t in threads: t.join()
-        """,
-        config={"wait_max": 60.0},  # eight wait for one lock in the Python core
+        """
     )
     trace_ = traced.trace()
     assert len([s for s in trace_.streams if s.name.startswith("worker")]) == 8
