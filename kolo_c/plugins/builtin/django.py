@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 REQUEST = Kind("request", "REQUEST", "blue", "{method} {path}[ → {status}]")
-WATCH = (
-    "django.core.handlers.base:BaseHandler.get_response",
-    "django.core.handlers.base:BaseHandler.get_response_async",
-)
 _QUERY_CHARACTERS = 4096
 _HEADERS_MOST = 64
 
@@ -51,8 +47,6 @@ _paused: ContextVar[bool] = ContextVar("kolo_c.django.paused", default=False)
 class Request(Plugin):
     """A request and its response."""
 
-    name = "django"
-    watch = WATCH
     kind = REQUEST
     boundary = True
     attributes = ("method", "path", "status", "route", "view")
@@ -133,9 +127,6 @@ class Unrecorded(Plugin):
     It watches what ``Request`` does, and comes after it.
     """
 
-    name = "django-unrecorded"
-    watch = WATCH
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None for all others, and where nothing is recorded outside requests."""
         address = id(local(frame, "request"))
@@ -161,12 +152,6 @@ class Unrecorded(Plugin):
 
 class Failure(Plugin):
     """What a view or a middleware raised, and Django makes a response of."""
-
-    name = "django-exception"
-    watch = (
-        "django.core.handlers.exception:response_for_exception",
-        "django.core.handlers.base:BaseHandler.process_exception_by_middleware",
-    )
 
     def start(self, frame: FrameType) -> None:
         """It is about to."""

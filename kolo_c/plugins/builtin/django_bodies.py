@@ -50,12 +50,6 @@ class Reading:
 class BodyRead(Plugin):
     """The program reads a piece of a request's body."""
 
-    name = "django-body"
-    watch = (
-        "django.http.request:HttpRequest.read",
-        "django.http.request:HttpRequest.readline",
-    )
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where the request is not recorded."""
         from kolo_c.plugins.builtin.django import OPEN  # noqa: PLC0415 - imports this
@@ -78,13 +72,6 @@ class BodyRead(Plugin):
 class Parsed(Plugin):
     """The program is about to get what a body says: what is secret in it is known
     before it is anywhere else."""
-
-    name = "django-secrets"
-    watch = (
-        "django.http.request:HttpRequest._load_post_and_files",
-        "django.http.request:HttpRequest.body",
-        "rest_framework.request:Request._parse",
-    )
 
     def when(self, frame: FrameType) -> bool:
         """Once for each request."""

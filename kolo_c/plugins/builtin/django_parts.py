@@ -33,9 +33,6 @@ _ADDRESSES_MOST = 8
 class CommandName(Plugin):
     """``manage.py NAME``: the process's trace is called so."""
 
-    name = "django-command-name"
-    watch = "django.core.management.base:BaseCommand.run_from_argv"
-
     def start(self, frame: FrameType) -> None:
         """It was given on the command line."""
         session = SCOPE.session
@@ -53,8 +50,6 @@ class CommandName(Plugin):
 class Command(Plugin):
     """A management command, also one that is called by code."""
 
-    name = "django-command"
-    watch = "django.core.management.base:BaseCommand.execute"
     kind = COMMAND
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -65,11 +60,6 @@ class Command(Plugin):
 class Template(Plugin):
     """A template is rendered, by itself or within another one: its name alone."""
 
-    name = "django-template"
-    watch = (
-        "django.template.base:Template._render",
-        "django.test.utils:instrumented_test_render",
-    )
     kind = TEMPLATE
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -84,7 +74,6 @@ class Template(Plugin):
 class Cache(Plugin):
     """What is asked of the cache; never the values."""
 
-    name = "django-cache"
     watch = tuple(
         f"django.core.cache.backends.*:*Cache.{operation}"
         for operation in (
@@ -165,8 +154,6 @@ def shown_key(key: object) -> object:
 class Email(Plugin):
     """A mail is sent: to whom, and what it is about."""
 
-    name = "django-email"
-    watch = "django.core.mail.message:EmailMessage.send"
     kind = EMAIL
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:

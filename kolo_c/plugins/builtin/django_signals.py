@@ -43,9 +43,6 @@ _DJANGO_S = (
 class Signal(Plugin):
     """Receivers are about to be called."""
 
-    name = "django-signal"
-    watch = "django.dispatch.dispatcher:Signal._live_receivers"
-
     def finish(
         self,
         frame: FrameType,

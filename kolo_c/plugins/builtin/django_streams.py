@@ -99,9 +99,6 @@ def _release(address: int) -> None:
 class StreamClosed(Plugin):
     """A response is closed: the server has sent it, or gave up."""
 
-    name = "django-stream"
-    watch = "django.http.response:HttpResponseBase.close"
-
     def when(self, frame: FrameType) -> bool:
         """Whether it is one that keeps its trace open."""
         return bool(_streams) and id(local(frame, "self")) in _streams

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 class Httpx(Plugin):
     """``send`` of both clients, with the redirects that it follows."""
 
-    name = "httpx"
-    watch = ("httpx._client:Client.send", "httpx._client:AsyncClient.send")
     kind = HTTP
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -70,9 +68,6 @@ class Httpx(Plugin):
 class HttpxRead(Plugin):
     """A piece of a response that the program reads, as it came from the network."""
 
-    name = "httpx-read"
-    watch = "httpx._decoders:ByteChunker.decode"
-
     def start(self, frame: FrameType) -> None:
         """None where nobody follows it."""
         back = frame.f_back
@@ -86,9 +81,6 @@ class HttpxRead(Plugin):
 class HttpxEnd(Plugin):
     """Nothing more is read of it."""
 
-    name = "httpx-end"
-    watch = ("httpx._models:Response.close", "httpx._models:Response.aclose")
-
     def start(self, frame: FrameType) -> None:
         """By ``iter_raw`` where it has come to its end."""
         response = local(frame, "self")
@@ -101,8 +93,6 @@ class HttpxEnd(Plugin):
 class Aiohttp(Plugin):
     """A request of a ``ClientSession``, with the redirects that it follows."""
 
-    name = "aiohttp"
-    watch = "aiohttp.client:ClientSession._request"
     kind = HTTP
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -148,9 +138,6 @@ class Aiohttp(Plugin):
 class AiohttpRead(Plugin):
     """A piece of a response that the program reads, unpacked."""
 
-    name = "aiohttp-read"
-    watch = "aiohttp.streams:StreamReader._read_nowait_chunk"
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where nobody follows it."""
         found = reading(local(frame, "self"))
@@ -170,13 +157,6 @@ class AiohttpRead(Plugin):
 
 class AiohttpEnd(Plugin):
     """Nothing more is read of it."""
-
-    name = "aiohttp-end"
-    watch = (
-        "aiohttp.client_reqrep:ClientResponse.close",
-        "aiohttp.client_reqrep:ClientResponse.release",
-        "aiohttp.client_reqrep:ClientResponse.read",
-    )
 
     def finish(
         self,

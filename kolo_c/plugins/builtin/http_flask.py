@@ -34,9 +34,6 @@ _FORM_MOST = 64
 class Flask(Answered):
     """A request that comes to a Flask application."""
 
-    name = "flask"
-    watch = "flask.app:Flask.wsgi_app"
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where the middleware records it."""
         _release_abandoned()
@@ -75,9 +72,6 @@ class Flask(Answered):
 class WerkzeugResponse(Plugin):
     """A response of Flask's that begins to be sent, to our middleware."""
 
-    name = "werkzeug-response"
-    watch = "werkzeug.wrappers.response:Response.__call__"
-
     def start(self, frame: FrameType) -> None:
         """Its body, where it is there."""
         exchange = open_exchange(local(frame, "environ"))
@@ -89,9 +83,6 @@ class WerkzeugResponse(Plugin):
 
 class FlaskRoute(Plugin):
     """Where a request's path led."""
-
-    name = "flask-route"
-    watch = "flask.app:Flask.full_dispatch_request"
 
     def start(self, frame: FrameType) -> None:
         """The router has decided."""
@@ -120,12 +111,6 @@ class FlaskSecrets(Plugin):
     """A form or JSON is read: what stands under secret names in it is masked before the
     program has taken it out of there."""
 
-    name = "flask-secrets"
-    watch = (
-        "werkzeug.wrappers.request:Request._load_form_data",
-        "werkzeug.wrappers.request:Request.get_json",
-    )
-
     def finish(
         self,
         frame: FrameType,
@@ -142,12 +127,6 @@ class FlaskSecrets(Plugin):
 
 class FlaskFailure(Plugin):
     """What a view raised, and Flask makes a response of."""
-
-    name = "flask-exception"
-    watch = (
-        "flask.app:Flask.handle_exception",
-        "flask.app:Flask.handle_user_exception",
-    )
 
     def start(self, frame: FrameType) -> None:
         """It is about to."""
@@ -190,12 +169,6 @@ def _release_abandoned() -> None:
 
 class FlaskStream(Plugin):
     """A piece of a streaming body is made."""
-
-    name = "flask-stream"
-    watch = (
-        "werkzeug.wsgi:ClosingIterator.__next__",
-        "werkzeug.wsgi:ClosingIterator.close",
-    )
 
     def when(self, frame: FrameType) -> bool:
         """Whether it is of a request that is recorded."""

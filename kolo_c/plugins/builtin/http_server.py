@@ -283,9 +283,6 @@ def state_of(thing: Any) -> dict[str, Any]:
 class Wsgi(Answered):
     """A request that comes to our middleware."""
 
-    name = "wsgi"
-    watch = "kolo_c.integrations.wsgi:KoloCMiddleware._answer"
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where it is not recorded."""
         environ = local(frame, "environ")
@@ -294,9 +291,6 @@ class Wsgi(Answered):
 
 class Asgi(Answered):
     """A request or a websocket that comes to our middleware."""
-
-    name = "asgi"
-    watch = "kolo_c.integrations.asgi:KoloCMiddleware._answer"
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where it is not recorded."""

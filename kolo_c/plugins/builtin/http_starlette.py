@@ -31,9 +31,6 @@ BACKGROUND = Kind("background", "BACKGROUND", "purple", "after {request}")
 class Starlette(Answered):
     """A request or a websocket that comes to a Starlette or FastAPI application."""
 
-    name = "starlette"
-    watch = "starlette.applications:Starlette.__call__"
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where the middleware records it, and for those within another."""
         scope = local(frame, "scope")
@@ -60,14 +57,6 @@ def _has_middleware(app: Any) -> bool:
 class StarletteResponse(Plugin):
     """A response begins to be sent."""
 
-    name = "starlette-response"
-    watch = (
-        "starlette.responses:Response.__call__",
-        "starlette.responses:StreamingResponse.__call__",
-        "starlette.responses:FileResponse.__call__",
-        "starlette.middleware.base:_StreamingResponse.__call__",
-    )
-
     def start(self, frame: FrameType) -> None:
         """The innermost is the first, and has the body."""
         exchange = open_exchange(local(frame, "scope"))
@@ -80,13 +69,6 @@ class StarletteResponse(Plugin):
 
 class StarletteBody(Plugin):
     """The body of a request has been read."""
-
-    name = "starlette-body"
-    watch = (
-        "starlette.requests:Request.body",
-        "starlette.requests:Request._get_form",
-        "starlette.requests:Request.json",
-    )
 
     def finish(
         self,
@@ -120,12 +102,6 @@ class StarletteBody(Plugin):
 class StarletteFailure(Plugin):
     """What left the application, of which Starlette makes a response."""
 
-    name = "starlette-exception"
-    watch = (
-        "starlette.middleware.errors:ServerErrorMiddleware.error_response",
-        "starlette.middleware.errors:ServerErrorMiddleware.debug_response",
-    )
-
     def start(self, frame: FrameType) -> None:
         """It is about to."""
         exchange = open_exchange(state_of(local(frame, "request")).get("scope"))
@@ -137,12 +113,6 @@ class Background(Plugin):
     """Tasks that run after a response: a trace of their own, which names the
     request's."""
 
-    name = "starlette-background"
-    watch = (
-        "starlette.background:BackgroundTask.__call__",
-        "starlette.background:BackgroundTasks.__call__",
-        "fastapi.background:BackgroundTasks.__call__",
-    )
     kind = BACKGROUND
     boundary = True
     apart = True

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 class Requests(Plugin):
     """``Session.send``, with the redirects that it follows."""
 
-    name = "requests"
-    watch = "requests.sessions:Session.send"
     kind = HTTP
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
@@ -69,8 +67,6 @@ class Requests(Plugin):
 class Urllib3(Plugin):
     """``urlopen`` of a pool, with its retries; not where requests called it."""
 
-    name = "urllib3"
-    watch = "urllib3.connectionpool:HTTPConnectionPool.urlopen"
     kind = HTTP
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
@@ -117,12 +113,6 @@ class Urllib3(Plugin):
 class Urllib3Read(Plugin):
     """A piece of a response of urllib3, as it comes from the network."""
 
-    name = "urllib3-read"
-    watch = (
-        "urllib3.response:HTTPResponse._fp_read",
-        "urllib3.response:HTTPResponse._handle_chunk",
-    )
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where nobody follows it."""
         found = reading(local(frame, "self"))
@@ -143,12 +133,6 @@ class Urllib3Read(Plugin):
 class Urllib3End(Plugin):
     """Nothing more is read of it."""
 
-    name = "urllib3-end"
-    watch = (
-        "urllib3.response:HTTPResponse.close",
-        "urllib3.response:HTTPResponse.release_conn",
-    )
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where nobody follows it."""
         response = local(frame, "self")
@@ -161,8 +145,6 @@ class Urllib3End(Plugin):
 class Urllib(Plugin):
     """``urllib.request``: each request of an ``urlopen``, also those of redirects."""
 
-    name = "urllib"
-    watch = "urllib.request:AbstractHTTPHandler.do_open"
     kind = HTTP
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
@@ -196,14 +178,6 @@ class Urllib(Plugin):
 class UrllibRead(Plugin):
     """What the program reads of a response of urllib."""
 
-    name = "urllib-read"
-    watch = (
-        "http.client:HTTPResponse.read",
-        "http.client:HTTPResponse.read1",
-        "http.client:HTTPResponse.readinto",
-        "http.client:HTTPResponse.readline",
-    )
-
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
         """None where nobody follows it, and for its own calls."""
         response = local(frame, "self")
@@ -234,9 +208,6 @@ class UrllibRead(Plugin):
 
 class UrllibEnd(Plugin):
     """Nothing more is read of it."""
-
-    name = "urllib-end"
-    watch = "http.client:HTTPResponse.close"
 
     def start(self, frame: FrameType) -> None:
         """It may not have been read to its end."""

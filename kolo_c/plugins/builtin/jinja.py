@@ -21,13 +21,6 @@ _NAMES_MOST = 32
 class Jinja(Plugin):
     """A template is rendered; what it includes is part of that."""
 
-    name = "jinja2"
-    watch = (
-        "jinja2.environment:Template.render",
-        "jinja2.environment:Template.render_async",
-        "jinja2.environment:Template.generate",
-        "jinja2.environment:Template.generate_async",
-    )
     kind = TEMPLATE
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:

@@ -33,9 +33,6 @@ _OWN_TEXT = (BaseException.__str__, OSError.__str__, KeyError.__str__)
 class Log(Plugin):
     """A record that passed its logger's level and filters is a line of the log."""
 
-    name = "logging"
-    watch = "logging:Logger.callHandlers"
-
     def finish(
         self,
         frame: FrameType,
@@ -54,8 +51,6 @@ class Log(Plugin):
 class Warned(Plugin):
     """A warning that the filters of ``warnings`` let pass."""
 
-    name = "warnings"
-    watch = ("warnings:_showwarnmsg", "_py_warnings:_showwarnmsg")
     kind = WARNING
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:

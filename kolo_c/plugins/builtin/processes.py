@@ -39,8 +39,6 @@ _running: dict[int, tuple[Any, dict[str, Any]]] = {}
 class Run(Plugin):
     """``run``, ``call``, ``check_call`` and ``check_output``: from start to end."""
 
-    name = "subprocess-run"
-    watch = ("subprocess:run", "subprocess:call")
     kind = SUBPROCESS
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -68,8 +66,6 @@ class Run(Plugin):
 class Started(Plugin):
     """A ``Popen`` by itself."""
 
-    name = "subprocess"
-    watch = "subprocess:Popen.__init__"
     kind = SUBPROCESS
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
@@ -107,12 +103,6 @@ class Started(Plugin):
 
 class Ended(Plugin):
     """The program has learnt that it has ended."""
-
-    name = "subprocess-exit"
-    watch = (
-        "subprocess:Popen._handle_exitstatus",
-        "asyncio.base_subprocess:BaseSubprocessTransport._process_exited",
-    )
 
     def finish(
         self,

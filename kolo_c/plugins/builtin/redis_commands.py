@@ -34,11 +34,6 @@ _SECRET = frozenset("AUTH HELLO ACL CONFIG MIGRATE CLIENT".split())
 class Redis(Plugin):
     """A command by itself, with or without ``asyncio``."""
 
-    name = "redis"
-    watch = (
-        "redis.client:Redis.execute_command",
-        "redis.asyncio.client:Redis.execute_command",
-    )
     kind = REDIS
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -49,11 +44,6 @@ class Redis(Plugin):
 class Pipeline(Plugin):
     """Several at once."""
 
-    name = "redis-pipeline"
-    watch = (
-        "redis.client:Pipeline.execute",
-        "redis.asyncio.client:Pipeline.execute",
-    )
     kind = REDIS
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:

@@ -28,7 +28,6 @@ _ENDS = frozenset(("commit", "rollback"))
 class Aiosqlite(Plugin):
     """``Connection._execute``, through which everything goes."""
 
-    name = "aiosqlite"
     kind = sql.SQL
 
     def when(self, frame: FrameType) -> bool:
@@ -80,7 +79,6 @@ class Aiosqlite(Plugin):
 class AiosqliteFetch(Plugin):
     """What cursors fetch."""
 
-    name = "aiosqlite.fetch"
     kind = None
 
     def start(self, frame: FrameType) -> dict[str, Any] | None:
@@ -120,5 +118,3 @@ class AiosqliteFetch(Plugin):
 
 class AiosqliteBridge(Bridge):
     """The thread's function."""
-
-    name = "aiosqlite.thread"

@@ -26,7 +26,6 @@ def _read_name(connection: Any) -> Any:
 class Asyncpg(Plugin):
     """Statements of a connection, a prepared statement, a cursor."""
 
-    name = "asyncpg"
     kind = sql.SQL
 
     def start(self, frame: FrameType) -> dict[str, Any] | None:

@@ -27,12 +27,6 @@ _BEGINS = "_start_transaction_under_autocommit"
 class DjangoStatement(Plugin):
     """``CursorWrapper``: execute, executemany, callproc."""
 
-    name = "django.sql"
-    watch = (
-        "django.db.backends.utils:CursorWrapper._execute",
-        "django.db.backends.utils:CursorWrapper._executemany",
-        "django.db.backends.utils:CursorWrapper.callproc",
-    )
     kind = sql.SQL
 
     def start(self, frame: FrameType) -> Fields | None:
@@ -86,18 +80,10 @@ class DjangoConnection(Bridge):
     """What Django sends by itself on a new connection, past its own cursors: the time
     zone, what SQLite was compiled with. These are no statements of the program's."""
 
-    name = "django.connection"
-
 
 class DjangoTransaction(Plugin):
     """Transactions: what is not sent as a statement of Django's own."""
 
-    name = "django.transaction"
-    watch = (
-        "django.db.backends.base.base:BaseDatabaseWrapper._commit",
-        "django.db.backends.base.base:BaseDatabaseWrapper._rollback",
-        "django.db.backends.base.base:BaseDatabaseWrapper.set_autocommit",
-    )
     kind = sql.SQL
 
     def start(self, frame: FrameType) -> Fields | None:

@@ -34,7 +34,6 @@ def _read_pymysql(connection: Any) -> Any:
 class PyMySQL(FrameStatement):
     """Cursors of PyMySQL."""
 
-    name = "pymysql"
     system = _SYSTEM
     layer = "pymysql"
     quotes = True
@@ -47,13 +46,10 @@ class PyMySQL(FrameStatement):
 class PyMySQLFetch(FrameFetch):
     """What they fetch."""
 
-    name = "pymysql.fetch"
-
 
 class PyMySQLTransaction(Transaction):
     """begin, commit, rollback."""
 
-    name = "pymysql.transaction"
     system = _SYSTEM
 
     def database(self, connection: Any) -> Any:
@@ -64,7 +60,6 @@ class PyMySQLTransaction(Transaction):
 class MySQLdb(FrameStatement):
     """Cursors of mysqlclient, which does not know its database's name."""
 
-    name = "mysqlclient"
     system = _SYSTEM
     layer = "mysqlclient"
     quotes = True
@@ -73,15 +68,10 @@ class MySQLdb(FrameStatement):
 class MySQLdbFetch(FrameFetch):
     """What they fetch."""
 
-    name = "mysqlclient.fetch"
-
 
 class MySQLdbTransaction(Plugin):
     """commit and rollback are inherited from a class that is written in C: the one in
     Python gets its own, which are the same."""
-
-    name = "mysqlclient.transaction"
-    modules = ("MySQLdb.connections",)
 
     def __init__(self) -> None:
         self._put: dict[str, Any] = {}

@@ -38,7 +38,6 @@ def _read_name(connection: Any) -> str:
 class Psycopg(FrameStatement):
     """Cursors of every sort: client and server side, sync and async."""
 
-    name = "psycopg"
     system = _SYSTEM
     layer = _LAYER
     params = "params"
@@ -61,8 +60,6 @@ class Psycopg(FrameStatement):
 class PsycopgFetch(FrameFetch):
     """What they fetch. Until 3.2 iteration is a generator: of that is known how many
     rows the program took, and no more."""
-
-    name = "psycopg.fetch"
 
     def start(self, frame: FrameType) -> dict[str, Any] | None:
         """Rows are fetched."""
@@ -93,7 +90,6 @@ class PsycopgFetch(FrameFetch):
 class PsycopgTransaction(Plugin):
     """What psycopg sends by itself."""
 
-    name = "psycopg.transaction"
     kind = sql.SQL
 
     def start(self, frame: FrameType) -> dict[str, Any] | None:

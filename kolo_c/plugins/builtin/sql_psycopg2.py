@@ -133,9 +133,6 @@ class _Classes:
 class Psycopg2(Plugin):
     """Statements of psycopg2."""
 
-    name = "psycopg2"
-    modules = ("psycopg2",)
-
     def __init__(self) -> None:
         self._classes: _Classes | None = None
 

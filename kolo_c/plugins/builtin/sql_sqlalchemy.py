@@ -38,7 +38,6 @@ def _of_engine(connection: Any) -> Fields:
 class SQLAlchemyStatement(Plugin):
     """What is sent through a Connection: statements, defaults, inserts of many."""
 
-    name = "sqlalchemy"
     kind = sql.SQL
 
     def start(self, frame: FrameType) -> Fields | None:
@@ -88,7 +87,6 @@ class SQLAlchemyStatement(Plugin):
 class SQLAlchemyTransaction(Plugin):
     """Transactions and savepoints, as SQLAlchemy has them."""
 
-    name = "sqlalchemy.transaction"
     kind = sql.SQL
 
     def start(self, frame: FrameType) -> Fields | None:

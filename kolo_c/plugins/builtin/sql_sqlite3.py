@@ -174,9 +174,6 @@ class _Classes:
 class Sqlite3(Plugin):
     """Statements of sqlite3."""
 
-    name = "sqlite3"
-    modules = ("sqlite3.dbapi2",)
-
     def __init__(self) -> None:
         self._classes: _Classes | None = None
         self._put: list[tuple[Any, Any]] = []

@@ -1,6 +1,7 @@
 """Which built-in plugins there are: what each watches, without importing it.
 
-Every start passes here; a plugin's own module is imported when the program uses what it
+A plugin's name, and what it watches, stand here alone: its class has neither. Every
+start passes here; a plugin's own module is imported when the program uses what it
 watches.
 
 Threads: any. Owns: nothing. Fails: never.

@@ -29,11 +29,6 @@ _ATTRIBUTES = ("name", "id", "queue", "status", "enqueued_by")
 class CeleryEnqueue(Plugin):
     """A message is sent: by ``delay``, ``apply_async``, ``send_task``, beat."""
 
-    name = "celery-enqueue"
-    watch = (
-        "celery.app.amqp:AMQP._create_task_sender.<locals>.send_task_message",
-        "celery.app.amqp:send_task_message",  # as 3.10 knows it
-    )
     kind = ENQUEUE
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -58,11 +53,6 @@ class CeleryEnqueue(Plugin):
 class CeleryTask(Plugin):
     """A task runs, in a worker or eagerly."""
 
-    name = "celery"
-    watch = (
-        "celery.app.trace:build_tracer.<locals>.trace_task",
-        "celery.app.trace:trace_task",  # as 3.10 knows it
-    )
     kind = TASK
     boundary = True
     attributes = _ATTRIBUTES
@@ -113,8 +103,6 @@ class CeleryTask(Plugin):
 class HueyEnqueue(Plugin):
     """A task is put into huey's queue."""
 
-    name = "huey-enqueue"
-    watch = "huey.api:Huey.enqueue"
     kind = ENQUEUE
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
@@ -131,8 +119,6 @@ class HueyEnqueue(Plugin):
 class HueyTask(Plugin):
     """A task runs, in a worker or immediately."""
 
-    name = "huey"
-    watch = "huey.api:Huey._execute"
     kind = TASK
     boundary = True
     attributes = _ATTRIBUTES
@@ -161,8 +147,6 @@ class HueyTask(Plugin):
 class DjangoEnqueue(Plugin):
     """A task of ``django.tasks`` is handed to its backend."""
 
-    name = "django-enqueue"
-    watch = ("django.tasks.base:Task.enqueue", "django.tasks.base:Task.aenqueue")
     kind = ENQUEUE
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
@@ -187,8 +171,6 @@ class DjangoEnqueue(Plugin):
 class DjangoTask(Plugin):
     """A task of ``django.tasks`` runs, wherever its backend has that done."""
 
-    name = "django-task"
-    watch = ("django.tasks.base:Task.call", "django.tasks.base:Task.acall")
     kind = TASK
     boundary = True
     attributes = _ATTRIBUTES

@@ -33,8 +33,6 @@ _MESSAGE_CHARACTERS = 1000
 class UnitTest(Plugin):
     """``TestCase.run`` is a test, under any runner of unittest's kind."""
 
-    name = "unittest"
-    watch = "unittest.case:TestCase.run"
     kind = TEST
     boundary = True
     takes_all = True  # a test's event loop, its server threads
