@@ -64,10 +64,13 @@ COMMAND = TailCommand()
 
 def _following() -> Following:
     """Begin to watch the project's store, once there is one."""
+    # What is needed later, too: the first trace to end is told of as soon as others.
+    import json  # noqa: F401, PLC0415
     import os  # noqa: PLC0415 - with the rest
 
-    # What is needed later, too: the first trace to end is told of as soon as others.
     from kolo_c.cli import trace_line  # noqa: F401, PLC0415
+    from kolo_c.model import statement  # noqa: F401, PLC0415
+    from kolo_c.store import lines, trace  # noqa: F401, PLC0415
     from kolo_c.store.following import Following  # noqa: PLC0415
     from kolo_c.store.locate import locate_store  # noqa: PLC0415
     from kolo_c.store.path_map import load_path_map  # noqa: PLC0415
@@ -92,8 +95,10 @@ def _follow(following: Following, errors: bool, most: int | None, json: bool) ->
     screen = Screen(sys.stdout)
     written = 0
     while True:
-        began = time.monotonic()
-        for info in following.poll():
+        began = time.thread_time()
+        ended = following.poll()
+        spent = time.thread_time() - began
+        for info in ended:
             try:
                 finished = Finished(Trace(info))
             except StoreError:
@@ -109,8 +114,9 @@ def _follow(following: Following, errors: bool, most: int | None, json: bool) ->
             if written == most:
                 return
         following.rest()
-        # A look at very many processes may take a while: never more than half of it.
-        time.sleep(max(_PAUSE_SECONDS, time.monotonic() - began))
+        # To look at very many processes takes a while: never more than half of it. What
+        # other programs took of the processor meanwhile is no reason to be later still.
+        time.sleep(max(_PAUSE_SECONDS, spent))
 
 
 def _write_json(found: dict[str, object]) -> None:

@@ -370,7 +370,7 @@ class _Followed:
         for segment in process.segments:
             pieces = segment.definition_pieces()
             last = max((sequence for _, sequence, _ in pieces), default=0)
-            name = os.fspath(segment.path)
+            name = segment.name
             for first, sequence, start in pieces:
                 key = (name, sequence, start)
                 fetch = partial(segment.definition_data, sequence, start)

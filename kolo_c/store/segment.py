@@ -69,6 +69,11 @@ class Segment:
 
         return Path(self._path)
 
+    @property
+    def name(self) -> str:
+        """The file's path, as text."""
+        return self._path
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

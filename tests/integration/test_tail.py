@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from kolo_c.cli import tail as tail_module
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.fspath(ROOT)}
 BOUND_SECONDS = 1.0
@@ -182,3 +184,65 @@ def test_nothing_of_the_store_is_kept_open_that_the_program_wants_to_close(
     left = sorted(os.listdir(here / ".kolo_c" / "segments"))
     assert [name.rpartition(".")[2] for name in left] == ["db"]
     assert watch.stop()[0] == 0
+
+
+class _Looks:
+    """Stands for what is followed: a look takes long, but not of the processor."""
+
+    def poll(self) -> list[Any]:
+        time.sleep(0.1)
+        return []
+
+    def rest(self) -> None:
+        """Nothing was opened."""
+
+
+def test_a_pause_is_no_longer_because_others_took_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A look that had to wait for programs which start was followed by a pause as long
+    as that: a trace that ended meanwhile was told of twice as late."""
+    pauses: list[float] = []
+
+    class _Time:
+        thread_time = staticmethod(time.thread_time)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tail_module, "time", _Time)
+    with pytest.raises(KeyboardInterrupt):
+        tail_module._follow(_Looks(), False, None, False)  # type: ignore[arg-type]
+    assert len(pauses) == 1 and pauses[0] < 0.05
+
+
+_IMPORTS = """
+import sys
+from kolo_c.cli import tail
+from kolo_c.cli.main import main
+
+follow = tail._follow
+def watch(*words):
+    before = set(sys.modules)
+    follow(*words)
+    print(*sorted(set(sys.modules) - before), file=sys.stderr)
+
+tail._follow = watch
+sys.exit(main(["tail", "-n", "2"]))
+"""
+
+
+def test_nothing_is_imported_for_the_first_line(here: Path) -> None:
+    """It has that time while it waits: the first trace would be told of late."""
+    watch = subprocess.Popen(
+        [sys.executable, "-c", _IMPORTS],
+        cwd=here, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(0.3)
+    start(here, "some", "4").communicate()
+    lines, said = watch.communicate(timeout=20)
+    assert len(lines.splitlines()) == 2
+    imported = said.splitlines()[-1].split()
+    assert imported == []
