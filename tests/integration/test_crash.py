@@ -64,9 +64,9 @@ def assert_announced(found, announced):
     assert len(found) >= announced
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_killed_program_keeps_every_call_that_it_announced(core, tmp_path, seed):
-    """At ten random instants; read before anything is recovered, and after."""
+    """Read before anything is recovered, and after."""
     process = start(tmp_path, core, ANNOUNCES)
     first = process.stdout.readline()
     time.sleep(random.Random(seed).uniform(0, 0.4))
