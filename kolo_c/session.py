@@ -258,7 +258,7 @@ class Session:
         counters: dict[str, Any] = {}
         if self._native is not None and not self._native.stats()["dead"]:
             counters = self._finish(cause, exception)
-        self._write_log()
+            self._write_log()
         self._summary = Summary.of(
             counters,
             trace_id=self.trace_id,
@@ -529,10 +529,16 @@ class Session:
     # ---- fork ----
 
     def continue_in_child(self) -> None:
-        """Start a trace of the child's own, linked to this one."""
+        """Start a trace of the child's own, linked to this one, if it is followed."""
+        if not self.config.follow:
+            native = self._native
+            self._give_up()
+            self._native = native  # whoever holds this asks it, and is told nothing
+            self.plugins.stop()
+            return
+        _activate(None)
         from kolo_c.follow import stored_line  # noqa: PLC0415 - for a fork alone
 
-        _activate(None)
         child = Session(
             self.config,
             self.project.with_(notes=()),

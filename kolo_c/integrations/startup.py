@@ -22,6 +22,7 @@ from os import getpid  # a program may replace it
 
 from kolo_c import switch
 from kolo_c.core import choose_core
+from kolo_c.integrations.exits import ProgramExit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ class _Recorder:
                 self._project.store, self._config.max_bytes, self._config.keep_days
             )
         self._session.start()
+        self._session.plugins.add(ProgramExit(self._session))
         atexit.register(self._finish)
         folder = self._program.folder
         if folder is not None and _imported():

@@ -23,7 +23,9 @@ def make_python(folder: Path, *names: str, installed: bool = True) -> Path:
     python = folder / "bin" / "python"
     if installed:
         places = {"base": str(folder), "platbase": str(folder)}
-        site = Path(sysconfig.get_path("purelib", "venv", places))
+        has_venv = "venv" in sysconfig.get_scheme_names()  # 3.11+
+        scheme = "venv" if has_venv else "posix_prefix"
+        site = Path(sysconfig.get_path("purelib", scheme, places))
         (site / "a_tree.pth").write_text(f"{ROOT}\n")
         for name in names or ("kolo_c.pth",):
             shutil.copy(ROOT / name, site)

@@ -148,12 +148,52 @@ STOPS = {
 
 
 @pytest.mark.parametrize("stop", STOPS)
-@pytest.mark.parametrize("way", ["subprocess", "exec"])
+@pytest.mark.parametrize("way", ["subprocess", "exec", "fork and exec"])
 def test_children_are_left_alone_where_that_is_asked(plain: Place, stop, way) -> None:
     words, variables = STOPS[stop]
     plain.write(program=program(WAYS[way]), child=CHILD)
     assert plain.run(*words, "program.py", **variables) == ("", "", 0)
     assert plain.links() == {"program.py": None}
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_forked_children_are_left_alone_too(place: Place, stop: str) -> None:
+    """They ended in the same way as their parent, and their trace was there."""
+    words, variables = STOPS[stop]
+    place.write(
+        program=program(
+            """
+            def in_child(): return "child"
+            def in_parent(): return "parent"
+            if os.fork() == 0:
+                print(in_child(), sys.getprofile(), flush=True)
+                sys.exit(4)
+            print(os.waitstatus_to_exitcode(os.wait()[1]), in_parent())
+            """
+        )
+    )
+    said = ("child None\n4 parent\n", "", 0)
+    assert place.run(*words, "program.py", **variables) == said
+    assert place.calls() == [("program.py", ["<module>", "f", "in_parent"])]
+
+
+def test_a_forked_child_that_is_left_alone_may_ask_for_a_trace(place: Place) -> None:
+    words, variables = STOPS["option"]
+    place.write(
+        program=program(
+            """
+            import kolo_c
+            def in_child(): return 1
+            if os.fork() == 0:
+                with kolo_c.trace("its own"):
+                    in_child()
+                os._exit(0)
+            os.wait()
+            """
+        )
+    )
+    assert place.run(*words, "program.py", **variables) == ("", "", 0)
+    assert dict(place.calls())["its own"] == ["in_child"]
 
 
 def test_an_environment_of_its_own_decides(plain: Place, started) -> None:
