@@ -13,6 +13,8 @@ import sys
 
 from kolo_c.config import config_folder
 from kolo_c.errors import ConfigError
+from kolo_c.store.locate import STORE_NAME
+from kolo_c.store.private import FILE_MODE, make_folder, refuse_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,8 +75,10 @@ class ConfigFile:
         """Replace the file, if it is still as it was read."""
         path = os.path.realpath(self.path)
         try:
+            if _is_in_store(self.path):
+                refuse_link(self.path)
             if not self.exists:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
+                make_folder(os.path.dirname(path))
             elif not os.access(path, os.W_OK):
                 raise PermissionError(13, "it is read-only")
             before = self._mark + self.text if self.exists else None
@@ -194,6 +198,10 @@ def _append(array: Any, item: str) -> None:
     array.add_line(item, indent=indent)
 
 
+def _is_in_store(path: str) -> bool:
+    return os.path.basename(os.path.dirname(path)) == STORE_NAME
+
+
 def _without_empty(data: Any) -> Any:
     """``data`` without tables that have nothing in them."""
     if not isinstance(data, dict):
@@ -208,7 +216,7 @@ def _replace(path: str, text: str, before: str | None) -> None:
         raise OSError(0, "it was changed at this moment; try again")
     temporary = f"{path}.{os.getpid()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o666)
+    descriptor = os.open(temporary, flags, FILE_MODE if _is_in_store(path) else 0o666)
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)

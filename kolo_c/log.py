@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 
+from kolo_c.store.private import open_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,8 @@ def write_log(store: str, process_id: str, problems: Sequence[str]) -> None:
     try:
         if os.path.exists(path) and os.stat(path).st_size > _MOST_BYTES:
             os.replace(path, f"{path}.1")
-        with open(path, "a", encoding="utf-8") as log:
+        fd = open_file(path, os.O_WRONLY | os.O_APPEND)
+        with open(fd, "w", encoding="utf-8") as log:
             log.writelines(lines)
     except OSError:
         pass

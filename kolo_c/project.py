@@ -14,7 +14,8 @@ import sys
 
 from kolo_c.config import config_folder, plain
 from kolo_c.frozen import Frozen
-from kolo_c.store.locate import SEGMENTS_NAME, state_store
+from kolo_c.store.locate import SEGMENTS_NAME, is_linked, state_store
+from kolo_c.store.private import LINKED, make_file, make_folder, refuse_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def choose_store(
 
 def why_not_writable(store: AnyPath) -> str:
     """Empty where ``store`` can be written to or made, else what is in the way."""
+    if is_linked(os.fspath(store)):
+        return f"{LINKED}, or has one for its segments"
     folder = next(
         (each for each in _upwards(os.fspath(store)) if os.path.lexists(each)), "/"
     )
@@ -140,12 +143,17 @@ def create_store(store: AnyPath) -> None:
 
     Raises OSError: who wants to record there has to know.
     """
-    os.makedirs(os.path.join(store, SEGMENTS_NAME), exist_ok=True)
+    make_folder(os.path.join(store, SEGMENTS_NAME))
+    refuse_link(store)
+    refuse_link(os.path.join(store, SEGMENTS_NAME))
     try:
-        with open(os.path.join(store, ".gitignore"), "x", encoding="utf-8") as ignore:
-            ignore.write("*\n")
+        ignore = make_file(os.path.join(store, ".gitignore"))
     except FileExistsError:
-        pass
+        return
+    try:
+        os.write(ignore, b"*\n")
+    finally:
+        os.close(ignore)
 
 
 def _working_directory() -> str:

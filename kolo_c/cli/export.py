@@ -18,6 +18,7 @@ from kolo_c.cli.reading import add_store_option, open_store
 from kolo_c.cli.units import plural, size
 from kolo_c.errors import KoloError, StoreError, harmless
 from kolo_c.store.placing import file_error
+from kolo_c.store.private import LINKED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,6 +140,10 @@ def _target(args: argparse.Namespace) -> Path:
             "Name a file; it is put in place when it is whole.",
             slug="file-exists",
         )
+    if target.is_symlink():
+        raise StoreError(
+            target, LINKED, "Name the file that it leads to.", slug="file-exists"
+        )
     if os.path.lexists(target) and not args.force:
         raise StoreError(
             target, "is there already", "To overwrite it: --force", slug="file-exists"
@@ -148,8 +153,7 @@ def _target(args: argparse.Namespace) -> Path:
             target, "is a database that is in use", "Choose another name.",
             slug="file-exists",
         )  # fmt: skip
-    # What a link names is overwritten, not the link.
-    return Path(os.path.realpath(target)) if target.is_symlink() else target
+    return target
 
 
 def _choose(

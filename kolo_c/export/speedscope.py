@@ -23,6 +23,7 @@ from kolo_c.model.events import merged
 from kolo_c.model.statement import shape
 from kolo_c.plugins.shown import summary_text
 from kolo_c.store.placing import file_error, put_in_place, unfinished_name
+from kolo_c.store.private import make_file
 from kolo_c.store.reader import Trace
 from kolo_c.wire import Kind
 
@@ -47,7 +48,8 @@ def export_speedscope(infos: list[TraceInfo], target: Path, *, overwrite: bool) 
     """Write these traces to ``target``."""
     unfinished = unfinished_name(target)
     try:
-        with open(unfinished, "x", encoding="utf-8", errors="backslashreplace") as file:
+        fd = make_file(unfinished)
+        with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
             traces = [Trace(info) for info in infos]
             if not _write(file, traces):
                 raise KoloError(

@@ -19,10 +19,12 @@ is rolled back: nothing of it is saved, and it may be tried again.
 from __future__ import annotations
 
 import sqlite3
+from errno import ELOOP
 from functools import lru_cache
 from importlib import import_module
-from os import O_CREAT, O_EXCL, O_WRONLY
+from os import O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY
 from sqlite3 import connect
+from stat import S_ISLNK
 
 from kolo_c.reference import row, system
 from kolo_c.reference.block import (
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from kolo_c.reference.block import Block
 
+_NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
 BUSY_SECONDS = 0.25
 """Readers hold no lock for long; the writer tries again."""
 # Larger pages waste half a page a block, and take longer to fold in at the end.
@@ -67,16 +70,49 @@ def make_directory(directory: str) -> None:
 
     And beside it a .gitignore that keeps the store out of git.
     """
-    system.makedirs(directory, exist_ok=True)
-    path = directory.rpartition("/")[0] + "/.gitignore"
+    store = directory.rpartition("/")[0]
+    _make_folders(directory)
+    for path in (directory, store):
+        _refuse_link(path)
     try:
-        fd = system.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o666)
+        fd = system.open(store + "/.gitignore", _NEW, 0o600)
     except OSError:
         return
     try:
         system.write(fd, b"*\n")
     finally:
         system.close(fd)
+
+
+def _make_folders(path: str) -> None:
+    """``path``, whose parents are made first where they are missing."""
+    try:
+        system.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        above = path.rpartition("/")[0]
+        if not above:
+            raise
+        _make_folders(above)
+        _make_folders(path)
+
+
+def _refuse_link(path: str) -> None:
+    if S_ISLNK(system.lstat(path).st_mode):
+        raise OSError(ELOOP, "is a symbolic link", path)
+
+
+def _make_file(path: str) -> None:
+    """An empty file for SQLite to fill, and its owner's alone: what SQLite keeps beside
+    it gets the same mode. SQLite would go where a link leads."""
+    try:
+        # Nobody has it open: to close it drops no lock of SQLite's.
+        system.close(system.open(path, _NEW, 0o600))
+    except FileExistsError:
+        _refuse_link(path)
+    except OSError:
+        pass  # SQLite says what is wrong
 
 
 def store_path(directory: str, process_id: str, segment: int) -> str:
@@ -120,8 +156,9 @@ class Store:
         """
         self.path = path
         try:
+            _make_file(path)
             status = self._prepare(schema, version)
-        except (sqlite3.Error, MemoryError) as error:
+        except (sqlite3.Error, MemoryError, OSError) as error:
             status = self.fail(error)
         if status is not Status.OK:
             self.close()

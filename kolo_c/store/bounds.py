@@ -12,6 +12,7 @@ import os
 import time
 
 from kolo_c.store.locate import SEGMENTS_NAME
+from kolo_c.store.private import open_file
 
 STAMP_NAME = "retention"
 _SECONDS = 300
@@ -55,7 +56,7 @@ def _claim(stamp: str) -> int:
     import fcntl  # noqa: PLC0415 - hardly ever needed
 
     try:
-        fd = os.open(stamp, os.O_RDWR | os.O_CREAT, 0o666)
+        fd = open_file(stamp, os.O_RDWR)
     except OSError:
         return _NO_FILE
     try:
@@ -79,7 +80,8 @@ def _apply(store: str, max_bytes: int, keep_days: float) -> None:
 def _note(stamp: str, bounds: str) -> None:
     """They have been applied now."""
     try:
-        with open(stamp, "w", encoding="utf-8") as file:
+        fd = open_file(stamp, os.O_WRONLY | os.O_TRUNC)
+        with open(fd, "w", encoding="utf-8") as file:
             file.write(bounds)
     except OSError:
         pass  # another user's, say: they are applied each time then

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 
 from kolo_c.store.connection import CORRUPT, NOTADB, DatabaseError, connect
+from kolo_c.store.private import make_file
 from kolo_c.store.rows import TraceRow
 
 TYPE_CHECKING = False
@@ -186,7 +187,9 @@ class CatalogueFile:
                 return True
             new = f"{self.path}.{os.getpid()}.new"
             try:
-                with connect(new, "rwc", _WAIT_SECONDS) as connection:
+                _unlink(new)  # of a process that died, with our number
+                os.close(make_file(new))
+                with connect(new, "rw", _WAIT_SECONDS) as connection:
                     _write(connection, found, (), _SCHEMA)
                 _unlink(f"{self.path}-journal")  # of a file that is not there any more
                 os.replace(new, self.path)

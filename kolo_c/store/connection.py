@@ -17,6 +17,7 @@ import sys
 
 from kolo_c.errors import KoloError
 from kolo_c.extension import extension_for_reading
+from kolo_c.store.private import LINKED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,8 +86,12 @@ def connect(
     """Open ``path``; statements wait so long for a lock, and each commits alone.
 
     "ro" reads, "immutable" reads what nobody writes to any more, "rw" writes to what is
-    there, "rwc" makes it too.
+    there, "rwc" makes it too. Nothing is written to by way of a symbolic link.
     """
+    if mode in ("rw", "rwc") and os.path.islink(path):
+        error = DatabaseError(f"{os.fspath(path)} {LINKED}")
+        error.code = CANTOPEN
+        raise error
     uri = uri_of(path, mode)
     timeout_ms = int(timeout_seconds * 1000)
     if _extension is not None and _PYTHON_WRITER not in sys.modules:

@@ -30,7 +30,7 @@ _AGAIN = "It was copied in part, or damaged on the way: get it again."
 def open_exported(path: Path) -> Store:
     """The file as a store of its own, for reading."""
     check_exported(path)
-    return Store.of_file(path)
+    return Store.of_file(Path(os.path.realpath(path)))
 
 
 def check_exported(path: Path, *, thorough: bool = False) -> None:

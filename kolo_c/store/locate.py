@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from kolo_c.errors import StoreNotFound
+from kolo_c.store.private import LINKED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def locate_store(
     where = os.path.abspath(os.getcwd() if start is None else start)
     parents = list(_with_parents(where))
     for directory in parents:
-        if _is_store(os.path.join(directory, STORE_NAME)):
+        if is_store(os.path.join(directory, STORE_NAME)):
             return os.path.join(directory, STORE_NAME)
     for directory in parents:
         fallback = state_store(directory, environ)
-        if _is_store(fallback):
+        if is_store(fallback):
             return fallback
     raise StoreNotFound(
         f"no {STORE_NAME} directory in {where} or above it",
@@ -79,13 +80,24 @@ def _required(directory: str) -> str:
     store = directory.rstrip(os.sep)
     if os.path.basename(store) != STORE_NAME:
         store = os.path.join(directory, STORE_NAME)
-    if _is_store(store):
+    if is_store(store):
         return store
+    if is_linked(store):
+        raise StoreNotFound(
+            f"{store} {LINKED}, or has one for its segments",
+            "kolo_c follows none in a store: name the folder that it leads to.",
+        )
     raise StoreNotFound(
         f"no {STORE_NAME} directory in {directory}, which KOLO_C_PATH names",
         "Record something first (kolo-c run script.py), or correct KOLO_C_PATH.",
     )
 
 
-def _is_store(path: str) -> bool:
-    return os.path.isdir(os.path.join(path, SEGMENTS_NAME))
+def is_store(path: str) -> bool:
+    """Whether there is a store, and no link on the way into it."""
+    return os.path.isdir(os.path.join(path, SEGMENTS_NAME)) and not is_linked(path)
+
+
+def is_linked(path: str) -> bool:
+    """Whether the store at ``path``, or its folder of segments, is a symbolic link."""
+    return os.path.islink(path) or os.path.islink(os.path.join(path, SEGMENTS_NAME))

@@ -20,6 +20,7 @@ import os
 
 from kolo_c.errors import KoloError, StoreError
 from kolo_c.store.locate import SEGMENTS_NAME
+from kolo_c.store.private import make_file, make_folder, refuse_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,11 +71,12 @@ def put_mark(store: AnyPath, folder: str, name: Name | str, text: str = "") -> b
     nobody else: on a full disk it may be missing."""
     path = os.path.join(store, folder, _file_name(name))
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_folder(os.path.dirname(path))
+        refuse_link(os.path.dirname(path))
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd = make_file(path)
     except FileExistsError:
         return False
     except OSError as error:

@@ -28,6 +28,7 @@ from kolo_c.store.connection import (
 )
 from kolo_c.store.opening import database_error, reading_mode
 from kolo_c.store.placing import file_error, put_in_place, unfinished_name
+from kolo_c.store.private import make_file
 from kolo_c.wire import SCHEMA_VERSION, Definition
 
 TYPE_CHECKING = False
@@ -55,7 +56,7 @@ class NewSegment:
         self._unfinished = unfinished_name(path)
         self._open = False
         try:
-            os.close(os.open(self._unfinished, os.O_CREAT | os.O_EXCL, 0o666))
+            os.close(make_file(self._unfinished))
         except OSError as error:
             raise file_error(path, error) from error
         self._open = True

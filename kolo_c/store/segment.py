@@ -24,6 +24,7 @@ from kolo_c.store.connection import (
     DatabaseError,
     connect,
 )
+from kolo_c.store.private import LINKED
 from kolo_c.store.rows import ProcessRow, Sums, TraceRow
 from kolo_c.wire import SCHEMA_VERSION
 
@@ -192,7 +193,7 @@ class Segment:
 
     def _connect(self, mode: Mode) -> Connection:
         try:
-            status = os.stat(self._path)
+            status = os.lstat(self._path)
         except FileNotFoundError as error:
             raise StoreError(
                 self._path, "is not there", "It may have been removed."
@@ -203,8 +204,12 @@ class Segment:
                 slug="store-unreadable",
             ) from error  # fmt: skip
         if not stat.S_ISREG(status.st_mode):
+            is_link = stat.S_ISLNK(status.st_mode)
             raise StoreError(
-                self._path, "is not a file", "Move it out of the segments directory."
+                self._path,
+                LINKED if is_link else "is not a file",
+                "Move it out of the segments directory.",
+                slug="store-foreign",
             )
         try:
             return connect(self._path, mode, _WAIT_SECONDS)

@@ -105,12 +105,43 @@ store_prepare(struct kc_store *store, const char *schema, int version)
     return status;
 }
 
+/* Whether `path` is a symbolic link; errno is ELOOP then. */
+static bool
+store_is_link(const char *path)
+{
+    struct stat about;
+    if (lstat(path, &about) != 0 || !S_ISLNK(about.st_mode)) {
+        return false;
+    }
+    errno = ELOOP;
+    return true;
+}
+
+/* An empty file for SQLite to fill, and its owner's alone: what SQLite keeps beside it
+ * gets the same mode. False where there is a link, which SQLite would follow. */
+static bool
+store_make_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        (void)close(fd); /* nobody has it open: this drops no lock of SQLite's */
+        return true;
+    }
+    return errno != EEXIST || !store_is_link(path); /* SQLite says what else is wrong */
+}
+
 enum kc_status
 kc_store_open(struct kc_store *store, const char *path, const char *schema, int version)
 {
     memset(store, 0, sizeof *store);
     store->compress = 1;
     enum kc_status status = store_allocate(store, path);
+    if (status == KC_OK && !store_make_file(path)) {
+        (void)snprintf(store->error, sizeof store->error, "%s: is a symbolic link",
+                       path);
+        store->error_code = SQLITE_CANTOPEN;
+        status = KC_STORE;
+    }
     if (status == KC_OK) {
         int code = sqlite3_open_v2(
             path, &store->db,
@@ -279,7 +310,7 @@ kc_store_block(struct kc_store *store, const struct kc_block *block)
 static bool
 store_make_folders(char *path)
 {
-    if (mkdir(path, 0777) == 0 || errno == EEXIST) {
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
         return true;
     }
     char *slash = errno == ENOENT ? strrchr(path, '/') : NULL;
@@ -289,7 +320,7 @@ store_make_folders(char *path)
     *slash = '\0';
     bool made = store_make_folders(path);
     *slash = '/';
-    return made && (mkdir(path, 0777) == 0 || errno == EEXIST);
+    return made && (mkdir(path, 0700) == 0 || errno == EEXIST);
 }
 
 enum kc_status
@@ -298,15 +329,21 @@ kc_store_make_directory(const char *directory)
     static const char ignore_all[] = "*\n";
     char path[4096];
     int len = snprintf(path, sizeof path, "%s", directory);
-    if (len < 0 || (size_t)len >= sizeof path || !store_make_folders(path)) {
+    if (len < 0 || (size_t)len >= sizeof path || !store_make_folders(path) ||
+        store_is_link(path))
+    {
         return KC_IO;
     }
     char *slash = strrchr(path, '/');
     if (slash == NULL || (size_t)(slash - path) + sizeof "/.gitignore" > sizeof path) {
         return KC_OK;
     }
+    *slash = '\0';
+    if (store_is_link(path)) {
+        return KC_IO;
+    }
     memcpy(slash, "/.gitignore", sizeof "/.gitignore");
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
         (void)!write(fd, ignore_all, sizeof ignore_all - 1);
         (void)close(fd);

@@ -53,8 +53,9 @@ struct kc_store {
     char error[256];
 };
 
-/* Make the folder of the segments where it is missing, and beside it a .gitignore that
- * keeps the store out of git. KC_IO with errno. */
+/* Make the folder of the segments where it is missing (0700, and so those above it),
+ * and beside it a .gitignore that keeps the store out of git. KC_IO with errno: ELOOP
+ * where the folder, or the one it is in, is a symbolic link. */
 KC_MUST_CHECK enum kc_status kc_store_make_directory(const char *directory);
 
 /* <directory>/<process id>-<segment>.db, owned by the caller (free()); NULL where there
@@ -64,9 +65,9 @@ char *kc_store_path(const char *directory, const char *process_id, uint64_t segm
 /* Remove a segment that nobody has open. */
 void kc_store_remove(const char *path);
 
-/* Open or create the segment at `path`. `schema` is the text of schema.sql, executed in
- * a new file; `version` is its number: another one in an existing file is KC_STORE with
- * a message. */
+/* Open or create the segment at `path`, as 0600, and not through a link. `schema` is
+ * the text of schema.sql, executed in a new file; `version` is its number: another one
+ * in an existing file is KC_STORE with a message. */
 KC_MUST_CHECK enum kc_status kc_store_open(struct kc_store *store, const char *path,
                                            const char *schema, int version);
 

@@ -2,6 +2,7 @@
 
 #include "session/session.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -56,16 +57,24 @@ session_prepare(void *argument)
     if (session->refused || !session->open) {
         return false;
     }
+    const char *why = NULL;
     if (kc_store_make_directory(writer->directory) == KC_OK) {
         session->mapping_reason = kc_mapping_share(&session->mapping);
     }
-    if (kc_writer_open(writer, session->started_ns, session->started_utc_ns) != KC_OK) {
+    else if (errno == ELOOP) {
+        why = "the store, or its folder of segments, is a symbolic link";
+    }
+    if (why == NULL &&
+        kc_writer_open(writer, session->started_ns, session->started_utc_ns) != KC_OK)
+    {
+        why = kc_store_error(&writer->store);
+    }
+    if (why != NULL) {
         /* Not tried again, and nothing waits for a block. */
         session->refused = true;
         atomic_store(&writer->failing, 1);
         char text[sizeof session->error_text];
-        (void)snprintf(text, sizeof text, "nothing could be recorded: %s",
-                       kc_store_error(&writer->store));
+        (void)snprintf(text, sizeof text, "nothing could be recorded: %s", why);
         kc_session_error(session, text);
         return false;
     }

@@ -51,8 +51,13 @@ rig_remove_folder(const char *folder)
         return;
     }
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
         (void)snprintf(name, sizeof name, "%s/%s", folder, entry->d_name);
-        (void)unlink(name);
+        if (unlink(name) != 0) {
+            rig_remove_folder(name);
+        }
     }
     (void)closedir(directory);
     (void)rmdir(folder);

@@ -6,6 +6,7 @@
 
 #include "plain/store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -194,6 +195,49 @@ test_a_file_that_is_no_segment_is_refused(void)
     free(path);
     CHECK_EQUAL(KC_STORE, kc_store_open(&store, "/nonexistent/x.db", rig_schema(), 1));
     CHECK(strstr(kc_store_error(&store), "/nonexistent/x.db") != NULL);
+}
+
+static unsigned
+mode_of(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 ? (unsigned)about.st_mode & 0777u : 0;
+}
+
+static void
+test_files_are_their_owner_s_alone_and_links_are_not_followed(void)
+{
+    char path[160];
+    char link[200];
+    struct kc_store store;
+    mode_t before = umask(0);
+    (void)snprintf(path, sizeof path, "%s/new/.kolo_c/segments", folder);
+    CHECK_EQUAL(KC_OK, kc_store_make_directory(path));
+    CHECK_EQUAL(0700, mode_of(path));
+    (void)snprintf(path, sizeof path, "%s/new", folder);
+    CHECK_EQUAL(0700, mode_of(path));
+    (void)snprintf(path, sizeof path, "%s/new/.kolo_c/.gitignore", folder);
+    CHECK_EQUAL(0600, mode_of(path));
+    (void)snprintf(path, sizeof path, "%s/new/a.db", folder);
+    CHECK_EQUAL(KC_OK, kc_store_open(&store, path, rig_schema(), RIG_SCHEMA_VERSION));
+    CHECK_EQUAL(0600, mode_of(path));
+    (void)snprintf(link, sizeof link, "%s-wal", path);
+    CHECK_EQUAL(0600, mode_of(link));
+    kc_store_close(&store);
+    umask(before);
+
+    (void)snprintf(link, sizeof link, "%s/new/link.db", folder);
+    CHECK_EQUAL(0, symlink("a.db", link));
+    CHECK_EQUAL(KC_STORE,
+                kc_store_open(&store, link, rig_schema(), RIG_SCHEMA_VERSION));
+    CHECK(strstr(kc_store_error(&store), "link.db: is a symbolic link") != NULL);
+    (void)snprintf(link, sizeof link, "%s/new/linked", folder);
+    CHECK_EQUAL(0, symlink(".kolo_c", link));
+    (void)snprintf(path, sizeof path, "%s/new/linked/segments", folder);
+    CHECK(kc_store_make_directory(path) == KC_IO && errno == ELOOP);
+    (void)snprintf(link, sizeof link, "%s/new/.kolo_c/other", folder);
+    CHECK_EQUAL(0, symlink("segments", link));
+    CHECK(kc_store_make_directory(link) == KC_IO && errno == ELOOP);
 }
 
 static void
@@ -601,6 +645,7 @@ main(void)
     rig_make_folder(folder, sizeof folder);
     test_a_new_segment_has_schema_version_and_wal();
     test_a_file_that_is_no_segment_is_refused();
+    test_files_are_their_owner_s_alone_and_links_are_not_followed();
     test_process_rows();
     test_traces_and_threads_become_rows();
     test_the_last_that_is_said_of_a_trace_holds();

@@ -332,7 +332,7 @@ class TestDelete:
             raise PermissionError(errno.EACCES, "Permission denied", path)
 
         with monkeypatch.context() as patched:
-            patched.setattr(os, "makedirs", refuse)
+            patched.setattr(os, "mkdir", refuse)
             code, out, err = go(command, process.traces[0].id)
         assert (code, out) == (1, "")
         folder = {"delete": "deleted", "pin": "pins"}[command]
@@ -524,14 +524,14 @@ class TestDelete:
         gone, living = process_with(1), process_with(1)
         store = gone.write(tmp_path)
         living.write(tmp_path)
-        make = os.makedirs
+        make = os.mkdir
 
         def refuse(path: Any, *args: Any, **options: Any) -> None:
             if str(path).endswith("deleted"):
                 raise OSError(errno.ENOSPC, "No space left on device")
             make(path, *args, **options)
 
-        monkeypatch.setattr(os, "makedirs", refuse)
+        monkeypatch.setattr(os, "mkdir", refuse)
         assert delete(store, [mark(gone, 0)]).freed_bytes > 0
         assert not gone.segment_path(store).exists()
         mapping = living.write_mapping(tmp_path, [])
