@@ -11,13 +11,12 @@ from kolo_c import own_builtins
 
 own_builtins.keep(__path__)  # before anything else of ours is imported
 
-from kolo_c._version import __version__  # noqa: E402 - see above
-
 # As typing has it, without its 4 ms; type checkers take the name for the same.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from kolo_c._version import __version__
     from kolo_c.api import Trace, trace
     from kolo_c.errors import KoloError
     from kolo_c.plugins.api import plugin
@@ -55,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "kolo_c._version",
     "KoloError": "kolo_c.errors",
     "CurrentTrace": "kolo_c.within",
     "Instance": "kolo_c.reading",

@@ -1,7 +1,7 @@
 """The extension module: what the C core offers to ``kolo_c``. See src/module.c."""
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar as ContextVar
 from types import CodeType
 from typing import Any
 

@@ -140,6 +140,9 @@ class Filter:
         self, path: str, module: str | None, qualname: str | None
     ) -> Decision | None:
         """The decision; None only where ``qualname`` is None and would be needed."""
+        # Before it is looked at: most processes meet files of ours alone.
+        if ".." not in path and any(_is_below(path, own) for own in self._own):
+            return Decision(False, "self", "it is kolo_c itself")
         generated = _generated(path)
         absolute = path if generated else self._absolute(path)
         files = (absolute,) if generated else _forms(absolute)

@@ -39,8 +39,10 @@ class Frozen:
         state = self.__dict__
         state.update(zip(names, values))  # noqa: B905 - too many are found below
         state.update(named)
-        if len(state) != len(values) + len(named) or not state.keys() <= set(names):
+        if len(state) != len(values) + len(named) or named.keys() - names:
             raise TypeError(f"{type(self).__name__} takes {', '.join(names)}")
+        if len(state) == len(names):
+            return
         for name in names:
             if name not in state:
                 try:

@@ -56,13 +56,17 @@ def _own_path() -> Any:
 path = _own_path()
 
 
-class _Loader(SourceFileLoader):
+class Loader(SourceFileLoader):
     """Imports a module with the builtins that were kept."""
 
     def exec_module(self, module: ModuleType) -> None:
+        self.prepare(module)
+        super().exec_module(module)
+
+    def prepare(self, module: ModuleType) -> None:
+        """Have what ``module`` runs, and what is in it, run with the builtins kept."""
         module.__dict__["__builtins__"] = KEPT
         keep(module.__dict__.get("__path__", ()))
-        super().exec_module(module)
 
 
 def keep(folders: Sequence[str]) -> None:
@@ -70,7 +74,7 @@ def keep(folders: Sequence[str]) -> None:
     if not folders:
         return
     loaders = [
-        (_Loader if loader is SourceFileLoader else loader, suffixes)
+        (Loader if loader is SourceFileLoader else loader, suffixes)
         for loader, suffixes in _get_supported_file_loaders()
     ]
     for folder in folders:

@@ -319,7 +319,12 @@ def _read(path: str) -> str:
     if not os.access(path, os.F_OK):
         return ""
     try:
-        with open(path, "rb") as file:
-            return file.read(_FILE_MOST_BYTES).decode("utf-8", "replace")
+        # As open(), which has a buffer of its own for each of them.
+        file = os.open(path, os.O_RDONLY)
+        try:
+            most = min(os.fstat(file).st_size, _FILE_MOST_BYTES)
+            return os.read(file, most).decode("utf-8", "replace")
+        finally:
+            os.close(file)
     except OSError:
         return ""

@@ -8,14 +8,20 @@ Threads: any. Owns: the context variable, the table of skipped code. Fails: neve
 
 from __future__ import annotations
 
-from _contextvars import ContextVar  # contextvars itself is 0.1 ms more
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
+    from contextvars import ContextVar, Token
 
     from kolo_c.session import Session
+
+# In many a Python the module that has the type is a library to be searched and loaded.
+if "kolo_c._kolo" in sys.modules:
+    from kolo_c._kolo import ContextVar
+else:
+    from _contextvars import ContextVar  # contextvars itself is 0.1 ms more
 
 PAUSED = 0xFFFFFFFF
 """In place of a trace's number: nothing is recorded here (src/session/scope.h)."""

@@ -366,7 +366,8 @@ module_exec(PyObject *module)
     if (state->thread_type == NULL || state->session_type == NULL ||
         state->connection_type == NULL || state->database_error == NULL ||
         PyErr_Occurred() != NULL ||
-        PyModule_AddObjectRef(module, "DatabaseError", state->database_error) < 0)
+        PyModule_AddObjectRef(module, "DatabaseError", state->database_error) < 0 ||
+        PyModule_AddObjectRef(module, "ContextVar", (PyObject *)&PyContextVar_Type) < 0)
     {
         return -1;
     }

@@ -101,7 +101,8 @@ kc_session_watch(PyObject *op, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* Calls, time and errors of each: [(name, calls, ns, errors, first error)]. */
+/* Calls, time and errors of those that were called:
+ * [(name, calls, ns, errors, first error)]. */
 PyObject *
 kc_session_plugin_stats(PyObject *op, PyObject *none)
 {
@@ -110,6 +111,9 @@ kc_session_plugin_stats(PyObject *op, PyObject *none)
     PyObject *result = PyList_New(0);
     for (uint32_t i = 0; result != NULL && i < self->tracer.plugin_count; i++) {
         const struct kc_plugin *plugin = self->tracer.plugins[i];
+        if (plugin->call_count == 0 && plugin->error_count == 0) {
+            continue;
+        }
         PyObject *words = PyUnicode_DecodeUTF8(
             plugin->error_text, (Py_ssize_t)strlen(plugin->error_text), "replace");
         PyObject *row =

@@ -20,9 +20,54 @@ import os
 import sys
 from os import getpid  # a program may replace it
 
-from kolo_c import switch
-from kolo_c.core import choose_core
-from kolo_c.integrations.exits import ProgramExit
+from kolo_c.quick_import import bring_in
+
+# What a start needs to know what it is about to record, and what it records with.
+FIRST = (
+    "kolo_c.switch",
+    "kolo_c.errors",
+    "kolo_c.extension",
+    "kolo_c.frozen",
+    "kolo_c.core",
+    "kolo_c.integrations.command_line",
+)
+SECOND = (
+    "kolo_c.store.",
+    "kolo_c.store.private",
+    "kolo_c.store.locate",
+    "kolo_c.follow",
+    "kolo_c.settings",
+    "kolo_c.function_rules",
+    "kolo_c.config",
+    "kolo_c.project",
+    "kolo_c.filter",
+    "kolo_c._version",
+    "kolo_c.masking",
+    "kolo_c.core_options",
+    "kolo_c.plain",
+    "kolo_c.process_info",
+    "kolo_c.scope",
+    "kolo_c.facts",
+    "kolo_c.filter_sets",
+    "kolo_c.forks",
+    "kolo_c.hook",
+    "kolo_c.identifiers",
+    "kolo_c.plugins.",
+    "kolo_c.plugins.boundaries",
+    "kolo_c.plugins.builtin.",
+    "kolo_c.plugins.builtin.table_sql",
+    "kolo_c.plugins.builtin.table",
+    "kolo_c.plugins.spec",
+    "kolo_c.plugins.registry",
+    "kolo_c.summary",
+    "kolo_c.session",
+    "kolo_c.integrations.exits",
+)
+
+bring_in(FIRST)
+
+from kolo_c import switch  # noqa: E402 - see above
+from kolo_c.core import choose_core  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +122,7 @@ def _start() -> None:
     program = find_program()
     if program.is_tool:
         return
+    bring_in(SECOND)
     from kolo_c.follow import joined, leave_children, parent_of  # noqa: PLC0415
     from kolo_c.project import find_project  # noqa: PLC0415 - not for each process
 
@@ -155,6 +201,8 @@ class _Recorder:
             keep_within_bounds(
                 self._project.store, self._config.max_bytes, self._config.keep_days
             )
+        from kolo_c.integrations.exits import ProgramExit  # noqa: PLC0415 - as above
+
         self._session.start()
         self._session.plugins.add(ProgramExit(self._session))
         atexit.register(self._finish)

@@ -74,7 +74,7 @@ def watch(
 
 
 def stats(session: Session) -> list[tuple[str, int, int, int, str]]:
-    """(name, calls, nanoseconds, errors, first error) of the plugins."""
+    """(name, calls, nanoseconds, errors, first error) of those that were called."""
     return [
         (
             plugin.name,
@@ -84,6 +84,7 @@ def stats(session: Session) -> list[tuple[str, int, int, int, str]]:
             plugin.error_text,
         )
         for plugin in session.tracer.plugins.all
+        if plugin.call_count or plugin.error_count
     ]
 
 
