@@ -20,7 +20,7 @@ from kolo_c.scope import PAUSED, SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from kolo_c.plain import Scalar
@@ -90,10 +90,9 @@ def _longest(values: Mapping[str, Scalar]) -> int:
     return count
 
 
-def kept_name(core: Any, name: object) -> str:
-    """A trace's name as it is stored: cut, and without secrets of known shapes."""
-    text: str = core.mask_text(plain_text(name)[:NAME_CHARACTERS])
-    return text
+def kept_name(masked: Callable[[str], str], name: object) -> str:
+    """A trace's name as it is stored: cut, and without secrets."""
+    return masked(plain_text(name)[:NAME_CHARACTERS])
 
 
 class OpenTraces:
@@ -104,20 +103,18 @@ class OpenTraces:
         self._open: dict[int, TraceFacts] = {}
         self._process_number = 0
         self._default_number = 0
-        self._core: Any = None
         self._native: Any = None
         self._names: dict[str, tuple[str, str]] = {}
         """Of attributes: as text, and without secrets."""
         self._credit_bytes: float = BURST_BYTES
         self._credited_ns = 0
 
-    def start(self, number: int, core: Any, native: Any, whole: bool = True) -> None:
+    def start(self, number: int, native: Any, whole: bool = True) -> None:
         """The process's trace has begun as ``number``.
 
         Where it is not ``whole``, nothing belongs to it.
         """
         self._process_number = number if whole else 0
-        self._core = core
         self._native = native
         self._open[number] = self.process
 
@@ -165,7 +162,7 @@ class OpenTraces:
         """Give an open trace a name; False where it has ended."""
         if self._open.get(number) is not facts:
             return False
-        kept = kept_name(self._core, name)
+        kept = kept_name(self._native.masked, name)
         with facts.lock:
             facts.name = kept
             return self._tell(number, facts)
@@ -192,7 +189,7 @@ class OpenTraces:
         if facts is None:
             return
         if name is not None:
-            facts.name = kept_name(self._core, name)
+            facts.name = kept_name(self._native.masked, name)
         if values:
             facts.update(self._mask(values))
 
@@ -208,7 +205,7 @@ class OpenTraces:
     def _name(self, key: str) -> tuple[str, str]:
         """An attribute's name as text, and without secrets."""
         name = plain_text(key)[:KEY_CHARACTERS]
-        names = name, self._core.mask_text(name)
+        names = name, self._native.masked(name)
         if type(key) is str and len(self._names) < _NAMES_KNOWN:
             self._names[key] = names
         return names
@@ -217,7 +214,7 @@ class OpenTraces:
         if self._native.hides(name, value):
             return "***"
         if isinstance(value, str):
-            masked: str = self._core.mask_text(value)
+            masked: str = self._native.masked(value)
             return masked
         return value
 

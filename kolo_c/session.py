@@ -153,7 +153,7 @@ class Session:
         if TICKING:
             self._core.tick(True)
         try:
-            self.traces.process.name = kept_name(self._core, self.name)
+            self.traces.process.name = kept_name(self._core.mask_text, self.name)
             if not self._later:
                 create_store(self.project.store)
                 from kolo_c.store import bounds  # noqa: PLC0415 - not for each
@@ -182,7 +182,7 @@ class Session:
                 of_process=self._whole,
                 always=self._always,
             )
-            self.traces.start(self._number, self._core, self._native, self._whole)
+            self.traces.start(self._number, self._native, self._whole)
             self.plugins.start()
             if self.config.stdout:
                 self._record_output()
@@ -401,7 +401,7 @@ class Session:
         ``SCOPE`` to the number in the context that belongs to it. Its filters are the
         session's where ``settings`` have none.
         """
-        facts = TraceFacts(trace_id(), kept_name(self._core, name))
+        facts = TraceFacts(trace_id(), kept_name(self._native.masked, name))
         chosen, is_new = self._filters.use(self._other_filter(settings or {}))
         try:
             number = int(

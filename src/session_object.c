@@ -435,6 +435,8 @@ static PyMethodDef session_methods[] = {
      "these attributes (JSON text); False where that cannot be written."},
     {"hides", kc_session_hides, METH_VARARGS,
      "hides(name, value)\n\nWhether the value, under this name, is a secret."},
+    {"masked", kc_session_masked, METH_O,
+     "masked(text)\n\nThe text without its secrets, as a value is written."},
     {"skip_code", session_skip_code, METH_O,
      "skip_code(code)\n\nIt has come to `skipped`: record no further call of it."},
     {"keep_code", session_keep_code, METH_VARARGS,

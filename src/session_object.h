@@ -34,6 +34,7 @@ PyObject *kc_session_close_boundary(PyObject *op, PyObject *number);
 PyObject *kc_session_set_default(PyObject *op, PyObject *number);
 PyObject *kc_session_set(PyObject *op, PyObject *args);
 PyObject *kc_session_hides(PyObject *op, PyObject *args);
+PyObject *kc_session_masked(PyObject *op, PyObject *text);
 PyObject *kc_session_region_begin(PyObject *op, PyObject *args);
 PyObject *kc_session_region_end(PyObject *op, PyObject *args);
 PyObject *kc_session_scope_changed(PyObject *op, PyObject *none);

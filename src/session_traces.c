@@ -245,3 +245,14 @@ kc_session_hides(PyObject *op, PyObject *args)
     }
     return PyBool_FromLong(kc_values_hide(self->tracer.values, name, value));
 }
+
+PyObject *
+kc_session_masked(PyObject *op, PyObject *text)
+{
+    SessionObject *self = (SessionObject *)op;
+    if (!PyUnicode_Check(text)) {
+        PyErr_SetString(PyExc_TypeError, "no text");
+        return NULL;
+    }
+    return kc_values_masked(self->tracer.values, text);
+}

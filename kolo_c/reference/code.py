@@ -159,7 +159,7 @@ class Code:
         """False: arguments, results and locals are not written."""
         self.secret = "*" in rules.secret_names
         name = code.co_name
-        self.secret_result = name.isascii() and mask.name(name.encode())[0]
+        self.secret_result = mask.name(name.encode("utf-8", "surrogatepass"))[0]
         """The function's name says that its result is one."""
         self.self_kind = self_kind(code)
         self.locals = rules.locals
@@ -232,7 +232,7 @@ def _find_slots(code: CodeType, rules: CodeRules, mask: Mask) -> list[Slot]:
     slots = []
     for at, name in enumerate(slot_names(code)):
         flags = ARGUMENT_PLAIN
-        if name.isascii() and mask.name(name.encode())[0]:
+        if mask.name(name.encode("utf-8", "surrogatepass"))[0]:
             flags |= ARGUMENT_SECRET
         if name in rules.secret_names:
             flags |= ARGUMENT_SECRET

@@ -248,6 +248,11 @@ class Session:
         hide = self.tracer.values.hide
         return bool(self._keep_own(True, self._with_lock, hide, name, value))
 
+    def masked(self, text: str) -> str:
+        """The text without its secrets, as a value is written."""
+        masked = self.tracer.values.masked
+        return str(self._keep_own("***", self._with_lock, masked, text))
+
     # ---- what the program says: session_says.py ----
 
     def region_begin(self, name: str, values: dict[str, Any]) -> int:

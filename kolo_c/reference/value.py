@@ -39,6 +39,7 @@ from kolo_c.reference import (
     value_text,
     wire,
 )
+from kolo_c.reference.known import Known
 from kolo_c.reference.status import Status
 from kolo_c.reference.value_number import write_int
 from kolo_c.reference.value_state import (
@@ -96,7 +97,8 @@ class Values:
     """Tables of the encoder; one a session."""
 
     __slots__ = (
-        "mask", "definitions", "defaults", "counters", "secrets", "names", "shapes",
+        "mask", "definitions", "defaults", "counters", "secrets", "known", "names",
+        "shapes",
         "_settled", "_trace",
     )  # fmt: skip
 
@@ -108,6 +110,8 @@ class Values:
         self._settled = (0, 0)  # what of them the traces have: masked, truncated
         self._trace: Trace | None = None  # of the last record
         self.secrets = value_secret.Secrets()
+        self.known = Known()
+        """The newest of them, for longer texts."""
         self.names: dict[tuple[int, int], bool] = {}
         """Whether a name is secret, by its length and hash."""
         self.shapes: dict[int, tuple[ref[Any], Shape]] = {}
@@ -169,6 +173,11 @@ class Values:
         """Whether ``value``, under ``name``, is a secret (and, if it is a string, is
         one from now on): what is written elsewhere is to be masked then."""
         return value_secret.hide(self, name, value)
+
+    def masked(self, text: str) -> str:
+        """``text`` without its secrets, for what is written elsewhere than in a
+        record."""
+        return value_text.masked(self, text)
 
     def _write_exception(self, cursor: Cursor, exc: Any) -> None:
         value_object.write_exception(self, cursor, exc)
@@ -366,12 +375,30 @@ class Values:
             items = _live_items(value, count)
         else:
             items = list.__getitem__(value, slice(count))
-        written = 0
-        for item in items:
-            self.element(cursor, item)
-            written += 1
+        written = self._words(cursor, items)
         self.fill(cursor, count - written)
         self.pop(cursor)
+
+    def _words(self, cursor: Cursor, items: Iterable[Any]) -> int:
+        """Elements, of which the value of a secret option is masked: how many."""
+        written = 0
+        before: str | None = None
+        for item in items:
+            is_word = type(item) is str
+            is_option = is_word and item[:1] == "-" and len(item) > 1 and item.isascii()
+            if (
+                is_word
+                and not is_option
+                and before is not None
+                and value_secret.is_option(self, before)
+            ):
+                self.record(cursor).reserved_bytes -= CUT_BYTES
+                self.write_secret(cursor, item)
+            else:
+                self.element(cursor, item)
+            before = item if is_option else None
+            written += 1
+        return written
 
     def tuple(self, cursor: Cursor, value: builtins.tuple[Any, ...]) -> None:
         """A tuple; a pair may be a name and its value, as in a list of headers."""
@@ -385,8 +412,7 @@ class Values:
             self.element(cursor, items[0])
             self.named_element(cursor, *items)
         else:
-            for item in items:
-                self.element(cursor, item)
+            self._words(cursor, items)
         self.pop(cursor)
 
     def set(self, cursor: Cursor, value: Any, frozen: bool) -> None:

@@ -14,6 +14,7 @@ import sys
 from itertools import islice
 
 from kolo_c.reference import value_text
+from kolo_c.reference.value_state import TEXT_MAX
 from kolo_c.wire import Tag
 
 TYPE_CHECKING = False
@@ -28,6 +29,8 @@ _NAME_LEN_MAX = 128
 _SECRET_LEN_LEAST = 6
 """Shorter ones would mask half of the program's words."""
 _SECRET_ITEMS_MAX = 32
+_SECRET_WIDE_MAX = 1024
+"""Bytes of one that is not ASCII."""
 _NAMES_MAX = 2048
 _SETS = 4096
 _WAYS = 4
@@ -107,8 +110,25 @@ def remember(values: Values, text: Any) -> None:
     measure = _measure(text)
     if measure is None or measure[0] < _SECRET_LEN_LEAST:
         return
+    if measure[0] <= TEXT_MAX:
+        values.known.add(_utf8(text))
     if not values.secrets.has(*measure):
         values.secrets.add(*measure)
+
+
+def _utf8(text: Any) -> bytes:
+    """Its bytes; none where they are too many, as C has no room for them then."""
+    if issubclass(type(text), bytes):
+        return bytes.__getitem__(text, slice(None))
+    if str.isascii(text):
+        return str.encode(text, "ascii")
+    some, whole = value_text.transcode(text, _SECRET_WIDE_MAX)
+    return some if whole else b""
+
+
+def is_option(values: Values, option: str) -> bool:
+    """Whether ``option``, ASCII, has a secret name and its value in the next word."""
+    return "=" not in option and is_name(values, option)
 
 
 def masked(values: Values, cursor: Cursor, length: int | None) -> None:

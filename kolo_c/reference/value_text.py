@@ -10,6 +10,7 @@ Threads, Owns, Fails: as value.py.
 from __future__ import annotations
 
 from kolo_c.reference import mask, value_secret, wire
+from kolo_c.reference.known import tells
 from kolo_c.reference.value_state import NAME_MAX_BYTES, TEXT_BEYOND
 from kolo_c.wire import Tag
 
@@ -28,6 +29,9 @@ _CUT_TEXT_LEAST = 16
 _SPANS_MAX = 8
 """After so many secrets the rest of a text is masked."""
 _STARS = b"***"
+_BEYOND_LEAST = TEXT_BEYOND - 3
+"""So much behind a cut there is where a text goes on: the last character may not
+fit."""
 
 
 def start_of(text: str, count: int) -> str:
@@ -70,19 +74,83 @@ def text_is(text: object, wanted: str) -> bool:
     return type(text) is str and text == wanted
 
 
-def _find(data: bytes, keep: int) -> list[Span]:
+def _find_one(
+    values: Values, data: bytes, start: int, more: bool
+) -> tuple[Span, Span | None] | None:
+    """The first secret at or after ``start``: with a known shape, known from elsewhere,
+    behind its name; of those that overlap, all. And the one behind its name."""
+    named = values.mask.find_pair(data, start)
+    found = [
+        span
+        for span in (
+            named,
+            mask.find(data, start),
+            values.known.find(data, start, more),
+        )
+        if span is not None
+    ]
+    if not found:
+        return None
+    first, end, shape = min(found, key=lambda span: span[0])
+    for other in found:
+        if other[0] <= end:
+            end = max(end, other[1])
+    return (first, end, shape), named
+
+
+def _remember(
+    values: Values, data: bytes, named: Span, more: bool, binary: bool
+) -> None:
+    """What stood behind a secret name in a text is masked from now on."""
+    secret = data[named[0] : named[1]]
+    if not tells(secret) or (named[1] == len(data) and more):
+        return
+    if binary:
+        value_secret.remember(values, secret)
+        return
+    try:
+        value_secret.remember(values, secret.decode("utf-8", "surrogatepass"))
+    except UnicodeDecodeError:
+        pass
+
+
+def _find(
+    values: Values, data: bytes, keep: int, more: bool, binary: bool
+) -> list[Span]:
     """The secrets that begin before the cut, none longer than up to it."""
     spans: list[Span] = []
     at = 0
     while at < keep:
-        found = mask.find(data, at)
-        if found is None or found[0] >= keep:
+        found = _find_one(values, data, at, more)
+        if found is None or found[0][0] >= keep:
             return spans
-        start, at, shape = found
+        (start, at, shape), named = found
+        if named is not None and named[0] < at:
+            _remember(values, data, named, more, binary)
         if len(spans) == _SPANS_MAX - 1 or at >= keep:
             at = keep
         spans.append((start, at, shape))
     return spans
+
+
+def _without(data: bytes, spans: list[Span]) -> bytes:
+    """With stars in place of the secrets."""
+    pieces = []
+    at = 0
+    for start, end, _ in spans:
+        pieces += [data[at:start], _STARS]
+        at = end
+    return b"".join((*pieces, data[at:]))
+
+
+def masked(values: Values, text: str) -> str:
+    """``text`` without its secrets."""
+    if value_secret.is_known(values, text, str.__len__(text)):
+        return _STARS.decode()
+    data = str.encode(text, "utf-8", "surrogatepass")
+    spans = _find(values, data, len(data), False, False)
+    values.counters.masked_count += len(spans)
+    return _without(data, spans).decode("utf-8", "surrogatepass")
 
 
 def _write(
@@ -99,16 +167,11 @@ def _write(
     """``total`` is the length of the whole in its own units; ``whole`` says that
     nothing is missing."""
     window = have if have - keep < TEXT_BEYOND else keep + TEXT_BEYOND
-    spans = _find(data[:window], keep) if window >= mask.LEAST else []
-    kept = data[:keep]
+    more = window - keep >= _BEYOND_LEAST
+    spans = _find(values, data[:window], keep, more, binary)
+    kept = _without(data[:keep], spans)
     if spans:
         values.count_masked(cursor, len(spans))
-        pieces = []
-        at = 0
-        for start, end, _ in spans:
-            pieces += [data[at:start], _STARS]
-            at = end
-        kept = b"".join((*pieces, data[at:keep]))
     if not whole:
         cursor.tag(Tag.CUT_BYTES if binary else Tag.CUT_STR, 2)
         values.count_truncated(cursor)

@@ -1,4 +1,5 @@
-/* mask.c -- see mask.h. Names here; shapes in mask_shapes.c. */
+/* mask.c -- see mask.h. Names here; shapes in mask_shapes.c, what stands behind a
+ * name in a text in mask_pairs.c. */
 
 #include "plain/mask.h"
 
@@ -12,12 +13,17 @@
  * parts, and behind its NUL the word itself, for the rule that is shown. */
 struct mask_words {
     char **words;
+    uint64_t *marks; /* of each: one bit, by its first letters */
     size_t count;
 };
+
+#define BEGINNINGS 4096u /* a bit for each, by its number */
 
 struct kc_mask {
     struct mask_words secret;
     struct mask_words exceptions;
+    bool any; /* a word's first part is shorter than that: every name may be secret */
+    uint64_t beginnings[BEGINNINGS / 64];
 };
 
 static void
@@ -27,6 +33,27 @@ mask_words_destroy(struct mask_words *list)
         free(list->words[i]);
     }
     free(list->words);
+    free(list->marks);
+}
+
+/* Letters that a word begins with, and that are looked at first. */
+#define BEGINNING 3u
+
+/* They as one number, whatever their case. */
+static unsigned
+mask_beginning(const char *letters)
+{
+    unsigned number = 0;
+    for (size_t i = 0; i < BEGINNING; i++) {
+        number = number * 31 + ((unsigned char)letters[i] | 0x20u);
+    }
+    return number;
+}
+
+static uint64_t
+mask_mark(const char *letters)
+{
+    return UINT64_C(1) << (mask_beginning(letters) * 0x9e3779b1u >> 26);
 }
 
 static enum kc_status
@@ -38,7 +65,8 @@ mask_words_init(struct mask_words *list, const char *const *words)
     }
     list->count = 0;
     list->words = calloc(count + 1, sizeof *list->words);
-    if (list->words == NULL) {
+    list->marks = calloc(count + 1, sizeof *list->marks);
+    if (list->words == NULL || list->marks == NULL) {
         return KC_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
@@ -51,9 +79,37 @@ mask_words_init(struct mask_words *list, const char *const *words)
         memcpy(word + 1, words[i], len);
         memcpy(word + 1 + len, "_", 2);
         memcpy(word + len + 3, words[i], len + 1);
+        /* "_", word, "_" and a NUL: three bytes there are, if the word is empty too. */
+        list->marks[list->count] = mask_mark(word + (len > 1));
         list->words[list->count++] = word;
     }
     return KC_OK;
+}
+
+static void
+mask_note_beginnings(struct kc_mask *mask)
+{
+    for (size_t i = 0; i < mask->secret.count; i++) {
+        const char *word = mask->secret.words[i] + 1;
+        if (strcspn(word, "_") < BEGINNING) {
+            mask->any = true;
+            return;
+        }
+        unsigned number = mask_beginning(word) % BEGINNINGS;
+        mask->beginnings[number / 64] |= UINT64_C(1) << (number % 64);
+    }
+}
+
+bool
+kc_mask_may_be_name(const struct kc_mask *mask, const char *name, size_t len)
+{
+    for (size_t at = 0; !mask->any && at + BEGINNING <= len; at++) {
+        unsigned number = mask_beginning(name + at) % BEGINNINGS;
+        if ((mask->beginnings[number / 64] >> (number % 64)) & 1) {
+            return true;
+        }
+    }
+    return mask->any;
 }
 
 enum kc_status
@@ -72,6 +128,7 @@ kc_mask_new(struct kc_mask **mask, const char *const *words,
         kc_mask_free(made);
         return status;
     }
+    mask_note_beginnings(made);
     *mask = made;
     return KC_OK;
 }
@@ -152,10 +209,13 @@ mask_split(const char *name, size_t len, char *parts)
 
 /* The exception that covers the run of parts [start, end) of `parts`, or NULL. */
 static const char *
-mask_excuse(const struct kc_mask *mask, const char *parts, const char *start,
-            const char *end)
+mask_excuse(const struct kc_mask *mask, const char *parts, uint64_t marks,
+            const char *start, const char *end)
 {
     for (size_t i = 0; i < mask->exceptions.count; i++) {
+        if ((mask->exceptions.marks[i] & marks) == 0) {
+            continue;
+        }
         const char *exception = mask->exceptions.words[i];
         size_t len = strlen(exception);
         const char *at = strstr(parts, exception);
@@ -182,12 +242,19 @@ kc_mask_name(const struct kc_mask *mask, const char *name, size_t len,
         return false;
     }
     mask_split(name, len, parts);
+    uint64_t marks = 0;
+    for (size_t i = 0; parts[i] != '\0' && parts[i + 1] != '\0'; i++) {
+        marks |= mask_mark(parts + i);
+    }
     for (size_t i = 0; i < mask->secret.count; i++) {
+        if ((mask->secret.marks[i] & marks) == 0) {
+            continue;
+        }
         const char *word = mask->secret.words[i];
         size_t word_len = strlen(word);
         const char *at = strstr(parts, word);
         for (; at != NULL; at = strstr(at + 1, word)) {
-            const char *found = mask_excuse(mask, parts, at, at + word_len);
+            const char *found = mask_excuse(mask, parts, marks, at, at + word_len);
             if (found == NULL) {
                 if (rule != NULL) {
                     *rule = mask_plain(word);

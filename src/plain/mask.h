@@ -3,7 +3,8 @@
  * A name is secret when one of its whole word parts is in the list of words, or a run
  * of parts is (`api_key`, `apiKey`, `API-KEY`, `x-api-key` all contain api, key), and
  * no exception matches (`token_count`). A text is searched for shapes: provider keys,
- * tokens (JWT), PEM private keys, URLs with credentials.
+ * tokens (JWT), PEM private keys, URLs with credentials; and for secret names with what
+ * stands behind them.
  *
  * Threads: built by one; afterwards read only, from any.
  * Owns:    its copies of the words.
@@ -44,5 +45,14 @@ struct kc_mask_span {
 /* The first secret at or after `from` in `text`; false where there is none. Fast for
  * texts without one: looks at candidates only. */
 bool kc_mask_find(const char *text, size_t len, size_t from, struct kc_mask_span *span);
+
+/* The first value at or after `from` that stands behind a secret name: `password=x`,
+ * `"token": "x"`, `Key (password)=(x)`, `--api-key x`, `Cookie: x=y; z=w`. Without its
+ * quotes or brackets. */
+bool kc_mask_find_pair(const struct kc_mask *mask, const char *text, size_t len,
+                       size_t from, struct kc_mask_span *span);
+
+/* A first look: false where kc_mask_name() cannot say true. */
+bool kc_mask_may_be_name(const struct kc_mask *mask, const char *name, size_t len);
 
 #endif

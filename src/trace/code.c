@@ -8,6 +8,9 @@
 #include <opcode.h>
 #include <string.h>
 
+#include "trace/value.h"
+
+#define NAME_SIZE 257 /* a name that does not fit is none: mask.h */
 #define SUSPENDING_FLAGS (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)
 
 /* An opcode that this Python does not have is no byte. From the header, as the module
@@ -142,9 +145,9 @@ names_contain(PyObject *names, PyObject *name)
 static bool
 name_is_secret(const struct kc_mask *mask, PyObject *name)
 {
-    return PyUnicode_IS_ASCII(name) &&
-           kc_mask_name(mask, (const char *)PyUnicode_1BYTE_DATA(name),
-                        (size_t)PyUnicode_GET_LENGTH(name), NULL);
+    char buffer[NAME_SIZE];
+    size_t len = kc_value_copy_text(name, buffer, sizeof buffer);
+    return len < sizeof buffer && kc_mask_name(mask, buffer, len, NULL);
 }
 
 static uint8_t

@@ -11,6 +11,20 @@ value_least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* A number that another process does not know: Python's own secret is in it. */
+static uint64_t
+value_key(const struct kc_values *values)
+{
+    PyObject *text = PyUnicode_FromString("kolo_c's key");
+    if (text == NULL) {
+        PyErr_Clear();
+        return (uint64_t)(uintptr_t)values;
+    }
+    uint64_t key = (uint64_t)PyUnicode_Type.tp_hash(text);
+    Py_DECREF(text);
+    return key ^ (uint64_t)(uintptr_t)values << 20;
+}
+
 struct kc_values *
 kc_values_new(const struct kc_value_limits *limits, const struct kc_mask *mask,
               struct kc_definitions *definitions)
@@ -30,6 +44,7 @@ kc_values_new(const struct kc_value_limits *limits, const struct kc_mask *mask,
         return NULL;
     }
     values->mask = mask;
+    kc_known_init(&values->known, value_key(values));
     values->definitions = definitions;
     values->defaults.limits = *limits;
     return values;
@@ -230,6 +245,29 @@ value_open(struct kc_cursor *cursor, const struct value_plan *plan, unsigned tag
     }
 }
 
+/* An element behind `before` (NULL for none): the value of a secret option is masked.
+ * Returns what stands before the next, borrowed; NULL where that does not matter. */
+static inline PyObject *
+value_word(struct kc_values *values, struct kc_cursor *cursor, PyObject *before,
+           PyObject *word)
+{
+    if (KC_LIKELY(!PyUnicode_CheckExact(word))) {
+        kc_value_element(values, cursor, word);
+        return NULL;
+    }
+    bool option = PyUnicode_IS_COMPACT_ASCII(word) && PyUnicode_GET_LENGTH(word) > 1 &&
+                  *(const char *)PyUnicode_DATA(word) == '-';
+    if (KC_UNLIKELY(before != NULL) && !option &&
+        kc_value_is_secret_option(values, before)) {
+        values->record.reserved_bytes -= KC_VALUE_CUT_BYTES;
+        kc_value_write_secret(values, cursor, word);
+    }
+    else {
+        kc_value_element(values, cursor, word);
+    }
+    return option ? word : NULL;
+}
+
 void
 kc_value_list(struct kc_values *values, struct kc_cursor *cursor, PyObject *list)
 {
@@ -241,8 +279,10 @@ kc_value_list(struct kc_values *values, struct kc_cursor *cursor, PyObject *list
     value_open(cursor, &plan, 0);
     size_t i = 0;
     /* The size is read again each time: a user's __repr__ may shorten the list. */
+    PyObject *before = NULL;
     for (; i < plan.count && (Py_ssize_t)i < PyList_GET_SIZE(list); i++) {
-        kc_value_element(values, cursor, PyList_GET_ITEM(list, (Py_ssize_t)i));
+        before =
+            value_word(values, cursor, before, PyList_GET_ITEM(list, (Py_ssize_t)i));
     }
     kc_value_fill(values, cursor, plan.count - i);
     kc_value_pop(values, &frame);
@@ -264,8 +304,10 @@ kc_value_tuple(struct kc_values *values, struct kc_cursor *cursor, PyObject *tup
         kc_value_named_element(values, cursor, name, PyTuple_GET_ITEM(tuple, 1));
     }
     else {
+        PyObject *before = NULL;
         for (size_t i = 0; i < plan.count; i++) {
-            kc_value_element(values, cursor, PyTuple_GET_ITEM(tuple, (Py_ssize_t)i));
+            before = value_word(values, cursor, before,
+                                PyTuple_GET_ITEM(tuple, (Py_ssize_t)i));
         }
     }
     kc_value_pop(values, &frame);

@@ -132,6 +132,10 @@ void kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
  * on): what is written elsewhere than in a record is to be masked then. */
 bool kc_values_hide(struct kc_values *values, PyObject *name, PyObject *value);
 
+/* Str `text` without its secrets, for what is written elsewhere than in a record; NULL
+ * with an exception set. */
+PyObject *kc_values_masked(struct kc_values *values, PyObject *text);
+
 /* Write `exc` as EXCEPTION. */
 void kc_value_write_exception(struct kc_values *values, struct kc_cursor *cursor,
                               PyObject *exc);

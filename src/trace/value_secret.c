@@ -10,6 +10,7 @@
 #define NAME_LEN_MAX 128   /* a longer key is no name */
 #define SECRET_LEN_LEAST 6 /* shorter ones would mask half of the program's words */
 #define SECRET_ITEMS_MAX 32
+#define SECRET_WIDE_MAX 1024u /* bytes of one that is not ASCII */
 
 enum { NAME_EMPTY = 0, NAME_PLAIN = 1, NAME_SECRET = 2 };
 
@@ -96,6 +97,14 @@ kc_value_is_secret_name(struct kc_values *values, PyObject *name)
 }
 
 bool
+kc_value_is_secret_option(struct kc_values *values, PyObject *option)
+{
+    size_t len = (size_t)PyUnicode_GET_LENGTH(option);
+    return memchr(PyUnicode_DATA(option), '=', len) == NULL &&
+           kc_value_is_secret_name(values, option);
+}
+
+bool
 kc_value_is_known_secret(struct kc_values *values, PyObject *text, Py_ssize_t len)
 {
     Py_hash_t hash;
@@ -114,14 +123,36 @@ kc_value_is_known_secret(struct kc_values *values, PyObject *text, Py_ssize_t le
     return false;
 }
 
+/* To be found in longer texts too. */
+static void
+secret_make_known(struct kc_values *values, PyObject *text, Py_ssize_t len)
+{
+    char buffer[SECRET_WIDE_MAX];
+    Py_ssize_t at = 0;
+    if (PyBytes_Check(text)) {
+        kc_known_add(&values->known, PyBytes_AS_STRING(text), (size_t)len);
+    }
+    else if (PyUnicode_IS_ASCII(text)) {
+        kc_known_add(&values->known, PyUnicode_DATA(text), (size_t)len);
+    }
+    else {
+        size_t used = kc_value_transcode(text, &at, buffer, sizeof buffer);
+        kc_known_add(&values->known, buffer, at == len ? used : 0);
+    }
+}
+
 void
 kc_value_remember(struct kc_values *values, PyObject *text)
 {
     Py_ssize_t len;
     Py_hash_t hash;
-    if (!secret_measure(text, &len, &hash) || len < SECRET_LEN_LEAST ||
-        kc_value_is_known_secret(values, text, len))
-    {
+    if (!secret_measure(text, &len, &hash) || len < SECRET_LEN_LEAST) {
+        return;
+    }
+    if (len <= (Py_ssize_t)KC_VALUE_TEXT_MAX) {
+        secret_make_known(values, text, len);
+    }
+    if (kc_value_is_known_secret(values, text, len)) {
         return;
     }
     struct value_secret_entry *set = values->secrets[(size_t)hash % VALUE_SECRET_SETS];

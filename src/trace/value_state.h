@@ -23,6 +23,7 @@
 #include <Python.h>
 #include <stdbool.h>
 
+#include "plain/known.h"
 #include "trace/instance.h"
 #include "trace/value.h"
 
@@ -137,6 +138,7 @@ struct kc_values {
     struct value_name_entry names[VALUE_NAME_SETS][VALUE_NAME_WAYS];
     uint32_t name_turn;
     struct value_secret_entry secrets[VALUE_SECRET_SETS][VALUE_SECRET_WAYS];
+    struct kc_known known; /* the newest of them, for longer texts */
 };
 
 /* ---- budget (value.c) ---- */
@@ -282,6 +284,8 @@ kc_value_may_be_secret(const struct kc_values *values, Py_ssize_t len)
 bool kc_value_is_known_secret(struct kc_values *values, PyObject *text, Py_ssize_t len);
 void kc_value_masked(struct kc_values *values, struct kc_cursor *cursor,
                      Py_ssize_t length);
+/* Whether `option`, ASCII, has a secret name and its value in the next word. */
+bool kc_value_is_secret_option(struct kc_values *values, PyObject *option);
 
 /* ---- numbers (value_number.c) ---- */
 

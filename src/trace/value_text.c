@@ -10,6 +10,10 @@
 #define CUT_TEXT_LEAST 16u /* a beginning shorter than this is not worth it */
 #define SPANS_MAX 8u       /* after so many secrets the rest of a text is masked */
 
+/* So much behind a cut there is where a text goes on: the last character may not fit.
+ */
+#define BEYOND_LEAST (VALUE_TEXT_BEYOND - 3u)
+
 static const char STARS[] = "***";
 
 size_t
@@ -127,6 +131,8 @@ kc_value_text_is(PyObject *text, const char *with)
 
 /* ---- pieces: a text without its secrets ---- */
 
+enum text_type { TEXT_STR, TEXT_BIN };
+
 struct text_pieces {
     const char *bytes;
     size_t len; /* of it, up to the cut */
@@ -134,23 +140,87 @@ struct text_pieces {
     size_t span_count;
 };
 
-/* Find the secrets in the first `window` bytes that begin before the cut. */
-static KC_COLD void
-text_find_more(struct text_pieces *pieces, size_t window)
+/* What is looked at: the first `len` bytes of a text that may go on. */
+struct text_window {
+    const char *bytes;
+    size_t len;
+    bool more;
+};
+
+/* The first secret at or after `from`: with a known shape, known from elsewhere, behind
+ * its name; of those that overlap, all. */
+static inline bool
+text_find(const struct kc_values *values, const struct text_window *window, size_t from,
+          struct kc_mask_span *span, struct kc_mask_span *named)
 {
-    for (;;) {
-        const struct kc_mask_span *last = &pieces->spans[pieces->span_count - 1];
-        if (pieces->span_count == SPANS_MAX || last->end >= pieces->len) {
-            break;
+    struct kc_mask_span found[3];
+    size_t count = 0;
+    named->end = 0;
+    if (kc_mask_find_pair(values->mask, window->bytes, window->len, from, named)) {
+        found[count++] = *named;
+    }
+    count += kc_mask_find(window->bytes, window->len, from, &found[count]);
+    count += kc_known_find(&values->known, window->bytes, window->len, from,
+                           window->more, &found[count]);
+    if (KC_LIKELY(count == 0)) {
+        return false;
+    }
+    *span = found[0];
+    for (size_t i = 1; i < count; i++) {
+        if (found[i].start < span->start) {
+            *span = found[i];
         }
-        struct kc_mask_span next;
-        if (!kc_mask_find(pieces->bytes, window, last->end, &next) ||
-            next.start >= pieces->len) {
-            return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (found[i].start <= span->end && found[i].end > span->end) {
+            span->end = found[i].end;
+        }
+    }
+    return true;
+}
+
+/* What stood behind a secret name in a text is masked from now on. */
+static KC_COLD void
+text_remember(struct kc_values *values, const struct text_window *window,
+              const struct kc_mask_span *named, enum text_type type)
+{
+    const char *bytes = window->bytes + named->start;
+    size_t len = named->end - named->start;
+    if (!kc_known_tells(bytes, len) || (named->end == window->len && window->more)) {
+        return;
+    }
+    PyObject *secret =
+        type == TEXT_STR ? PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)len, "surrogatepass")
+                         : PyBytes_FromStringAndSize(bytes, (Py_ssize_t)len);
+    if (secret == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    kc_value_remember(values, secret);
+    Py_DECREF(secret);
+}
+
+/* Find the secrets that begin before the cut. */
+static void
+text_find_all(struct kc_values *values, struct text_pieces *pieces,
+              const struct text_window *window, enum text_type type)
+{
+    struct kc_mask_span next;
+    struct kc_mask_span named;
+    size_t from = 0;
+    while (text_find(values, window, from, &next, &named) && next.start < pieces->len) {
+        if (named.end != 0 && named.start < next.end) {
+            text_remember(values, window, &named, type);
+        }
+        from = next.end;
+        if (pieces->span_count == SPANS_MAX - 1 || from > pieces->len) {
+            next.end = pieces->len;
         }
         pieces->spans[pieces->span_count++] = next;
+        if (next.end == pieces->len) {
+            break;
+        }
     }
-    pieces->spans[pieces->span_count - 1].end = pieces->len;
 }
 
 /* Bytes that the pieces take, with the stars between them. */
@@ -179,8 +249,6 @@ text_write_pieces(struct kc_cursor *cursor, const struct text_pieces *pieces)
     kc_wire_append(cursor, pieces->bytes + at, pieces->len - at);
 }
 
-enum text_type { TEXT_STR, TEXT_BIN };
-
 /* Write the first `keep` of `have` bytes; `total` is the length of the whole in its own
  * units, and `whole` says that nothing is missing. */
 static void
@@ -192,13 +260,10 @@ text_write(struct kc_values *values, struct kc_cursor *cursor, enum text_type ty
     pieces.len = keep;
     pieces.span_count = 0;
     size_t window = have - keep < VALUE_TEXT_BEYOND ? have : keep + VALUE_TEXT_BEYOND;
-    if (KC_UNLIKELY(kc_mask_find(bytes, window, 0, &pieces.spans[0])) &&
-        pieces.spans[0].start < keep)
-    {
-        pieces.span_count = 1;
-        text_find_more(&pieces, window);
-        values->counters.masked_count += pieces.span_count;
-    }
+    text_find_all(values, &pieces,
+                  &(struct text_window){bytes, window, window - keep >= BEYOND_LEAST},
+                  type);
+    values->counters.masked_count += pieces.span_count;
     size_t count = text_pieces_bytes(&pieces);
     if (!whole) {
         kc_wire_tag(cursor, type == TEXT_STR ? KC_TAG_CUT_STR : KC_TAG_CUT_BYTES, 2);
@@ -262,6 +327,7 @@ text_write_plain(const struct kc_values *values, struct kc_cursor *cursor,
                  PyObject *text)
 {
     struct kc_mask_span span;
+    struct kc_mask_span named;
     size_t len = (size_t)PyUnicode_GET_LENGTH(text);
     if (len > values->record.text_limit || len + 5 > kc_value_room(values, cursor) ||
         kc_value_may_be_secret(values, (Py_ssize_t)len))
@@ -269,7 +335,8 @@ text_write_plain(const struct kc_values *values, struct kc_cursor *cursor,
         return false;
     }
     const char *bytes = (const char *)(((PyASCIIObject *)text) + 1);
-    if (len >= KC_MASK_LEAST && kc_mask_find(bytes, len, 0, &span)) {
+    const struct text_window window = {bytes, len, false};
+    if (len >= KC_KNOWN_LEAST && text_find(values, &window, 0, &span, &named)) {
         return false;
     }
     kc_wire_str(cursor, bytes, len);
@@ -346,4 +413,43 @@ kc_value_binary(struct kc_values *values, struct kc_cursor *cursor, PyObject *va
         kc_wire_tag(cursor, KC_TAG_BYTEARRAY, 1);
     }
     text_write(values, cursor, TEXT_BIN, bytes, len, keep, keep == len, len);
+}
+
+/* The text in `bytes` as a value of it would be written, as bytes. */
+static PyObject *
+text_masked(struct kc_values *values, PyObject *bytes)
+{
+    const char *text = PyBytes_AS_STRING(bytes);
+    size_t len = (size_t)PyBytes_GET_SIZE(bytes);
+    struct text_pieces pieces = {.bytes = text, .len = len};
+    text_find_all(values, &pieces, &(struct text_window){text, len, false}, TEXT_STR);
+    values->counters.masked_count += pieces.span_count;
+    size_t used = text_pieces_bytes(&pieces);
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)used);
+    if (result != NULL) {
+        uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
+        struct kc_cursor cursor = {out, out + used, out, KC_OK};
+        text_write_pieces(&cursor, &pieces);
+    }
+    return result;
+}
+
+PyObject *
+kc_values_masked(struct kc_values *values, PyObject *text)
+{
+    if (!kc_unicode_is_ready(text) ||
+        kc_value_is_known_secret(values, text, PyUnicode_GET_LENGTH(text)))
+    {
+        return PyUnicode_FromString(STARS);
+    }
+    PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass");
+    PyObject *masked = bytes == NULL ? NULL : text_masked(values, bytes);
+    Py_XDECREF(bytes);
+    if (masked == NULL) {
+        return NULL;
+    }
+    PyObject *result = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(masked),
+                                            PyBytes_GET_SIZE(masked), "surrogatepass");
+    Py_DECREF(masked);
+    return result;
 }

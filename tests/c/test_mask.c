@@ -1,5 +1,6 @@
 /* test_mask.c -- secret names by their parts, secrets by their shape. */
 
+#include "plain/known.h"
 #include "plain/mask.h"
 
 #include <stdlib.h>
@@ -216,6 +217,130 @@ test_no_text_leads_out_of_bounds(void)
     }
 }
 
+/* What stands behind a secret name in `text`, or "" for nothing. */
+static const char *
+behind_name(const struct kc_mask *mask, const char *text)
+{
+    static char found[256];
+    struct kc_mask_span span;
+    size_t len = strlen(text);
+    if (!kc_mask_find_pair(mask, text, len, 0, &span)) {
+        return "";
+    }
+    CHECK(span.start < span.end && span.end <= len);
+    memcpy(found, text + span.start, span.end - span.start);
+    found[span.end - span.start] = '\0';
+    return found;
+}
+
+static void
+test_a_value_is_found_behind_its_name(void)
+{
+    struct kc_mask *mask = new_mask();
+    CHECK(strcmp(behind_name(mask, "password=x1"), "x1") == 0);
+    CHECK(strcmp(behind_name(mask, "a=b&token=x1&c"), "x1") == 0);
+    CHECK(strcmp(behind_name(mask, "{\"apiKey\": \"x 1\"}"), "x 1") == 0);
+    CHECK(strcmp(behind_name(mask, "Key (a, password)=(b, x)"), "b, x") == 0);
+    CHECK(strcmp(behind_name(mask, "run --token x1 y"), "x1") == 0);
+    CHECK(strcmp(behind_name(mask, "token: {\"a\": {}}, b"), "\"a\": {}") == 0);
+    CHECK(strcmp(behind_name(mask, "token_count=5, user=a"), "") == 0);
+    CHECK(strcmp(behind_name(mask, "password = %s AND token = ?"), "") == 0);
+    CHECK(strcmp(behind_name(mask, "password="), "") == 0);
+    CHECK(strcmp(behind_name(mask, "=password: "), "") == 0);
+    kc_mask_free(mask);
+}
+
+static void
+test_a_known_secret_is_found_between_words(void)
+{
+    struct kc_known known;
+    struct kc_mask_span span;
+    kc_known_init(&known, 0x1234567890abcdef);
+    CHECK(!kc_known_find(&known, "a hunter22 b", 12, 0, false, &span));
+    kc_known_add(&known, "hunter22", 8);
+    kc_known_add(&known, "hunter22", 8);
+    kc_known_add(&known, "github", 6);
+    CHECK(known.count == 1);
+    CHECK(kc_known_find(&known, "a hunter22 b", 12, 0, false, &span));
+    CHECK(span.start == 2 && span.end == 10);
+    CHECK(kc_known_find(&known, "hunter22", 8, 0, false, &span) && span.end == 8);
+    CHECK(!kc_known_find(&known, "a hunter22 b", 12, 3, false, &span));
+    CHECK(!kc_known_find(&known, "ahunter22 b", 11, 0, false, &span));
+    CHECK(!kc_known_find(&known, "a hunter222", 11, 0, false, &span));
+    CHECK(!kc_known_find(&known, "a hunter2", 9, 0, false, &span));
+    CHECK(kc_known_find(&known, "a hunter2", 9, 0, true, &span) && span.end == 9);
+    kc_known_add(&known, "hunter22/abc", 12); /* the longer one counts */
+    CHECK(kc_known_find(&known, "<hunter22/abc>", 14, 0, false, &span));
+    CHECK(span.start == 1 && span.end == 13);
+}
+
+static void
+test_of_too_many_known_secrets_the_oldest_is_forgotten(void)
+{
+    struct kc_known known;
+    struct kc_mask_span span;
+    char secret[32];
+    kc_known_init(&known, 7);
+    for (int i = 0; i < 200; i++) {
+        int len = snprintf(secret, sizeof secret, "secret-%d", i);
+        kc_known_add(&known, secret, (size_t)len);
+    }
+    for (int i = 0; i < 200; i++) {
+        int len = snprintf(secret, sizeof secret, "secret-%d", i);
+        bool found = kc_known_find(&known, secret, (size_t)len, 0, false, &span);
+        CHECK(found == (i >= 200 - (int)KC_KNOWN_MAX));
+    }
+}
+
+/* The same as above, of what makes pairs of names and values. */
+static void
+test_no_pair_leads_out_of_bounds(void)
+{
+    static const char *const pieces[] = {
+        "password", "token", "cookie",  "=",        ":",  "--", " ",     "\"",
+        "'",        "\\",    "(",       ")",        "[",  "]",  "{",     "}",
+        "Bearer ",  "b'",    "hunter2", "\x80\xff", "\n", ",",  "Key (", "***",
+    };
+    struct kc_mask *mask = new_mask();
+    struct kc_known known;
+    unsigned state = 1;
+    kc_known_init(&known, 5);
+    kc_known_add(&known, "hunter2", 7);
+    for (int round = 0; round < 20000; round++) {
+        size_t len = 0;
+        char *text = malloc(512);
+        CHECK(text != NULL);
+        for (int i = 0; i < 12 && text != NULL; i++) {
+            state = state * 1103515245u + 12345u;
+            const char *piece =
+                pieces[(state >> 16) % (sizeof pieces / sizeof *pieces)];
+            memcpy(text + len, piece, strlen(piece));
+            len += strlen(piece);
+        }
+        char *exact = malloc(len); /* so that a sanitizer sees a byte too many */
+        CHECK(exact != NULL);
+        if (exact == NULL || text == NULL) {
+            free(exact);
+            free(text);
+            break;
+        }
+        memcpy(exact, text, len);
+        struct kc_mask_span span = {0, 0, NULL};
+        for (size_t from = 0; kc_mask_find_pair(mask, exact, len, from, &span);
+             from = span.end) {
+            CHECK(span.start > from && span.start < span.end && span.end <= len);
+        }
+        for (size_t from = 0; kc_known_find(&known, exact, len, from, true, &span);
+             from = span.end)
+        {
+            CHECK(span.start >= from && span.start < span.end && span.end <= len);
+        }
+        free(exact);
+        free(text);
+    }
+    kc_mask_free(mask);
+}
+
 int
 main(void)
 {
@@ -227,5 +352,9 @@ main(void)
     test_only_the_password_of_a_url_is_secret();
     test_the_search_goes_on_behind_a_secret();
     test_no_text_leads_out_of_bounds();
+    test_a_value_is_found_behind_its_name();
+    test_a_known_secret_is_found_between_words();
+    test_of_too_many_known_secrets_the_oldest_is_forgotten();
+    test_no_pair_leads_out_of_bounds();
     return check_result("mask");
 }

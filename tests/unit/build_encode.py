@@ -33,6 +33,7 @@ def sources() -> list[Path]:
         *sorted((SRC / "trace").glob("value*.c")),
         SRC / "trace" / "instance.c",
         *sorted((SRC / "plain").glob("mask*.c")),
+        SRC / "plain" / "known.c",
     ]
 
 

@@ -359,3 +359,149 @@ def test_searching_an_ordinary_text_costs_little() -> None:
 def test_parts_are_capitals_words_and_numbers(name) -> None:
     pattern = r"[A-Z]+(?![a-z\x80-\U0010ffff])|[A-Z]?[a-z\x80-\U0010ffff]+|[0-9]+"
     assert list(masking._parts(name)) == re.findall(pattern, name)
+
+
+# ---- in a text: behind a secret name ----
+
+NAMED = [
+    ("password={}", "password=***"),
+    ("user=ann&password={}&n=1", "user=ann&password=***&n=1"),
+    ('{{"apiToken": "{}", "n": 1}}', '{"apiToken": "***", "n": 1}'),
+    ("{{'token': b'{}'}}", "{'token': b'***'}"),
+    (r'{{\"token\": \"{}\"}}', r"{\"token\": \"***\"}"),
+    ('{{"token": {{"value": "{}"}}}}', '{"token": {***}}'),
+    ("Key (password)=({}) already exists.", "Key (password)=(***) already exists."),
+    ("Key (password, user)=({}, ann)", "Key (password, user)=(***)"),
+    ("WHERE password = '{}' AND n = 1", "WHERE password = '***' AND n = 1"),
+    ("WHERE \"t\".\"password\" = '{}'", "WHERE \"t\".\"password\" = '***'"),
+    ("host=db password={} dbname=a", "host=db password=*** dbname=a"),
+    ("Server=db;User Id=ann;Pwd={};", "Server=db;User Id=ann;Pwd=***;"),
+    ("prog --api-key {} -v", "prog --api-key *** -v"),
+    ("['prog', '--token', '{}']", "['prog', '--token', '***']"),
+    ("--password={}", "--password=***"),
+    ("Cookie: sid={}; theme=dark\r\nHost: a", "Cookie: ***\r\nHost: a"),
+    ("Set-Cookie: sid={}; Path=/", "Set-Cookie: ***"),
+    ("Authorization: Digest username={}, x=1", "Authorization: Digest ***"),
+    ("https://a.b/c?access_token={}#d", "https://a.b/c?access_token=***"),
+    ("Account(user='ann', token='{}')", "Account(user='ann', token='***')"),
+    ("user[password]={}&x=1", "user[password]=***&x=1"),
+    ("tägliches_passwort=a, dbPassword: {}", "tägliches_passwort=a, dbPassword: ***"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "masked"), NAMED)
+def test_a_value_behind_a_secret_name_in_a_text_is_masked(text, masked) -> None:
+    secret = "Ab3-tr0mbone"
+    text = text.format(secret)
+    assert encode_one(text) == masked
+    if text.isascii():
+        assert encode_one(text.encode()) == masked.encode()
+
+
+def test_what_was_masked_in_a_text_is_masked_wherever_it_is_met() -> None:
+    assert encode_one(["a&token=wolf-99&b", "wolf-99", "(wolf-99)", b"wolf-99"]) == [
+        "a&token=***&b",
+        (Tag.MASKED, 7),
+        "(***)",
+        (Tag.MASKED, 7),
+    ]
+    assert encode_one(["token: required", "required"]) == ["token: ***", "required"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WHERE password = %s AND token = ? OR auth = $1 AND otp = :otp",
+        "password = %(password)s and token={token}",
+        '{"password": null, "token": None, "token_count": 5}',
+        "at 12:30:45 https://example.org:8080/a?b=c&d=e",
+        "-- token of a comment, and a----token line",
+        "SELECT token, password FROM account WHERE id = 5",
+        "page=2&token_count=7&author=Ann&monkey=1&keyboard: x",
+        "password=*** token: '***'",
+        "password=",
+        "token:",
+        "token://host, secret",
+        "x" * 101 + "_token=abc123",
+        "django.contrib.sessions.middleware: done",
+        "a --verbose -x --token -y",
+        "=" * 50 + ":" * 50 + "--" * 50,
+    ],
+)
+def test_what_says_nothing_secret_in_a_text_is_left_alone(text: str) -> None:
+    assert encode_one(text) == text
+    assert encode_one(text.encode()) == text.encode()
+
+
+def test_the_value_of_a_secret_option_in_a_list_is_masked() -> None:
+    words = ["run", "--password", "hunter22", "--verbose", "5", "--token", "-x", "-a"]
+    masked = list[Any](words)
+    masked[2] = MASKED_8
+    assert encode_one(words) == masked
+    assert encode_one(tuple(words)) == (Tag.TUPLE, *masked)
+
+
+# ---- in a text: what was masked before ----
+
+
+def test_a_secret_that_was_masked_is_masked_inside_longer_texts() -> None:
+    secrets = ["hunter22", "hünter-€-9", "correct horse battery", "p@ss=w0rd&x"]
+    for secret in secrets:
+        assert encode_one(f"<{secret}>") == f"<{secret}>"
+        encoder.encode((secret,), how="secret")
+    for secret in secrets:
+        for around in ("{}", "a {} b", "{0}/{0}", "é{{{}}}", "x" * 900 + " {}"):
+            if around == "{}":
+                continue
+            text = around.format(secret)
+            assert encode_one(text) == text.replace(secret, "***")
+            encoded = text.encode()
+            assert encode_one(encoded) == encoded.replace(secret.encode(), b"***")
+        assert encode_one(f"a{secret}") == f"a{secret}"  # another word
+        assert encode_one(f"{secret}8 ") == f"{secret}8 "
+
+
+def test_an_ordinary_word_is_masked_as_a_whole_alone() -> None:
+    encoder.encode(("github",), how="secret")
+    assert encode_one("github") == (Tag.MASKED, 6)
+    assert encode_one("from github, with love") == "from github, with love"
+
+
+def test_a_known_secret_that_the_cut_goes_through_leaves_none_of_it() -> None:
+    secret = "wolf9-" + "abcdefgh" * 50
+    encoder.encode((secret,), how="secret")
+    for filler in ("a" * 90 + " ", "é" * 40 + " "):
+        got = encode_one(filler + secret + "!" * 999, text_bytes=100)
+        assert got[1] == filler + "***"
+
+
+def test_the_newest_secrets_are_known_in_texts() -> None:
+    secrets = [f"secret-number-{i}" for i in range(200)]
+    for text in secrets:
+        encoder.encode((text,), how="secret")
+    shown = [encode_one(f"<{text}>") for text in secrets]
+    assert shown[-64:] == ["<***>"] * 64
+    assert shown[:136] == [f"<{text}>" for text in secrets[:136]]
+    encoder.encode((secrets[0],), how="secret")  # met again
+    assert encode_one(f"<{secrets[0]}>") == "<***>"
+
+
+PIECES_OF_TEXT = """password token cookie authorization Key user x-api-key = : => == --
+    - , ; & *** " ' \\ \\" ( ) [ ] { } None %s ? :a $1 %( Bearer basic b' hunter22 é
+    €uro2024 a :// @ AAAAAAAAAAAAAAAAAAAAAAAA1 -----BEGIN PRIVATE p4ss""".split()
+PIECES_OF_TEXT += [" ", "  ", "\t", "\n", "p4ss w0rd", "x" * 99, "Key ("]
+PIECES_OF_TEXT += ["-----BEGIN PRIVATE KEY-----"]
+SOUP = st.sampled_from(PIECES_OF_TEXT)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(SOUP, max_size=25).map("".join), st.integers(20, 120))
+def test_any_text_with_names_and_secrets_is_read_alike(text: str, limit: int) -> None:
+    """Both cores find the same, as str and as bytes, whole and cut."""
+    encoder.reset(masking.DEFAULT_WORDS, masking.DEFAULT_EXCEPTIONS)
+    for secret in ("hunter22", "p4ss w0rd", "€uro2024"):
+        encoder.encode((secret,), how="secret")
+    for value in (text, text.encode()):
+        for _ in range(2):  # what was found is remembered
+            encode_one(value)
+            encode_one(value, text_bytes=limit)

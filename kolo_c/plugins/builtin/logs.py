@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from kolo_c.plain import plain_text
 from kolo_c.plugins import emit
+from kolo_c.plugins.builtin.bodies import remember
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.secret import mask_pairs
 from kolo_c.plugins.spec import Kind, Plugin
@@ -45,6 +46,7 @@ class Log(Plugin):
         facts = object.__getattribute__(record, "__dict__")
         level, logger = facts.get("levelno"), facts.get("name")
         if isinstance(level, int) and type(logger) is str:
+            remember(facts.get("args"))
             emit.log(max(int.__int__(level), 0), logger, mask_pairs(_line(facts)))
 
 

@@ -41,6 +41,8 @@ cursor the statement whose rows it has."""
 FETCHES = frozenset(("fetchone", "fetchmany", "fetchall"))
 
 MOST_ROWS = 5
+_MOST_REMEMBERED = 32
+"""As many rows as a value shows of a list."""
 _MOST_BYTES = 1024
 _MOST_COLUMNS = 40
 _CELL_CHARACTERS = 100
@@ -215,10 +217,15 @@ def fetcher(function: Any) -> tuple[Any, str]:
 
 def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, Any]:
     """The first rows of those that the program has fetched itself."""
-    if statement.sampled >= MOST_ROWS or not rows or not rows_wanted():
-        return {}
     text = statement.text
+    wanted = statement.sampled < MOST_ROWS and rows_wanted()
+    if not rows or not (wanted or text.sensitive):
+        return {}
     names = _columns(text, cursor, rows[0])
+    if text.hidden:
+        _remember(text, rows)
+    if not wanted:
+        return {}
     kept: list[Any] = []
     for row in rows[: MOST_ROWS - statement.sampled]:
         if statement.bytes >= _MOST_BYTES:
@@ -226,6 +233,17 @@ def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, 
         kept.append(_row(statement, row))
     statement.sampled += len(kept) if statement.bytes < _MOST_BYTES else MOST_ROWS
     return {"columns": names, "rows_sample": kept} if kept else {}
+
+
+def _remember(text: Text, rows: Sequence[Any]) -> None:
+    """What stands in secret columns is masked wherever the program takes it."""
+    session = SCOPE.session
+    if session is None or text.columns is None:
+        return
+    for row in rows[:_MOST_REMEMBERED]:
+        for at, value in enumerate(cells_of(row) or ()):
+            if at in text.hidden:
+                session.native.hides(text.columns[at], value)
 
 
 def rows_wanted() -> bool:
