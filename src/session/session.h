@@ -97,12 +97,14 @@ struct kc_session {
     bool saved;     /* all that there was has been saved: nothing is to be recovered */
     bool attaching; /* threads without a profile function get ours */
     bool new_threads; /* those that begin later are recorded too */
+    bool forking;     /* until the fork is over no writer is started */
     bool dead;        /* in the child of a fork: nothing of it may be touched */
     bool drop;
 
     char *strings[4]; /* copies of directory, process id, schema, info */
     uint64_t started_ns;
     uint64_t started_utc_ns;
+    uint64_t forked_ns; /* when it last forked */
     uint64_t max_trace_bytes;
     uint64_t wait_max_ns;
     uint64_t wait_left_ns; /* budget of overflow = "wait" */
