@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "plain/clock.h"
+#include "plain/last_word.h"
 #include "session/session.h"
 
 #define DRAIN_NS 2000000000u
@@ -77,6 +78,7 @@ fork_child(void)
         return;
     }
     session->dead = true;
+    kc_last_word_forget();
     for (struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next) {
         thread->stream = NULL;

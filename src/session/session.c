@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "plain/clock.h"
+#include "plain/last_word.h"
 
 #define CALIBRATE_NS 1000000u
 #define WAIT_SLICE_NS 50000000u
@@ -490,6 +491,7 @@ session_close_files(struct kc_session *session, const char *cause, uint64_t dead
     enum kc_status status = stopped != KC_OK ? stopped : started ? closed : KC_IO;
     /* What could not be saved stays in the mapping, for a later recovery. */
     session->saved = status == KC_OK;
+    kc_last_word_end(session->mapping.header);
     if (!kc_session_is_busy(session)) {
         kc_mapping_destroy(&session->mapping, session->saved);
         session->mapping_ready = false;
@@ -540,6 +542,7 @@ kc_session_destroy(struct kc_session *session)
                                   kc_clock_system_ns() + DESTROY_WAIT_NS);
     }
     else if (session->mapping_ready && !session->dead) {
+        kc_last_word_end(session->mapping.header);
         kc_mapping_destroy(&session->mapping, session->saved || !session->opened);
     }
     while (session->threads != NULL) {

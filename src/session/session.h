@@ -255,6 +255,13 @@ KC_COLD bool kc_session_hand_over(struct kc_session *session, struct kc_block *b
 /* The session that a fork must know of; NULL for none. */
 void kc_session_guard_forks(struct kc_session *session);
 
+/* Have what ends the process at once noted in the mapping (last_word.h), until the
+ * session is closed. */
+void kc_session_watch_leaving(struct kc_session *session);
+
+/* Put back the functions that note it. */
+void kc_session_unwatch_leaving(void);
+
 /* That session, borrowed; NULL for none. */
 struct kc_session *kc_session_borrow_current(void);
 
