@@ -62,7 +62,8 @@ class Doctor:
 
     Ends with 1 where something would stop it. Looks at this process alone: a program
     may bring a profiler of its own, and its trace then says so. With --trace it says
-    what that trace lacks, why, and what it cost.
+    what that trace lacks, why, and what it cost, with --store what is wrong with the
+    store's files, and what of them kolo-c recover can save.
     """
 
     name = "doctor"
@@ -76,12 +77,21 @@ class Doctor:
             metavar="TRACE",
             help="Look at this trace instead (without TRACE: at the newest).",
         )
+        parser.add_argument(
+            "--store",
+            action="store_true",
+            help="Check every file of the store instead, and say what can be saved.",
+        )
         add_store_option(parser)
         parser.add_argument("--json", action="store_true", help="Print JSON.")
         add_config_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Look, and tell."""
+        if args.store:
+            from kolo_c.cli.doctor_store import look_at_store  # noqa: PLC0415
+
+            return look_at_store(args)
         if args.trace is not None or args.db is not None:
             return _look_at_trace(args)
         project, loaded = load_config(args, None)

@@ -295,7 +295,10 @@ class Mapping:
         if not _header_is_sound(head, about.st_size):
             return Status.CORRUPT
         block_count = _HEAD.unpack(head)[3]
-        memory = mmap.mmap(fd, mapping_size(block_count), prot=mmap.PROT_READ)
+        # Nobody writes to it any more; and not every file system shares memory.
+        memory = mmap.mmap(
+            fd, mapping_size(block_count), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ
+        )
         self._set_memory(memory, block_count)
         self.fd = fd
         self.shared = True

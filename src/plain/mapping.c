@@ -319,8 +319,9 @@ mapping_map_dead(struct kc_mapping *mapping, int fd, size_t file_bytes)
     {
         return KC_CORRUPT;
     }
+    /* Nobody writes to it any more; and not every file system shares memory. */
     void *memory =
-        mmap(NULL, mapping_size(header.block_count), PROT_READ, MAP_SHARED, fd, 0);
+        mmap(NULL, mapping_size(header.block_count), PROT_READ, MAP_PRIVATE, fd, 0);
     if (memory == MAP_FAILED) {
         return KC_IO;
     }
