@@ -104,6 +104,8 @@ class OpenTraces:
         self._process_number = 0
         self._default_number = 0
         self._native: Any = None
+        self._simple: Any = None
+        """As the core does it, if it does."""
         self._names: dict[str, tuple[str, str]] = {}
         """Of attributes: as text, and without secrets."""
         self._credit_bytes: float = BURST_BYTES
@@ -116,6 +118,7 @@ class OpenTraces:
         """
         self._process_number = number if whole else 0
         self._native = native
+        self._simple = getattr(native, "simple_facts", None)
         self._open[number] = self.process
 
     def begin(self, number: int, facts: TraceFacts) -> None:
@@ -172,34 +175,41 @@ class OpenTraces:
         name is one of ours."""
         if self._open.get(number) is not facts:
             return False
-        masked = self._mask(values)
+        masked = self.mask(values)
         if any(name.startswith(OWN) for name in masked):
             return False
         with facts.lock:
             return facts.update(masked) and self._tell(number, facts)
 
-    def prepare(
-        self,
-        number: int,
-        values: Mapping[str, object] | None = None,
-        name: object = None,
-    ) -> None:
-        """The same for what goes with the next thing that is said, or with the end."""
-        facts = self._open.get(number)
-        if facts is None:
-            return
-        if name is not None:
+    def describe(
+        self, facts: TraceFacts, name: object, more: Mapping[str, object]
+    ) -> str:
+        """Give a trace a name and more attributes, for a beginning or an end, which say
+        them: all of these as JSON."""
+        # Of most requests they are simple, and here each call is paid by a request.
+        simple = self._simple(name, facts.attributes, more) if self._simple else None
+        if simple is None:
             facts.name = kept_name(self._native.masked, name)
-        if values:
-            facts.update(self._mask(values))
+            facts.update(self.mask(more))
+            return facts.text()
+        facts.name = str(name)  # which it is, and nothing else
+        facts.attributes, text = simple
+        return str(text)
 
-    def _mask(self, values: Mapping[str, object]) -> dict[str, Scalar]:
+    def mask(self, values: Mapping[str, object]) -> dict[str, Scalar]:
+        """The same as they are stored: plain, and without secrets."""
+        hides, masked_text = self._native.hides, self._native.masked
         masked: dict[str, Scalar] = {}
-        for key, value in values.items():
+        for key, given in values.items():
             names = self._names.get(key) if type(key) is str else None
             if names is None:
                 names = self._name(key)
-            masked[names[1]] = self._masked(names[0], plain(value))
+            value = plain(given)
+            if hides(names[0], value):
+                value = "***"
+            elif isinstance(value, str):
+                value = masked_text(value)
+            masked[names[1]] = value
         return masked
 
     def _name(self, key: str) -> tuple[str, str]:
@@ -209,14 +219,6 @@ class OpenTraces:
         if type(key) is str and len(self._names) < _NAMES_KNOWN:
             self._names[key] = names
         return names
-
-    def _masked(self, name: str, value: Scalar) -> Scalar:
-        if self._native.hides(name, value):
-            return "***"
-        if isinstance(value, str):
-            masked: str = self._native.masked(value)
-            return masked
-        return value
 
     def _tell(self, number: int, facts: TraceFacts) -> bool:
         text = facts.text()

@@ -43,6 +43,10 @@ class FilterSets:
         """From now on the session has this one."""
         self._filters[0] = own
 
+    def use_own(self) -> None:
+        """One more trace has the session's, which is number 0."""
+        self._users[0] += 1
+
     def use(self, filter: Filter) -> tuple[int, bool]:
         """The number of its set for one more trace, and whether that is a new set."""
         free = None

@@ -393,16 +393,23 @@ class Session:
         *,
         held: bool = False,
         parent: str | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> tuple[int, str]:
         """Start a trace of its own, child of ``parent`` or of the process's: its number
         and id.
 
-        With ``held`` it is decided at its end whether it is stored. The caller sets
+        With ``held`` it is decided at its end whether it is stored; ``attributes`` are
+        what it begins with. The caller sets
         ``SCOPE`` to the number in the context that belongs to it. Its filters are the
         session's where ``settings`` have none.
         """
-        facts = TraceFacts(trace_id(), kept_name(self._native.masked, name))
-        chosen, is_new = self._filters.use(self._other_filter(settings or {}))
+        facts = TraceFacts(trace_id(), "")
+        text = self.traces.describe(facts, name, attributes or {})
+        chosen, is_new = 0, False
+        if settings:
+            chosen, is_new = self._filters.use(self._other_filter(settings))
+        else:
+            self._filters.use_own()
         try:
             number = int(
                 self._native.begin_trace(
@@ -410,7 +417,7 @@ class Session:
                     kind,
                     facts.name,
                     parent or (self.trace_id if self._whole else self._parent),
-                    facts.text(),
+                    text,
                     filter_set=chosen,
                     held=held,
                 )
@@ -439,8 +446,17 @@ class Session:
         """Nothing more comes to a held one; ``end_boundary`` decides later."""
         self._native.close_trace(number)
 
-    def end_boundary(self, number: int, cause: str, *, stored: bool = True) -> None:
-        """End a trace that ``begin_boundary`` started.
+    def end_boundary(
+        self,
+        number: int,
+        cause: str,
+        *,
+        stored: bool = True,
+        name: str = "",
+        attributes: Mapping[str, object] | None = None,
+    ) -> None:
+        """End a trace that ``begin_boundary`` started, under another name, with more
+        attributes.
 
         One that was held leaves nothing behind where it is not to be ``stored``.
         """
@@ -448,7 +464,9 @@ class Session:
         if facts is None:
             return  # with its session
         self._filters.release(self._set_of.pop(number))
-        self._native.end_trace(number, cause, facts.name, facts.text(), stored=stored)
+        with facts.lock:
+            text = self.traces.describe(facts, name or facts.name, attributes or {})
+        self._native.end_trace(number, cause, facts.name, text, stored=stored)
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Save everything recorded so far; False when ``timeout`` seconds passed."""

@@ -170,8 +170,12 @@ module_mask_text(PyObject *module, PyObject *text)
     }
     struct kc_mask_span span;
     size_t from = 0;
+    bool found = kc_mask_find(utf8, (size_t)len, from, &span);
+    if (!found && PyUnicode_CheckExact(text)) {
+        return Py_NewRef(text);
+    }
     PyObject *result = PyUnicode_FromString("");
-    while (result != NULL && kc_mask_find(utf8, (size_t)len, from, &span)) {
+    while (result != NULL && found) {
         PyObject *part =
             PyUnicode_FromStringAndSize(utf8 + from, (Py_ssize_t)(span.start - from));
         PyObject *joined =
@@ -179,6 +183,7 @@ module_mask_text(PyObject *module, PyObject *text)
         Py_XDECREF(part);
         Py_SETREF(result, joined);
         from = span.end;
+        found = kc_mask_find(utf8, (size_t)len, from, &span);
     }
     if (result != NULL) {
         PyObject *rest =
@@ -187,6 +192,36 @@ module_mask_text(PyObject *module, PyObject *text)
         Py_XDECREF(rest);
     }
     return result;
+}
+
+#define ULID_BYTES 16
+#define ULID_CHARACTERS 26
+
+/* The 128 bits of an identifier in base 32, five at a time from their end. */
+static PyObject *
+module_ulid_text(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    char text[ULID_CHARACTERS];
+    if (count != 1 || !PyBytes_Check(args[0]) ||
+        PyBytes_GET_SIZE(args[0]) != ULID_BYTES) {
+        PyErr_SetString(PyExc_TypeError, "ulid_text(16 bytes)");
+        return NULL;
+    }
+    const uint8_t *bytes = (const uint8_t *)PyBytes_AS_STRING(args[0]);
+    unsigned bits = 0; /* those not written yet */
+    unsigned bit_count = 0;
+    int at = ULID_CHARACTERS;
+    for (int i = ULID_BYTES; i-- > 0;) {
+        bits |= (unsigned)bytes[i] << bit_count;
+        for (bit_count += 8; bit_count >= 5; bit_count -= 5) {
+            text[--at] = alphabet[bits & 31];
+            bits >>= 5;
+        }
+    }
+    text[--at] = alphabet[bits & 31];
+    return PyUnicode_FromStringAndSize(text, ULID_CHARACTERS);
 }
 
 /* Two characters as one number, letters without their case. Others may look like them:
@@ -328,6 +363,8 @@ static PyMethodDef module_methods[] = {
      "where the process lives, OSError otherwise."},
     {"mask_text", module_mask_text, METH_O,
      "mask_text(text)\n\nThe text with *** in place of each secret of a known shape."},
+    {"ulid_text", (PyCFunction)(void (*)(void))module_ulid_text, METH_FASTCALL,
+     "ulid_text(data)\n\nThe 26 characters of the 16 bytes of an identifier."},
     {"frame_local", (PyCFunction)(void (*)(void))kc_frame_local, METH_FASTCALL,
      "frame_local(frame, name, default=None)\n\nA local of the frame, or `default`."},
     {"mentions", (PyCFunction)(void (*)(void))module_mentions, METH_FASTCALL,

@@ -18,7 +18,49 @@ typedef struct {
     PyObject *end;     /* (token, result, exception) */
     PyObject *instead; /* or NULL; else called with what begin gives as its token:
                         * (arguments, keywords) */
+    PyObject *told;    /* or NULL: by address, codes whose callees begin() is not for */
+    PyObject *slot;    /* or NULL: the attribute without which it is not, either */
 } ObservedObject;
+
+#define TOLD_CALLERS_MAX 12
+
+/* Whether one of the callers is in `told`; false where nobody can say. */
+static bool
+observed_is_told(const ObservedObject *self)
+{
+    if (self->told == NULL || PyDict_GET_SIZE(self->told) == 0) {
+        return false;
+    }
+    bool found = false;
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    for (int i = 0; frame != NULL && !found && i < TOLD_CALLERS_MAX; i++) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        PyObject *address = PyLong_FromVoidPtr(code);
+        found = address != NULL && PyDict_GetItemWithError(self->told, address) != NULL;
+        Py_XDECREF(address);
+        Py_DECREF(code);
+        PyFrameObject *caller = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = caller;
+    }
+    Py_XDECREF(frame);
+    PyErr_Clear();
+    return found;
+}
+
+/* Whether the slot of the first argument is empty. No code of the program is asked. */
+static bool
+observed_is_empty(const ObservedObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (self->slot == NULL || count == 0) {
+        return false;
+    }
+    PyObject *held = PyObject_GenericGetAttr(args[0], self->slot);
+    bool empty = held == NULL || held == Py_None;
+    Py_XDECREF(held);
+    PyErr_Clear();
+    return empty;
+}
 
 /* An error of a handler is nobody's. */
 static void
@@ -47,8 +89,11 @@ static PyObject *
 observed_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names)
 {
     const ObservedObject *self = (const ObservedObject *)op;
-    PyObject *token = PyObject_Vectorcall(self->begin, args,
-                                          (size_t)PyVectorcall_NARGS(nargsf), names);
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+    if (observed_is_empty(self, args, count) || observed_is_told(self)) {
+        return PyObject_Vectorcall(self->function, args, nargsf, names);
+    }
+    PyObject *token = PyObject_Vectorcall(self->begin, args, (size_t)count, names);
     if (token == NULL) {
         observed_drop_error();
     }
@@ -72,13 +117,17 @@ observed_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
 static PyObject *
 observed_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"function", "begin", "end", "instead", NULL};
+    static char *keywords[] = {"function", "begin", "end", "instead",
+                               "told",     "slot",  NULL};
     PyObject *function = NULL;
     PyObject *begin = NULL;
     PyObject *end = NULL;
     PyObject *instead = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|$O", keywords, &function,
-                                     &begin, &end, &instead))
+    PyObject *told = NULL;
+    PyObject *slot = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|$OO!U", keywords, &function,
+                                     &begin, &end, &instead, &PyDict_Type, &told,
+                                     &slot))
     {
         return NULL;
     }
@@ -89,6 +138,8 @@ observed_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->begin = Py_NewRef(begin);
         self->end = Py_NewRef(end);
         self->instead = instead != Py_None ? Py_XNewRef(instead) : NULL;
+        self->told = Py_XNewRef(told);
+        self->slot = Py_XNewRef(slot);
     }
     return (PyObject *)self;
 }
@@ -124,6 +175,7 @@ observed_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->begin);
     Py_VISIT(self->end);
     Py_VISIT(self->instead);
+    Py_VISIT(self->told);
     return 0;
 }
 
@@ -135,6 +187,8 @@ observed_clear(PyObject *op)
     Py_CLEAR(self->begin);
     Py_CLEAR(self->end);
     Py_CLEAR(self->instead);
+    Py_CLEAR(self->told);
+    Py_CLEAR(self->slot);
     return 0;
 }
 

@@ -4,8 +4,12 @@
  * methods: begin() before and end() after the function, and no frame of ours between it
  * and its caller, who would see one in tracebacks and in what warnings name.
  *
+ * Most calls of a driver are not for begin() to tell of, and asking it each is dear:
+ * with `told` it is not called where the code of a caller is in there, by address, nor
+ * with `slot` where the first argument has nothing, or None, in its slot of that name.
+ *
  * Threads: any, under the GIL.
- * Owns:    the three functions.
+ * Owns:    the functions, `told` and `slot`.
  * Fails:   as the function does; what begin() and end() raise is dropped, but for what
  *          is no error (KeyboardInterrupt), which is the program's.
  */

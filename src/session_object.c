@@ -245,7 +245,6 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     active = self;
     kc_verdict_use(&self->tracer);
     kc_session_guard_forks(&self->session);
-    kc_session_watch_leaving(&self->session);
     return 0;
 }
 
@@ -259,7 +258,6 @@ session_dealloc(PyObject *op)
         active = NULL;
         kc_verdict_use(NULL);
         kc_session_guard_forks(NULL);
-        kc_session_unwatch_leaving();
     }
     if ((self->session.dead || !self->session.open) &&
         kc_session_is_busy(&self->session)) {
@@ -352,7 +350,6 @@ session_close(PyObject *op, PyObject *args)
         active = NULL;
         kc_verdict_use(NULL);
         kc_session_guard_forks(NULL);
-        kc_session_unwatch_leaving();
     }
     /* They are methods of the object that has us: let go, or neither is ever freed. */
     if (!kc_session_is_busy(&self->session)) {
@@ -436,6 +433,10 @@ static PyMethodDef session_methods[] = {
     {"set_trace", kc_session_set, METH_VARARGS,
      "set_trace(number, name, attributes)\n\nFrom now on the trace has this name, and "
      "these attributes (JSON text); False where that cannot be written."},
+    {"simple_facts", (PyCFunction)(void (*)(void))kc_session_simple_facts,
+     METH_FASTCALL,
+     "simple_facts(name, known, more)\n\nAttributes that a trace has, and more, in one "
+     "dict, and as JSON.\nNone where the name or one of them is not stored as it is."},
     {"hides", kc_session_hides, METH_VARARGS,
      "hides(name, value)\n\nWhether the value, under this name, is a secret."},
     {"masked", kc_session_masked, METH_O,

@@ -1,8 +1,9 @@
 /* session_object.h -- kolo_c._kolo.Session, as its files share it.
  *
  * session_object.c makes, opens and closes it, session_register.c attaches its tracer,
- * session_traces.c begins, names and ends its traces, session_says.c has what the
- * program itself tells: regions, notes, an exception; session_plugins.c its plugins.
+ * session_traces.c begins, names and ends its traces, session_facts.c has what is said
+ * of them as it is stored, session_says.c what the program itself tells: regions,
+ * notes, an exception; session_plugins.c its plugins.
  *
  * Threads: GIL.
  * Owns:    struct kc_session and struct kc_tracer.
@@ -35,6 +36,8 @@ PyObject *kc_session_set_default(PyObject *op, PyObject *number);
 PyObject *kc_session_set(PyObject *op, PyObject *args);
 PyObject *kc_session_hides(PyObject *op, PyObject *args);
 PyObject *kc_session_masked(PyObject *op, PyObject *text);
+PyObject *kc_session_simple_facts(PyObject *op, PyObject *const *args,
+                                  Py_ssize_t count);
 PyObject *kc_session_region_begin(PyObject *op, PyObject *args);
 PyObject *kc_session_region_end(PyObject *op, PyObject *args);
 PyObject *kc_session_scope_changed(PyObject *op, PyObject *none);

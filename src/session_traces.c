@@ -232,27 +232,3 @@ kc_session_set(PyObject *op, PyObject *args)
     return PyBool_FromLong(
         kc_session_set_trace(&self->session, trace, name, attributes));
 }
-
-/* What the program says of a trace is masked as values are. */
-PyObject *
-kc_session_hides(PyObject *op, PyObject *args)
-{
-    SessionObject *self = (SessionObject *)op;
-    PyObject *name = NULL;
-    PyObject *value = NULL;
-    if (!PyArg_ParseTuple(args, "UO", &name, &value)) {
-        return NULL;
-    }
-    return PyBool_FromLong(kc_values_hide(self->tracer.values, name, value));
-}
-
-PyObject *
-kc_session_masked(PyObject *op, PyObject *text)
-{
-    SessionObject *self = (SessionObject *)op;
-    if (!PyUnicode_Check(text)) {
-        PyErr_SetString(PyExc_TypeError, "no text");
-        return NULL;
-    }
-    return kc_values_masked(self->tracer.values, text);
-}

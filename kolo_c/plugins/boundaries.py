@@ -48,16 +48,29 @@ def _summary(plugin: Compiled, fields: Mapping[str, Any]) -> str:
 class Boundary:
     """One that is open."""
 
-    __slots__ = ("ended", "fields", "held", "holders", "plugin")
+    __slots__ = ("attributes", "ended", "fields", "held", "holders", "plugin")
 
     def __init__(self, plugin: Compiled | None, fields: dict[str, Any]) -> None:
         self.plugin = plugin
         self.fields = fields
+        self.attributes: dict[str, Any] = {}
+        """Those that its trace has begun with."""
         self.held = False
         """Whether it is stored is decided at its end."""
         self.holders = 0
         self.ended: bool | None = None
         """Whether its call has failed, once it has ended."""
+
+
+def _new_attributes(boundary: Boundary) -> dict[str, Any]:
+    """Fields that are attributes of the trace, and that it does not know yet."""
+    plugin, fields, known = boundary.plugin, boundary.fields, boundary.attributes
+    assert plugin is not None
+    return {
+        name: value
+        for name in plugin.attributes
+        if (value := fields.get(name)) is not None and value is not known.get(name)
+    }
 
 
 class Boundaries:
@@ -92,8 +105,12 @@ class Boundaries:
         """A trace for ``plugin``'s kind, named by its fields: its number."""
         assert plugin.kind is not None  # compile_plugin saw to that
         boundary = Boundary(plugin, fields)
-        boundary.held = bool(self._ask(plugin, "holds", False, fields))
-        settings = self._ask(plugin, "settings", None, fields)
+        if plugin.holds is not None:
+            boundary.held = bool(self._ask(plugin, "holds", False, fields))
+        settings = None
+        if plugin.settings is not None:
+            settings = self._ask(plugin, "settings", None, fields)
+        boundary.attributes = _new_attributes(boundary)
         within = self._session.traces.current() if plugin.apart else None
         number = self._session.begin_boundary(
             _summary(plugin, fields) or plugin.name,
@@ -101,12 +118,9 @@ class Boundaries:
             settings,
             held=boundary.held,
             parent=None if within is None else within[1].id,
+            attributes=boundary.attributes,
         )[0]
         self._open[number] = boundary
-        try:
-            self._set_attributes(number, boundary)
-        except Exception as error:  # the trace has begun
-            self._session.plugins.report(plugin, "attributes", error)
         if plugin.takes_all:
             self._session.default_boundary(number)
         return number
@@ -248,28 +262,28 @@ class Boundaries:
         if plugin is None or plugin.kind is None:
             self._session.end_boundary(number, cause)
             return
-        stored = True
+        stored, name = True, ""
+        attributes: dict[str, Any] = {}
         try:
             name = _summary(plugin, boundary.fields)
             if facts is not None:
                 self._remember(number, facts.id, name or plugin.name)
-            self._rename(number, name)
-            self._set_attributes(number, boundary)
+            attributes = _new_attributes(boundary)
             if boundary.held:
                 failed = bool(boundary.ended)
                 answer = self._ask(plugin, "stored", True, boundary.fields, failed)
                 stored = bool(answer)
         finally:  # or it would be open for good
-            self._session.end_boundary(number, cause, stored=stored)
+            self._session.end_boundary(
+                number, cause, stored=stored, name=name, attributes=attributes
+            )
 
     def _ask(self, plugin: Compiled, what: str, default: Any, *arguments: Any) -> Any:
         """What the plugin's handler of this name says; ``default`` where it has none,
         or that fails."""
         handler = getattr(plugin, what)
-        if handler is None:
-            return default
         try:
-            return handler(*arguments)
+            return default if handler is None else handler(*arguments)
         except Exception as error:
             self._session.plugins.report(plugin, f"{what}()", error)
             return default
@@ -280,20 +294,3 @@ class Boundaries:
             for old in list(self._ended)[: _ENDED_MOST // 4]:
                 del self._ended[old]
         self._ended[number] = (id, name)
-
-    def _rename(self, number: int, name: str) -> None:
-        if name:
-            self._session.traces.prepare(number, name=name)
-
-    def _set_attributes(self, number: int, boundary: Boundary) -> None:
-        plugin = boundary.plugin
-        if plugin is not None and plugin.attributes:
-            fields = boundary.fields
-            self._session.traces.prepare(
-                number,
-                {
-                    name: fields[name]
-                    for name in plugin.attributes
-                    if fields.get(name) is not None
-                },
-            )

@@ -25,7 +25,6 @@ from kolo_c.store.trace_info import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from kolo_c.store.blocks import Block
@@ -105,7 +104,7 @@ class Process:
         for segment in self.segments:  # a later one has what an earlier one had, newer
             rows.update((row.number, row) for row in segment.traces())
         if self.copy is not None:
-            overlay(rows, unsaved_definitions(self.copy))
+            _overlay(rows, self.copy)
         totals = self._totals(rows)
         all_bytes = sum(size for _, size, _ in totals.values()) or 1
         disk = self.files.bytes()
@@ -265,8 +264,7 @@ def unsaved_definitions(copy: MappingCopy) -> list[Any]:
     return found
 
 
-def overlay(rows: dict[int, TraceRow], definitions: Iterable[Any]) -> None:
-    """Add to ``rows`` what the log says of traces."""
+def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
     from kolo_c.store.definitions import (  # noqa: PLC0415
         TraceBegin,
         TraceDrop,
@@ -275,7 +273,7 @@ def overlay(rows: dict[int, TraceRow], definitions: Iterable[Any]) -> None:
     )
     from kolo_c.store.rows import TraceRow  # noqa: PLC0415
 
-    for definition in definitions:
+    for definition in unsaved_definitions(copy):
         if isinstance(definition, TraceBegin) and definition.trace not in rows:
             rows[definition.trace] = TraceRow(
                 definition.trace, definition.id, definition.kind, definition.name,

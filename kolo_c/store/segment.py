@@ -16,7 +16,6 @@ from kolo_c.store.compression import expand
 from kolo_c.store.connection import (
     BUSY,
     CANTOPEN,
-    IOERR,
     LOCKED,
     MISUSE,
     NOTADB,
@@ -25,10 +24,9 @@ from kolo_c.store.connection import (
     DatabaseError,
     connect,
 )
-from kolo_c.store.opening import reading_error, reading_mode
 from kolo_c.store.private import LINKED
 from kolo_c.store.rows import ProcessRow, Sums, TraceRow
-from kolo_c.wire import BLOCK_BYTES, SCHEMA_VERSION
+from kolo_c.wire import SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 
 _WAIT_SECONDS = 2.0
 _DAMAGED = (
-    "kolo-c doctor --store says what can be read of it, kolo-c recover saves that."
+    "The file is damaged; move it away to read the others (sqlite3 FILE .recover)."
 )
 _FORBIDDEN = "Check the permissions of the file and of its directory."
 _BLOCK_COLUMNS = (
@@ -55,7 +53,10 @@ class Segment:
     def __init__(self, path: str | os.PathLike[str], *, final: bool = False) -> None:
         """Open ``path``; ``final`` promises that nobody writes to it any more."""
         self._path = os.fspath(path)
-        self._connection = self._connect(reading_mode(self._path) if final else "ro")
+        # A file that its owner has closed has no WAL. Reading it as immutable leaves
+        # no -shm beside it, and works on a disk that cannot be written to.
+        settled = final and not os.path.exists(f"{path}-wal")
+        self._connection = self._connect("immutable" if settled else "ro")
         try:
             self._check_version()
         except StoreError:
@@ -178,9 +179,6 @@ class Segment:
         rows = self._query("SELECT encoding, data FROM block_data WHERE id = ?", (key,))
         for row in rows:
             encoding, data = self._typed(row, "ib")
-            if size > BLOCK_BYTES:
-                said = f"block {key} cannot have {size:,} bytes"
-                raise StoreError(self._path, said, _DAMAGED, slug="store-corrupt")
             return self._expand(encoding, data, size)
         raise StoreError(self._path, f"block {key} has lost its bytes", _DAMAGED)
 
@@ -216,7 +214,7 @@ class Segment:
         try:
             return connect(self._path, mode, _WAIT_SECONDS)
         except DatabaseError as error:
-            raise self.error(error) from error
+            raise self._error(error) from error
 
     def _check_version(self) -> None:
         version = self._query("PRAGMA user_version")[0][0]
@@ -231,9 +229,7 @@ class Segment:
         tables = {
             row[0]
             for row in self._query(
-                # Virtual tables are tables, too, and run code of their own.
-                "SELECT name FROM sqlite_master "
-                "WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'"
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
             )
         }
         if not tables and version == 0:
@@ -255,7 +251,7 @@ class Segment:
         try:
             return self._connection.execute(sql, values)
         except DatabaseError as error:
-            raise self.error(error) from error
+            raise self._error(error) from error
 
     def _typed(self, row: tuple[Any, ...], kinds: str) -> Any:
         """``row``, if its columns are of these kinds; SQLite promises nothing."""
@@ -271,8 +267,7 @@ class Segment:
                 )
         return row
 
-    def error(self, error: DatabaseError) -> StoreError:
-        """What SQLite said, for a person."""
+    def _error(self, error: DatabaseError) -> StoreError:
         if error.code in (BUSY, LOCKED, PROTOCOL):
             return StoreError(
                 self._path,
@@ -301,9 +296,6 @@ class Segment:
                 _FORBIDDEN,
                 slug="store-unreadable",
             )
-        if error.code == IOERR:
-            said, hint = reading_error(self._path, error)
-            return StoreError(self._path, said, hint, slug="store-unreadable")
         return StoreError(
             self._path, f"is damaged: {error}", _DAMAGED, slug="store-corrupt"
         )

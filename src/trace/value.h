@@ -135,6 +135,11 @@ bool kc_values_hide(struct kc_values *values, PyObject *name, PyObject *value);
 /* Str `text` without its secrets, for what is written elsewhere than in a record; NULL
  * with an exception set. */
 PyObject *kc_values_masked(struct kc_values *values, PyObject *text);
+/* As kc_values_hide(), for who only asks: nothing is remembered or counted. */
+bool kc_values_would_hide(struct kc_values *values, PyObject *name, PyObject *value);
+
+/* Whether there is a secret in a text; nothing is remembered or counted here either. */
+bool kc_values_has_secret(const struct kc_values *values, const char *utf8, size_t len);
 
 /* Write `exc` as EXCEPTION. */
 void kc_value_write_exception(struct kc_values *values, struct kc_cursor *cursor,

@@ -246,15 +246,21 @@ kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
 }
 
 bool
+kc_values_would_hide(struct kc_values *values, PyObject *name, PyObject *value)
+{
+    if (kc_value_is_secret_name(values, name)) {
+        return !secret_is_harmless(value);
+    }
+    return PyUnicode_Check(value) && kc_unicode_is_ready(value) &&
+           kc_value_is_known_secret(values, value, PyUnicode_GET_LENGTH(value));
+}
+
+bool
 kc_values_hide(struct kc_values *values, PyObject *name, PyObject *value)
 {
-    bool hidden = false;
-    if (kc_value_is_secret_name(values, name)) {
-        hidden = !secret_is_harmless(value);
+    bool hidden = kc_values_would_hide(values, name, value);
+    if (hidden) {
         kc_value_remember(values, value);
-    }
-    else if (PyUnicode_Check(value) && kc_unicode_is_ready(value)) {
-        hidden = kc_value_is_known_secret(values, value, PyUnicode_GET_LENGTH(value));
     }
     values->counters.masked_count += hidden;
     return hidden;

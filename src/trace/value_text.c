@@ -434,6 +434,14 @@ text_masked(struct kc_values *values, PyObject *bytes)
     return result;
 }
 
+bool
+kc_values_has_secret(const struct kc_values *values, const char *utf8, size_t len)
+{
+    struct kc_mask_span span;
+    struct kc_mask_span named;
+    return text_find(values, &(struct text_window){utf8, len, false}, 0, &span, &named);
+}
+
 PyObject *
 kc_values_masked(struct kc_values *values, PyObject *text)
 {

@@ -369,3 +369,38 @@ def test_a_program_that_is_not_recorded_imports_next_to_nothing(trace, call):
     # importlib, which has the last two, is what offers the names lazily.
     ours = {"__future__", "_contextvars", "contextvars"}
     assert found <= ours | {"importlib", "warnings"}
+
+
+def test_what_a_boundary_is_told_is_stored_by_the_same_rules(trace):
+    """The C core has a short way for what is stored as it is."""
+    traced = trace(
+        """
+        import kolo_c, kolo_c.session
+        class Text(str): pass
+        def f(): return 1
+        session = kolo_c.session.active_session()
+        def boundary(name, early, late, end_name=''):
+            number, _ = session.begin_boundary(name, 'request', attributes=early)
+            token = kolo_c.session.SCOPE.set(number)
+            f()
+            kolo_c.session.SCOPE.reset(token)
+            session.end_boundary(number, 'exit', name=end_name, attributes=late)
+        boundary('a', {'path': '/a', 'n': 1}, {'ok': True, 'none': None}, 'a → 200')
+        boundary('b', {'path': Text('/b')}, {'n': 1 << 70, 'ratio': 0.5})
+        boundary('c', {'path': '/c', 'n': 1}, {'n': 2})
+        boundary('d', {'quoted': 'a "b" \\\\ c', 'other': 'ü\\n'}, {})
+        boundary('e', {'password': 'hunter2'}, {'url': 'http://u:s3cr3t@h/'})
+        boundary('x hunter2', {'seen': 'hunter2'}, {}, 'y' * 300)
+        boundary('\\ud800', {'least': -(1 << 63)}, {})
+        """
+    )
+    stored = {info.row.name: info.attributes for info in traced.infos()[1:]}
+    assert stored == {
+        "a → 200": {"path": "/a", "n": 1, "ok": True, "none": None},
+        "b": {"path": "/b", "n": hex(1 << 70), "ratio": 0.5},
+        "c": {"path": "/c", "n": 2},
+        "d": {"quoted": 'a "b" \\ c', "other": "ü\n"},
+        "e": {"password": "***", "url": "http://u:***@h/"},
+        "y" * 250: {"seen": "***"},
+        "\\ud800": {"least": -(1 << 63)},
+    }

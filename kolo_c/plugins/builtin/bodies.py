@@ -40,6 +40,9 @@ _TEXTS = (
     "application/yaml",
     "application/toml",
 )
+_WITH_QUERIES = frozenset(
+    ("Referer", "Location", "Content-Location", "Link", "Refresh")
+)
 _TOKEN_LEAST = 22
 _TOKEN = re.compile(r"[0-9a-z]{1,13}-[0-9a-f]{20,64}|[\w.-]+:[\w-]{6,7}:[\w-]{27,43}")
 # A name and what stands for its value: attributes, JSON, assignments, queries.
@@ -53,6 +56,9 @@ _NAME = re.compile(r"""\b(?:name|id|http-equiv)\s*=\s*["']?([^"'\s>]+)""", re.I)
 _PASSWORD = re.compile(r"""\btype\s*=\s*["']?password\b""", re.I)
 _VALUE = re.compile(r"""\b(value|content)(\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)""", re.I)
 
+_TYPES_KNOWN = 256
+_content_types: dict[str, tuple[str, bool, str]] = {}
+"""By the text of the header: what it says."""
 _known_stems: tuple[tuple[str, ...] | None, tuple[str, ...]] = (None, ())
 """For a session's mask_words."""
 
@@ -78,15 +84,17 @@ def describe_body(
             return None, f"{size:,} bytes, {packed}"
         copy, complete = decoded
         whole = whole and complete
-    kind = content_type.partition(";")[0].strip().lower()
+    kind, is_text, charset = _content_types.get(content_type) or _read_type(
+        content_type
+    )
     note = "" if whole else f"cut: {size:,} bytes{f', {packed}' if packed else ''}"
     if kind == _FORM:
         return form(copy.decode("utf-8", "replace")), note
     if kind == "application/json" or kind.endswith("+json"):
         return _json(copy, whole), note
-    if not _is_text(kind, copy):
+    if not is_text and (kind or b"\0" in copy):
         return None, f"{size:,} bytes{f', {kind}' if kind else ''}"
-    text = copy.decode(_charset(content_type), "replace")
+    text = copy.decode(charset, "replace")
     if whole and len(text) > TEXT_CHARACTERS:
         note = f"cut: {size:,} bytes"
     return scrub(text[:TEXT_CHARACTERS]), note
@@ -203,8 +211,8 @@ def scrub_path(path: str) -> str:
 def scrub_headers(headers: dict[str, Any]) -> dict[str, Any]:
     """Those that may have a query in them, without its secrets; others are masked by
     their names, by the recorder."""
-    for name in ("Referer", "Location", "Content-Location", "Link", "Refresh"):
-        value = headers.get(name)
+    for name in _WITH_QUERIES & headers.keys():
+        value = headers[name]
         if isinstance(value, str) and "=" in value:
             headers[name] = scrub(value)
     return headers
@@ -322,10 +330,15 @@ def _decode_brotli(copy: bytes) -> tuple[bytes, bool] | None:
     return bytes(found[:COPY_BYTES]), complete and len(found) <= COPY_BYTES
 
 
-def _is_text(kind: str, copy: bytes) -> bool:
-    if kind.startswith("text/") or kind in _TEXTS or kind.endswith("+xml"):
-        return True
-    return not kind and b"\0" not in copy
+def _read_type(content_type: str) -> tuple[str, bool, str]:
+    """What a header's ``Content-Type`` says: the type, whether that is one of texts,
+    and the charset."""
+    kind = content_type.partition(";")[0].strip().lower()
+    is_text = kind.startswith("text/") or kind in _TEXTS or kind.endswith("+xml")
+    found = kind, is_text, _charset(content_type)
+    if len(_content_types) < _TYPES_KNOWN:
+        _content_types[content_type] = found
+    return found
 
 
 def _charset(content_type: str) -> str:

@@ -57,7 +57,8 @@ class Request(Plugin):
         request = local(frame, "request")
         state = vars(request)
         path = state.get("path")
-        if not _takes(path):
+        options = _taken_by(path)
+        if options is None:
             _left_out.add(id(request))
             return None
         if SCOPE.get() == PAUSED:
@@ -68,6 +69,7 @@ class Request(Plugin):
             "method": state.get("method"),
             "path": scrub_path(path) if isinstance(path, str) else None,
             "_request": request,
+            "_options": options,
             "_began_ns": monotonic_ns(),
         }
         query = meta.get("QUERY_STRING")
@@ -110,14 +112,15 @@ class Request(Plugin):
 
     def holds(self, fields: Mapping[str, Any]) -> bool:
         """Slow or failed requests alone are to be stored."""
-        return django_settings.options().holds
+        options: django_settings.Options = fields["_options"]
+        return options.holds
 
     def stored(self, fields: Mapping[str, Any], failed: bool) -> bool:
         """Whether it is one of them."""
         status = fields.get("status")
         failed = failed or (isinstance(status, int) and status >= 500)
-        took_ns = monotonic_ns() - fields["_began_ns"]
-        return django_settings.options().stores(failed, took_ns / 1e6)
+        options: django_settings.Options = fields["_options"]
+        return options.stores(failed, (monotonic_ns() - fields["_began_ns"]) / 1e6)
 
 
 class Unrecorded(Plugin):
@@ -163,23 +166,23 @@ class Failure(Plugin):
             reading.exception = exception
 
 
-def _takes(path: object) -> bool:
-    """Whether a request is to be recorded: one within a test, or what else has a trace,
-    always is; others where the settings do not ignore their path, or leave them out of
-    the sample."""
+def _taken_by(path: object) -> django_settings.Options | None:
+    """The settings by which a request is recorded; None: it is not. One within a test,
+    or what else has a trace, always is; others where the settings do not ignore their
+    path, or leave them out of the sample."""
     session = SCOPE.session
     if session is None:
-        return False
+        return None
     if _paused.get():  # of a coroutine that has ended nobody tells in a pause
         _paused.set(False)
         SCOPE.set(0)
+    options = django_settings.options()
     found = session.traces.current()
     if found is not None and found[1] is not session.traces.process:
-        return True
-    options = django_settings.options()
+        return options
     if isinstance(path, str) and options.ignores(path):
-        return False
-    return options.takes()
+        return None
+    return options if options.takes() else None
 
 
 def request_headers(meta: Any) -> dict[str, Any]:

@@ -47,10 +47,11 @@ class Options(Frozen):
 
     def ignores(self, path: str) -> bool:
         """Whether requests for ``path`` are left alone."""
-        for pattern in self.ignore_request_paths:
-            if path.startswith(pattern):
-                return True
-            if any(sign in pattern for sign in "*?[") and fnmatchcase(path, pattern):
+        if path.startswith(self.ignore_request_paths):
+            return True
+        for pattern in self.ignore_request_paths:  # without a generator: each request
+            has_signs = "*" in pattern or "?" in pattern or "[" in pattern
+            if has_signs and fnmatchcase(path, pattern):
                 return True
         return False
 

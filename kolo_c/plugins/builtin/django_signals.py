@@ -54,12 +54,15 @@ class Signal(Plugin):
         session = SCOPE.session
         if session is None or not value:
             return
-        own = [
-            f"{function.__module__}.{function.__qualname__}"
-            for receiver in _receivers(value)
-            if (function := _function(receiver)) is not None
-            and _is_own(session, function)
-        ]
+        # From 5.0 on there are two lists: synchronous ones and asynchronous ones.
+        own: list[str] = []
+        for receiver in [*value[0], *value[1]] if isinstance(value, tuple) else value:
+            is_function = type(receiver) is FunctionType
+            if is_function and receiver.__module__.startswith("django."):
+                continue  # Django's own, of which each request meets some
+            function = _function(receiver)
+            if function is not None and _is_own(session, function):
+                own.append(f"{function.__module__}.{function.__qualname__}")
         if not own:
             return
         shown = own[:_RECEIVERS_MOST]
@@ -73,18 +76,6 @@ class Signal(Plugin):
                 "receivers": ", ".join(shown),
             },
         )
-
-
-def _receivers(value: Any) -> list[Any]:
-    """A list, or from 5.0 on two: synchronous ones and asynchronous ones. Without most
-    of Django's own, of which each request meets some."""
-    found = [*value[0], *value[1]] if isinstance(value, tuple) else value
-    return [
-        receiver
-        for receiver in found
-        if type(receiver) is not FunctionType
-        or not receiver.__module__.startswith("django.")
-    ]
 
 
 def _function(receiver: Any) -> FunctionType | None:

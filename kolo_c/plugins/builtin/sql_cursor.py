@@ -17,7 +17,6 @@ from kolo_c.plugins import emit
 from kolo_c.plugins.builtin import sql
 from kolo_c.plugins.builtin.sql_text import add_parameters
 from kolo_c.plugins.observed import observed
-from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,9 +95,9 @@ def statement_fields(
     return fields
 
 
-def is_told(frame: FrameType) -> bool:
-    """Whether nothing is to be recorded of what this handler has been called for."""
-    return SCOPE.session is None or (bool(sql.OUTER) and sql.is_inner(frame.f_back))
+def sending(function: Any, begin: Any, end: Any, **more: Any) -> Any:
+    """``function``, observed where no outer layer tells of what it does."""
+    return observed(function, begin, end, told=sql.OUTER, **more)
 
 
 def caller_module(frame: FrameType) -> str:
@@ -185,14 +184,16 @@ def do_nothing(*_: Any) -> None:
 
 def fetching(cursor: type) -> dict[str, Any]:
     """The methods of a cursor that fetch, or end what it fetches."""
-    return {
-        "fetchone": observed(cursor.fetchone, begin_fetch, end_one),  # type: ignore[attr-defined]
-        "fetchmany": observed(cursor.fetchmany, begin_fetch, end_some),  # type: ignore[attr-defined]
-        "fetchall": observed(cursor.fetchall, begin_fetch, end_all),  # type: ignore[attr-defined]
-        "__next__": observed(cursor.__next__, begin_fetch, end_one),  # type: ignore[attr-defined]
-        "close": observed(cursor.close, flush, do_nothing),  # type: ignore[attr-defined]
-        "__del__": flush,
-    }
+    methods: dict[str, Any] = {"__del__": flush}
+    for name, begin, end in (
+        ("fetchone", begin_fetch, end_one),
+        ("fetchmany", begin_fetch, end_some),
+        ("fetchall", begin_fetch, end_all),
+        ("__next__", begin_fetch, end_one),
+        ("close", flush, do_nothing),
+    ):
+        methods[name] = observed(getattr(cursor, name), begin, end, slot=sql.SLOT)
+    return methods
 
 
 # ---- transactions ----
@@ -204,11 +205,11 @@ def ending(
     """A connection's method that ends a transaction, if there is one."""
 
     def begin(connection: Any, *_: Any) -> Any:
-        if is_told(sys._getframe()) or not is_open(connection):
+        if not is_open(connection):
             return None
         return emit.begin(sql.SQL, transaction_fields(system, connection, word))
 
-    return observed(function, begin, end_transaction)
+    return sending(function, begin, end_transaction)
 
 
 def transaction_fields(system: str, connection: Any, word: str) -> dict[str, Any]:

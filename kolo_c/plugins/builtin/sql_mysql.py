@@ -15,7 +15,6 @@ from kolo_c.plugins.builtin.sql_frames import (
     Transaction,
     database_of,
 )
-from kolo_c.plugins.observed import observed
 from kolo_c.plugins.spec import Plugin
 
 TYPE_CHECKING = False
@@ -81,7 +80,7 @@ class MySQLdbTransaction(Plugin):
         kind = sys.modules["MySQLdb.connections"].Connection
         for name in _ENDS:
             if name not in vars(kind):
-                method = observed(
+                method = sql_cursor.sending(
                     getattr(kind, name),
                     _begin(name.upper()),
                     sql_cursor.end_transaction,
@@ -102,8 +101,6 @@ def _begin(word: str) -> Any:
     fields = {"system": _SYSTEM, "operation": word, "text": word}
 
     def begin(connection: Any) -> Any:
-        if sql_cursor.is_told(sys._getframe()):
-            return None
         return emit.begin(sql.SQL, fields)
 
     return begin

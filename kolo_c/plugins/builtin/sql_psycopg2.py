@@ -44,10 +44,8 @@ def _begin_copy(cursor: Any, sql: Any = None, *_: Any, **__: Any) -> Any:
 
 
 def _begin(cursor: Any, query: Any, params: Any, many: bool) -> Any:
-    if sql_cursor.is_told(sys._getframe(1)):
-        return None
     text = text_of(query)
-    if text is None:
+    if SCOPE.session is None or text is None:
         return None
     known = describe(text)
     connection = cursor.connection
@@ -71,14 +69,15 @@ class _Classes:
 
     def __init__(self, extensions: Any, connect: Any) -> None:
         base = extensions.cursor
+        sending = sql_cursor.sending
         end = sql_cursor.end_statement
         self.cursors = sql_cursor.Derived(
             base,
             {
-                "execute": observed(base.execute, _begin_execute, end),
-                "executemany": observed(base.executemany, _begin_many, end),
-                "callproc": observed(base.callproc, _begin_call, end),
-                "copy_expert": observed(base.copy_expert, _begin_copy, end),
+                "execute": sending(base.execute, _begin_execute, end),
+                "executemany": sending(base.executemany, _begin_many, end),
+                "callproc": sending(base.callproc, _begin_call, end),
+                "copy_expert": sending(base.copy_expert, _begin_copy, end),
                 **sql_cursor.fetching(base),
             },
         )

@@ -34,7 +34,7 @@ def _begin_many(cursor: Any, *arguments: Any) -> Any:
 
 
 def _begin(cursor: Any, arguments: tuple[Any, ...], many: bool) -> Any:
-    if sql_cursor.is_told(sys._getframe(1)) or not arguments:
+    if SCOPE.session is None or not arguments:
         return None
     text = text_of(arguments[0])
     if text is None:
@@ -67,7 +67,7 @@ def _is_open(connection: Any) -> bool:
 
 def _begin_exit(connection: Any, kind: Any = None, *_: Any) -> Any:
     """``with connection:`` ends."""
-    if sql_cursor.is_told(sys._getframe()) or not connection.in_transaction:
+    if not connection.in_transaction:
         return None
     word = "COMMIT" if kind is None else "ROLLBACK"
     return emit.begin(sql.SQL, sql_cursor.transaction_fields(_SYSTEM, connection, word))
@@ -89,13 +89,14 @@ class _Classes:
 
     def __init__(self, sqlite3: Any) -> None:
         base = sqlite3.Cursor
+        sending = sql_cursor.sending
         end = sql_cursor.end_statement
         self.cursors = sql_cursor.Derived(
             base,
             {
-                "execute": observed(base.execute, _begin_execute, end),
-                "executemany": observed(base.executemany, _begin_many, end),
-                "executescript": observed(base.executescript, _begin_execute, end),
+                "execute": sending(base.execute, _begin_execute, end),
+                "executemany": sending(base.executemany, _begin_many, end),
+                "executescript": sending(base.executescript, _begin_execute, end),
                 **sql_cursor.fetching(base),
             },
         )
@@ -111,12 +112,12 @@ class _Classes:
             "rollback": ending(_SYSTEM, "ROLLBACK", base.rollback, _is_open),
         }
         if _IS_CPYTHON:
-            methods["__exit__"] = observed(
+            methods["__exit__"] = sending(
                 base.__exit__, _begin_exit, sql_cursor.end_transaction
             )
         if _IS_DIRECT:
             for name in ("execute", "executemany", "executescript"):
-                methods[name] = observed(
+                methods[name] = sending(
                     getattr(base, name),
                     self._begin_direct,
                     nothing,
@@ -143,7 +144,7 @@ class _Classes:
 
     def _begin_direct(self, connection: Any, *arguments: Any) -> Any:
         """The same method of a cursor of ours."""
-        if sql_cursor.is_told(sys._getframe()):
+        if SCOPE.session is None:
             return None
         cursor = self._make_cursor(connection, self.cursors.ours)
         return (cursor, *arguments), {}
