@@ -73,7 +73,8 @@ programs: build ## The gate's generated programs: 2,000 by every hook of the C c
 
 fuzz: build ## Hostile bytes for the reader, hostile values for the encoder (ROUNDS=20000)
 	FUZZ_ROUNDS=$(or $(ROUNDS),20000) $(PYTHON) -m pytest -q \
-	    tests/unit/test_corrupt_store.py tests/unit/test_values.py
+	    tests/unit/test_corrupt_store.py tests/unit/test_values.py \
+	    tests/unit/test_value_hostile.py
 
 # One Python's: a clone's .venv; `PYTHON -m tools.cpython_tests` for another.
 cpython-tests: build ## CPython's own tests, with and without tracing: what differs and why

@@ -239,8 +239,16 @@ def _names(cls: type) -> tuple[str | None, str | None]:
     """The name objects of a type that may die, and of its module."""
     if not _FLAGS_OF(cls) & _HEAP_TYPE:
         return None, None
-    module = _DICT_OF(cls).get("__module__")
+    module = _module_of(cls)
     return _QUALNAME_OF(cls), module if type(module) is str else None
+
+
+def _module_of(cls: type) -> object:
+    """What its dict has; no key but exact strings is compared."""
+    for name, entry in list(_DICT_OF(cls).items()):
+        if type(name) is str and name == "__module__":
+            return entry
+    return None
 
 
 def _is_same(one: str | None, other: str | None) -> bool:
@@ -250,7 +258,8 @@ def _is_same(one: str | None, other: str | None) -> bool:
 
 def write_name(cursor: Cursor, name: object, most: int) -> None:
     """A text, cut to ``most`` bytes; nil where it is none."""
-    if isinstance(name, str):
+    if type(name) is str or issubclass(type(name), str):
+        assert isinstance(name, str)
         text.write(cursor, name, most)
     else:
         cursor.nil()
@@ -259,7 +268,7 @@ def write_name(cursor: Cursor, name: object, most: int) -> None:
 def _fill_type(cursor: Cursor, type: type) -> None:
     """Module and qualified name; of static types as their one name tells them."""
     if _FLAGS_OF(type) & _HEAP_TYPE:
-        write_name(cursor, _DICT_OF(type).get("__module__"), NAME_MAX_BYTES)
+        write_name(cursor, _module_of(type), NAME_MAX_BYTES)
         write_name(cursor, _QUALNAME_OF(type), NAME_MAX_BYTES)
         return
     module: object = type.__module__

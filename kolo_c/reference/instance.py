@@ -66,10 +66,19 @@ def is_dunder(name: str) -> bool:
     return len(name) > 4 and name[:2] == "__" and name[-2:] == "__"
 
 
+def borrow_entry(entries: Any, wanted: str) -> Any:
+    """The entry of a dict, or None; no key but exact strings is compared: others may
+    have an __eq__ of their own."""
+    for name, entry in list(entries.items()):
+        if type(name) is str and name == wanted:
+            return entry
+    return None
+
+
 class Slots:
     """Where the fields of a type's instances are."""
 
-    __slots__ = ("list", "dict_at", "has_dict", "only_c", "state")
+    __slots__ = ("list", "dict_at", "has_dict", "only_c", "odd", "state")
 
     def __init__(self, cls: type) -> None:
         """Gather the slots of ``cls`` and its bases, those of the furthest base
@@ -77,6 +86,8 @@ class Slots:
         bases = type_mro(cls)
         self.list: list[tuple[int, str, bool]] = []
         """Index of the base, name, and whether it is a member of a type made in C."""
+        self.odd = False
+        """Whether a dict of them has keys that are no exact strings."""
         self.dict_at = -1
         """Which base's descriptor gives the instance's dict; -1 for none."""
         for at in range(len(bases) - 1, -1, -1):
@@ -91,10 +102,10 @@ class Slots:
         self.state = state_of(cls)
 
     def _add(self, at: int, base: type) -> None:
-        entries = type_dict(base)
-        made_in_c = "__slots__" not in entries
-        for name, entry in entries.items():
-            if name == "__dict__":
+        made_in_c = borrow_entry(type_dict(base), "__slots__") is None
+        for name, entry in list(type_dict(base).items()):
+            self.odd = self.odd or type(name) is not str
+            if type(name) is str and name == "__dict__":
                 # From 3.15 on all classes have the same one, of object.
                 if _is_giver(entry) and (
                     entry.__objclass__ is base or entry.__objclass__ is object
@@ -102,6 +113,12 @@ class Slots:
                     self.dict_at = at
             elif _is_slot(base, entry) and len(self.list) < _SLOTS_MAX:
                 self.list.append((at, entry.__name__, made_in_c))
+
+
+def _entry_of(base: type, name: str, slots: Slots) -> Any:
+    """The entry of a base of the type that has ``slots``."""
+    entries = type_dict(base)
+    return borrow_entry(entries, name) if slots.odd else entries.get(name)
 
 
 def _is_giver(entry: Any) -> bool:
@@ -148,7 +165,7 @@ def fields(value: Any, slots: Slots) -> Iterator[tuple[str, Any]]:
 def instance_dict(value: Any, slots: Slots) -> dict[Any, Any] | None:
     """The dict of ``value`` (made, where there was none)."""
     base = type_mro(type(value))[slots.dict_at]
-    giver = type_dict(base).get("__dict__")
+    giver = _entry_of(base, "__dict__", slots)
     if not _is_giver(giver):
         return None
     entries = giver.__get__(value)
@@ -161,7 +178,7 @@ def _slot_fields(value: Any, slots: Slots) -> list[tuple[str, Any]]:
     has_members = False
     for at, name, made_in_c in slots.list:
         base = bases[at]
-        entry = type_dict(base).get(name)
+        entry = _entry_of(base, name, slots)
         if not _is_slot(base, entry):
             continue  # deleted since
         try:

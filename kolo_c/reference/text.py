@@ -15,7 +15,8 @@ def cut(text: str, most: int) -> bytes:
 
     Cut, without a mark, before the character that would pass ``most`` bytes.
     """
-    data = text[:most].encode("utf-8", "surrogatepass")
+    # By str's own methods: the name of a class may be of a subclass.
+    data = str.__getitem__(text, slice(most)).encode("utf-8", "surrogatepass")
     if len(data) <= most:
         return data
     while data[most] & 0xC0 == 0x80:  # in the middle of a character

@@ -19,6 +19,7 @@ from kolo_c.wire import Tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from kolo_c.reference.value import Values
@@ -29,6 +30,7 @@ _NAME_LEN_MAX = 128
 _SECRET_LEN_LEAST = 6
 """Shorter ones would mask half of the program's words."""
 _SECRET_ITEMS_MAX = 32
+_ATTEMPTS = 5
 _SECRET_WIDE_MAX = 1024
 """Bytes of one that is not ASCII."""
 _NAMES_MAX = 2048
@@ -141,20 +143,30 @@ def masked(values: Values, cursor: Cursor, length: int | None) -> None:
     values.count_masked(cursor, 1)
 
 
+def _first(items_of: Callable[[Any], Iterable[Any]], value: Any) -> list[Any]:
+    """The first of what ``value`` holds; another thread may change it on the way."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return list(islice(items_of(value), _SECRET_ITEMS_MAX))
+        except RuntimeError:
+            continue
+    return []
+
+
 def _remember_items(values: Values, value: Any) -> None:
     """The strings in a container that stands under a secret name."""
     cls = type(value)
     items: Any = ()
     if issubclass(cls, dict):
-        items = list(islice(dict.values(value), _SECRET_ITEMS_MAX))
+        items = _first(dict.values, value)
     elif issubclass(cls, list):
         items = list.__getitem__(value, slice(_SECRET_ITEMS_MAX))
     elif issubclass(cls, tuple):
         items = tuple.__getitem__(value, slice(_SECRET_ITEMS_MAX))
     elif issubclass(cls, set):
-        items = list(islice(set.__iter__(value), _SECRET_ITEMS_MAX))
+        items = _first(set.__iter__, value)
     elif issubclass(cls, frozenset):
-        items = list(islice(frozenset.__iter__(value), _SECRET_ITEMS_MAX))
+        items = _first(frozenset.__iter__, value)
     for item in items:
         remember(values, item)
 

@@ -15,14 +15,14 @@ import sys
 import types
 
 from kolo_c.reference import instance
+from kolo_c.reference.instance import borrow_entry as borrow_entry
 from kolo_c.reference.instance import type_dict, type_flags, type_mro
 from kolo_c.reference.value_chosen import chosen_fields
 from kolo_c.reference.value_state import Shape, ValueKind
-from kolo_c.reference.value_text import text_is
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 _PYPY = sys.implementation.name == "pypy"
 
@@ -96,14 +96,6 @@ DATETIME: dict[type, ValueKind] = {
 TIMEZONE = _datetime.timezone
 _type_name = type.__dict__["__name__"].__get__
 _type_module = type.__dict__["__module__"].__get__
-
-
-def borrow_entry(entries: Any, wanted: str) -> Any:
-    """The entry of a dict, or None; no key but exact strings is compared."""
-    for name, entry in list(entries.items()):
-        if text_is(name, wanted):
-            return entry
-    return None
 
 
 def _told_name(cls: type) -> str | None:
@@ -218,11 +210,10 @@ def _of_tuple(shape: Shape, cls: type) -> None:
         shape.kind = ValueKind.NAMEDTUPLE
         shape.names = names
         return
-    entries = type_dict(cls)
-    if "n_sequence_fields" in entries:
+    if borrow_entry(type_dict(cls), "n_sequence_fields") is not None:
         shape.kind = ValueKind.STRUCTSEQ
         # Members without a name, which os.stat_result has, come last.
-        shape.names = tuple(entries.get("__match_args__", ()))
+        shape.names = tuple(borrow_entry(type_dict(cls), "__match_args__") or ())
 
 
 def _by_bases(shape: Shape, cls: type) -> None:
@@ -268,7 +259,7 @@ def decide(cls: type) -> Shape:
         slots = shape.slots
         is_bare = not slots.list and not slots.has_dict
         # A class without a dict has slots: this is none.
-        is_bare = is_bare and "__slots__" not in type_dict(cls)
+        is_bare = is_bare and borrow_entry(type_dict(cls), "__slots__") is None
         if shape.kind is ValueKind.OBJECT and is_bare:
             shape.kind = ValueKind.OPAQUE
     if shape.kind is ValueKind.OBJECT:

@@ -69,11 +69,6 @@ def name_bytes(name: str) -> int:
     return 2 + min(count, NAME_MAX_BYTES)
 
 
-def text_is(text: object, wanted: str) -> bool:
-    """Whether ``text`` is an exact str that equals ``wanted``."""
-    return type(text) is str and text == wanted
-
-
 def _find_one(
     values: Values, data: bytes, start: int, more: bool
 ) -> tuple[Span, Span | None] | None:

@@ -237,30 +237,47 @@ type_borrow_qualname(PyTypeObject *type)
     return NULL;
 }
 
+/* The entry `__module__`, which is mostly the first; no key but exact strings is
+ * compared, as others may have an __eq__ of their own. */
+static PyObject *
+type_borrow_module_entry(const struct kc_definitions *definitions, PyTypeObject *type)
+{
+    Py_ssize_t at = 0;
+    PyObject *name;
+    PyObject *entry;
+    while (type->tp_dict != NULL && PyDict_Next(type->tp_dict, &at, &name, &entry)) {
+        if (name == definitions->key ||
+            (PyUnicode_CheckExact(name) &&
+             PyUnicode_CompareWithASCIIString(name, "__module__") == 0))
+        {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
 static PyObject *
 type_borrow_module(const struct kc_definitions *definitions, PyTypeObject *type)
 {
-    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE) || type->tp_dict == NULL) {
+    if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
         return NULL;
     }
-    PyObject *module = PyDict_GetItemWithError(type->tp_dict, definitions->key);
-    if (module == NULL) {
-        PyErr_Clear();
-        return NULL;
-    }
-    return PyUnicode_CheckExact(module) ? module : NULL;
+    PyObject *module = type_borrow_module_entry(definitions, type);
+    return module != NULL && PyUnicode_CheckExact(module) ? module : NULL;
 }
+
+struct type_facts {
+    PyTypeObject *type;
+    PyObject *module; /* borrowed; whatever stands there */
+};
 
 static void
 write_type(struct kc_cursor *cursor, const void *facts)
 {
-    PyTypeObject *type = (PyTypeObject *)(uintptr_t)facts;
+    PyTypeObject *type = ((const struct type_facts *)facts)->type;
     PyObject *qualname = type_borrow_qualname(type);
     if (qualname != NULL) {
-        PyObject *module = NULL;
-        if (type->tp_dict != NULL) {
-            module = PyDict_GetItemString(type->tp_dict, "__module__");
-        }
+        PyObject *module = ((const struct type_facts *)facts)->module;
         kc_definitions_write_name(cursor, module, KC_NAME_MAX_BYTES);
         kc_definitions_write_name(cursor, qualname, KC_NAME_MAX_BYTES);
         return;
@@ -317,8 +334,9 @@ type_define(struct kc_definitions *definitions, PyTypeObject *type)
     {
         return 0;
     }
+    const struct type_facts facts = {type, type_borrow_module_entry(definitions, type)};
     uint64_t number =
-        kc_definitions_write(definitions, KC_DEF_TYPE, 2, write_type, type);
+        kc_definitions_write(definitions, KC_DEF_TYPE, 2, write_type, &facts);
     if (number == 0) {
         return 0;
     }

@@ -251,7 +251,8 @@ static inline PyObject *
 value_word(struct kc_values *values, struct kc_cursor *cursor, PyObject *before,
            PyObject *word)
 {
-    if (KC_LIKELY(!PyUnicode_CheckExact(word))) {
+    /* NULL: in a tuple that is being made, which the collector knows of. */
+    if (KC_LIKELY(word == NULL || !PyUnicode_CheckExact(word))) {
         kc_value_element(values, cursor, word);
         return NULL;
     }

@@ -18,6 +18,9 @@ enum { NAME_EMPTY = 0, NAME_PLAIN = 1, NAME_SECRET = 2 };
 static bool
 secret_measure(PyObject *text, Py_ssize_t *len, Py_hash_t *hash)
 {
+    if (text == NULL) { /* in a tuple that is being made */
+        return false;
+    }
     if (PyUnicode_Check(text)) {
         if (!kc_unicode_is_ready(text)) {
             return false;
@@ -73,7 +76,13 @@ kc_value_is_secret_name(struct kc_values *values, PyObject *name)
 {
     Py_ssize_t len;
     Py_hash_t hash;
+    if (name == NULL) {
+        return false;
+    }
     if (PyUnicode_Check(name)) {
+        if (!kc_unicode_is_ready(name)) {
+            return false;
+        }
         len = PyUnicode_GET_LENGTH(name);
     }
     else if (PyBytes_Check(name)) {
