@@ -7,7 +7,7 @@ C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
-.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak deaths fuzz leaks validate programs cpython-tests wheel \
+.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak deaths crowd forks fuzz leaks validate programs cpython-tests wheel \
 	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
@@ -63,6 +63,12 @@ soak: build ## Hours of recording: nothing grows, nothing is lost (SECONDS=3600)
 
 deaths: build ## Programs killed at random instants: nothing is lost, none twice (RUNS=1000)
 	$(PYTHON) -m tools.deaths --runs $(or $(RUNS),1000)
+
+crowd: build ## 16 processes record 1,000 traces each in one store, while others read (TRACES=1000)
+	$(PYTHON) -m tools.crowd --traces $(or $(TRACES),1000)
+
+forks: build ## 1,000 forks in the middle of a busy writer: two whole traces each time (FORKS=1000)
+	$(PYTHON) -m tools.forks --forks $(or $(FORKS),1000)
 
 validate: build ## Generated programs, recorded by every core and hook, compared (PROGRAMS=2000)
 	$(PYTHON) -m kolo_c validate --generate $(or $(PROGRAMS),2000) --seed $(or $(SEED),0)

@@ -63,10 +63,10 @@ def parse_target(words: Sequence[str]) -> Target:
         return Target(TargetKind.STDIN, "-", ("-", *rest), "stdin", None)
     if first.startswith("-m") or first.startswith("-c"):
         # As python takes them: `-mjson.tool` is `-m json.tool`.
-        value = first[2:] or (rest[0] if rest else "")
-        rest = rest if first[2:] else rest[1:]
-        if not value:
+        if not first[2:] and not rest:
             raise RunError(f"{first} needs an argument", _usage(), slug="usage")
+        value = first[2:] or rest[0]
+        rest = rest if first[2:] else rest[1:]
         if first[1] == "m":
             return Target(TargetKind.MODULE, value, ("-m", *rest), value, None)
         return Target(TargetKind.CODE, value, ("-c", *rest), "-c", None)

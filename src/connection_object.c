@@ -24,6 +24,8 @@
 #define SQLITE_DBCONFIG_TRUSTED_SCHEMA 1017
 #endif
 
+#define CONNECTION_ROW_BYTES (64 << 20) /* no block and no source is as large */
+
 typedef struct {
     PyObject_HEAD
     sqlite3 *db;           /* NULL: closed */
@@ -154,6 +156,10 @@ connection_configure(ConnectionObject *self)
     /* Files come from other people too: nothing in their schema gets to run. */
     (void)sqlite3_db_config(self->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_db_config(self->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    /* Nor may a column that is computed become as large as it likes. */
+    (void)sqlite3_limit(self->db, SQLITE_LIMIT_LENGTH, CONNECTION_ROW_BYTES);
+    /* What does not fit into memory would go to a folder that is none of ours. */
+    (void)sqlite3_exec(self->db, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
 }
 
 static PyObject *

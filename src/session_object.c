@@ -245,6 +245,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     active = self;
     kc_verdict_use(&self->tracer);
     kc_session_guard_forks(&self->session);
+    kc_session_watch_leaving(&self->session);
     return 0;
 }
 
@@ -258,6 +259,7 @@ session_dealloc(PyObject *op)
         active = NULL;
         kc_verdict_use(NULL);
         kc_session_guard_forks(NULL);
+        kc_session_unwatch_leaving();
     }
     if ((self->session.dead || !self->session.open) &&
         kc_session_is_busy(&self->session)) {
@@ -350,6 +352,7 @@ session_close(PyObject *op, PyObject *args)
         active = NULL;
         kc_verdict_use(NULL);
         kc_session_guard_forks(NULL);
+        kc_session_unwatch_leaving();
     }
     /* They are methods of the object that has us: let go, or neither is ever freed. */
     if (!kc_session_is_busy(&self->session)) {

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kolo_c import switch
 from kolo_c._version import __version__
 from kolo_c.cli.findings import (
     INFO,
@@ -61,7 +62,8 @@ class Doctor:
 
     Ends with 1 where something would stop it. Looks at this process alone: a program
     may bring a profiler of its own, and its trace then says so. With --trace it says
-    what that trace lacks, why, and what it cost.
+    what that trace lacks, why, and what it cost, with --store what is wrong with the
+    store's files, and what of them kolo-c recover can save.
     """
 
     name = "doctor"
@@ -75,16 +77,30 @@ class Doctor:
             metavar="TRACE",
             help="Look at this trace instead (without TRACE: at the newest).",
         )
+        parser.add_argument(
+            "--store",
+            action="store_true",
+            help="Check every file of the store instead, and say what can be saved.",
+        )
         add_store_option(parser)
         parser.add_argument("--json", action="store_true", help="Print JSON.")
         add_config_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Look, and tell."""
+        if args.store:
+            from kolo_c.cli.doctor_store import look_at_store  # noqa: PLC0415
+
+            return look_at_store(args)
         if args.trace is not None or args.db is not None:
             return _look_at_trace(args)
         project, loaded = load_config(args, None)
-        findings = [*_versions(loaded), *_project(project, loaded), *_others()]
+        findings = [
+            *_versions(loaded),
+            _switch(),
+            *_project(project, loaded),
+            *_others(),
+        ]
         stopped = any(finding.level == PROBLEM for finding in findings)
         if args.json:
             print(json.dumps(_as_json(findings, project, stopped), indent=2))
@@ -185,6 +201,29 @@ def _extension_versions() -> Iterator[Finding]:
     version = version() if callable(version) else version
     if isinstance(version, str):
         yield _sqlite("SQLite of the core", version)
+
+
+def _switch() -> Finding:
+    """What the one variable says that switches recording on, or everything off."""
+    topic = switch.VARIABLE
+    if switch.is_off():
+        return Finding(
+            WARNING, topic, switch.OFF_HINT, "Unset it, or set it to 1, to record."
+        )
+    if switch.problem():
+        return Finding(WARNING, topic, switch.problem())
+    if not switch.is_on():
+        text = f"not set: {topic}=1 records each Python process from its start"
+        return Finding(INFO, topic, text)
+    if "kolo_c.integrations.startup" in sys.modules:
+        text = f"{os.environ[topic]}: each Python process is recorded from its start"
+        return Finding(OK, topic, text)
+    return Finding(
+        WARNING,
+        topic,
+        f"{os.environ[topic]}, but this Python has no kolo_c.pth that would see it",
+        "Install kolo-c with pip into this Python; PYTHONPATH alone does not do.",
+    )
 
 
 def _sqlite(topic: str, version: str) -> Finding:

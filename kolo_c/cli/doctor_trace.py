@@ -38,10 +38,12 @@ def _end(trace: Trace) -> Iterator[Finding]:
     if info.status == RUNNING:
         yield Finding(OK, "trace", f"{name} is running; what is there can be read")
     elif info.status == INTERRUPTED:
+        cause = info.row.cause
+        why = "" if cause in (None, INTERRUPTED) else f" ({harmless(str(cause))})"
         yield Finding(
             WARNING,
             "trace",
-            f"{name} was interrupted: its process ended without closing it",
+            f"{name} was interrupted: its process ended without closing it{why}",
             f"kolo-c why {info.id[-6:]} shows the calls that were open.",
         )
     else:

@@ -64,7 +64,8 @@ class GrepCommand:
             action="append",
             metavar="KIND",
             help="only records of this kind: call, return, yield, exception, region, "
-            "note, log or plugin; several with commas, or given again",
+            "note, log, plugin, or what a plugin calls its own (sql, http and so on); "
+            "several with commas, or given again",
         )
         parser.add_argument(
             "--function",
@@ -115,16 +116,9 @@ COMMAND = GrepCommand()
 
 def _query(args: argparse.Namespace) -> Query:
     from kolo_c.store.matching import Matcher  # noqa: PLC0415 - after the store is open
-    from kolo_c.store.scan import KINDS, Query  # noqa: PLC0415
+    from kolo_c.store.scan import Query  # noqa: PLC0415
 
     kinds = [kind for word in args.kind or () for kind in word.split(",") if kind]
-    for kind in kinds:
-        if kind not in KINDS:
-            raise KoloError(
-                f"--kind {kind}: no such kind",
-                f"The kinds are {', '.join(KINDS)}.",
-                slug="usage",
-            )
     matcher = Matcher(
         args.pattern, fixed=args.fixed_strings, ignore_case=args.ignore_case
     )
@@ -145,6 +139,8 @@ class _Search:
         self._progress = _Progress()
         self.hits = self.shown = self.calls = self.damaged = 0
         self.searched = self.with_hits = self.errors = 0
+        self._plugins: set[str] = set()
+        """The kinds that plugins have, of the traces that were searched."""
 
     def run(self) -> int:
         """Search; the exit code."""
@@ -163,6 +159,8 @@ class _Search:
         except KeyboardInterrupt:
             stopped = True
         self._progress.clear()
+        if not stopped:
+            self._check_kinds()
         self._finish(writer, len(traces), stopped=stopped)
         if stopped:
             return EXIT_STOPPED
@@ -201,10 +199,25 @@ class _Search:
             writer.trace(info, hits)
         self._say_damage(trace)
 
+    def _check_kinds(self) -> None:
+        """What no trace has is a slip, or needs a plugin that was not there."""
+        from kolo_c.store.scan import KINDS  # noqa: PLC0415
+
+        for kind in sorted(self._query.plugins - self._plugins):
+            raise KoloError(
+                f"--kind {kind}: nothing of this kind was recorded",
+                f"The kinds are {', '.join([*KINDS, *sorted(self._plugins)])}.",
+                slug="usage",
+            )
+
     def _scan(self, trace: Trace, writer: HitWriter) -> int:
         """Search one trace; its hits."""
+        from kolo_c.store.definitions import PluginKind  # noqa: PLC0415
         from kolo_c.store.scan import new_scanner, scan_trace  # noqa: PLC0415
 
+        if self._query.plugins:
+            rows = trace.definitions.all(PluginKind)
+            self._plugins |= {kind.name for _, kind in rows}
         hits = 0
         # One for all, so that what was met in one trace is known in the next.
         self._scanner = getattr(self, "_scanner", None) or new_scanner(self._query)

@@ -43,6 +43,7 @@ COMMANDS = {
     "unpin": "Take the pins off traces.",
     "export": "Write a trace to one file, for kolo-c or for speedscope.",
     "import": "Bring an exported trace into the store.",
+    "recover": "Save what can be read of damaged files, and what dead programs left.",
     "config": "Print the settings in force and where each comes from.",
     "ignore": "Leave functions out of what is recorded, from the next run on.",
     "explain": "Say which rule keeps or skips a function, or masks a name.",

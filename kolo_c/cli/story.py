@@ -17,7 +17,13 @@ from kolo_c.model.exceptions import flight
 from kolo_c.plugins.shown import field_text
 from kolo_c.store import records as r
 from kolo_c.store.text import value_text
-from kolo_c.store.trace_info import CUT_CAUSE
+from kolo_c.store.trace_info import (
+    CUT_CAUSE,
+    DOWN_CAUSE,
+    EXEC_CAUSE,
+    MEMORY_CAUSE,
+    WANTED_CAUSES,
+)
 from kolo_c.store.values import Class, Function, Module, Raised, Unbound
 
 TYPE_CHECKING = False
@@ -97,15 +103,7 @@ class StoryText:
         if story.how == s.EXITED:
             return [(f"{name} ended with exit code {story.exit_code}", _HEAD)]
         if story.how == s.KILLED:
-            pid = self.trace.process.pid
-            if self.trace.info.row.cause == CUT_CAUSE:
-                return [
-                    (f"{name} (process {pid}) was running when it was exported", _HEAD)
-                ]
-            return [
-                (f"✗ {name} (process {pid}) ended without a word", _ERROR),
-                (": killed, crashed, out of memory, or os._exit", ""),
-            ]
+            return self._killed(f"{name} (process {self.trace.process.pid})")
         if story.how == s.RUNNING:
             silent = max(time.time_ns() - self.trace.utc_ns(story.last_ns), 0)
             return [
@@ -115,6 +113,24 @@ class StoryText:
         if story.paths:
             return [(f"{name} ended, but not all of its threads did well", _HEAD)]
         return [(f"{name} ended well", _HEAD), (": no exception left it", "")]
+
+    def _killed(self, name: str) -> Line:
+        """What ended the process, as far as anyone knows."""
+        cause = self.trace.info.row.cause or ""
+        if cause == CUT_CAUSE:
+            return [(f"{name} was running when it was exported", _HEAD)]
+        if cause == EXEC_CAUSE:
+            return [(f"{name} was replaced by another program", _HEAD), (" (exec)", "")]
+        if cause in WANTED_CAUSES:
+            return [(f"{name} was ended by {harmless(cause)}", _HEAD)]
+        if cause.startswith(("SIG", "os._exit")):
+            return [(f"✗ {name} was ended by {harmless(cause)}", _ERROR)]
+        if cause == DOWN_CAUSE:
+            return [(f"✗ {name} was running when the system went down", _ERROR)]
+        why = "killed, crashed, out of memory, or os._exit"
+        if cause == MEMORY_CAUSE:
+            why = "it seems that the system killed it, to have memory"
+        return [(f"✗ {name} ended without a word", _ERROR), (f": {why}", "")]
 
     def _failed(self, name: str) -> Line:
         """A request or test, with the exception if it is known."""

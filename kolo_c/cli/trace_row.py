@@ -10,6 +10,7 @@ from kolo_c.store.trace_info import (
     COMPLETE,
     INTERRUPTED,
     RUNNING,
+    WANTED_CAUSES,
     WITH_OUTCOME,
     is_failure,
 )
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from kolo_c.store.trace_info import TraceInfo
 
-STATUS_STYLES = {RUNNING: "yellow", INTERRUPTED: "red"}
 _FAILURE = "kolo_c.failure"  # failure.py has it; lists do not import that
 _USUAL = (None, "", "exit")
 
@@ -36,11 +36,13 @@ def status_text(info: TraceInfo) -> str:
 
 
 def has_failed(info: TraceInfo) -> bool:
-    """Whether an exception ended it, its process died, or it says so itself: a status
-    from 500, a test that failed."""
+    """Whether an exception ended it, its process died without meaning to, or it says
+    so itself: a status from 500, a test that failed."""
     if info.status == RUNNING:
         return False
-    if info.status == INTERRUPTED or info.row.cause not in _USUAL:
+    if info.status == INTERRUPTED:
+        return info.row.cause not in WANTED_CAUSES
+    if info.row.cause not in _USUAL:
         return True
     # Most have none: their JSON is not read for it.
     text = info.row.attributes
@@ -53,7 +55,9 @@ def has_failed(info: TraceInfo) -> bool:
 
 def status_style(info: TraceInfo) -> str:
     """How a screen marks it."""
-    return STATUS_STYLES.get(info.status, "red" if has_failed(info) else "green")
+    if has_failed(info):
+        return "red"
+    return "green" if info.status == COMPLETE else "yellow"
 
 
 def trace_json(info: TraceInfo) -> dict[str, Any]:

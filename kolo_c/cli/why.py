@@ -13,9 +13,11 @@ from kolo_c.cli.reading import add_store_option, open_store, warn_of_errors
 from kolo_c.cli.screen import Screen
 from kolo_c.cli.story import StoryText, address, source_of
 from kolo_c.cli.story_json import story_json
+from kolo_c.cli.trace_row import has_failed
 from kolo_c.cli.units import short_id
 from kolo_c.errors import harmless
 from kolo_c.model.story import ENDED, MOST_BLOCKS, tell
+from kolo_c.store.trace_info import RUNNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class Why:
     thread and task. For Ctrl-C: where each thread and task stood. For one that runs or
     hangs now: the same as of this moment, and for how long nothing has happened.
 
-    Without TRACE it is the latest.
+    Without TRACE it is the latest, if that runs or has failed, else the latest that has
+    failed, where there is one.
     """
 
     name = "why"
@@ -55,7 +58,7 @@ class Why:
     def run(self, args: argparse.Namespace) -> int:
         gc.disable()  # many objects that all stay: half of the time
         with open_store(db=args.db) as store:
-            trace = store.trace(args.trace)
+            trace = store.trace(args.trace or _to_explain(store))
             story = tell(trace, _ALL_BLOCKS if args.all else MOST_BLOCKS)
             if args.json:
                 json.dump(story_json(story), sys.stdout)
@@ -64,6 +67,16 @@ class Why:
                 _write(story, _parent_name(store, trace), Screen(sys.stdout))
             warn_of_errors(store)
         return 0
+
+
+def _to_explain(store: Store) -> str | None:
+    """The trace that somebody means who names none; None: the latest."""
+    latest = True
+    for info in store.traces():
+        if has_failed(info) or (latest and info.status == RUNNING):
+            return info.id
+        latest = False
+    return None
 
 
 def _write(story: Story, parent: str, screen: Screen) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 
-from kolo_c.reference import clock, system
+from kolo_c.reference import clock, last_word, system
 from kolo_c.reference.block import BLOCK_DEFINITIONS
 from kolo_c.reference.status import Status
 from kolo_c.reference.store import BUSY, Store, store_path, store_remove
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kolo_c.reference.writer import Writer
 
 DISK_CHECK_NS = 1_000_000_000
+KILLS_NS = 1_000_000_000
 RUNNING, STOPPED, FAILED = 1, 2, 3
 
 
@@ -48,6 +49,10 @@ def renew_anchor(writer: Writer) -> tuple[int, int]:
     anchor_ns, anchor_utc_ns = clock.anchor()
     writer.mapping.header.anchor_ns = anchor_ns
     writer.mapping.header.anchor_utc_ns = anchor_utc_ns
+    now_ns = clock.system_ns()
+    if now_ns - writer.kills_noted_ns >= KILLS_NS:
+        writer.kills_noted_ns = now_ns
+        writer.mapping.header.kills = last_word.kills()
     return anchor_ns, anchor_utc_ns
 
 

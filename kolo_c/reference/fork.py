@@ -87,6 +87,7 @@ def _prepare(session: Session) -> None:
 
 def _go_on(session: Session) -> None:
     session.forking = False
+    session.forked_ns = clock.system_ns()
     thread = session.running_thread()
     if thread is not None and thread.guard == GUARD_COLLECTOR:
         thread.guard = GUARD_FREE

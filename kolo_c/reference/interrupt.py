@@ -27,6 +27,7 @@ from time import sleep
 from kolo_c.reference import attach, clock, fork, system
 from kolo_c.reference.repair import repair
 from kolo_c.reference.thread import (
+    GUARD_COLLECTOR,
     GUARD_FLUSH,
     GUARD_FREE,
     GUARD_RECORD,
@@ -81,6 +82,8 @@ def enter(thread: Thread, held: bool) -> bool:
 def run(thread: Thread, step: Callable[..., Any], *arguments: Any) -> None:
     """One event of kept code: ``step(*arguments)``, with the session's lock."""
     session = thread.session
+    if session.forking and thread.guard == GUARD_COLLECTOR:
+        return  # in the child the lock may be that of a thread that is not there
     held = is_owned(session)  # by a function of ours that the interpreter told of
     try:
         if thread.broken:

@@ -32,6 +32,8 @@ from kolo_c.reference.block import (
     BLOCK_MAGIC,
     Block,
 )
+from kolo_c.reference.last_word import BOOT_BYTES, HOST_BYTES
+from kolo_c.reference.last_word import system as about_system
 from kolo_c.reference.status import Status
 from kolo_c.wire import MAPPING_HEADER_BYTES, MAPPING_MAGIC, WIRE_VERSION
 
@@ -47,7 +49,7 @@ ID_BYTES = 32
 _DESCRIPTORS_FROM = 200
 """Numbers that few programs come to."""
 
-_HEAD = Struct("=8sIIII32sQQQQQQII")
+_HEAD = Struct(f"=8sIIII32sQQQQQQIIQQ{BOOT_BYTES}s{HOST_BYTES}s")
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-")
 
 
@@ -88,6 +90,8 @@ class MappingHeader:
     segment = _long(12, "That the process writes to now.")
     writer_state = _word(26, "0 never started, 1 running, 2 stopped, 3 failed.")
     writer_error = _word(27, "SQLite's code, when failed.")
+    last_word = _long(14, "What ended it, and a number: see last_word.py.")
+    kills = _long(15, "Of the system's for want of memory, and 1.")
 
     def __init__(self, memory: memoryview) -> None:
         self.memory = memory
@@ -99,13 +103,19 @@ class MappingHeader:
         """As the file's name has it."""
         return bytes(self.memory[24 : 24 + ID_BYTES]).split(b"\0")[0].decode("ascii")
 
+    @property
+    def system(self) -> tuple[int, bytes, bytes]:
+        """As last_word.system gave it."""
+        _, _, boot, host = _HEAD.unpack_from(self.memory)[-4:]
+        return self.kills, boot.split(b"\0")[0], host.split(b"\0")[0]
+
     def fill(self, block_count: int, process_id: str) -> None:
         """All of it, with start and anchor at now."""
         now = clock.anchor()
         name = process_id.encode("ascii")[: ID_BYTES - 1]
         self.memory[: _HEAD.size] = _HEAD.pack(
             MAPPING_MAGIC, WIRE_VERSION, BLOCK_BYTES, block_count, system.getpid(),
-            name, *now, *now, 0, 0, 0, 0,
+            name, *now, *now, 0, 0, 0, 0, 0, *about_system(),
         )  # fmt: skip
 
     def release(self) -> None:
@@ -285,7 +295,10 @@ class Mapping:
         if not _header_is_sound(head, about.st_size):
             return Status.CORRUPT
         block_count = _HEAD.unpack(head)[3]
-        memory = mmap.mmap(fd, mapping_size(block_count), prot=mmap.PROT_READ)
+        # Nobody writes to it any more; and not every file system shares memory.
+        memory = mmap.mmap(
+            fd, mapping_size(block_count), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ
+        )
         self._set_memory(memory, block_count)
         self.fd = fd
         self.shared = True

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 
+from kolo_c.reference import last_word
 from kolo_c.reference.block import (
     BLOCK_DATA_BYTES,
     BLOCK_DEFINITIONS,
@@ -32,7 +33,6 @@ from kolo_c.reference.store_drop import drop, drop_before
 from kolo_c.reference.wire import Token, Walk
 from kolo_c.wire import NODE_KINDS, Kind
 
-CAUSE = "interrupted"
 INFO = "{}"  # of a process that died before it could say more
 NUMBER_MOST = (1 << 63) - 1
 
@@ -229,12 +229,14 @@ class _Recovery:
 
     def _end(self) -> Status:
         status, last_ns = self.store.ask("SELECT max(last_ns) FROM block")
+        header = self.mapping.header
+        cause = last_word.tell(header.last_word, header.system)
         if self.seen_ns < last_ns <= NUMBER_MOST:
             self.seen_ns = last_ns
         if status is Status.OK:
-            status = self.store.interrupt(self.seen_ns, CAUSE)
+            status = self.store.interrupt(self.seen_ns, cause)
         if status is Status.OK:
-            status = self.store.process_end(self.seen_ns, CAUSE)
+            status = self.store.process_end(self.seen_ns, cause)
         return status
 
     def all(self) -> Status:

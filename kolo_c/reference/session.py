@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kolo_c.reference.thread import ThreadStream
 
 WAIT_SLICE_NS = 50_000_000
+FORK_PAUSE_NS = 100_000_000  # Python warns of threads after its handlers
 _QUIESCE_NS = 5_000_000_000
 _LAST_STEP_NS = 20_000_000
 """For a worker to leave what its request waited for."""
@@ -113,7 +114,8 @@ class Session:
         self.new_threads = True  # those that begin later are recorded too
         self.first_idents: frozenset[int] = frozenset()  # of the others, to be attached
         self.dead = False  # in the child of a fork: nothing of it may be touched
-        self.forking = False
+        self.forking = False  # until the fork is over no writer is started
+        self.forked_ns = 0  # when it last forked
         self.drop = options.drop
         self.started_ns = 0
         self.started_utc_ns = 0
@@ -252,6 +254,10 @@ class Session:
     # ---- blocks on their way to the writer ----
 
     def _start_writer(self) -> bool:
+        """False where there is no writer and can be none.
+
+        While the program forks there may be one later.
+        """
         if not self.opened:
             return False  # nothing has been kept yet, or nothing can be
         if not self.writer_started and not self.forking:
@@ -260,6 +266,20 @@ class Session:
                 return False
             self.writer_started = True
         return True
+
+    def _start_writer_soon(self) -> bool:
+        """Have a writer, unless the program has just forked: its handlers run then, and
+        it is warned where they leave it with a thread.
+
+        The queue takes blocks meanwhile.
+        """
+        if (
+            self.forked_ns
+            and not self.writer_started
+            and clock.system_ns() - self.forked_ns < FORK_PAUSE_NS
+        ):
+            return self.opened
+        return self._start_writer()
 
     def _wait(self, step: Callable[[int], Any]) -> Any:
         """Call ``step`` in slices until it gives something that is true.
@@ -271,7 +291,7 @@ class Session:
         done = None
         began_ns = clock.system_ns()
         left_ns = self.wait_left_ns
-        while not done and left_ns > 0:
+        while not done and left_ns > 0 and self._start_writer():
             slice_ns = min(left_ns, WAIT_SLICE_NS)
             done = step(clock.system_ns() + slice_ns)
             left_ns -= slice_ns
@@ -316,7 +336,7 @@ class Session:
 
         False: it was dropped.
         """
-        if not self.dead and self.open and self._start_writer():
+        if not self.dead and self.open and self._start_writer_soon():
             status = self.queue.push(block)
             if status is Status.FULL and self.queue.filled is not None:
                 self.queue.filled()  # the disk may have recovered
@@ -498,6 +518,9 @@ class Session:
     def abandon(self) -> None:
         """In the child of a fork: let go of everything without touching it."""
         self.dead = True
+        reinit = getattr(self.lock, "_at_fork_reinit", None)
+        if reinit is not None and not self.lock._is_owned():  # type: ignore[attr-defined]
+            reinit()  # a thread that is not there has it, perhaps
         for thread in self.threads:
             thread.stream = None
             thread.keep_bits = 0

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 
     from kolo_c.reference.block import Block
 
+_UNSHARED = (
+    "PRAGMA locking_mode = EXCLUSIVE",
+    "PRAGMA journal_mode = TRUNCATE",
+    "PRAGMA locking_mode = NORMAL",
+)
 _NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
 BUSY_SECONDS = 0.25
 """Readers hold no lock for long; the writer tries again."""
@@ -49,6 +54,7 @@ BUSY_SECONDS = 0.25
 PAGE_BYTES = 4096
 BUSY = 5
 """SQLite's primary code where another connection has the lock."""
+IOERR = 10
 SCHEMA = 17
 RAW, ZSTD = 0, 1
 NOMEM = 7
@@ -134,6 +140,8 @@ class Store:
 
     def __init__(self) -> None:
         self.path = ""
+        self.unshared = False
+        """No WAL: on this file system processes share no memory."""
         self.compress = 1
         """The zstd level; 0 stores raw."""
         self.drops: list[tuple[int, int]] = []
@@ -157,12 +165,27 @@ class Store:
         self.path = path
         try:
             _make_file(path)
-            status = self._prepare(schema, version)
+            status = self._connect(schema, version)
         except (sqlite3.Error, MemoryError, OSError) as error:
             status = self.fail(error)
         if status is not Status.OK:
             self.close()
         return status
+
+    def _connect(self, schema: str, version: int) -> Status:
+        """And again, where a WAL may be what fails: it needs memory that processes
+        share, which some file systems do not have (of other machines, of virtual ones).
+        Who has the file for itself needs none: so a WAL is folded in, and from then on
+        there is none."""
+        try:
+            return self._prepare(schema, version)
+        except sqlite3.Error as error:
+            self.fail(error)
+            if self.error_code & 0xFF != IOERR:
+                raise
+        self.suspend()
+        self.unshared = True
+        return self._prepare(schema, version)
 
     def _prepare(self, schema: str, version: int) -> Status:
         """A file without tables gets the schema, one of another version is refused."""
@@ -181,7 +204,8 @@ class Store:
         # disk before there is something in it.
         db.execute("PRAGMA synchronous = OFF")
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        db.execute("PRAGMA journal_mode = WAL").fetchall()
+        if not self.unshared:
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
         db.executescript(
             f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT"
         )
@@ -198,6 +222,10 @@ class Store:
                 check_same_thread=False,
             )
             self._db = db
+            # What does not fit into memory would go to a folder that is none of ours.
+            db.execute("PRAGMA temp_store = MEMORY")
+            for pragma in _UNSHARED if self.unshared else ():
+                db.execute(pragma).fetchall()
             db.execute("PRAGMA synchronous = NORMAL")
         return self._db
 
@@ -215,6 +243,9 @@ class Store:
 
     def close(self) -> None:
         """Close; the last connection folds the WAL into the file."""
+        if self.unshared:
+            # It is there for as long as the file is written to: kolo_c/store/opening.py
+            self.run_aside("PRAGMA journal_mode = DELETE")
         self.suspend()
 
     def abandon(self) -> sqlite3.Connection | None:

@@ -95,6 +95,7 @@ class Writer:
         self.pending = False  # there is a batch to save
         self.rotate_bytes = 0
         self.disk_checked_ns = 0
+        self.kills_noted_ns = 0
         self.retry_ns = 0  # no try before
         self.pause_ns = PAUSE_LEAST_NS
 

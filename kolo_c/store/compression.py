@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Decompress = Callable[[bytes, int], bytes]
 
+_MOST_BYTES = 16 << 20
+"""Four times the largest source that is kept; a block has far less."""
 RAW = 0
 ZSTD = 1
 
@@ -28,7 +30,7 @@ def expand(encoding: int, data: bytes, size: int) -> bytes:
         return data
     if encoding != ZSTD:
         raise ValueError(f"encoding {encoding} is not known")
-    if not 0 <= size <= 1 << 30:
+    if not 0 <= size <= _MOST_BYTES:
         raise ValueError(f"a size of {size} bytes cannot be")
     try:
         plain = _zstd()(data, size)

@@ -26,7 +26,7 @@ except ImportError:  # Windows: two commands at once are not kept apart there
 
 from kolo_c.errors import StoreError
 from kolo_c.store.catalogue_file import CatalogueFile
-from kolo_c.store.connection import DatabaseError, connect
+from kolo_c.store.connection import IOERR, DatabaseError, connect
 from kolo_c.store.files import list_processes
 from kolo_c.store.locate import SEGMENTS_NAME
 from kolo_c.store.marks import (
@@ -257,7 +257,7 @@ class _Content:
 
 def _rewrite(path: Path, numbers: set[int]) -> int:
     """Write a segment anew without these traces; bytes freed."""
-    if not _fold_wal(path):
+    if not fold_wal(path):
         raise StoreError(path, "is in use by another program", "Try again later.")
     before = path.stat()
     free = os.statvfs(path.parent)
@@ -266,7 +266,7 @@ def _rewrite(path: Path, numbers: set[int]) -> int:
     with NewSegment(path) as new:
         new.copy(path, numbers, keep=False)
         new.finish(overwrite=True, like=before)
-    _remove_beside(path)
+    remove_beside(path)
     return before.st_size - path.stat().st_size
 
 
@@ -282,13 +282,21 @@ def _bytes_left(path: Path, numbers: set[int]) -> int:
     return path.stat().st_size * left // total + _SPARE_BYTES
 
 
-def _fold_wal(path: Path) -> bool:
+def fold_wal(path: Path) -> bool:
     """Bring what a WAL holds into its file: it must not lie beside a new one."""
     wal = Path(f"{path}-wal")
     if not wal.exists():
         return True
-    with connect(path, "rw") as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    try:
+        with connect(path, "rw") as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except DatabaseError as error:
+        if error.code != IOERR:
+            raise
+        # Where processes share no memory it takes to have the file for oneself.
+        with connect(path, "rw") as db:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            db.execute("PRAGMA journal_mode = DELETE")
     return not wal.exists() or wal.stat().st_size == 0
 
 
@@ -300,11 +308,12 @@ def remove_segment(path: Path) -> int:
     """
     freed = sum(_size(name) for name in (path, Path(f"{path}-wal")))
     path.unlink(missing_ok=True)
-    _remove_beside(path)
+    remove_beside(path)
     return freed
 
 
-def _remove_beside(path: Path) -> None:
+def remove_beside(path: Path) -> None:
+    """Remove what SQLite has beside a segment."""
     for ending in _BESIDE:
         Path(f"{path}{ending}").unlink(missing_ok=True)
 

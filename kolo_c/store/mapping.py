@@ -168,6 +168,14 @@ def used_blocks(view: mmap.mmap, count: int, kind: int | None = None) -> list[in
     ]
 
 
+def whole_header(blocks: int, process: str, segment: int) -> bytes:
+    """The first page of a mapping, for one that has lost its own."""
+    name = process.encode("ascii", "replace")
+    fields = (blocks, 0, name, 0, 0, 0, 0, 0, segment, 0, 0)
+    header = _HEADER.pack(MAPPING_MAGIC, WIRE_VERSION, BLOCK_BYTES, *fields)
+    return header.ljust(MAPPING_HEADER_BYTES, b"\0")
+
+
 def _read_header(path: AnyPath, view: mmap.mmap) -> MappingHeader:
     magic, version, block_bytes, blocks, pid, process, *rest = _HEADER.unpack_from(view)
     if magic != MAPPING_MAGIC:

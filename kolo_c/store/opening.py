@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
+_WRITTEN = ("-wal", "-journal")
 _HINTS = {
     BUSY: ("is locked by another program", "Try again when that has finished."),
     LOCKED: ("is locked by another program", "Try again when that has finished."),
@@ -37,9 +38,30 @@ _HINTS = {
 }
 
 
-def reading_mode(path: Path) -> Literal["ro", "immutable"]:
-    """How to open a segment to read it: one without a WAL is not being written to."""
-    return "ro" if os.path.exists(f"{path}-wal") else "immutable"
+def reading_mode(path: str | Path) -> Literal["ro", "immutable"]:
+    """How to open a segment to read it.
+
+    One that is written to has a WAL, or a journal where the file system shares no
+    memory. Any other is read as immutable: that leaves no -shm beside it, and works on
+    a disk that cannot be written to.
+    """
+    written = any(os.path.exists(f"{path}{ending}") for ending in _WRITTEN)
+    return "ro" if written else "immutable"
+
+
+def reading_error(path: str | Path, error: DatabaseError) -> tuple[str, str]:
+    """What is wrong and what to do, where a disk fails; but most do not."""
+    if os.path.exists(f"{path}-wal"):
+        return (
+            f"has a WAL, which cannot be read here ({error})",
+            "Where a file system shares no memory, another machine's say, kolo-c "
+            "recover folds the WAL in, once its program has ended. Or copy the store "
+            "to a disk of this machine, and name that in KOLO_C_PATH.",
+        )
+    return (
+        f"the disk failed ({error})",
+        "Nothing has changed. Look at the system's log.",
+    )
 
 
 def database_error(path: Path, error: DatabaseError) -> StoreError:

@@ -25,6 +25,7 @@ from kolo_c.store.trace_info import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from kolo_c.store.blocks import Block
@@ -104,7 +105,7 @@ class Process:
         for segment in self.segments:  # a later one has what an earlier one had, newer
             rows.update((row.number, row) for row in segment.traces())
         if self.copy is not None:
-            _overlay(rows, self.copy)
+            overlay(rows, unsaved_definitions(self.copy))
         totals = self._totals(rows)
         all_bytes = sum(size for _, size, _ in totals.values()) or 1
         disk = self.files.bytes()
@@ -264,7 +265,8 @@ def unsaved_definitions(copy: MappingCopy) -> list[Any]:
     return found
 
 
-def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
+def overlay(rows: dict[int, TraceRow], definitions: Iterable[Any]) -> None:
+    """Add to ``rows`` what the log says of traces."""
     from kolo_c.store.definitions import (  # noqa: PLC0415
         TraceBegin,
         TraceDrop,
@@ -273,7 +275,7 @@ def _overlay(rows: dict[int, TraceRow], copy: MappingCopy) -> None:
     )
     from kolo_c.store.rows import TraceRow  # noqa: PLC0415
 
-    for definition in unsaved_definitions(copy):
+    for definition in definitions:
         if isinstance(definition, TraceBegin) and definition.trace not in rows:
             rows[definition.trace] = TraceRow(
                 definition.trace, definition.id, definition.kind, definition.name,

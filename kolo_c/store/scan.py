@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "log": (Kind.LOG,),
     "plugin": (Kind.PLUGIN, Kind.PLUGIN_END),
 }
-"""What ``--kind`` may ask for."""
+"""What ``--kind`` may ask for, besides the kinds of plugins (sql, http, …)."""
 NAMES = {kind: name for name, kinds in KINDS.items() for kind in kinds}
 
 if TYPE_CHECKING:
@@ -101,15 +101,21 @@ else:
 class Query:
     """What is searched for, and where."""
 
-    __slots__ = ("function", "kinds", "matcher")
+    __slots__ = ("function", "kinds", "matcher", "plugins")
 
     def __init__(
         self, matcher: Matcher, kinds: Iterable[str] = (), function: str | None = None
     ) -> None:
-        """``kinds`` of KINDS, none for all; ``function`` as ``show`` takes it."""
+        """``kinds`` of KINDS and of plugins, none for all; ``function`` as ``show``
+        takes it."""
         self.matcher = matcher
+        names = list(kinds) or list(KINDS)
+        self.plugins = frozenset(names) - KINDS.keys()
+        """The kinds of plugins that are asked for, where not all of them are."""
+        if "plugin" in names:
+            self.plugins = frozenset()
         self.kinds = frozenset(
-            kind for name in (kinds or KINDS) for kind in KINDS[name]
+            kind for name in names for kind in KINDS.get(name, KINDS["plugin"])
         )
         self.function = function
 
@@ -286,7 +292,9 @@ def scan_trace(
                 scanner.set_stack(stream.opens_at(index))
             try:
                 count, hits, unsure, calls, depth, damaged = scanner.scan(
-                    block.fetch_data(), block.first_node, limit
+                    block.fetch_data(),
+                    block.first_node,
+                    BLOCK_BYTES if query.plugins else limit,
                 )
             except StoreError:
                 stream.decode(index)  # says what is wrong, in the trace's damage
@@ -299,7 +307,11 @@ def scan_trace(
             if unsure:
                 sure = [hit for hit in unsure if _is_wanted(stream, hit, query)]
                 count += len(sure)
-                hits = sorted([*hits, *sure])[:limit]
+                hits = sorted([*hits, *sure])
+            if query.plugins:
+                hits = [hit for hit in hits if _is_of_plugins(stream, hit, query)]
+                count = len(hits)
+            hits = hits[:limit]
             limit -= len(hits)
             found = [Hit(trace, stream, index, hit) for hit in hits]
             yield Found(count, found, calls, damaged)
@@ -334,6 +346,17 @@ def record_of(hit: Hit) -> r.Record | None:
     except (StoreError, *DAMAGE):
         return None
     return make_record(0, hit.raw.node, fields)
+
+
+def _is_of_plugins(stream: Stream, hit: RawHit, query: Query) -> bool:
+    """Whether a record of a plugin is of one of the kinds that are asked for."""
+    if hit.kind not in KINDS["plugin"]:
+        return True
+    owner = stream_of(stream, hit)
+    record = None if owner is None else owner.first_record(hit.node)
+    if not isinstance(record, r.Plugin):
+        return False
+    return stream.trace.definitions.plugin(record.plugin).name in query.plugins
 
 
 def _is_wanted(stream: Stream, hit: RawHit, query: Query) -> bool:

@@ -16,6 +16,7 @@ from kolo_c.store.compression import expand
 from kolo_c.store.connection import (
     BUSY,
     CANTOPEN,
+    IOERR,
     LOCKED,
     MISUSE,
     NOTADB,
@@ -24,9 +25,10 @@ from kolo_c.store.connection import (
     DatabaseError,
     connect,
 )
+from kolo_c.store.opening import reading_error, reading_mode
 from kolo_c.store.private import LINKED
 from kolo_c.store.rows import ProcessRow, Sums, TraceRow
-from kolo_c.wire import SCHEMA_VERSION
+from kolo_c.wire import BLOCK_BYTES, SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 _WAIT_SECONDS = 2.0
 _DAMAGED = (
-    "The file is damaged; move it away to read the others (sqlite3 FILE .recover)."
+    "kolo-c doctor --store says what can be read of it, kolo-c recover saves that."
 )
 _FORBIDDEN = "Check the permissions of the file and of its directory."
 _BLOCK_COLUMNS = (
@@ -53,10 +55,7 @@ class Segment:
     def __init__(self, path: str | os.PathLike[str], *, final: bool = False) -> None:
         """Open ``path``; ``final`` promises that nobody writes to it any more."""
         self._path = os.fspath(path)
-        # A file that its owner has closed has no WAL. Reading it as immutable leaves
-        # no -shm beside it, and works on a disk that cannot be written to.
-        settled = final and not os.path.exists(f"{path}-wal")
-        self._connection = self._connect("immutable" if settled else "ro")
+        self._connection = self._connect(reading_mode(self._path) if final else "ro")
         try:
             self._check_version()
         except StoreError:
@@ -179,6 +178,9 @@ class Segment:
         rows = self._query("SELECT encoding, data FROM block_data WHERE id = ?", (key,))
         for row in rows:
             encoding, data = self._typed(row, "ib")
+            if size > BLOCK_BYTES:
+                said = f"block {key} cannot have {size:,} bytes"
+                raise StoreError(self._path, said, _DAMAGED, slug="store-corrupt")
             return self._expand(encoding, data, size)
         raise StoreError(self._path, f"block {key} has lost its bytes", _DAMAGED)
 
@@ -214,7 +216,7 @@ class Segment:
         try:
             return connect(self._path, mode, _WAIT_SECONDS)
         except DatabaseError as error:
-            raise self._error(error) from error
+            raise self.error(error) from error
 
     def _check_version(self) -> None:
         version = self._query("PRAGMA user_version")[0][0]
@@ -229,7 +231,9 @@ class Segment:
         tables = {
             row[0]
             for row in self._query(
-                "SELECT name FROM sqlite_master WHERE type = 'table'"
+                # Virtual tables are tables, too, and run code of their own.
+                "SELECT name FROM sqlite_master "
+                "WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'"
             )
         }
         if not tables and version == 0:
@@ -251,7 +255,7 @@ class Segment:
         try:
             return self._connection.execute(sql, values)
         except DatabaseError as error:
-            raise self._error(error) from error
+            raise self.error(error) from error
 
     def _typed(self, row: tuple[Any, ...], kinds: str) -> Any:
         """``row``, if its columns are of these kinds; SQLite promises nothing."""
@@ -267,7 +271,8 @@ class Segment:
                 )
         return row
 
-    def _error(self, error: DatabaseError) -> StoreError:
+    def error(self, error: DatabaseError) -> StoreError:
+        """What SQLite said, for a person."""
         if error.code in (BUSY, LOCKED, PROTOCOL):
             return StoreError(
                 self._path,
@@ -296,6 +301,9 @@ class Segment:
                 _FORBIDDEN,
                 slug="store-unreadable",
             )
+        if error.code == IOERR:
+            said, hint = reading_error(self._path, error)
+            return StoreError(self._path, said, hint, slug="store-unreadable")
         return StoreError(
             self._path, f"is damaged: {error}", _DAMAGED, slug="store-corrupt"
         )

@@ -45,6 +45,9 @@ _CODE_OF_TEXT = (
     ("is full", FULL),
     ("constraint failed", CONSTRAINT),
 )
+_LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH
+_ROW_BYTES = 64 << 20
+"""No block and no source is as large."""
 _BINDABLE = (str, int, float, bytes, type(None))
 
 
@@ -66,6 +69,12 @@ class StockConnection:
         self._connection.text_factory = _read_text
         # Files come from other people too: nothing in their schema gets to run.
         self._connection.execute("PRAGMA trusted_schema = OFF")
+        set_limit = getattr(self._connection, "setlimit", None)  # from 3.11 on
+        if set_limit is not None:
+            # Nor may a column that is computed become as large as it likes.
+            set_limit(_LIMIT_LENGTH, _ROW_BYTES)
+        # What does not fit into memory would go to a folder that is none of ours.
+        self._connection.execute("PRAGMA temp_store = MEMORY")
 
     def execute(
         self, sql: str, values: Sequence[Value] = (), /

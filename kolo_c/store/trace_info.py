@@ -24,6 +24,14 @@ CUT_CAUSE = "exported while running"
 """The cause of a trace that is interrupted in its exported file alone."""
 
 
+EXEC_CAUSE = "exec"
+DOWN_CAUSE = "system down"
+MEMORY_CAUSE = "out of memory?"
+"""Of one whose process ended without closing it; else a signal's name, or
+``os._exit(CODE)``, or ``interrupted``: nobody knows (src/plain/last_word.h)."""
+WANTED_CAUSES = frozenset((EXEC_CAUSE, "os._exit(0)"))
+"""With these it is interrupted as the program wanted it: it has not failed."""
+
 WITH_OUTCOME = frozenset(("request", "test", "task", "command"))
 """The kinds of traces whose ``status`` or ``outcome`` says whether they went well."""
 _FAILED = frozenset(("failed", "error", "failure"))

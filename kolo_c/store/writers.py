@@ -22,10 +22,11 @@ def may_have_writer(last: Path) -> bool:
     """Of a process without a mapping; ``last`` is its last segment."""
     with connect(last, reading_mode(last)) as db:
         rows = db.execute("SELECT pid, ended_ns, info FROM process")
-    return any(ended is None and _may_live(pid, info) for pid, ended, info in rows)
+    return any(ended is None and may_live(pid, info) for pid, ended, info in rows)
 
 
-def _may_live(pid: object, info: object) -> bool:
+def may_live(pid: object, info: object) -> bool:
+    """Whether the process of this number lives, or may: ``info`` says on which host."""
     host = read_json(str(info)).get("host")
     if host is not None:
         import socket  # noqa: PLC0415 - hardly ever needed

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "plain/last_word.h"
 #include "plain/wait.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -20,6 +21,7 @@
 #define BATCH_PAUSE_MOST_NS (1000 * NS_PER_MS)
 #define BATCH_LAST_TRIES_NS UINT64_C(1000000000)
 #define BATCH_DISK_CHECK_NS (1000 * NS_PER_MS)
+#define BATCH_KILLS_NS (1000 * NS_PER_MS)
 
 void
 kc_batch_set_state(struct kc_writer *writer, enum kc_writer_state state, int error)
@@ -44,6 +46,11 @@ kc_batch_renew_anchor(struct kc_writer *writer, uint64_t *anchor_ns,
     kc_clock_anchor(anchor_ns, anchor_utc_ns);
     atomic_store(&writer->mapping->header->anchor_ns, *anchor_ns);
     atomic_store(&writer->mapping->header->anchor_utc_ns, *anchor_utc_ns);
+    uint64_t now_ns = kc_clock_system_ns();
+    if (now_ns - writer->kills_noted_ns >= BATCH_KILLS_NS) {
+        writer->kills_noted_ns = now_ns;
+        kc_last_word_note_kills(writer->mapping->header);
+    }
 }
 
 void

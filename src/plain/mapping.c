@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "plain/last_word.h"
 #include "plain/wait.h"
 
 #define MAPPING_MAGIC "KOLOMAP1"
@@ -23,11 +24,12 @@
 #define MAPPING_BLOCKS_MOST 65536u /* 4 GiB: no header of ours asks for more */
 #define MAPPING_SINGLE 4u          /* blocks that come in page by page */
 
-_Static_assert(sizeof(struct kc_mapping_header) == 112, "see wire-format.md");
+_Static_assert(sizeof(struct kc_mapping_header) == 232, "see wire-format.md");
 _Static_assert(offsetof(struct kc_mapping_header, anchor_ns) == 72,
                "see wire-format.md");
 _Static_assert(offsetof(struct kc_mapping_header, writer_state) == 104,
                "see wire-format.md");
+_Static_assert(offsetof(struct kc_mapping_header, host) == 168, "see wire-format.md");
 
 static size_t
 mapping_size(uint32_t block_count)
@@ -87,6 +89,7 @@ mapping_fill_header(struct kc_mapping_header *header, uint32_t block_count,
     header->started_utc_ns = anchor_utc_ns;
     atomic_store(&header->anchor_ns, anchor_ns);
     atomic_store(&header->anchor_utc_ns, anchor_utc_ns);
+    kc_last_word_note_system(header);
 }
 
 /* The header of memory that is none of a file's yet goes into `fd`; 0 or an errno. */
@@ -316,8 +319,9 @@ mapping_map_dead(struct kc_mapping *mapping, int fd, size_t file_bytes)
     {
         return KC_CORRUPT;
     }
+    /* Nobody writes to it any more; and not every file system shares memory. */
     void *memory =
-        mmap(NULL, mapping_size(header.block_count), PROT_READ, MAP_SHARED, fd, 0);
+        mmap(NULL, mapping_size(header.block_count), PROT_READ, MAP_PRIVATE, fd, 0);
     if (memory == MAP_FAILED) {
         return KC_IO;
     }

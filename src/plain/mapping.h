@@ -42,6 +42,10 @@ struct kc_mapping_header {
     _Atomic uint64_t segment;
     _Atomic uint32_t writer_state; /* 0 never started, 1 running, 2 stopped, 3 failed */
     _Atomic uint32_t writer_error;
+    _Atomic uint64_t last_word; /* what ended it, and a number (last_word.h) */
+    _Atomic uint64_t kills;     /* of the system's for want of memory, and 1 */
+    char boot[40];              /* which start of the system it was; "" unknown */
+    char host[64];
 };
 
 struct kc_mapping {

@@ -13,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "plain/last_word.h"
 #include "plain/mapping.h"
 #include "plain/store.h"
 #include "plain/wire.h"
 
-#define RECOVER_CAUSE "interrupted"
 #define RECOVER_INFO "{}" /* of a process that died before it could say more */
 #define RECOVER_NUMBER_MOST ((uint64_t)INT64_MAX)
 
@@ -35,6 +35,7 @@ struct recovery {
         *copy; /* what is checked is what is saved: nobody changes it between */
     struct recover_entry *entries;
     uint32_t entry_count;
+    char cause[KC_CAUSE_MOST_BYTES];
     uint64_t seen_ns; /* when the process was last known to live */
 };
 
@@ -300,17 +301,20 @@ static enum kc_status
 recover_end(struct recovery *recovery)
 {
     uint64_t last_ns = 0;
+    kc_last_word_tell(recovery->mapping.header, recovery->cause,
+                      sizeof recovery->cause);
     enum kc_status status =
         kc_store_ask(&recovery->store, "SELECT max(last_ns) FROM block", &last_ns);
     if (last_ns > recovery->seen_ns && last_ns <= RECOVER_NUMBER_MOST) {
         recovery->seen_ns = last_ns;
     }
     if (status == KC_OK) {
-        status = kc_store_interrupt(&recovery->store, recovery->seen_ns, RECOVER_CAUSE);
+        status =
+            kc_store_interrupt(&recovery->store, recovery->seen_ns, recovery->cause);
     }
     if (status == KC_OK) {
         status =
-            kc_store_process_end(&recovery->store, recovery->seen_ns, RECOVER_CAUSE);
+            kc_store_process_end(&recovery->store, recovery->seen_ns, recovery->cause);
     }
     return status;
 }

@@ -90,8 +90,13 @@ store_prepare(struct kc_store *store, const char *schema, int version)
     /* An empty segment lost with the machine's power is no loss: do not wait for the
      * disk before there is something in it. */
     status = store_exec(store, "PRAGMA synchronous = OFF; "
-                               "PRAGMA page_size = " STORE_PAGE_BYTES "; "
-                               "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE");
+                               "PRAGMA page_size = " STORE_PAGE_BYTES);
+    if (status == KC_OK && !store->unshared) {
+        status = store_exec(store, "PRAGMA journal_mode = WAL");
+    }
+    if (status == KC_OK) {
+        status = store_exec(store, "BEGIN IMMEDIATE");
+    }
     if (status == KC_OK) {
         status = store_exec(store, schema);
     }
@@ -130,6 +135,38 @@ store_make_file(const char *path)
     return errno != EEXIST || !store_is_link(path); /* SQLite says what else is wrong */
 }
 
+static enum kc_status
+store_connect(struct kc_store *store, const char *schema, int version)
+{
+    int code = sqlite3_open_v2(
+        store->path, &store->db,
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    enum kc_status status = code == SQLITE_OK ? KC_OK : kc_row_fail(store, code);
+    if (status == KC_OK) {
+        (void)sqlite3_busy_timeout(store->db, STORE_BUSY_MS);
+        /* What does not fit into memory would go to a folder that is none of ours. */
+        status = store_exec(store, "PRAGMA temp_store = MEMORY");
+    }
+    if (status == KC_OK && store->unshared) {
+        status = store_exec(store, "PRAGMA locking_mode = EXCLUSIVE; "
+                                   "PRAGMA journal_mode = TRUNCATE; "
+                                   "PRAGMA locking_mode = NORMAL");
+    }
+    return status == KC_OK ? store_prepare(store, schema, version) : status;
+}
+
+/* Again, where a WAL may be what fails: it needs memory that processes share, which
+ * some file systems do not have (of other machines, of virtual ones). Who has the file
+ * for itself needs none: so a WAL is folded in, and from then on there is none. */
+static enum kc_status
+store_connect_unshared(struct kc_store *store, const char *schema, int version)
+{
+    (void)sqlite3_close(store->db);
+    store->db = NULL;
+    store->unshared = true;
+    return store_connect(store, schema, version);
+}
+
 enum kc_status
 kc_store_open(struct kc_store *store, const char *path, const char *schema, int version)
 {
@@ -143,14 +180,10 @@ kc_store_open(struct kc_store *store, const char *path, const char *schema, int 
         status = KC_STORE;
     }
     if (status == KC_OK) {
-        int code = sqlite3_open_v2(
-            path, &store->db,
-            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-        status = code == SQLITE_OK ? KC_OK : kc_row_fail(store, code);
-    }
-    if (status == KC_OK) {
-        (void)sqlite3_busy_timeout(store->db, STORE_BUSY_MS);
-        status = store_prepare(store, schema, version);
+        status = store_connect(store, schema, version);
+        if (status == KC_STORE && (store->error_code & 0xff) == SQLITE_IOERR) {
+            status = store_connect_unshared(store, schema, version);
+        }
     }
     if (status != KC_OK) {
         kc_store_close(store); /* error and error_code stay */
@@ -426,6 +459,10 @@ kc_store_close(struct kc_store *store)
     for (size_t i = 0; i < KC_STORE_STATEMENTS; i++) {
         (void)sqlite3_finalize(store->statements[i]);
         store->statements[i] = NULL;
+    }
+    if (store->unshared) {
+        /* The journal is there for as long as the file is written to: opening.py. */
+        (void)sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
     }
     (void)sqlite3_close(store->db);
     (void)ZSTD_freeCCtx(store->zstd);

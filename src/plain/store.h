@@ -42,6 +42,7 @@ struct kc_store {
     uint8_t *buffer; /* for compressed blocks, and for closes and opens */
     size_t buffer_bytes;
     char *path;
+    bool unshared;         /* no WAL: on this file system processes share no memory */
     int compress;          /* zstd level, 1 unless set after opening; 0 stores raw */
     struct kc_drop *drops; /* that this transaction's definitions told of */
     uint32_t drop_count;

@@ -1,13 +1,18 @@
 /* fork.c -- a fork in a traced program. See session.h.
  *
  * Before it the writer is drained and stopped, so that the child inherits no thread's
- * locks and Python sees no other thread to warn of. In the child, before any Python
- * runs, everything of the parent's is let go without being touched: blocks, connection,
- * liveness lock. A session of the child's own is started later, by Python. */
+ * locks and Python sees no other thread to warn of. From then on the thread that forks
+ * records nothing: handlers of other libraries run Python before ours, and in the child
+ * that would go to the parent's blocks. There everything of the parent's is let go
+ * without being touched: blocks, connection, liveness lock. A session of the child's
+ * own is started later, by Python. */
+
+#include "compat.h"
 
 #include <pthread.h>
 
 #include "plain/clock.h"
+#include "plain/last_word.h"
 #include "session/session.h"
 
 #define DRAIN_NS 2000000000u
@@ -20,11 +25,30 @@ kc_session_borrow_current(void)
     return fork_session;
 }
 
+/* The thread that forks goes from one guard to another. One that C started, and that
+ * has no Python, has none. */
+static void
+fork_guard(struct kc_session *session, enum kc_guard from, enum kc_guard to)
+{
+    if (!PyGILState_Check()) {
+        return;
+    }
+    struct kc_thread *thread = kc_thread_find(session, PyThreadState_Get());
+    if (thread != NULL && thread->guard == from) {
+        thread->guard = (uint8_t)to;
+    }
+}
+
 static void
 fork_prepare(void)
 {
     struct kc_session *session = fork_session;
-    if (session == NULL || session->dead || !session->writer_started) {
+    if (session == NULL || session->dead) {
+        return;
+    }
+    session->forking = true;
+    fork_guard(session, KC_GUARD_FREE, KC_GUARD_COLLECTOR);
+    if (!session->writer_started) {
         return;
     }
     /* The writer never takes the GIL, so it may be waited for with it. */
@@ -35,6 +59,18 @@ fork_prepare(void)
 }
 
 static void
+fork_parent(void)
+{
+    struct kc_session *session = fork_session;
+    if (session == NULL || session->dead) {
+        return;
+    }
+    session->forking = false;
+    session->forked_ns = kc_clock_system_ns();
+    fork_guard(session, KC_GUARD_COLLECTOR, KC_GUARD_FREE);
+}
+
+static void
 fork_child(void)
 {
     struct kc_session *session = fork_session;
@@ -42,6 +78,7 @@ fork_child(void)
         return;
     }
     session->dead = true;
+    kc_last_word_forget();
     for (struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next) {
         thread->stream = NULL;
@@ -67,6 +104,6 @@ kc_session_guard_forks(struct kc_session *session)
     static bool registered; /* handlers cannot be taken back: once for the process */
     fork_session = session;
     if (session != NULL && !registered) {
-        registered = pthread_atfork(fork_prepare, NULL, fork_child) == 0;
+        registered = pthread_atfork(fork_prepare, fork_parent, fork_child) == 0;
     }
 }

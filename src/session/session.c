@@ -8,12 +8,14 @@
 #include <time.h>
 
 #include "plain/clock.h"
+#include "plain/last_word.h"
 
 #define CALIBRATE_NS 1000000u
 #define WAIT_SLICE_NS 50000000u
 #define DESTROY_WAIT_NS 2000000000u
 #define QUIESCE_SLICE_NS 200000
-#define LAST_STEP_NS 20000000u /* for a worker to leave what its request waited for */
+#define FORK_PAUSE_NS 100000000u /* Python warns of threads after its handlers */
+#define LAST_STEP_NS 20000000u   /* for a worker to leave what its request waited for */
 
 static char *
 session_copy_text(const char *text)
@@ -190,13 +192,15 @@ kc_session_error(struct kc_session *session, const char *text)
 
 /* ---- blocks on their way to the writer ---- */
 
+/* False where there is no writer and can be none. While the program forks there may be
+ * one later. */
 static bool
 session_start_writer(struct kc_session *session)
 {
     if (!session->opened) {
         return false; /* nothing has been kept yet, or nothing can be */
     }
-    if (session->writer_started) {
+    if (session->writer_started || session->forking) {
         return true;
     }
     if (kc_writer_start(&session->writer) != KC_OK) {
@@ -222,7 +226,7 @@ session_wait(struct kc_session *session, wait_step step, void *result)
     uint64_t began = kc_clock_system_ns();
     uint64_t left = session->wait_left_ns;
     kc_queue_hurry(&session->queue);
-    while (!done && left != 0) {
+    while (!done && left != 0 && session_start_writer(session)) {
         uint64_t slice = left < WAIT_SLICE_NS ? left : WAIT_SLICE_NS;
         uint64_t deadline = kc_clock_system_ns() + slice;
         Py_BEGIN_ALLOW_THREADS
@@ -300,10 +304,20 @@ kc_session_take_block(struct kc_session *session)
     return block;
 }
 
+/* Have a writer, unless the program has just forked: its handlers run then, and it is
+ * warned where they leave it with a thread. The queue takes blocks meanwhile. */
+static bool
+session_start_writer_soon(struct kc_session *session)
+{
+    bool soon = session->forked_ns != 0 && !session->writer_started &&
+                kc_clock_system_ns() - session->forked_ns < FORK_PAUSE_NS;
+    return soon ? session->opened : session_start_writer(session);
+}
+
 bool
 kc_session_hand_over(struct kc_session *session, struct kc_block *block)
 {
-    if (!session->dead && session->open && session_start_writer(session)) {
+    if (!session->dead && session->open && session_start_writer_soon(session)) {
         enum kc_status status = kc_queue_push(&session->queue, block);
         while (status == KC_FULL && session_wait(session, wait_for_room, NULL)) {
             status = kc_queue_push(&session->queue, block);
@@ -477,6 +491,7 @@ session_close_files(struct kc_session *session, const char *cause, uint64_t dead
     enum kc_status status = stopped != KC_OK ? stopped : started ? closed : KC_IO;
     /* What could not be saved stays in the mapping, for a later recovery. */
     session->saved = status == KC_OK;
+    kc_last_word_end(session->mapping.header);
     if (!kc_session_is_busy(session)) {
         kc_mapping_destroy(&session->mapping, session->saved);
         session->mapping_ready = false;
@@ -527,6 +542,7 @@ kc_session_destroy(struct kc_session *session)
                                   kc_clock_system_ns() + DESTROY_WAIT_NS);
     }
     else if (session->mapping_ready && !session->dead) {
+        kc_last_word_end(session->mapping.header);
         kc_mapping_destroy(&session->mapping, session->saved || !session->opened);
     }
     while (session->threads != NULL) {

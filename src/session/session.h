@@ -97,12 +97,14 @@ struct kc_session {
     bool saved;     /* all that there was has been saved: nothing is to be recovered */
     bool attaching; /* threads without a profile function get ours */
     bool new_threads; /* those that begin later are recorded too */
+    bool forking;     /* until the fork is over no writer is started */
     bool dead;        /* in the child of a fork: nothing of it may be touched */
     bool drop;
 
     char *strings[4]; /* copies of directory, process id, schema, info */
     uint64_t started_ns;
     uint64_t started_utc_ns;
+    uint64_t forked_ns; /* when it last forked */
     uint64_t max_trace_bytes;
     uint64_t wait_max_ns;
     uint64_t wait_left_ns; /* budget of overflow = "wait" */
@@ -252,6 +254,13 @@ KC_COLD bool kc_session_hand_over(struct kc_session *session, struct kc_block *b
 
 /* The session that a fork must know of; NULL for none. */
 void kc_session_guard_forks(struct kc_session *session);
+
+/* Have what ends the process at once noted in the mapping (last_word.h), until the
+ * session is closed. */
+void kc_session_watch_leaving(struct kc_session *session);
+
+/* Put back the functions that note it. */
+void kc_session_unwatch_leaving(void);
 
 /* That session, borrowed; NULL for none. */
 struct kc_session *kc_session_borrow_current(void);

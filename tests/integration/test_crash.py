@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import pytest
@@ -97,6 +98,7 @@ def test_a_killed_program_keeps_every_call_that_it_announced(core, tmp_path, see
         ("os.abort()", -signal.SIGABRT),
         ("os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV),
         ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
         pytest.param(
             "ctypes.string_at(0)",
             -signal.SIGSEGV,
@@ -129,6 +131,96 @@ def test_a_program_that_ends_without_a_word_keeps_its_trace(trace, how, code):
     before = traced.whole()
     recover(traced)
     assert traced.whole() == before
+
+
+NEVER_ENDS = """
+    import atexit, sys, threading, time
+    def f(n): return n
+    def wait(how):
+        f(how)
+        print('ready', flush=True)
+        time.sleep(60)
+    """
+HANGS = {
+    # threading waits for it, exit handlers have not begun
+    "a thread": "threading.Thread(target=wait, args=('thread',)).start()",
+    "an exit handler": "atexit.register(wait, 'handler')",
+    "a threading exit handler": "threading._register_atexit(wait, 'handler')",
+}
+
+
+@pytest.mark.parametrize("how", HANGS)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_exit_that_hangs_shows_where(core, tmp_path, how, number):
+    source = textwrap.dedent(NEVER_ENDS) + HANGS[how]
+    process = start(tmp_path, core, source)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    process.stdout.close()
+    assert process.wait() == -number
+    shown = subprocess.run(
+        [sys.executable, "-m", "kolo_c", "show"],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    word = "SIGTERM" if core == "c" and number == signal.SIGTERM else "interrupted"
+    assert word in shown.splitlines()[0]
+    lines = [line.split() for line in shown.splitlines()]
+    assert any("wait(how=" in line[1] and "ended" in line for line in lines if line[1:])
+    assert not any("f(n=" in line[1] and "ended" in line for line in lines if line[1:])
+
+
+def test_a_finalizer_that_hangs_when_all_is_saved_changes_nothing(core, tmp_path):
+    """The last exit handler is ours: what comes after it is not recorded."""
+    process = start(
+        tmp_path,
+        core,
+        """
+        import os, sys, time
+        def f(n): return n
+        class Last:
+            def __del__(self, write=os.write, sleep=time.sleep):
+                write(1, b'ready\\n')
+                sleep(60)
+        f(1)
+        sys.last = Last()
+        """,
+    )
+    assert process.stdout.readline() == b"ready\n"
+    process.kill()
+    process.stdout.close()
+    process.wait()
+    found, status = arguments_of_f(tmp_path / ".kolo_c")
+    assert (found, status) == ([1], "complete")
+
+
+def test_a_daemon_thread_at_work_until_the_end_loses_nothing(trace):
+    traced = trace(
+        """
+        import os, sys, threading, time
+        def f(n): return n
+        def work():
+            n = 0
+            while True:
+                f(n)
+                n += 1
+                told[0] = n
+                time.sleep(0.0005)
+        told = [0]
+        for _ in range(3):
+            threading.Thread(target=work, daemon=True).start()
+        time.sleep(0.05)
+        print(told[0])
+        """
+    )
+    info = traced.infos()[0]
+    assert info.status == "complete"
+    for tree in traced.trees()[1:]:
+        numbers = [
+            int(call.end.removeprefix("-> ")) for call in tree.find("f") if call.end
+        ]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) >= 10
+        assert tree.find("work")[0].on_stack
 
 
 def test_a_child_that_is_killed_keeps_its_trace_and_leaves_the_parents_alone(trace):

@@ -191,6 +191,57 @@ def test_a_fork_while_threads_record(trace):
         traced.trace(index)
 
 
+HANDLERS = """
+    import ctypes, os, sys
+    import kolo_c
+    def f(n): return n
+    def busy():
+        for n in range(2000): f('x' * 50)  # more than a block holds
+    calls = []
+    def before():
+        calls.append('before')
+        busy()
+    def after():
+        calls.append('after')
+        busy()
+    libc = ctypes.CDLL(None)
+    kept = [ctypes.CFUNCTYPE(None)(handler) for handler in (before, after, after)]
+    def register():
+        os.register_at_fork(before=before, after_in_parent=after, after_in_child=after)
+        if hasattr(libc, '__register_atfork'):
+            libc.__register_atfork(*kept, None)
+    def forks():
+        f('begins')
+        for n in range(3000): f(n)
+        child = os.fork()
+        f('child' if child == 0 else 'parent')
+        for n in range(3000): f(n)
+        if child == 0:
+            os._exit(len(calls))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == len(calls)
+    register()  # before ours
+    with kolo_c.trace('all'):
+        register()  # and after
+        forks()
+    """
+
+
+def test_handlers_of_other_libraries_run_python_in_a_fork_and_disturb_nothing(trace):
+    """Those that came before ours wrote into the parent's blocks, from the child; and
+    those after it had the writer started again, of which Python then warned."""
+    traced = trace(HANDLERS, under=(), options=("-W", "error"))
+    assert traced.stderr == ""
+    parent, child = child_and_parent(traced)
+    assert [info.status for info in traced.infos()] == ["complete", "interrupted"]
+    (forks,) = traced.tree(parent).find("forks")
+    own = [call.end for call in forks.children if call.name == "f"]
+    numbers = [f"-> {n}" for n in range(3000)]
+    assert own == ["-> 'begins'", *numbers, "-> 'parent'", *numbers]
+    calls = [call.end for call in traced.tree(child).find("f")]
+    own = [end for end in calls if end != f"-> {'x' * 50!r}"]
+    assert own == ["-> 'child'", *numbers]
+
+
 def test_a_child_by_multiprocessing_fork_is_recorded(trace):
     traced = trace(
         """

@@ -247,6 +247,33 @@ def test_doctor_finds_nothing_wrong_here(project, capsys):
     assert {"Python", "hook", "root", "disk", "SQLite of Python"} <= topics.keys()
 
 
+@pytest.mark.parametrize(
+    ("value", "level", "said"),
+    [
+        (None, "info", "not set"),
+        ("0", "warning", "which switches kolo_c off"),
+        ("maybe", "warning", "it counts as 1"),
+        ("1", "warning", "no kolo_c.pth"),
+        ("true", "ok", "recorded from its start"),
+    ],
+)
+def test_doctor_says_what_kolo_c_in_the_environment_does(
+    project, capsys, monkeypatch, value, level, said
+):
+    monkeypatch.delenv("KOLO_C", raising=False)
+    if value is not None:
+        monkeypatch.setenv("KOLO_C", value)
+    name = "kolo_c.integrations.startup"
+    if value == "true":  # as the line of kolo_c.pth leaves it
+        monkeypatch.setitem(sys.modules, name, object())
+    else:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    data = answer(capsys, "doctor", "--set", "free_disk_min_bytes=0")
+    (found,) = [each for each in data["findings"] if each["topic"] == "KOLO_C"]
+    assert found["level"] == level
+    assert said in found["text"]
+
+
 def test_doctor_looks_at_a_python_without_sqlite(project, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "sqlite3", None)
     data = answer(capsys, "doctor", "--set", "free_disk_min_bytes=0")

@@ -235,7 +235,7 @@ class TestMessages:
         self, store: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         self.path.write_bytes(self.path.read_bytes()[:8192])
-        self.fails(capsys, "is damaged", "move it away")
+        self.fails(capsys, "is damaged", "kolo-c recover")
 
     def test_a_locked_one(
         self,

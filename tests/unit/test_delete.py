@@ -442,7 +442,7 @@ class TestDelete:
         self, tmp_path: Path
     ) -> None:
         """A block of a trace may be in another segment than its row."""
-        process = process_with(2, calls=40)
+        process = process_with(2, calls=30)
         first, second = process.blocks()
         traces = process.traces
         process.traces = traces[:1]
@@ -452,7 +452,7 @@ class TestDelete:
         process.traces = traces
         assert delete(store, [mark(process, 1)]).problems == []
         assert names(store) == ["trace 0"]
-        assert arguments(store, process.traces[0].id) == list(range(40))
+        assert arguments(store, process.traces[0].id) == list(range(30))
 
     def test_what_is_stuck_elsewhere_does_not_make_it_a_failure(
         self, go: Any, tmp_path: Path

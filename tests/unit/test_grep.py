@@ -525,6 +525,38 @@ def test_kinds_functions_and_traces_narrow_it(
     assert nodes("apple", "OLD", code=1) == []
 
 
+def test_a_kind_of_a_plugin_narrows_it_as_well(
+    tmp_path: Path,
+    scanner: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process = shop("new.py", id="trc_01J9ZD00000000000000000NEW")
+    sql = process.kind("sql", "SQL", "blue", "{sql}")
+    http = process.kind("http", "HTTP", "green", "{url}")
+    trace = process.trace("seen.py", id="trc_01J9ZD00000000000000000ZZZ")
+    s = trace.stream(process.thread("MainThread"))
+    s.saw(sql, {"sql": "SELECT apple"}, {"rows": 1})
+    s.saw(http, {"url": "/apple"}, {"text": "an apple"})
+    s.saw(sql, {"sql": "SELECT pear"}, {"row": "apple"})
+    trace.end()
+    process.write(tmp_path)
+
+    def nodes(*words: str, code: int = 0) -> list[str]:
+        return [line.split(" ")[0] for line in grep(capsys, *words, code=code)[0]]
+
+    assert nodes("apple", "--kind", "sql") == ["ZZZ/1", "ZZZ/3"]
+    assert nodes("apple", "--kind", "http") == ["ZZZ/2", "ZZZ/2"]
+    assert nodes("apple", "--kind", "sql,note") == ["ZZZ/1", "ZZZ/3", "NEW/3"]
+    assert nodes("apple", "--kind", "plugin,sql") == nodes("apple", "--kind", "plugin")
+    assert nodes("apple", "--kind", "sql", "--max-hits", "1") == ["ZZZ/1"]
+    counted = grep(capsys, "apple", "--kind", "sql", "--count")[0]
+    assert [line.split(" ")[1] for line in counted] == ["2"]
+    _, said = grep(capsys, "apple", "--kind", "sqll", code=2)
+    assert "http, sql" in said
+
+
 def test_fixed_strings_and_case(
     store: Path, scanner: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -430,6 +430,11 @@ def test_code_on_the_command_line(end, tmp_path):
     assert_same(["-c", SHOW + end, "a", "-q"], tmp_path)
 
 
+def test_code_on_the_command_line_may_be_empty(tmp_path):
+    assert_same(["-c", ""], tmp_path)
+    assert_same(["-c", "", "a"], tmp_path)
+
+
 def test_code_on_the_command_line_that_is_not_python(tmp_path):
     assert_same(["-c", "def f(:"], tmp_path)
     assert_same(["-c", "  x = 1"], tmp_path)

@@ -103,6 +103,25 @@ class TestWhich:
         assert main(["why", "NONE"]) == 1
         assert "no trace ends in" in capsys.readouterr().err
 
+    def test_without_a_name_it_is_the_latest_that_failed(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A failed test is followed by ten that passed, and they are no answer."""
+
+        def write(name: str, seconds: int, cause: str = "exit") -> None:
+            process = ProcessBuilder()
+            trace = process.trace(name)
+            trace.started_ns += seconds * 1_000_000_000
+            trace.end(cause=cause)
+            process.write(here)
+
+        write("older.py", 1)
+        assert why(capsys).startswith("older.py ended well")
+        write("bad.py", 2, "exception")
+        write("worse.py", 3, "exception")
+        write("passed.py", 4)
+        assert "worse.py" in why(capsys).splitlines()[0]
+
     def test_a_parent_that_is_gone_is_named_by_its_id(
         self, here: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
