@@ -186,3 +186,48 @@ def test_functions_and_files_are_short(path: Path) -> None:
             warnings.warn(where, stacklevel=1)
     if text.count("\n") > FILE_LINES:
         warnings.warn(f"{name_of(path)} has {text.count(chr(10))} lines", stacklevel=1)
+
+
+CANNOT_FAIL = frozenset(
+    """
+    memchr memcmp memcpy memset strchr strcmp strcspn strlen strncmp strnlen strrchr
+    strspn strstr strtoull snprintf sigemptyset qsort getpid sigfillset free pthread_self pthread_setname_np
+    pthread_mutex_lock pthread_mutex_unlock pthread_mutex_destroy
+    pthread_cond_signal pthread_cond_broadcast pthread_cond_timedwait
+    pthread_cond_destroy pthread_condattr_destroy pthread_attr_destroy pthread_join
+    pthread_sigmask clock_gettime fabs signbit
+    """.split()
+)
+DOES_NOT_MATTER = {
+    "access": "a question; what follows says what is wrong",
+    "close": "nothing was written that SQLite or the mapping has not",
+    "madvise": "advice",
+    "munmap": "frees",
+    "raise": "comes again by itself",
+    "sigaction": "a cause less is said",
+    "signal": "as sigaction",
+    "unlink": "tidies up; what stays is removed or recovered by the next command",
+    "pthread_attr_setstacksize": "the usual stack is larger",
+    "pthread_cond_timedwait_relative_np": "macOS; as pthread_cond_timedwait",
+}
+
+
+def test_each_call_of_the_plain_part_that_may_fail_is_refused_by_a_test() -> None:
+    """tests/c/test_fault.c and test_fault_disk.c refuse what the Makefile lists, one
+    call after the other; SQLite's own calls are refused below SQLite."""
+    makefile = read(ROOT / "tests" / "c" / "Makefile").replace("\\\n", " ")
+    faults = set(re.search(r"^FAULTS := (.*)$", makefile, re.MULTILINE)[1].split())
+    texts = [code_of(read(path)) for path in (SRC / "plain").glob("*.[ch]")]
+    ours = {name for text in texts for name in re.findall(r"^(\w+)\(", text, re.M)}
+    called = {
+        name
+        for text in texts
+        for name in re.findall(r"(?<![\w.>])([a-z][a-z0-9_]*) ?\(", text)
+        if not re.match(
+            r"kc_|sqlite3_|atomic_|msgpack_|__|u?int\d|sizeof|offsetof", name
+        )
+    }
+    language = {"if", "for", "while", "switch", "return", "void", "bool", "defined"}
+    unknown = called - ours - faults - CANNOT_FAIL - set(DOES_NOT_MATTER) - language
+    assert unknown == set()
+    assert faults - {"free"} <= called | {"ZSTD_createCCtx"}

@@ -37,13 +37,15 @@ mapping_size(uint32_t block_count)
     return KC_MAPPING_HEADER_BYTES + (size_t)block_count * KC_BLOCK_BYTES;
 }
 
-/* Take `size` bytes of the disk now; 0 or an errno. */
+/* Take `size` bytes of the disk now; 0 or an errno. Where the file system cannot do it
+ * at once, or a signal came (which takes back what was done: with a timer that comes
+ * again and again it would never end), page by page. */
 static int
 mapping_allocate(int fd, size_t size)
 {
 #if !defined(__APPLE__)
     int error = posix_fallocate(fd, 0, (off_t)size);
-    if (error != EOPNOTSUPP && error != EINVAL && error != ENOSYS) {
+    if (error != EOPNOTSUPP && error != EINVAL && error != ENOSYS && error != EINTR) {
         return error;
     }
 #endif

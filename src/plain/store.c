@@ -378,8 +378,12 @@ kc_store_make_directory(const char *directory)
     memcpy(slash, "/.gitignore", sizeof "/.gitignore");
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
-        (void)!write(fd, ignore_all, sizeof ignore_all - 1);
+        bool whole = write(fd, ignore_all, sizeof ignore_all - 1) ==
+                     (ssize_t)sizeof ignore_all - 1;
         (void)close(fd);
+        if (!whole) {
+            (void)unlink(path); /* the next process tries again */
+        }
     }
     return KC_OK;
 }

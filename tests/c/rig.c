@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -18,6 +19,8 @@
 #include "plain/clock.h"
 
 #define WAIT_NS UINT64_C(20000000000)
+
+static struct stat schema_about; /* a look at it while nothing is refused */
 
 const char *
 rig_schema(void)
@@ -29,6 +32,7 @@ rig_schema(void)
         if (file != NULL) {
             size_t len = fread(schema, 1, sizeof schema - 1, file);
             CHECK(len > 0 && len < sizeof schema - 1);
+            CHECK_EQUAL(0, stat(SCHEMA_PATH, &schema_about));
             (void)fclose(file);
         }
     }
@@ -194,6 +198,44 @@ void
 rig_end_trace(struct rig *rig, uint64_t trace)
 {
     rig_define(rig, KC_DEF_TRACE_END, rig->definition + 1, trace_end_fields, 6, &trace);
+}
+
+static void
+file_fields(struct kc_cursor *cursor, const void *context)
+{
+    const struct stat *about = context;
+    kc_wire_text(cursor, SCHEMA_PATH);
+    kc_wire_uint(cursor, (uint64_t)about->st_size);
+    kc_wire_uint(cursor, (uint64_t)about->st_mtim.tv_sec * 1000000000u +
+                             (uint64_t)about->st_mtim.tv_nsec);
+    kc_wire_nil(cursor);
+}
+
+static void
+trace_set_fields(struct kc_cursor *cursor, const void *context)
+{
+    (void)context;
+    kc_wire_uint(cursor, 1);
+    kc_wire_text(cursor, "another name");
+    kc_wire_text(cursor, NULL);
+}
+
+static void
+trace_drop_fields(struct kc_cursor *cursor, const void *context)
+{
+    (void)context;
+    kc_wire_uint(cursor, 2);
+    kc_wire_uint(cursor, 0);
+}
+
+void
+rig_define_more(struct rig *rig)
+{
+    rig_define(rig, KC_DEF_FILE, rig->definition + 1, file_fields, 4, &schema_about);
+    rig_define(rig, KC_DEF_TRACE_SET, rig->definition + 1, trace_set_fields, 3, NULL);
+    rig_define_trace(rig, 2, "trc_2");
+    rig_end_trace(rig, 2);
+    rig_define(rig, KC_DEF_TRACE_DROP, rig->definition + 1, trace_drop_fields, 2, NULL);
 }
 
 static void
@@ -392,8 +434,9 @@ rig_check_records(const char *folder, uint64_t last_segment)
     for (uint64_t segment = 0; segment <= last_segment; segment++) {
         sqlite3 *db = segment_open(folder, segment);
         sqlite3_stmt *row = segment_query(
-            db, "SELECT bytes, encoding, data, first_node, records, definition "
-                "FROM block JOIN block_data USING (id) ORDER BY sequence");
+            db,
+            "SELECT bytes, encoding, data, first_node, records, definition "
+            "FROM block JOIN block_data USING (id) WHERE trace = 1 ORDER BY sequence");
         while (sqlite3_step(row) == SQLITE_ROW) {
             record = block_row_check(row, record);
         }

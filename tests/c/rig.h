@@ -56,6 +56,9 @@ void rig_define(struct rig *rig, enum kc_definition kind, uint64_t number,
 void rig_define_thread(struct rig *rig, uint64_t thread, const char *name);
 void rig_define_trace(struct rig *rig, uint64_t trace, const char *id);
 void rig_end_trace(struct rig *rig, uint64_t trace);
+/* One of each that the store makes a row of: a file whose text is read from the disk, a
+ * new name for trace 1, and trace 2, which ended and is not to be stored. */
+void rig_define_more(struct rig *rig);
 
 /* One record, waiting for room where there is none. */
 void rig_write(struct rig *rig);
@@ -71,8 +74,8 @@ uint64_t rig_ask(const char *folder, uint64_t segment, const char *sql);
 void rig_ask_text(const char *folder, uint64_t segment, const char *sql, char *text,
                   size_t room);
 
-/* Run over all blocks of segments 0 to `last_segment`: every record from 1 on must be
- * there once, in order, and its definition with it. Returns how many. */
+/* Run over all blocks of trace 1 in segments 0 to `last_segment`: every record from 1
+ * on must be there once, in order, and its definition with it. Returns how many. */
 uint64_t rig_check_records(const char *folder, uint64_t last_segment);
 
 #endif

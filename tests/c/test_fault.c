@@ -1,8 +1,7 @@
 /* test_fault.c -- fail the first allocation, then the second, ... until none fails.
  *
- * The linker puts the functions below before the real ones (--wrap), for our objects;
- * SQLite is given them by sqlite3_config(). Each round must end with nothing held,
- * whichever allocation was refused, and what was not refused must have worked.
+ * Each round must end with nothing held, whichever allocation was refused, and what was
+ * not refused must have worked. The disk has test_fault_disk.c.
  */
 
 #ifndef _GNU_SOURCE
@@ -10,171 +9,18 @@
 #endif
 
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include "check.h"
-#include "plain/clock.h"
+#include "faulty.h"
+#include "plain/mask.h"
 #include "plain/query.h"
 #include "plain/recover.h"
 #include "plain/scan.h"
 #include "rig.h"
 
-/* Under a sanitizer a round takes longer: every seventh refusal must do there. */
-#ifndef FAULT_STRIDE
-#define FAULT_STRIDE 1
-#endif
-
-static atomic_long fail_at; /* 0: none */
-static atomic_long seen;
-static atomic_long held;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t len);
-void __real_free(void *memory);
-ZSTD_CCtx *__real_ZSTD_createCCtx(void);
-
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t len);
-void __wrap_free(void *memory);
-ZSTD_CCtx *__wrap_ZSTD_createCCtx(void);
-
-static bool
-refused(void)
-{
-    return atomic_fetch_add(&seen, 1) + 1 == atomic_load(&fail_at);
-}
-
-static void *
-count_held(void *memory)
-{
-    if (memory != NULL) {
-        atomic_fetch_add(&held, 1);
-    }
-    return memory;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : count_held(__real_malloc(size));
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-    return refused() ? NULL : count_held(__real_calloc(count, size));
-}
-
-void *
-__wrap_realloc(void *memory, size_t size)
-{
-    if (refused()) {
-        return NULL;
-    }
-    void *moved = __real_realloc(memory, size);
-    return memory == NULL ? count_held(moved) : moved;
-}
-
-char *
-__wrap_strdup(const char *text)
-{
-    return refused() ? NULL : count_held(__real_strdup(text));
-}
-
-char *
-__wrap_strndup(const char *text, size_t len)
-{
-    return refused() ? NULL : count_held(__real_strndup(text, len));
-}
-
-void
-__wrap_free(void *memory)
-{
-    if (memory != NULL) {
-        atomic_fetch_sub(&held, 1);
-    }
-    __real_free(memory);
-}
-
-ZSTD_CCtx *
-__wrap_ZSTD_createCCtx(void)
-{
-    return refused() ? NULL : __real_ZSTD_createCCtx();
-}
-
-/* ---- the same for SQLite, which has its own copy of malloc ---- */
-
-static sqlite3_mem_methods sqlite_memory;
-
-static void *
-sqlite_malloc(int size)
-{
-    return refused() ? NULL : count_held(sqlite_memory.xMalloc(size));
-}
-
-static void
-sqlite_free(void *memory)
-{
-    if (memory != NULL) {
-        atomic_fetch_sub(&held, 1);
-    }
-    sqlite_memory.xFree(memory);
-}
-
-static void *
-sqlite_realloc(void *memory, int size)
-{
-    return refused() ? NULL : sqlite_memory.xRealloc(memory, size);
-}
-
-static void
-sqlite_refuse(void)
-{
-    sqlite3_mem_methods wrapped;
-    CHECK_EQUAL(SQLITE_OK, sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory));
-    wrapped = sqlite_memory;
-    wrapped.xMalloc = sqlite_malloc;
-    wrapped.xFree = sqlite_free;
-    wrapped.xRealloc = sqlite_realloc;
-    CHECK_EQUAL(SQLITE_OK, sqlite3_config(SQLITE_CONFIG_MALLOC, &wrapped));
-    CHECK_EQUAL(SQLITE_OK, sqlite3_initialize());
-}
-
-/* Run `round` with each allocation refused in turn; it says whether it was complete. */
-static void
-refuse_each(bool (*round)(void), const char *name)
-{
-    long refusals = 0;
-    for (bool complete = false; !complete; refusals += FAULT_STRIDE) {
-        CHECK(refusals < 20000);
-        if (refusals >= 20000) {
-            break;
-        }
-        atomic_store(&seen, 0);
-        long before = atomic_load(&held);
-        atomic_store(&fail_at, refusals + 1);
-        complete = round() && atomic_load(&seen) <= refusals;
-        atomic_store(&fail_at, 0);
-        if (atomic_load(&held) != before) {
-            (void)fprintf(stderr, "%s: %ld held after refusal %ld\n", name,
-                          atomic_load(&held) - before, refusals + 1);
-        }
-        CHECK_EQUAL(before, atomic_load(&held));
-    }
-    (void)printf("%-14s %ld allocations refused in turn\n", name,
-                 refusals / FAULT_STRIDE - 1);
-}
-
-/* ---- rounds ---- */
+#define ALLOCATIONS (FAULT_MEMORY | FAULT_SQLITE)
 
 static char folder[64];
 static char map_path[160];
@@ -187,6 +33,19 @@ queue_round(void)
         return false;
     }
     kc_queue_destroy(&queue);
+    return true;
+}
+
+static bool
+mask_round(void)
+{
+    static const char *const words[] = {"password", "api_key", NULL};
+    static const char *const exceptions[] = {"token_count", NULL};
+    struct kc_mask *mask = NULL;
+    if (kc_mask_new(&mask, words, exceptions) != KC_OK) {
+        return false;
+    }
+    kc_mask_free(mask);
     return true;
 }
 
@@ -226,14 +85,27 @@ make_blocks(void)
     rig_define_thread(&rig, 1, "MainThread");
     rig_define_trace(&rig, 1, "trc_1");
     rig_define(&rig, KC_DEF_FILE, 3, fields_of_file, 4, "print('hello')\n");
+    rig_define_more(&rig);
     for (int i = 0; i < 500; i++) {
         rig_write(&rig);
     }
-    log_block = __real_malloc(sizeof *log_block);
-    record_block = __real_malloc(sizeof *record_block);
+    log_block = malloc(sizeof *log_block);
+    record_block = malloc(sizeof *record_block);
     memcpy(log_block, rig.log.block, sizeof *log_block);
     memcpy(record_block, rig.stream.block, sizeof *record_block);
     rig_destroy(&rig, false);
+}
+
+/* The same in two traces; the second is not to be stored. */
+static bool
+save_blocks(struct kc_store *store)
+{
+    bool saved = true;
+    for (uint32_t trace = 1; trace <= 2; trace++) {
+        record_block->trace_number = trace;
+        saved = saved && kc_store_block(store, record_block) == KC_OK;
+    }
+    return saved;
 }
 
 static bool
@@ -244,7 +116,8 @@ save(struct kc_store *store)
         kc_store_process(store, RIG_PROCESS, 0, 1, 2, 3, "{}") == KC_OK &&
         kc_store_anchor(store, 4, 5) == KC_OK &&
         kc_store_definitions(store, log_block, 0, kc_block_bytes(log_block)) == KC_OK &&
-        kc_store_block(store, record_block) == KC_OK && kc_store_commit(store) == KC_OK;
+        save_blocks(store) && kc_store_drop(store) == KC_OK &&
+        kc_store_commit(store) == KC_OK;
     if (!saved) {
         kc_store_rollback(store);
     }
@@ -280,6 +153,11 @@ store_round(void)
                kc_store_process_end(&store, 9, "x") == KC_OK;
     if (kc_store_open(&next, next_path, rig_schema(), RIG_SCHEMA_VERSION) == KC_OK) {
         complete = kc_store_carry(&next, &store) == KC_OK && complete;
+        next.drops = store.drops; /* as if they had been told of in this one */
+        next.drop_count = store.drop_count;
+        kc_store_drop_before(&next, folder, RIG_PROCESS, 1, rig_schema(),
+                             RIG_SCHEMA_VERSION);
+        next.drops = NULL;
         kc_store_close(&next);
     }
     else {
@@ -350,22 +228,21 @@ static bool
 writer_round(void)
 {
     struct rig rig;
-    long wanted = atomic_exchange(&fail_at, 0);
+    long wanted = fault_suspend();
     rig_init(&rig, folder);
-    atomic_store(&seen, 0);
+    fault_resume(0, true);
     bool complete = kc_writer_open(&rig.writer, 1, 2) == KC_OK;
     if (complete) {
         rig_define_thread(&rig, 1, "MainThread");
         rig_define_trace(&rig, 1, "trc_1");
         CHECK_EQUAL(KC_OK, kc_writer_start(&rig.writer));
-        atomic_store(&seen, 0);
-        atomic_store(&fail_at, wanted);
+        fault_resume(wanted, true);
         for (int i = 0; i < 600; i++) {
             rig_write(&rig);
         }
         rig_hand_over(&rig);
         CHECK_EQUAL(KC_OK, kc_writer_stop(&rig.writer, UINT64_MAX));
-        atomic_store(&fail_at, 0);
+        (void)fault_suspend();
         complete = atomic_load(&rig.writer.failed_count) == 0;
         CHECK_EQUAL(KC_OK, kc_writer_close(&rig.writer, 3, "exit"));
         CHECK_EQUAL(600, rig_check_records(folder, 0));
@@ -410,24 +287,25 @@ int
 main(void)
 {
     char saved[200];
-    sqlite_refuse();
+    fault_init();
     (void)rig_schema();
     rig_make_folder(folder, sizeof folder);
     (void)snprintf(map_path, sizeof map_path, "%s/" RIG_PROCESS ".map", folder);
-    refuse_each(queue_round, "queue");
-    refuse_each(mapping_round, "mapping");
+    fault_each(queue_round, "queue", ALLOCATIONS, false);
+    fault_each(mask_round, "mask", ALLOCATIONS, false);
+    fault_each(mapping_round, "mapping", ALLOCATIONS, false);
     make_blocks();
     (void)snprintf(saved, sizeof saved, "%s/saved", folder);
     CHECK(rename(map_path, saved) == 0);
-    refuse_each(store_round, "store");
-    refuse_each(recover_round, "recover");
-    refuse_each(query_round, "query");
-    refuse_each(scan_round, "scan");
+    fault_each(store_round, "store", ALLOCATIONS, false);
+    fault_each(recover_round, "recover", ALLOCATIONS, false);
+    fault_each(query_round, "query", ALLOCATIONS, false);
+    fault_each(scan_round, "scan", ALLOCATIONS, false);
     rig_remove_folder(folder);
     rig_make_folder(folder, sizeof folder);
-    refuse_each(writer_round, "writer");
+    fault_each(writer_round, "writer", ALLOCATIONS, false);
     rig_remove_folder(folder);
-    __real_free(log_block);
-    __real_free(record_block);
+    free(log_block);
+    free(record_block);
     return check_result("fault");
 }
