@@ -114,6 +114,7 @@ class Filter:
         self._stdlib = project.stdlib
         self._own = _forms(_OWN_FOLDER)
         self._venv_cache: dict[str, bool] = {}
+        self._real_folders: dict[str, str] = {}
 
     def is_same(self, other: Filter) -> bool:
         """Whether ``other`` says the same of all code of this project."""
@@ -145,7 +146,7 @@ class Filter:
             return Decision(False, "self", "it is kolo_c itself")
         generated = _generated(path)
         absolute = path if generated else self._absolute(path)
-        files = (absolute,) if generated else _forms(absolute)
+        files = (absolute,) if generated else self._forms_of(absolute)
         if any(_is_below(file, own) for file in files for own in self._own):
             return Decision(False, "self", "it is kolo_c itself")
         forms = tuple(self._relative(file) for file in files)
@@ -174,6 +175,18 @@ class Filter:
             return None
         options = self._options(code)
         return Decision(True, decision.kind, decision.reason, decision.rule, options)
+
+    def _forms_of(self, path: str) -> tuple[str, ...]:
+        """As ``_forms``; a folder is looked at once, not for each of its files."""
+        folder, _, name = path.rpartition("/")
+        real = self._real_folders.get(folder)
+        if real is None:
+            real = own_path.realpath(folder or "/").rstrip("/")
+            self._real_folders[folder] = real
+        if own_path.islink(path):
+            return _forms(path)
+        resolved = f"{real}/{name}"
+        return (path,) if resolved == path else (path, resolved)
 
     def _default(self, files: tuple[str, ...]) -> Decision:
         """Kept when one form of the path is; else why the first one is skipped."""

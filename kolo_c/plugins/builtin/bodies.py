@@ -172,23 +172,25 @@ def _start_of_word(text: str, at: int, least: int) -> int:
     return at
 
 
-def _covers(stem: str, words: list[list[str]]) -> int:
-    return sum(any(stem in part for part in parts) for parts in words)
-
-
 def _stems() -> tuple[str, ...]:
     """Short texts, one of which is in every secret name."""
     global _known_stems
     session = SCOPE.session
     more = session.config.mask_words if session is not None else ()
     if _known_stems[0] != more:
-        left = [split(word).strip("_").split("_") for word in (*DEFAULT_WORDS, *more)]
-        stems = {part for parts in left for part in parts}
+        words = [split(word).strip("_") for word in (*DEFAULT_WORDS, *more)]
+        stems = {part for word in words for part in word.split("_")}
+        # A bit for each word that a stem is in; sorted, so that runs are alike.
+        bits = [
+            (stem, sum(1 << at for at, word in enumerate(words) if stem in word))
+            for stem in sorted(stems, key=lambda stem: (len(stem), stem), reverse=True)
+        ]
+        left = (1 << len(words)) - 1
         chosen: list[str] = []
         while left:  # the one that most of the others have in them
-            best = max(stems, key=lambda stem: (_covers(stem, left), len(stem), stem))
+            best, found = max(bits, key=lambda row: (row[1] & left).bit_count())
             chosen.append(best)
-            left = [parts for parts in left if not any(best in part for part in parts)]
+            left &= ~found
         _known_stems = more, tuple(chosen)
     return _known_stems[1]
 

@@ -24,9 +24,10 @@ _LONGEST_READ = 64 * 1024
 _MOST_TEXTS = 512
 _MOST_NAMES = 4096
 _OPERATION = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
+# Where case does not matter to all of it, compiling takes 4 ms.
 _NAMES = re.compile(
-    r"(?:\b(from|join|into|update|table)\s+)?[`\"\[]?([^\W\d][\w$]*)[`\"\]]?(\s*\.)?",
-    re.IGNORECASE,
+    r"(?:\b((?i:from|join|into|update|table))\s+)?"
+    r"[`\"\[]?([^\W\d][\w$]*)[`\"\]]?(\s*\.)?"
 )
 _LITERALS = re.compile(
     r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)|(?<![\w.$%:?])\d{4,}(?!\w)",
