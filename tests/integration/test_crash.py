@@ -14,6 +14,7 @@ import pytest
 
 from kolo_c.model.build import build
 from kolo_c.store.reader import Store
+from kolo_c.store.recovery import recover_dead
 from kolo_c.wire import Kind
 from tests.spec.tracing import environment, recover, write_program
 
@@ -387,3 +388,37 @@ def test_twenty_programs_at_once_in_one_store(core, tmp_path):
         assert {info.status for info in infos} == {"complete"}
         assert {info.count("calls") for info in infos} == {301}
         assert os.listdir(tmp_path / ".kolo_c" / "segments")
+
+
+def test_a_parents_death_is_seen_while_its_children_live(core, tmp_path):
+    """A child inherits the lock that says that the parent lives: it lets go of it."""
+    process = start(
+        tmp_path,
+        core,
+        """
+        import os, subprocess, sys, time
+        def f(name): return name
+        def wait(): time.sleep(60)
+        f('parent')
+        quiet = subprocess.Popen(['sleep', '60'])
+        child = os.fork()
+        if child == 0:
+            f('child')
+            print(quiet.pid, os.getpid(), flush=True)
+        wait()
+        """,
+    )
+    others = [int(word) for word in process.stdout.readline().split()]
+    try:
+        process.kill()
+        process.wait()
+        assert recover_dead(tmp_path / ".kolo_c") == []
+        with Store(tmp_path / ".kolo_c") as store:
+            statuses = {info.status: info for info in store.traces()}
+            assert sorted(statuses) == ["interrupted", "running"]
+            parent = build(store.trace(statuses["interrupted"].id).stream(1))
+            assert len(parent.open_nodes()) == 2
+    finally:
+        process.stdout.close()
+        for other in others:
+            os.kill(other, signal.SIGKILL)
