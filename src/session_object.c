@@ -18,6 +18,7 @@
 #include "state.h"
 #include "trace/boundary.h"
 #include "trace/filter.h"
+#include "trace/greenlet.h"
 #include "trace/hook.h"
 #include "trace/verdict.h"
 
@@ -227,6 +228,8 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->session.scope_variable = Py_NewRef(given.variable);
     self->session.end_boundary = kc_boundary_end;
     self->session.find_late = kc_boundary_find_late;
+    self->session.leave_greenlet = kc_greenlet_leave;
+    self->session.enter_greenlet = kc_greenlet_enter;
     self->tracer.wants_caught = given.caught != 0;
     self->tracer.decide = Py_NewRef(given.decide);
     self->tracer.decide_file = Py_NewRef(given.decide_file);

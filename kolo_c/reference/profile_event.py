@@ -170,7 +170,11 @@ def _find_unseen(thread: Thread, frame: FrameType, leaving: bool) -> FrameType |
         if at is None or at is known:
             break
         waiting = thread.session.waiting.slots.get(id(at))
-        if waiting is not None and waiting.code == id(at.f_code):
+        if (
+            waiting is not None
+            and not waiting.switched
+            and waiting.code == id(at.f_code)
+        ):
             exit = exit_of(at.f_code.co_code, lasti_of(at))
             if at is frame or exit & EXIT_YIELD == 0:
                 found = at
@@ -201,7 +205,7 @@ def leave(thread: Thread, frame: FrameType, code: Code, value: object) -> None:
 
 
 def _leave_by_exception(thread: Thread, frame: FrameType, code: Code) -> None:
-    if not tracer.has(thread, frame):
+    if not tracer.has(thread, frame, code):
         return  # it was running before tracing began, or is below a limit
     if thread.tracer.sees_exceptions:
         _wait(thread, PENDING_UNWIND, frame, code)

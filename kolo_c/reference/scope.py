@@ -1,8 +1,9 @@
-"""Whose a call is: which trace, which asyncio task. Twin of src/session/scope.c.
+"""Whose a call is: which trace, which task. Twin of src/session/scope.c.
 
 The C core looks it up when the thread state's context has changed (each step of a task
-runs in its own context) or a trace began or ended. Python cannot see that, so what it
-depends on is compared with each call: the context variable, and the running task.
+runs in its own context, and so does a greenlet) or a trace began or ended. Python
+cannot see that, so what it depends on is compared with each call: the context variable,
+and the running task. That is asyncio's, or a greenlet.
 
 Threads: the thread itself; definitions under the session's lock.
 Owns: the table of tasks: weak references and numbers.
@@ -43,6 +44,7 @@ def check(thread: Thread) -> None:
         thread.scope_generation != session.scope_generation
         or thread.scope_number != _current_number(session)
         or not _is_same_task(thread.scope_task, _current_task(session))
+        or thread.greenlet != _current_greenlet(session)
     ):
         refresh(thread)
 
@@ -52,6 +54,21 @@ def refresh(thread: Thread) -> None:
     session = thread.session
     if session.aside:
         session.reap()
+    number = thread.greenlet
+    if not session.dead and session.open:
+        number = _current_greenlet(session)
+    if number == thread.greenlet:
+        _look_up(thread)
+        return
+    session.leave_greenlet(thread)
+    thread.greenlet = number
+    _look_up(thread)
+    session.enter_greenlet(thread)
+
+
+def _look_up(thread: Thread) -> None:
+    """The trace and the task."""
+    session = thread.session
     thread.scope_generation = session.scope_generation
     thread.scope_number = _current_number(session)
     thread.scope_task = _remembered(_current_task(session))
@@ -248,6 +265,7 @@ def _is_same_task(remembered: Callable[[], Any] | None, task: Any) -> bool:
 
 
 def _find_task(session: Session, thread: Thread) -> None:
+    thread.task = thread.greenlet
     task = _current_task(session)
     if task is not None:
         thread.task = _task_number(session, task)
@@ -279,6 +297,10 @@ def _define_task(session: Session, task: Any) -> int:
     """
     name = None
     qualname = None
+    if _is_greenlet(session, task):
+        session.greenlet_count += 1
+        name = f"{type(task).__name__}-{session.greenlet_count}"
+        return session.definitions.task(name, None)
     names = _names_of("_asyncio" if _HAS_C_TASKS else "asyncio.tasks")
     if type(task) is names.get("Task"):
         name = task.get_name()
@@ -289,3 +311,37 @@ def _define_task(session: Session, task: Any) -> int:
         name if type(name) is str else None,
         qualname if type(qualname) is str else None,
     )
+
+
+# ---- the greenlet ----
+
+
+def _has_greenlets(session: Session) -> bool:
+    """greenlet's own functions, once the program has imported it."""
+    if session.current_greenlet is not None:
+        return True
+    names = _names_of("greenlet._greenlet")
+    current, kind = names.get("getcurrent"), names.get("greenlet")
+    if type(current) is not _IN_C or type(kind) is not type:
+        return False
+    session.current_greenlet = current
+    session.greenlet_type = kind
+    session.greenlet_parent = kind.__dict__["parent"]
+    return True
+
+
+def _is_greenlet(session: Session, task: Any) -> bool:
+    kind = session.greenlet_type
+    return kind is not None and issubclass(type(task), kind)
+
+
+def _current_greenlet(session: Session) -> int:
+    """The number of the greenlet that runs on this thread; 0 for the first, whose calls
+    are the thread's."""
+    if not _has_greenlets(session):
+        return 0
+    current = session.current_greenlet()
+    # As the type has it: a subclass may have a property of this name.
+    if session.greenlet_parent.__get__(current) is None:
+        return 0
+    return _task_number(session, current)

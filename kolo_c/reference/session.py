@@ -152,6 +152,10 @@ class Session:
         self.scope_generation = 0
         self.current_task: Any = None  # asyncio.current_task, once asyncio is loaded
         self.running_loop: Any = None  # asyncio._get_running_loop
+        self.current_greenlet: Any = None  # once greenlet is loaded
+        self.greenlet_type: Any = None
+        self.greenlet_parent: Any = None  # the descriptor: a thread's first has none
+        self.greenlet_count = 0  # defined so far
         self.tasks: dict[int, tuple[Any, int]] = {}  # id of a task -> (weakref, number)
         self.waiting = WaitingTable()
         self.aside: list[tuple[int, Any]] = []
@@ -159,6 +163,10 @@ class Session:
         what a handler gave."""
         self.end_boundary: Callable[[int], None] | None = None
         self.find_late: Callable[[int], int] | None = None
+        self.leave_greenlet: Callable[[Thread], None] = _nothing
+        """Another greenlet is about to run: the calls on the stack wait …"""
+        self.enter_greenlet: Callable[[Thread], None] = _nothing
+        """… and does: its own go on."""
         """The trace for what comes after the end of a trace; 0: the process's."""
         self.tracer = None
 
@@ -533,3 +541,7 @@ class Session:
         self.writer.abandon()
         self.mapping.abandon()
         self.mapping_ready = False
+
+
+def _nothing(_: Thread) -> None:
+    pass

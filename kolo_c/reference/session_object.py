@@ -18,6 +18,7 @@ from kolo_c.reference import (
     boundary,
     clock,
     fork,
+    greenlet,
     hook,
     interrupt,
     session_says,
@@ -123,6 +124,8 @@ class Session:
             self.tracer.thread_begins = thread_begins
             self.inner.end_boundary = partial(boundary.end, self.inner)
             self.inner.find_late = partial(boundary.find_late, self.inner)
+            self.inner.leave_greenlet = greenlet.leave
+            self.inner.enter_greenlet = greenlet.enter
             fork.guard_forks(self.inner)
         except BaseException:
             if fork.current() is self.inner:

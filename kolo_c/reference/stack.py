@@ -6,8 +6,9 @@ that the frame of the nearest kept caller can be asked where it stands without w
 the interpreter's frames. The reference is let go when the call's end is reported,
 before the interpreter clears the frame: nothing of the program lives longer for it.
 
-A generator that yields leaves the stack and waits in a table keyed by its frame. The
-frame object of a generator stays the same from its first event to its end.
+A generator that yields leaves the stack and waits in a table keyed by its frame. So
+does every call of a greenlet while another one runs. A frame object stays the same from
+a call's first event to its end.
 
 Threads: the stack by its own thread; the table by any, each operation is one of a dict.
 Owns: each frame on the stack; none of waiting generators (their frames are compared).
@@ -116,7 +117,7 @@ class WaitingPlugin:
 
 
 class Waiting:
-    """A generator that has yielded."""
+    """A generator that has yielded, or a call of a greenlet while another one runs."""
 
     __slots__ = (
         "began",
@@ -128,15 +129,19 @@ class Waiting:
         "paused",
         "plugins",
         "silent",
+        "switched",
         "thread_number",
         "trace_number",
         "unwritten",
     )
 
-    def __init__(self, entry: Entry, thread_number: int, *, paused: bool) -> None:
+    def __init__(
+        self, entry: Entry, thread_number: int, *, paused: bool, switched: bool
+    ) -> None:
         """What is to be known of ``entry``, the top of the stack, when it goes on.
 
-        ``paused``: a boundary that was suspended within a pause.
+        ``paused``: a boundary that was suspended within a pause. ``switched``: another
+        greenlet runs.
         """
         assert entry.code is not None
         self.frame = id(entry.frame)
@@ -150,6 +155,7 @@ class Waiting:
         self.unwritten = entry.unwritten
         self.silent = entry.silent
         self.paused = paused
+        self.switched = switched
         self.plugins: list[WaitingPlugin] = []
 
 

@@ -105,6 +105,7 @@ class Thread:
         self.stream: ThreadStream | None = None  # of the current trace; None outside
         self.paused = False  # outside, because the program said so
         self.task = 0
+        self.greenlet = 0  # that the stack's calls are of; 0: the thread's first
 
         self.stack: list[Any] = []  # of stack.Entry
         self.depth_limit = DEPTH_MAX  # calls are not recorded at this depth of it

@@ -17,6 +17,7 @@ from kolo_c.reference import (
     capture,
     capture_mark,
     clock,
+    greenlet,
     limit,
     pause,
     plugin,
@@ -133,11 +134,13 @@ def cut(thread: Thread, keep: int) -> None:
         _pop(thread)
 
 
-def _expect(thread: Thread, frame: FrameType) -> Entry | None:
+def _expect(thread: Thread, frame: FrameType, code: Code) -> Entry | None:
     """The entry of ``frame`` as the top of the stack; None where it has none."""
     stack: list[Entry] = thread.stack
     if stack and stack[-1].frame is frame:
         return stack[-1]
+    if thread.session.current_greenlet is not None:
+        greenlet.check(thread, frame, code)
     for i in range(len(stack) - 1, -1, -1):
         if stack[i].frame is frame:
             cut(thread, i + 1)
@@ -145,9 +148,9 @@ def _expect(thread: Thread, frame: FrameType) -> Entry | None:
     return None
 
 
-def has(thread: Thread, frame: FrameType) -> bool:
+def has(thread: Thread, frame: FrameType, code: Code) -> bool:
     """Whether the beginning of ``frame`` was seen; it is the top of the stack then."""
-    return _expect(thread, frame) is not None
+    return _expect(thread, frame, code) is not None
 
 
 def _enter(thread: Thread, frame: FrameType, code: Code) -> Entry:
@@ -336,7 +339,7 @@ class Resumption:
         self.throws = throws
 
 
-def _go_on_in_trace(
+def go_on(
     thread: Thread,
     frame: FrameType,
     code: Code,
@@ -344,8 +347,10 @@ def _go_on_in_trace(
     how: Resumption,
     now_ns: int,
 ) -> None:
-    """A generator that yielded before goes on."""
-    if waiting is not None and waiting.boundary != 0:
+    """A generator that yielded before goes on, or a call of another greenlet; in the
+    thread's trace."""
+    switched = waiting is not None and waiting.switched  # its context has all that
+    if waiting is not None and waiting.boundary != 0 and not switched:
         boundary.move_scope(thread, waiting.boundary)
         if thread.stream is None:
             return  # it has ended, or no block is to be had
@@ -364,7 +369,7 @@ def _go_on_in_trace(
         written = _write_going_on(thread, entry, waiting, how, now_ns)
         _entered(thread, entry, written)
     _limit_depth(thread, code)
-    if waiting is not None and waiting.paused:
+    if waiting is not None and waiting.paused and not switched:
         boundary.move_scope(thread, scope.SCOPE_PAUSED)
 
 
@@ -399,13 +404,13 @@ def resume_at(
         return  # only what was running goes on
     if thread.stream is not None:
         prepare(thread, thread.stream, now_ns)
-        _go_on_in_trace(thread, frame, code, waiting, how, now_ns)
+        go_on(thread, frame, code, waiting, how, now_ns)
         return
     # The program may have paused: a coroutine of a trace is followed.
     if waiting is not None:
         thread.stream = pause.stream_of(thread, waiting.trace_number)
     if thread.stream is not None:
-        _go_on_in_trace(thread, frame, code, waiting, how, now_ns)
+        go_on(thread, frame, code, waiting, how, now_ns)
         pause.leave(thread)
 
 
@@ -433,10 +438,13 @@ def resume(
 # ---- leaving ----
 
 
-def _suspend(thread: Thread, entry: Entry, value: object, now_ns: int) -> None:
-    waiting = Waiting(
-        entry, thread.number, paused=entry.boundary != 0 and thread.paused
-    )
+def suspend(
+    thread: Thread, entry: Entry, value: object, now_ns: int, *, switched: bool = False
+) -> None:
+    """The top of the stack waits: a generator that yields ``value``, or, ``switched``,
+    a call of a greenlet while another one runs."""
+    paused = entry.boundary != 0 and thread.paused
+    waiting = Waiting(entry, thread.number, paused=paused, switched=switched)
     if not entry.unwritten and not capture.yield_(thread, entry, value, now_ns):
         _lose_end(thread, entry)
     if entry.plugin_count:
@@ -447,7 +455,7 @@ def _suspend(thread: Thread, entry: Entry, value: object, now_ns: int) -> None:
     _pop_watched(thread)
     # Not before: what is struck in its record is on the stack as if it ran.
     thread.session.waiting.add(waiting)
-    if waiting.boundary != 0:
+    if waiting.boundary != 0 and not switched:
         boundary.move_scope(thread, waiting.outer)
 
 
@@ -469,7 +477,7 @@ def _end_special(thread: Thread, frame: FrameType, end: End, now_ns: int) -> Non
 
 def return_(thread: Thread, frame: FrameType, code: Code, value: object) -> None:
     """A kept call returns ``value``."""
-    entry = _expect(thread, frame)
+    entry = _expect(thread, frame, code)
     if entry is None:
         return  # it was running before tracing began, or is below a limit
     now_ns = _open(thread)
@@ -492,14 +500,14 @@ def return_(thread: Thread, frame: FrameType, code: Code, value: object) -> None
 def yield_(thread: Thread, frame: FrameType, code: Code, value: object) -> None:
     """A kept generator or coroutine is suspended."""
     now_ns = _open(thread)
-    entry = _expect(thread, frame)
+    entry = _expect(thread, frame, code)
     if entry is not None:
         prepare(thread, entry.stream, now_ns)
         if entry.boundary != 0:  # Python may run, and end traces of the stack
             scope.check(thread)
-            entry = _expect(thread, frame)
+            entry = _expect(thread, frame, code)
     if entry is not None:
-        _suspend(thread, entry, value, now_ns)
+        suspend(thread, entry, value, now_ns)
     _shut(thread, now_ns)
 
 
@@ -511,7 +519,7 @@ def raise_at(
     now_ns: int,
 ) -> None:
     """``raise_`` of an event that waited since ``now_ns``."""
-    entry = _expect(thread, frame)
+    entry = _expect(thread, frame, code)
     if entry is None:
         return
     if entry.counted:

@@ -98,6 +98,23 @@ scope_text_of(PyObject *object, const char *name)
     return text;
 }
 
+/* A name for a greenlet, which has none: that of its type, and a number. */
+static PyObject *
+scope_greenlet_name(struct kc_session *session, PyObject *greenlet)
+{
+    const char *name = Py_TYPE(greenlet)->tp_name;
+    const char *dot = strrchr(name, '.');
+    return PyUnicode_FromFormat("%s-%u", dot != NULL ? dot + 1 : name,
+                                ++session->greenlet_count);
+}
+
+static bool
+scope_is_greenlet(const struct kc_session *session, PyObject *task)
+{
+    return session->greenlet_type != NULL &&
+           PyType_IsSubtype(Py_TYPE(task), (PyTypeObject *)session->greenlet_type);
+}
+
 /* Write the definition of `task`. Only C's own Task type is asked for its name and
  * coroutine: a subclass may be Python. */
 static uint64_t
@@ -116,6 +133,9 @@ scope_define_task(struct kc_session *session, PyObject *task)
             (PyCoro_CheckExact(coroutine) || PyGen_CheckExact(coroutine))) {
             qualname = scope_text_of(coroutine, "__qualname__");
         }
+    }
+    else if (scope_is_greenlet(session, task)) {
+        name = scope_greenlet_name(session, task);
     }
     PyErr_Clear();
     uint64_t number = kc_definitions_task(session->definitions, name, qualname);
@@ -271,9 +291,66 @@ kc_scope_announce(struct kc_thread *thread, struct kc_trace *trace)
     return announced;
 }
 
+/* greenlet's own functions, once the program has imported it. */
+static bool
+scope_has_greenlets(struct kc_session *session)
+{
+    if (session->current_greenlet != NULL) {
+        return true;
+    }
+    PyObject *module =
+        PyDict_GetItemString(PyImport_GetModuleDict(), "greenlet._greenlet");
+    if (module == NULL || !PyModule_Check(module)) {
+        return false;
+    }
+    PyObject *dict = PyModule_GetDict(module);
+    PyObject *current = PyDict_GetItemString(dict, "getcurrent");
+    PyObject *type = PyDict_GetItemString(dict, "greenlet");
+    if (current == NULL || type == NULL || scope_is_importing(dict) ||
+        !PyCFunction_Check(current) || !PyType_Check(type))
+    {
+        return false;
+    }
+    PyObject *parent = PyDict_GetItemString(((PyTypeObject *)type)->tp_dict, "parent");
+    if (parent == NULL || Py_TYPE(parent)->tp_descr_get == NULL) {
+        return false;
+    }
+    session->current_greenlet = Py_NewRef(current);
+    session->greenlet_type = Py_NewRef(type);
+    session->greenlet_parent = Py_NewRef(parent);
+    return true;
+}
+
+/* The number of the greenlet that runs on this thread; 0 for the first, whose calls are
+ * the thread's. */
+static uint64_t
+scope_current_greenlet(struct kc_session *session)
+{
+    if (!scope_has_greenlets(session)) {
+        return 0;
+    }
+    uint64_t number = 0;
+    PyObject *current = PyObject_CallNoArgs(session->current_greenlet);
+    if (current != NULL && scope_is_greenlet(session, current)) {
+        /* As the type has it: a subclass may have a property of this name. */
+        PyObject *descriptor = session->greenlet_parent;
+        PyObject *parent =
+            Py_TYPE(descriptor)
+                ->tp_descr_get(descriptor, current, (PyObject *)Py_TYPE(current));
+        if (parent != NULL && parent != Py_None) {
+            number = scope_task_number(session, current);
+        }
+        Py_XDECREF(parent);
+    }
+    Py_XDECREF(current);
+    PyErr_Clear();
+    return number;
+}
+
 static void
 scope_find_task(struct kc_session *session, struct kc_thread *thread)
 {
+    thread->task = thread->greenlet;
     if (!scope_has_asyncio(session)) {
         return;
     }
@@ -284,13 +361,11 @@ scope_find_task(struct kc_session *session, struct kc_thread *thread)
     }
 }
 
-void
-kc_scope_refresh(struct kc_thread *thread)
+/* Look the trace and the task up. */
+static void
+scope_look_up(struct kc_thread *thread)
 {
     struct kc_session *session = thread->session;
-    if (KC_UNLIKELY(session->aside_count != 0)) {
-        kc_session_reap(session);
-    }
     thread->context_ver = thread->tstate->context_ver;
     thread->scope_generation = session->scope_generation;
     thread->stream = NULL;
@@ -321,4 +396,25 @@ kc_scope_refresh(struct kc_thread *thread)
     thread->keep_bits = trace->keep_bit;
     thread->wanted_bits = KC_WATCHED_BIT | trace->keep_bit;
     scope_find_task(session, thread);
+}
+
+void
+kc_scope_refresh(struct kc_thread *thread)
+{
+    struct kc_session *session = thread->session;
+    if (KC_UNLIKELY(session->aside_count != 0)) {
+        kc_session_reap(session);
+    }
+    uint64_t greenlet = thread->greenlet;
+    if (!session->dead && session->open) {
+        greenlet = scope_current_greenlet(session);
+    }
+    if (KC_LIKELY(greenlet == thread->greenlet)) {
+        scope_look_up(thread);
+        return;
+    }
+    session->leave_greenlet(thread);
+    thread->greenlet = greenlet;
+    scope_look_up(thread);
+    session->enter_greenlet(thread);
 }

@@ -1,7 +1,8 @@
-/* scope.h -- which trace and which asyncio task the calls of a thread belong to.
+/* scope.h -- which trace and which task the calls of a thread belong to.
  *
  * Looked up when the thread state's context changed (each step of a task runs in its
- * own contextvars context) or a trace began or ended; never per event.
+ * own contextvars context, and so does a greenlet) or a trace began or ended; never per
+ * event. A task is asyncio's, or a greenlet.
  *
  * Threads: the thread itself, with the GIL.
  * Owns:    the table of tasks: weak references and numbers.

@@ -563,6 +563,9 @@ kc_session_destroy(struct kc_session *session)
     Py_CLEAR(session->current_task);
     Py_CLEAR(session->running_loop);
     Py_CLEAR(session->tasks);
+    Py_CLEAR(session->current_greenlet);
+    Py_CLEAR(session->greenlet_type);
+    Py_CLEAR(session->greenlet_parent);
     for (int i = 0; i < 4; i++) {
         PyMem_RawFree(session->strings[i]);
     }

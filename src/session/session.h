@@ -126,10 +126,14 @@ struct kc_session {
     struct kc_trace *process_trace; /* scope of everything that has no other; or NULL */
     struct kc_trace *default_trace; /* instead of it, for a time: a test's; or NULL */
     uint64_t scope_generation;
-    PyObject *scope_variable; /* ContextVar: number of the slot in `traces` */
-    PyObject *current_task;   /* asyncio.current_task, once asyncio is loaded */
-    PyObject *running_loop;   /* asyncio._get_running_loop */
-    PyObject *tasks;          /* dict: address of a task -> (weakref, number) */
+    PyObject *scope_variable;   /* ContextVar: number of the slot in `traces` */
+    PyObject *current_task;     /* asyncio.current_task, once asyncio is loaded */
+    PyObject *running_loop;     /* asyncio._get_running_loop */
+    PyObject *tasks;            /* dict: address of a task -> (weakref, number) */
+    PyObject *current_greenlet; /* greenlet.getcurrent, once greenlet is loaded */
+    PyObject *greenlet_type;
+    PyObject *greenlet_parent; /* the descriptor: the first of a thread has none */
+    uint32_t greenlet_count;   /* defined so far */
     struct kc_waiting_table waiting;
     struct kc_aside *aside; /* see kc_session_put_aside() */
     uint32_t aside_count;
@@ -137,6 +141,10 @@ struct kc_session {
     void (*end_boundary)(struct kc_session *session, uint32_t number);
     /* The trace for what comes after the end of trace `number`; 0: the process's. */
     uint32_t (*find_late)(struct kc_session *session, uint32_t number);
+    /* Another greenlet is about to run on the thread (the calls on the stack wait), or
+     * does (its own go on). */
+    void (*leave_greenlet)(struct kc_thread *thread);
+    void (*enter_greenlet)(struct kc_thread *thread);
     PyTypeObject *thread_type;
     Py_tracefunc hook; /* the profile function; NULL with another hook */
     struct kc_tracer *tracer;

@@ -6,7 +6,8 @@
  * before the frame is cleared. After a blind time, in which ends were not reported, the
  * stack is cut to what still runs before anything is read (kc_session_adopt_threads()).
  *
- * A generator that yields leaves the stack and waits in a table keyed by its frame.
+ * A generator that yields leaves the stack and waits in a table keyed by its frame. So
+ * does every call of a greenlet while another one runs.
  *
  * Threads: the stack by its own thread; the table under the GIL or `lock`.
  * Owns:    no reference to a frame. Those of waiting generators are compared, never
@@ -155,8 +156,9 @@ struct kc_waiting {
     uint32_t boundary;
     uint32_t outer;
     bool unwritten;
-    bool paused; /* a boundary that was suspended within a pause */
-    bool silent; /* it is watched, and not recorded itself */
+    bool paused;   /* a boundary that was suspended within a pause */
+    bool silent;   /* it is watched, and not recorded itself */
+    bool switched; /* any call: another greenlet runs */
     struct kc_waiting_plugins *plugins; /* or NULL */
 };
 

@@ -91,6 +91,7 @@ struct kc_thread {
     struct kc_thread_stream *stream; /* of the current trace; NULL outside */
     bool paused;                     /* outside, because the program said so */
     uint64_t task;
+    uint64_t greenlet; /* that the calls of the stack are of; 0: the thread's first */
 
     struct kc_stack stack;
     uint32_t depth_limit; /* calls are not recorded at this depth of the stack */

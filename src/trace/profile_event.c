@@ -126,7 +126,9 @@ profile_find_unseen(const struct kc_thread *thread, kc_frame *frame, bool leavin
     kc_frame *at = leaving ? frame : kc_frame_previous(frame);
     for (int i = 0; i < UNSEEN_MOST && at != NULL && at != known; i++) {
         PyCodeObject *code = kc_frame_borrow_code(at);
-        if (kc_waiting_borrow(&thread->session->waiting, at, code) != NULL) {
+        const struct kc_waiting *waiting =
+            kc_waiting_borrow(&thread->session->waiting, at, code);
+        if (waiting != NULL && !waiting->switched) {
             uint64_t word = kc_verdict_probe(code);
             struct kc_code *about = kc_verdict_code(thread->tracer, word);
             unsigned exit = kc_code_exit_at(about, kc_frame_lasti(at));

@@ -10,6 +10,7 @@
 #include "trace/boundary.h"
 #include "trace/capture.h"
 #include "trace/capture_fast.h"
+#include "trace/greenlet.h"
 #include "trace/limit.h"
 #include "trace/pause.h"
 #include "trace/plugin.h"
@@ -53,17 +54,11 @@ kc_tracer_cut(struct kc_thread *thread, uint32_t keep)
     }
 }
 
-/* The entry of `frame` as the top of the stack; NULL where its beginning was not seen.
- */
-static inline struct kc_entry *
-stack_expect(struct kc_thread *thread, const kc_frame *frame,
+/* The entry of `frame`, which becomes the top of the stack; NULL where it has none. */
+static struct kc_entry *
+stack_search(struct kc_thread *thread, const kc_frame *frame,
              const struct kc_code *code)
 {
-    struct kc_entry *top = kc_stack_top(&thread->stack);
-    if (KC_LIKELY(top != NULL && top->frame == frame && top->code_object == code->code))
-    {
-        return top;
-    }
     for (uint32_t i = thread->stack.depth; i-- > 0;) {
         if (kc_entry_frame(&thread->stack.entries[i]) == frame &&
             thread->stack.entries[i].code_object == code->code)
@@ -73,6 +68,21 @@ stack_expect(struct kc_thread *thread, const kc_frame *frame,
         }
     }
     return NULL;
+}
+
+/* The same, where it mostly is the top. */
+static inline struct kc_entry *
+stack_expect(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
+{
+    struct kc_entry *top = kc_stack_top(&thread->stack);
+    if (KC_LIKELY(top != NULL && top->frame == frame && top->code_object == code->code))
+    {
+        return top;
+    }
+    if (thread->session->current_greenlet != NULL) {
+        kc_greenlet_check(thread, frame, code);
+    }
+    return stack_search(thread, frame, code);
 }
 
 /* A new top for `frame`; NULL without memory. */
@@ -339,13 +349,13 @@ tracer_write_going_on(struct kc_thread *thread, struct kc_entry *entry,
     return kc_capture_resume(thread, entry, waiting, now_ns);
 }
 
-/* A generator that yielded before goes on; `throws` by an exception. */
-KC_COLD static void
-tracer_go_on_in_trace(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
-                      const struct kc_waiting *waiting, const struct kc_resumption *how,
-                      uint64_t now_ns)
+void
+kc_tracer_go_on(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
+                const struct kc_waiting *waiting, const struct kc_resumption *how,
+                uint64_t now_ns)
 {
-    if (waiting != NULL && waiting->boundary != 0) {
+    bool switched = waiting != NULL && waiting->switched; /* its context has all that */
+    if (waiting != NULL && waiting->boundary != 0 && !switched) {
         kc_boundary_scope(thread, waiting->boundary);
         if (thread->stream == NULL) {
             return; /* it has ended, or no block is to be had */
@@ -373,7 +383,7 @@ tracer_go_on_in_trace(struct kc_thread *thread, kc_frame *frame, struct kc_code 
                        tracer_write_going_on(thread, entry, waiting, how, now_ns));
     }
     stack_limit(thread, code);
-    if (waiting != NULL && waiting->paused) {
+    if (waiting != NULL && waiting->paused && !switched) {
         kc_boundary_scope(thread, KC_SCOPE_PAUSED);
     }
 }
@@ -386,13 +396,13 @@ tracer_go_on(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
 {
     struct kc_thread_stream *scope = thread->stream;
     if (KC_LIKELY(scope != NULL)) {
-        tracer_go_on_in_trace(thread, frame, code, waiting, how, now_ns);
+        kc_tracer_go_on(thread, frame, code, waiting, how, now_ns);
         return;
     }
     thread->stream =
         waiting != NULL ? kc_pause_stream(thread, waiting->trace_number) : NULL;
     if (thread->stream != NULL) {
-        tracer_go_on_in_trace(thread, frame, code, waiting, how, now_ns);
+        kc_tracer_go_on(thread, frame, code, waiting, how, now_ns);
         kc_pause_leave(thread);
     }
 }
@@ -457,9 +467,9 @@ kc_tracer_resume(struct kc_thread *thread, kc_frame *frame, struct kc_code *code
 
 /* ---- leaving ---- */
 
-static void
-tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
-               uint64_t offset, uint64_t now_ns)
+void
+kc_tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value,
+                  uint64_t offset, bool switched, uint64_t now_ns)
 {
     struct kc_waiting waiting = {
         .frame = kc_entry_frame(entry),
@@ -473,6 +483,7 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
         .unwritten = entry->unwritten,
         .silent = kc_entry_is_silent(entry),
         .paused = entry->boundary != 0 && thread->paused,
+        .switched = switched,
     };
     if (entry->foreign) {
         waiting.thread_number = entry->foreign_thread;
@@ -488,7 +499,7 @@ tracer_suspend(struct kc_thread *thread, struct kc_entry *entry, PyObject *value
     if (!kc_waiting_add(&thread->session->waiting, &waiting)) {
         kc_waiting_plugins_free(waiting.plugins);
     }
-    if (waiting.boundary != 0) {
+    if (waiting.boundary != 0 && !switched) {
         kc_boundary_scope(thread, waiting.outer);
     }
 }
@@ -594,7 +605,7 @@ kc_tracer_yield_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *co
         }
     }
     if (entry != NULL) {
-        tracer_suspend(thread, entry, value, offset, now_ns);
+        kc_tracer_suspend(thread, entry, value, offset, false, now_ns);
     }
 }
 
@@ -684,7 +695,7 @@ void
 kc_tracer_moved(struct kc_thread *thread, const kc_frame *from, kc_frame *to,
                 const struct kc_code *code)
 {
-    struct kc_entry *entry = from != to ? stack_expect(thread, from, code) : NULL;
+    struct kc_entry *entry = from != to ? stack_search(thread, from, code) : NULL;
     if (entry == NULL) {
         return;
     }
@@ -697,8 +708,7 @@ kc_tracer_moved(struct kc_thread *thread, const kc_frame *from, kc_frame *to,
 }
 
 bool
-kc_tracer_has(struct kc_thread *thread, const kc_frame *frame,
-              const struct kc_code *code)
+kc_tracer_has(struct kc_thread *thread, kc_frame *frame, struct kc_code *code)
 {
     return stack_expect(thread, frame, code) != NULL;
 }

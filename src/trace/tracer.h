@@ -97,14 +97,25 @@ struct kc_resumption {
 void kc_tracer_resume_at(struct kc_thread *thread, kc_frame *frame,
                          struct kc_code *code, const struct kc_resumption *how,
                          uint64_t now_ns);
+/* A generator that yielded before goes on, or a call of another greenlet; in the
+ * thread's trace. `waiting`, which is not freed, may be NULL. */
+KC_COLD void kc_tracer_go_on(struct kc_thread *thread, kc_frame *frame,
+                             struct kc_code *code, const struct kc_waiting *waiting,
+                             const struct kc_resumption *how, uint64_t now_ns);
+
+/* The top of the stack waits: a generator that yields `value`, or, `switched`, a call
+ * of a greenlet while another one runs. */
+void kc_tracer_suspend(struct kc_thread *thread, struct kc_entry *entry,
+                       PyObject *value, uint64_t offset, bool switched,
+                       uint64_t now_ns);
+
 void kc_tracer_yield_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
                         PyObject *value, uint64_t offset, uint64_t now_ns);
 void kc_tracer_raise_at(struct kc_thread *thread, kc_frame *frame, struct kc_code *code,
                         PyObject *exception, uint64_t now_ns);
 
 /* Whether the call in `frame` was seen to begin. What stands above it has ended. */
-bool kc_tracer_has(struct kc_thread *thread, const kc_frame *frame,
-                   const struct kc_code *code);
+bool kc_tracer_has(struct kc_thread *thread, kc_frame *frame, struct kc_code *code);
 
 /* The frame of such a call is in another place now: its frame object took it over. */
 void kc_tracer_moved(struct kc_thread *thread, const kc_frame *from, kc_frame *to,
