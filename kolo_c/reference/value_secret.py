@@ -10,10 +10,12 @@ Threads, Owns, Fails: as value.py.
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import islice
 
 from kolo_c.reference import value_text
+from kolo_c.reference.known import tells
 from kolo_c.reference.value_state import TEXT_MAX
 from kolo_c.wire import Tag
 
@@ -30,6 +32,7 @@ _NAME_LEN_MAX = 128
 _SECRET_LEN_LEAST = 6
 """Shorter ones would mask half of the program's words."""
 _SECRET_ITEMS_MAX = 32
+_PART_ENDS = re.compile(rb"[ ,;=&\"']")
 _ATTEMPTS = 5
 _SECRET_WIDE_MAX = 1024
 """Bytes of one that is not ASCII."""
@@ -108,14 +111,30 @@ def is_known(values: Values, text: Any, length: int) -> bool:
 
 
 def remember(values: Values, text: Any) -> None:
-    """Mask ``text`` from now on, if it is a string that is long enough."""
+    """Mask ``text`` from now on, if it is a string that is long enough; and of `sid=x;
+    theme=y` and `Bearer x` the parts that tell."""
+    if not _remember(values, text):
+        return
+    is_bytes = issubclass(type(text), bytes)
+    data = _utf8(text) if is_bytes or str.isascii(text) else b""
+    if len(data) > TEXT_MAX:
+        return
+    parts = [part for part in _PART_ENDS.split(data) if tells(part) and part != data]
+    for part in parts[:_SECRET_ITEMS_MAX]:
+        _remember(values, part if is_bytes else part.decode("ascii"))
+
+
+def _remember(values: Values, text: Any) -> bool:
+    """Whether it was new."""
     measure = _measure(text)
     if measure is None or measure[0] < _SECRET_LEN_LEAST:
-        return
+        return False
     if measure[0] <= TEXT_MAX:
         values.known.add(_utf8(text))
-    if not values.secrets.has(*measure):
-        values.secrets.add(*measure)
+    if values.secrets.has(*measure):
+        return False
+    values.secrets.add(*measure)
+    return True
 
 
 def _utf8(text: Any) -> bytes:

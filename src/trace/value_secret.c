@@ -12,6 +12,8 @@
 #define SECRET_ITEMS_MAX 32
 #define SECRET_WIDE_MAX 1024u /* bytes of one that is not ASCII */
 
+static const char PART_ENDS[] = " ,;=&\"'";
+
 enum { NAME_EMPTY = 0, NAME_PLAIN = 1, NAME_SECRET = 2 };
 
 /* Length and hash of a str or bytes; false for anything else. */
@@ -150,19 +152,20 @@ secret_make_known(struct kc_values *values, PyObject *text, Py_ssize_t len)
     }
 }
 
-void
-kc_value_remember(struct kc_values *values, PyObject *text)
+/* Whether it was new. */
+static bool
+secret_remember(struct kc_values *values, PyObject *text)
 {
     Py_ssize_t len;
     Py_hash_t hash;
     if (!secret_measure(text, &len, &hash) || len < SECRET_LEN_LEAST) {
-        return;
+        return false;
     }
     if (len <= (Py_ssize_t)KC_VALUE_TEXT_MAX) {
         secret_make_known(values, text, len);
     }
     if (kc_value_is_known_secret(values, text, len)) {
-        return;
+        return false;
     }
     struct value_secret_entry *set = values->secrets[(size_t)hash % VALUE_SECRET_SETS];
     /* The newest first: of too many in a set the oldest is forgotten. */
@@ -170,6 +173,54 @@ kc_value_remember(struct kc_values *values, PyObject *text)
     set[0].hash = hash;
     set[0].len = len;
     values->secret_lengths[(size_t)len >> 6 & 3] |= UINT64_C(1) << ((size_t)len & 63);
+    return true;
+}
+
+/* The parts of `sid=x; theme=y`, of `Bearer x`: those that tell. */
+static KC_COLD void
+secret_remember_parts(struct kc_values *values, const char *bytes, size_t len,
+                      bool is_text)
+{
+    int count = 0;
+    for (size_t at = 0; at < len && count < SECRET_ITEMS_MAX; at++) {
+        size_t start = at;
+        while (at < len && memchr(PART_ENDS, bytes[at], sizeof PART_ENDS - 1) == NULL) {
+            at++;
+        }
+        if (at - start == len || !kc_known_tells(bytes + start, at - start)) {
+            continue;
+        }
+        Py_ssize_t part_len = (Py_ssize_t)(at - start);
+        PyObject *part = is_text ? PyUnicode_FromStringAndSize(bytes + start, part_len)
+                                 : PyBytes_FromStringAndSize(bytes + start, part_len);
+        if (part == NULL) {
+            PyErr_Clear();
+            return;
+        }
+        (void)secret_remember(values, part);
+        Py_DECREF(part);
+        count++;
+    }
+}
+
+void
+kc_value_remember(struct kc_values *values, PyObject *text)
+{
+    if (!secret_remember(values, text)) {
+        return;
+    }
+    if (PyBytes_Check(text)) {
+        size_t len = (size_t)PyBytes_GET_SIZE(text);
+        if (len <= KC_VALUE_TEXT_MAX) {
+            secret_remember_parts(values, PyBytes_AS_STRING(text), len, false);
+        }
+    }
+    else if (PyUnicode_IS_ASCII(text)) {
+        size_t len = (size_t)PyUnicode_GET_LENGTH(text);
+        if (len <= KC_VALUE_TEXT_MAX) {
+            secret_remember_parts(values, PyUnicode_DATA(text), len, true);
+        }
+    }
 }
 
 void

@@ -461,6 +461,18 @@ def test_a_secret_that_was_masked_is_masked_inside_longer_texts() -> None:
         assert encode_one(f"{secret}8 ") == f"{secret}8 "
 
 
+def test_the_parts_of_a_secret_header_are_masked_too() -> None:
+    encode_one({"Cookie": "sid=Ab12cd34x; theme=darkish", "auth": b"Bearer f00dfeed99"})
+    assert encode_one({"authorization": 'Digest response="0a1b2c3d", x=1'})
+    parts = ["Ab12cd34x", b"f00dfeed99", "0a1b2c3d"]
+    assert encode_one(parts) == [(Tag.MASKED, len(part)) for part in parts]
+    assert encode_one(["darkish", "theme", "/Ab12cd34x"]) == [
+        "darkish",
+        "theme",
+        "/***",
+    ]
+
+
 def test_an_ordinary_word_is_masked_as_a_whole_alone() -> None:
     encoder.encode(("github",), how="secret")
     assert encode_one("github") == (Tag.MASKED, 6)
