@@ -88,6 +88,8 @@ class Session:
         self.config = config
         self.project = project
         self._filters = FilterSets(filter)
+        self._not_begun: dict[str, int] = {}
+        """By the reason, how many traces could not be."""
         self._set_of: dict[int, int] = {}
         """By number of a boundary's trace, the set of its filters."""
         self.kind = kind
@@ -425,7 +427,9 @@ class Session:
         except BaseException as error:
             self._filters.release(chosen)
             if isinstance(error, RuntimeError):
-                raise TracerError(str(error)) from error
+                words = str(error)
+                self._not_begun[words] = self._not_begun.get(words, 0) + 1
+                raise TracerError(words) from error
             raise
         self._set_of[number] = chosen
         if is_new:
@@ -478,6 +482,9 @@ class Session:
         found += unseen(self.config, self._names[1])
         stats = self._native.stats() if self._native is not None else {}
         found += problems_of(stats)
+        for reason, count in self._not_begun.items():
+            were = "1 trace was" if count == 1 else f"{count:,} traces were"
+            found.append(f"{were} not begun, whose calls are in others: {reason}")
         if self._native is not None:
             found += self.plugins.all_problems()
         return list(dict.fromkeys(found))

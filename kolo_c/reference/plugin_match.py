@@ -113,7 +113,13 @@ def match(
         and _fits(rule.qualname, qualname)
         and _fits(rule.path, code.co_filename)
     }
-    chosen = [found[index] for index in sorted(found)][:PLUGINS_MOST]
+    matching = [found[index] for index in sorted(found)]
+    chosen, left_out = matching[:PLUGINS_MOST], matching[PLUGINS_MOST:]
+    for plugin in left_out:
+        from kolo_c.reference.plugin import failed  # noqa: PLC0415 - a circle
+
+        error = RuntimeError(f"{PLUGINS_MOST} plugins watch {qualname} already")
+        failed(plugin, "watching", error)
     return tuple(plugin for plugin in chosen if _load(plugins, plugin))
 
 

@@ -80,7 +80,7 @@ def begin_trace(
 ) -> Trace:
     """Start a trace."""
     if len(session.traces) >= TRACES_MOST:
-        raise RuntimeError(f"more than {TRACES_MOST} traces are open")
+        raise RuntimeError(f"more than {TRACES_MOST} traces are open at once")
     session.trace_count += 1
     trace = Trace(session.trace_count, id, kind, name, parent, attributes)
     trace.waited_before_ns = session.waited_ns

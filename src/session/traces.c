@@ -25,7 +25,7 @@ kc_session_begin_trace(struct kc_session *session, const char *id, const char *k
 {
     struct kc_trace *trace = session_free_slot(session);
     if (trace == NULL) {
-        PyErr_Format(PyExc_RuntimeError, "more than %u traces are open",
+        PyErr_Format(PyExc_RuntimeError, "more than %u traces are open at once",
                      KC_TRACES_MOST);
         return NULL;
     }

@@ -182,9 +182,19 @@ kc_plugins_free(struct kc_tracer *tracer)
 
 /* The plugins found for one code object, in their order. */
 struct matches {
+    PyObject *qualname; /* borrowed: the code object's */
     uint32_t count;
     struct kc_plugin *plugins[KC_PLUGINS_MOST];
 };
+
+/* Those that were there before it are called, and it is not. */
+KC_COLD static void
+match_leave_out(const struct matches *matches, struct kc_plugin *plugin)
+{
+    PyErr_Format(PyExc_RuntimeError, "%u plugins watch %S already", KC_PLUGINS_MOST,
+                 matches->qualname);
+    kc_plugin_failed(plugin, "watching");
+}
 
 static void
 match_add(struct matches *matches, struct kc_plugin *plugin)
@@ -196,7 +206,12 @@ match_add(struct matches *matches, struct kc_plugin *plugin)
         }
     }
     if (at == KC_PLUGINS_MOST) {
-        return;
+        struct kc_plugin *last = matches->plugins[at - 1];
+        match_leave_out(matches, last->index > plugin->index ? last : plugin);
+        if (last->index < plugin->index) {
+            return;
+        }
+        matches->count = --at;
     }
     while (at != 0 && matches->plugins[at - 1]->index > plugin->index) {
         matches->plugins[at] = matches->plugins[at - 1];
@@ -259,7 +274,7 @@ void
 kc_plugins_match(struct kc_tracer *tracer, PyCodeObject *code, PyObject *module,
                  PyObject *qualname, struct kc_code_watch *watch)
 {
-    struct matches matches = {0};
+    struct matches matches = {.qualname = qualname};
     if (tracer->watch_rule_count == 0) {
         return;
     }

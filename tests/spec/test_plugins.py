@@ -632,3 +632,60 @@ def test_a_boundary_counts_what_happens_in_it(trace):
     assert [process.count(name) for name in ("masked", "truncated")] == [0, 0]
     own = [info.count("own_ns") for info in (before, within, after)]
     assert min(own) > 0 and sum(own) <= process.count("own_ns")
+
+
+def test_a_plugin_too_many_for_a_function_is_named(trace):
+    """The ninth was left out and nobody knew; which one, each core had its own idea."""
+    traced = trace(
+        """
+import kolo_c
+def plugin(number):
+    kolo_c.plugin({
+        "name": f"p{number}", "watch": "__main__:f" if number % 2 else "__main__:?",
+        "kind": kolo_c.Kind(f"p{number}", "P", "blue", "{n}"),
+        "start": lambda frame: {"n": number},
+    })
+for number in range(10):
+    plugin(number)
+def f(): pass
+f()
+f()
+""",
+        clean=False,
+    )
+    tree = traced.calls()
+    assert tree.count("(n=0)") == tree.count("(n=7)") == 2
+    assert "(n=8)" not in tree
+    problems = traced.trace().info.attributes["problems"]
+    said = "failed: watching: RuntimeError: 8 plugins watch f already"
+    assert problems == [f"the plugin p8 {said}", f"the plugin p9 {said}"]
+
+
+def test_a_trace_too_many_is_said_with_the_reason(trace):
+    traced = trace(
+        """
+import asyncio, kolo_c
+class Job(kolo_c.Plugin):
+    watch = "__main__:job"
+    kind = kolo_c.Kind("job", "JOB", "blue", "job")
+    boundary = True
+kolo_c.plugin(Job)
+async def job(gate):
+    await gate.wait()
+async def main():
+    gate = asyncio.Event()
+    tasks = [asyncio.create_task(job(gate)) for _ in range(260)]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+""",
+        clean=False,
+    )
+    infos = traced.infos()
+    problems = infos[0].attributes["problems"]
+    assert len(infos) == 256
+    assert (
+        "5 traces were not begun, whose calls are in others: "
+        "more than 256 traces are open at once" in problems
+    )
