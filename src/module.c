@@ -224,12 +224,23 @@ module_ulid_text(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return PyUnicode_FromStringAndSize(text, ULID_CHARACTERS);
 }
 
-/* Two characters as one number, letters without their case. Others may look like them:
- * what is found is compared. */
-static unsigned
-module_pair(Py_UCS4 first, Py_UCS4 second)
+#define MENTIONS_WORDS 64
+#define MENTIONS_LEAST 3 /* characters of a word */
+#define MENTIONS_BITS 4096u
+
+/* The last three characters as one number, letters without their case. */
+static inline uint32_t
+module_last_three(uint32_t before, Py_UCS4 letter)
 {
-    return ((first & 0x1f) << 5) | (second & 0x1f);
+    return (before << 5 | (letter & 0x1f)) & 0x7fff;
+}
+
+/* Its place among the bits. Other beginnings may have the same: what is found is
+ * compared. */
+static inline uint32_t
+module_bit(uint32_t three)
+{
+    return three * 2654435761u >> 20;
 }
 
 static bool
@@ -244,20 +255,20 @@ module_stands_at(int kind, const void *data, Py_ssize_t at, const char *word)
     return true;
 }
 
-#define MENTIONS_WORDS 64
-
 /* Made for each kind of text: this goes over every character. */
 static inline bool
-module_find_in(int kind, const void *data, Py_ssize_t length, const uint8_t *begins,
+module_find_in(int kind, const void *data, Py_ssize_t length, const uint64_t *begins,
                const char *const *words, Py_ssize_t count)
 {
-    Py_UCS4 before = length != 0 ? PyUnicode_READ(kind, data, 0) : 0;
-    for (Py_ssize_t at = 1; at < length; at++) {
-        Py_UCS4 letter = PyUnicode_READ(kind, data, at);
-        bool may = begins[module_pair(before, letter)] != 0;
-        before = letter;
-        for (Py_ssize_t i = 0; may && i < count; i++) {
-            if (module_stands_at(kind, data, at - 1, words[i])) {
+    uint32_t three = 0;
+    for (Py_ssize_t at = 0; at < length; at++) {
+        three = module_last_three(three, PyUnicode_READ(kind, data, at));
+        uint32_t bit = module_bit(three);
+        if ((begins[bit / 64] >> bit % 64 & 1) == 0 || at < MENTIONS_LEAST - 1) {
+            continue;
+        }
+        for (Py_ssize_t i = 0; i < count; i++) {
+            if (module_stands_at(kind, data, at - (MENTIONS_LEAST - 1), words[i])) {
                 return true;
             }
         }
@@ -268,11 +279,16 @@ module_find_in(int kind, const void *data, Py_ssize_t length, const uint8_t *beg
 static bool
 module_find_word(PyObject *text, const char *const *words, Py_ssize_t count)
 {
-    uint8_t begins[1024] = {0};
+    uint64_t begins[MENTIONS_BITS / 64] = {0};
     const void *data = PyUnicode_DATA(text);
     Py_ssize_t length = PyUnicode_GET_LENGTH(text);
     for (Py_ssize_t i = 0; i < count; i++) {
-        begins[module_pair((Py_UCS4)words[i][0], (Py_UCS4)words[i][1])] = 1;
+        uint32_t three = 0;
+        for (int at = 0; at < MENTIONS_LEAST; at++) {
+            three = module_last_three(three, (Py_UCS4)words[i][at]);
+        }
+        uint32_t bit = module_bit(three);
+        begins[bit / 64] |= (uint64_t)1 << bit % 64;
     }
     switch ((int)PyUnicode_KIND(text)) {
     case PyUnicode_1BYTE_KIND:
@@ -305,7 +321,7 @@ module_mentions(PyObject *module, PyObject *const *args, Py_ssize_t count)
         if (words[i] == NULL) {
             return NULL;
         }
-        if (length < 2) {
+        if (length < MENTIONS_LEAST) {
             Py_RETURN_TRUE;
         }
     }

@@ -1,4 +1,4 @@
-"""Classes of web frameworks of which some fields alone are written; twin of
+"""Classes of frameworks and drivers of which some fields alone are written; twin of
 ``src/trace/value_chosen.c``, which says why.
 
 Threads: any. Owns: nothing. Fails: never.
@@ -20,6 +20,13 @@ CHOSEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("starlette.responses", "Response", ("status_code",)),
     ("werkzeug.sansio.request", "Request", ("method", "path")),
     ("werkzeug.sansio.response", "Response", ("_status_code",)),
+    ("django.db.models.query", "QuerySet", ("model", "_db", "_result_cache")),
+    ("django.db.models.manager", "BaseManager", ("model", "_db")),
+    ("django.db.backends.base.base", "BaseDatabaseWrapper", ("alias",)),
+    ("django.db.backends.utils", "CursorWrapper", ("cursor", "db")),
+    ("django.dispatch.dispatcher", "Signal", ()),
+    ("sqlite3", "Connection", ()),
+    ("sqlite3", "Cursor", ("connection", "lastrowid", "rowcount")),
 )
 """(module, class, fields)"""
 

@@ -1,9 +1,12 @@
-/* value_chosen.c -- see value_state.h. Classes of web frameworks of which some fields
- * alone are written.
+/* value_chosen.c -- see value_state.h. Classes of frameworks and drivers of which some
+ * fields alone are written.
  *
  * A request has what a client sent as it came: cookies, a query, a body, in texts and
  * in dicts that no name masks. Most of that stands in the request's own record, masked;
  * and it is an argument of nearly every call, where it would take most of the trace.
+ *
+ * A queryset is a tree of how to make its SQL, which stands in the statement's record;
+ * a connection has the settings of its database, and the classes of its exceptions.
  */
 
 #include "trace/value_state.h"
@@ -24,6 +27,13 @@ static const struct chosen_class CHOSEN[] = {
     {"starlette.responses", "Response", {"status_code", NULL, NULL}},
     {"werkzeug.sansio.request", "Request", {"method", "path", NULL}},
     {"werkzeug.sansio.response", "Response", {"_status_code", NULL, NULL}},
+    {"django.db.models.query", "QuerySet", {"model", "_db", "_result_cache"}},
+    {"django.db.models.manager", "BaseManager", {"model", "_db", NULL}},
+    {"django.db.backends.base.base", "BaseDatabaseWrapper", {"alias", NULL, NULL}},
+    {"django.db.backends.utils", "CursorWrapper", {"cursor", "db", NULL}},
+    {"django.dispatch.dispatcher", "Signal", {NULL, NULL, NULL}},
+    {"sqlite3", "Connection", {NULL, NULL, NULL}},
+    {"sqlite3", "Cursor", {"connection", "lastrowid", "rowcount"}},
 };
 
 const char *const *

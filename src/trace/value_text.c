@@ -16,24 +16,24 @@
 
 static const char STARS[] = "***";
 
-size_t
-kc_value_transcode(PyObject *text, Py_ssize_t *at, char *out, size_t size)
+/* kc_value_transcode(), made for each kind of text: this goes over every character. */
+static inline size_t
+text_transcode(int kind, const void *data, Py_ssize_t len, Py_ssize_t *at, char *out,
+               size_t size)
 {
-    int kind = (int)PyUnicode_KIND(text);
-    const void *data = PyUnicode_DATA(text);
-    Py_ssize_t len = PyUnicode_GET_LENGTH(text);
     size_t used = 0;
     for (; *at < len; (*at)++) {
         Py_UCS4 c = PyUnicode_READ(kind, data, *at);
+        if (c < 0x80 && used < size) {
+            out[used++] = (char)c;
+            continue;
+        }
         size_t need = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
         if (need > size - used) {
             break;
         }
         unsigned char *to = (unsigned char *)out + used;
-        if (need == 1) {
-            to[0] = (unsigned char)c;
-        }
-        else if (need == 2) {
+        if (need == 2) {
             to[0] = (unsigned char)(0xc0 | c >> 6);
             to[1] = (unsigned char)(0x80 | (c & 0x3f));
         }
@@ -51,6 +51,21 @@ kc_value_transcode(PyObject *text, Py_ssize_t *at, char *out, size_t size)
         used += need;
     }
     return used;
+}
+
+size_t
+kc_value_transcode(PyObject *text, Py_ssize_t *at, char *out, size_t size)
+{
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t len = PyUnicode_GET_LENGTH(text);
+    switch ((int)PyUnicode_KIND(text)) {
+    case PyUnicode_1BYTE_KIND:
+        return text_transcode(PyUnicode_1BYTE_KIND, data, len, at, out, size);
+    case PyUnicode_2BYTE_KIND:
+        return text_transcode(PyUnicode_2BYTE_KIND, data, len, at, out, size);
+    default:
+        return text_transcode(PyUnicode_4BYTE_KIND, data, len, at, out, size);
+    }
 }
 
 size_t

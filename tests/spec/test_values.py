@@ -506,3 +506,29 @@ def test_a_request_of_a_web_framework_is_written_in_part(trace):
     assert dict(django.fields) == {"method": "GET", "path": "/"}
     assert dict(starlette.fields) == {}
     assert dict(dict(wrapped.fields)["_request"].fields) == dict(django.fields)
+
+
+def test_of_a_queryset_and_a_connection_what_tells_them_apart_is_kept(trace):
+    traced = trace(
+        """
+        import sqlite3
+        class QuerySet:
+            __module__ = "django.db.models.query"
+            def __init__(self):
+                self.model, self._db, self._hints = dict, None, {"not": "seen"}
+                self._result_cache = [1]
+        class Orders(QuerySet): pass
+        class BaseDatabaseWrapper:
+            __module__ = "django.db.backends.base.base"
+            def __init__(self):
+                self.alias, self.settings_dict = "default", {"NAME": "not-to-be-seen"}
+        def f(a): pass
+        connection = sqlite3.connect(":memory:")
+        f([Orders(), BaseDatabaseWrapper(), connection, connection.execute("SELECT 1")])
+        """,
+    )
+    orders, wrapper, connection, cursor = first_argument(traced)
+    assert [name for name, _ in orders.fields] == ["model", "_db", "_result_cache"]
+    assert dict(wrapper.fields) == {"alias": "default"}
+    assert dict(connection.fields) == {}
+    assert set(dict(cursor.fields)) <= {"connection", "lastrowid", "rowcount"}

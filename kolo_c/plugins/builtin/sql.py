@@ -240,10 +240,13 @@ def _remember(text: Text, rows: Sequence[Any]) -> None:
     session = SCOPE.session
     if session is None or text.columns is None:
         return
+    hides = session.native.hides
+    hidden = [(at, text.columns[at]) for at in text.hidden]
     for row in rows[:_MOST_REMEMBERED]:
-        for at, value in enumerate(cells_of(row) or ()):
-            if at in text.hidden:
-                session.native.hides(text.columns[at], value)
+        cells = row if type(row) is tuple else tuple(cells_of(row) or ())
+        for at, name in hidden:
+            if at < len(cells) and cells[at] is not None:
+                hides(name, cells[at])
 
 
 def rows_wanted() -> bool:
