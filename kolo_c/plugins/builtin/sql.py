@@ -221,7 +221,8 @@ def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, 
     wanted = statement.sampled < MOST_ROWS and rows_wanted()
     if not rows or not (wanted or text.sensitive):
         return {}
-    names = _columns(text, cursor, rows[0])
+    if wanted or not _has_columns_for(text, rows[0]):
+        _columns(text, cursor, rows[0])
     if text.hidden:
         _remember(text, rows)
     if not wanted:
@@ -232,7 +233,7 @@ def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, 
             break
         kept.append(_row(statement, row))
     statement.sampled += len(kept) if statement.bytes < _MOST_BYTES else MOST_ROWS
-    return {"columns": names, "rows_sample": kept} if kept else {}
+    return {"columns": text.columns, "rows_sample": kept} if kept else {}
 
 
 def _remember(text: Text, rows: Sequence[Any]) -> None:
@@ -265,13 +266,19 @@ def rows_wanted() -> bool:
     return bool(getattr(wrapped, "DEBUG", True))
 
 
-def _columns(text: Text, cursor: Any, row: Any) -> tuple[str, ...]:
-    """Names of the columns; which of them are secret goes to ``text``."""
+def _has_columns_for(text: Text, row: Any) -> bool:
+    """Whether those of an earlier run of the statement will do: drivers make them anew
+    each time they are asked."""
+    columns = text.columns
+    return type(row) is tuple and columns is not None and len(row) == len(columns)
+
+
+def _columns(text: Text, cursor: Any, row: Any) -> None:
+    """Give ``text`` the names of its columns, and which of them are secret."""
     names = column_names(cursor, row)
     if names != text.columns:
         text.hidden = frozenset(at for at, name in enumerate(names) if hides(name))
         text.columns = names
-    return names
 
 
 def column_names(cursor: Any, row: Any) -> tuple[str, ...]:
@@ -287,7 +294,7 @@ def column_names(cursor: Any, row: Any) -> tuple[str, ...]:
     described = getattr(cursor, "description", None)
     if not isinstance(described, (list, tuple)):
         return ()
-    return tuple(str(column[0]) for column in described[:_MOST_COLUMNS])
+    return tuple([str(column[0]) for column in described[:_MOST_COLUMNS]])
 
 
 def _is_native(row: Any) -> bool:
