@@ -81,6 +81,11 @@ def problems_of(stats: dict[str, Any]) -> list[str]:
     if stats.get("mapping_errno"):
         reason = os.strerror(stats["mapping_errno"])
         found.append(f"a killed process would lose its last records: {reason}")
+    if stats.get("restored"):
+        found.append(
+            "the store was removed while the program ran: what it was writing to was "
+            "written anew, and a killed process would lose its last records"
+        )
     if stats.get("error"):
         found.append(stats["error"])
     if stats.get("writer_error"):

@@ -268,6 +268,9 @@ session_dealloc(PyObject *op)
         kc_session_is_busy(&self->session)) {
         return; /* within a handler, which has forked or stopped it: its memory stays */
     }
+    if (kc_session_is_stuck(&self->session)) {
+        return; /* the writer's thread has it */
+    }
     for (uint32_t i = 0; i < tracer->code_count; i++) {
         kc_code_free(tracer->codes[i]);
     }
@@ -351,6 +354,7 @@ session_close(PyObject *op, PyObject *args)
     }
     uint64_t deadline_ns = kc_clock_system_ns() + (uint64_t)(seconds * 1e9);
     int result = kc_session_close(&self->session, cause, deadline_ns);
+    struct kc_exc error = kc_exc_save(); /* what is let go of below runs Python */
     if (active == self) {
         active = NULL;
         kc_verdict_use(NULL);
@@ -367,6 +371,7 @@ session_close(PyObject *op, PyObject *args)
         Py_CLEAR(self->tracer.thread_begins);
         kc_plugins_clear(&self->tracer);
     }
+    kc_exc_restore(error);
     if (result < 0) {
         return NULL;
     }
@@ -397,7 +402,7 @@ session_stats(PyObject *op, PyObject *none)
         self->tracer.values != NULL ? kc_values_borrow_counters(self->tracer.values)
                                     : NULL;
     return Py_BuildValue(
-        "{sKsKsKsKsKsKsKsKsKsKsissszsisOsO}", "lost",
+        "{sKsKsKsKsKsKsKsKsKsKsIsissszsisOsO}", "lost",
         (unsigned long long)session->lost_count, "waited_ns",
         (unsigned long long)session->waited_ns, "errors",
         (unsigned long long)session->error_count, "skipped",
@@ -407,7 +412,8 @@ session_stats(PyObject *op, PyObject *none)
         (unsigned long long)atomic_load(&session->writer.raw_bytes), "writer_ns",
         (unsigned long long)atomic_load(&session->writer.cpu_ns), "blind",
         (unsigned long long)session->blind_count, "frames",
-        (unsigned long long)(values != NULL ? values->frame_count : 0), "mapping_errno",
+        (unsigned long long)(values != NULL ? values->frame_count : 0), "restored",
+        (unsigned)atomic_load(&session->writer.restored_count), "mapping_errno",
         session->mapping_reason, "error", session->error_text, "writer_error",
         session->writer.error_text, "tool_id", self->tracer.tool_id, "dead",
         session->dead ? Py_True : Py_False, "open", session->open ? Py_True : Py_False);

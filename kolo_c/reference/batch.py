@@ -16,10 +16,17 @@ import errno
 from kolo_c.reference import clock, last_word, system
 from kolo_c.reference.block import BLOCK_DEFINITIONS
 from kolo_c.reference.status import Status
-from kolo_c.reference.store import BUSY, Store, store_path, store_remove
+from kolo_c.reference.store import (
+    BUSY,
+    Store,
+    make_directory,
+    store_path,
+    store_remove,
+)
 from kolo_c.reference.store_carry import carry
 from kolo_c.reference.store_definitions import save_definitions
 from kolo_c.reference.store_drop import drop, drop_before
+from kolo_c.reference.store_restore import restore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,15 +91,21 @@ def try_save(writer: Writer) -> bool:
 
 
 def _has_disk(writer: Writer) -> bool:
-    """Whether the disk has what must stay free.
+    """Whether the disk is as it should be.
 
     Asked now and then, and at every try while failing.
     """
     now_ns = clock.system_ns()
-    lately = now_ns - writer.disk_checked_ns < DISK_CHECK_NS
-    if writer.free_disk_min_bytes == 0 or (not writer.failing and lately):
+    if not writer.failing and now_ns - writer.disk_checked_ns < DISK_CHECK_NS:
         return True
     writer.disk_checked_ns = now_ns
+    return _has_room(writer) and restore_removed(writer)
+
+
+def _has_room(writer: Writer) -> bool:
+    """Whether the disk has what must stay free."""
+    if writer.free_disk_min_bytes == 0:
+        return True
     try:
         about = system.statvfs(writer.directory)
     except OSError:
@@ -105,6 +118,54 @@ def _has_disk(writer: Writer) -> bool:
         f"{writer.directory}: {free} bytes free, {writer.free_disk_min_bytes} must stay"
     )
     return False
+
+
+def restore_removed(writer: Writer) -> bool:
+    """Where somebody has removed the segment, write it anew; False where that fails."""
+    if not _is_removed(writer):
+        return True
+    store = writer.store
+    store.error_code = errno.ENOENT
+    store.error = f"{writer.directory}: the folder was removed"
+    if not _has_project(writer):
+        return False
+    try:
+        make_directory(writer.directory)
+    except OSError:
+        return False
+    if restore(store) is not Status.OK:
+        return False
+    writer.restored_count += 1
+    return True
+
+
+def _has_project(writer: Writer) -> bool:
+    """Whether the folder that the store's folder is in is there."""
+    return _is_there(writer.directory.rpartition("/")[0].rpartition("/")[0] or "/")
+
+
+def _is_removed(writer: Writer) -> bool:
+    """Whether the segment was removed.
+
+    Where its folder cannot be found either, it was if the mapping was; else the program
+    has another root now, and the file is well.
+    """
+    if _is_there(writer.store.path):
+        return False
+    if writer.mapping.fd >= 0:
+        removed = system.fstat(writer.mapping.fd).st_nlink == 0
+        return removed or _is_there(writer.directory)
+    return _has_project(writer)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        system.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass  # nobody can say
+    return True
 
 
 def _try_transaction(writer: Writer) -> Status:

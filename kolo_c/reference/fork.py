@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 
 from kolo_c.reference import clock
+from kolo_c.reference.status import Status
 from kolo_c.reference.thread import GUARD_COLLECTOR, GUARD_FREE
 
 TYPE_CHECKING = False
@@ -78,7 +79,11 @@ def _prepare(session: Session) -> None:
         if session.writer_started:
             session.queue.close()
             session.writer_started = False
-            session.writer.stop(clock.system_ns() + _DRAIN_NS)
+            began_ns = clock.system_ns()
+            # A disk that is slow may hold the program no longer than in all.
+            most_ns = min(session.wait_left_ns, _DRAIN_NS)
+            if session.writer.stop(began_ns + most_ns) is not Status.OK:
+                session.count_wait(clock.system_ns() - began_ns)
     finally:
         session.queue.reopen()
         session.forking = True

@@ -36,8 +36,11 @@ if TYPE_CHECKING:
     from kolo_c.reference.stack import Entry
     from kolo_c.reference.thread import ThreadStream
 
+OPEN_PAUSE_NS = 1_000_000_000
 WAIT_SLICE_NS = 50_000_000
 FORK_PAUSE_NS = 100_000_000  # Python warns of threads after its handlers
+PATIENCE_LEAST_NS = 2_000_000_000
+"""With a disk that does nothing, at the end."""
 _QUIESCE_NS = 5_000_000_000
 _LAST_STEP_NS = 20_000_000
 """For a worker to leave what its request waited for."""
@@ -102,13 +105,15 @@ class Session:
             compress=options.compress,
             segment_max_bytes=options.segment_max_bytes,
             free_disk_min_bytes=options.free_disk_min_bytes,
+            patience_ns=max(options.wait_max_ns, PATIENCE_LEAST_NS),
         )
         self.mapping_ready = False
         self.writer_ready = False
         self.writer_started = False
         self.open = False
         self.opened = False  # its process row is in the store
-        self.refused = False  # it was to be put there, and could not
+        self.refused = False  # it was to be put there, and could not …
+        self.retry_ns = 0  # … so it is not tried again before
         self.saved = False  # all there was has been saved: nothing is to be recovered
         self.attaching = False  # threads without a profile function get ours
         self.new_threads = True  # those that begin later are recorded too
@@ -205,18 +210,22 @@ class Session:
         with self.lock:
             if self.mapping.prepare is None:
                 return True  # another thread was faster
-            if self.refused or not self.open:
+            now_ns = clock.system_ns()
+            if not self.open or (self.refused and now_ns < self.retry_ns):
                 return False
             try:
                 make_directory(self.options.directory)
-                self.mapping_reason = self.mapping.share(self.options.process_id)
+                if not self.mapping.shared:
+                    self.mapping_reason = self.mapping.share(self.options.process_id)
                 self._open_writer()
             except OSError as error:
-                # Not tried again, and nothing waits for a block.
+                # Nothing waits for a block, until the disk is better.
                 self.refused = self.writer.failing = True
+                self.retry_ns = now_ns + OPEN_PAUSE_NS
                 self.error(f"nothing could be recorded: {error}")
                 return False
             self.mapping.prepare = None
+            self.refused = self.writer.failing = False
         return True
 
     def _open_writer(self) -> None:
@@ -303,10 +312,13 @@ class Session:
             slice_ns = min(left_ns, WAIT_SLICE_NS)
             done = step(clock.system_ns() + slice_ns)
             left_ns -= slice_ns
-        waited_ns = clock.system_ns() - began_ns
-        self.waited_ns += waited_ns
-        self.wait_left_ns = max(self.wait_left_ns - waited_ns, 0)
+        self.count_wait(clock.system_ns() - began_ns)
         return done
+
+    def count_wait(self, ns: int) -> None:
+        """The program was held for ``ns``: it counts against the budget."""
+        self.waited_ns += ns
+        self.wait_left_ns = max(self.wait_left_ns - ns, 0)
 
     def _flush_oldest(self) -> None:
         """The pool is empty: the stream used longest ago hands over its block as it is.
@@ -333,6 +345,7 @@ class Session:
         the stream used longest ago. None where the policy's patience is over."""
         block = self.mapping.take()
         if block is None:
+            self._start_writer_soon()  # a fork may have stopped it, with no room left
             self._flush_oldest()
             block = self.mapping.take()
         if block is None:

@@ -421,6 +421,7 @@ class Session:
             "writer_ns": writer.cpu_ns,
             "blind": inner.blind_count,
             "frames": 0,
+            "restored": writer.restored_count,
             "mapping_errno": inner.mapping_reason,
             "error": inner.error_text,
             "writer_error": writer.error_text,

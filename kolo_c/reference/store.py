@@ -229,6 +229,11 @@ class Store:
             db.execute("PRAGMA synchronous = NORMAL")
         return self._db
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._db is not None
+
     def suspend(self) -> None:
         """Close the connection, if there is one; the next statement opens another.
 

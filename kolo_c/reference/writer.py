@@ -67,10 +67,12 @@ class Writer:
         compress: int = 1,
         segment_max_bytes: int = 0,
         free_disk_min_bytes: int = 0,
+        patience_ns: int = 0,
     ) -> None:
         """Segments are ``<directory>/<process id>-<n>.db``; ``info`` is JSON.
 
-        Less free space than ``free_disk_min_bytes`` counts as a write error.
+        Less free space than ``free_disk_min_bytes`` counts as a write error. ``stop``
+        waits no longer than ``patience_ns`` for one transaction; 0: it does.
         """
         self.mapping = mapping
         self.queue = queue
@@ -82,6 +84,7 @@ class Writer:
         self.compress = compress
         self.segment_max_bytes = segment_max_bytes
         self.free_disk_min_bytes = free_disk_min_bytes
+        self.patience_ns = patience_ns
 
         self.store = Store()
         self.segment = 0
@@ -108,6 +111,7 @@ class Writer:
         self.cpu_ns = 0  # spent here, in the program's threads
         self.mask_count = 0  # secrets masked in sources
         self.dropped_blocks = 0  # unsaved when it was last stopped
+        self.restored_count = 0  # segments that were removed under it
 
     # ---- life ----
 
@@ -178,12 +182,20 @@ class Writer:
         """
         now_ns = clock.system_ns()
         hopeless_ns = now_ns + LAST_TRIES_NS
+        saved, moved_ns = self.block_count, now_ns
+        patience_ns = self.patience_ns if self.mapping.shared else 0
         self.retry_ns = 0  # told to stop in the middle of a long pause: try at once
         while not self._is_at_work():
             if self.save(min(deadline_ns, now_ns + SLICE_NS)) and not self.queue.count:
                 return
             now_ns = clock.system_ns()
-            if now_ns >= deadline_ns or (self.failing and now_ns >= hopeless_ns):
+            if self.block_count != saved:
+                saved, moved_ns = self.block_count, now_ns
+            if (
+                now_ns >= deadline_ns
+                or (self.failing and now_ns >= hopeless_ns)
+                or (patience_ns and now_ns - moved_ns >= patience_ns)
+            ):
                 return
 
     def close(self, ended_ns: int, cause: str) -> Status:
@@ -195,6 +207,7 @@ class Writer:
         status = Status.TIMEOUT
         unsaved = self.pending or self.dropped_blocks != 0
         if not unsaved or not self.mapping.shared:
+            batch.restore_removed(self)  # or there is nothing to be done
             status = self._save_end(ended_ns, cause)
         self.store.close()
         return status

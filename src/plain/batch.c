@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "plain/last_word.h"
 #include "plain/wait.h"
@@ -63,21 +65,12 @@ kc_batch_renew_cpu(struct kc_writer *writer)
                                       (uint64_t)used.tv_nsec);
 }
 
-/* Whether the disk has what must stay free. Asked now and then, and at every try while
- * failing. */
+/* Whether the disk has what must stay free. */
 static bool
-batch_has_disk(struct kc_writer *writer)
+batch_has_room(struct kc_writer *writer)
 {
-    uint64_t now_ns = kc_clock_system_ns();
-    if (writer->free_disk_min_bytes == 0 ||
-        (!atomic_load(&writer->failing) &&
-         now_ns - writer->disk_checked_ns < BATCH_DISK_CHECK_NS))
-    {
-        return true;
-    }
-    writer->disk_checked_ns = now_ns;
     struct statvfs about;
-    if (statvfs(writer->directory, &about) != 0) {
+    if (writer->free_disk_min_bytes == 0 || statvfs(writer->directory, &about) != 0) {
         return true; /* SQLite will say what is wrong */
     }
     uint64_t free_bytes = (uint64_t)about.f_bavail * (uint64_t)about.f_frsize;
@@ -90,6 +83,74 @@ batch_has_disk(struct kc_writer *writer)
                    (unsigned long long)free_bytes,
                    (unsigned long long)writer->free_disk_min_bytes);
     return false;
+}
+
+/* Whether the folder that the store's folder is in is there. */
+static bool
+batch_has_project(const struct kc_writer *writer)
+{
+    char path[4096];
+    int len = snprintf(path, sizeof path, "%s", writer->directory);
+    for (int i = 0; i < 2; i++) {
+        char *slash = len > 0 && (size_t)len < sizeof path ? strrchr(path, '/') : NULL;
+        if (slash == NULL || slash == path) {
+            return true;
+        }
+        *slash = '\0';
+    }
+    return access(path, F_OK) == 0;
+}
+
+/* Whether the segment was removed. Where its folder cannot be found either, it was if
+ * the mapping was; else the program has another root now, and the file is well. */
+static bool
+batch_is_removed(const struct kc_writer *writer)
+{
+    struct stat about;
+    if (access(writer->store.path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+    {
+        return false;
+    }
+    if (writer->mapping->fd >= 0 && fstat(writer->mapping->fd, &about) == 0) {
+        return about.st_nlink == 0 || access(writer->directory, F_OK) == 0;
+    }
+    return batch_has_project(writer);
+}
+
+bool
+kc_batch_restore_removed(struct kc_writer *writer)
+{
+    if (!batch_is_removed(writer)) {
+        return true;
+    }
+    if (!batch_has_project(writer) ||
+        kc_store_make_directory(writer->directory) != KC_OK) {
+        writer->store.error_code = ENOENT;
+        (void)snprintf(writer->store.error, sizeof writer->store.error,
+                       "%s: the folder was removed", writer->directory);
+        return false;
+    }
+    if (kc_store_restore(&writer->store, writer->schema, writer->schema_version) !=
+        KC_OK) {
+        return false;
+    }
+    atomic_fetch_add(&writer->restored_count, 1);
+    return true;
+}
+
+/* Whether the disk is as it should be. Asked now and then, and at every try while
+ * failing. */
+static bool
+batch_has_disk(struct kc_writer *writer)
+{
+    uint64_t now_ns = kc_clock_system_ns();
+    if (!atomic_load(&writer->failing) &&
+        now_ns - writer->disk_checked_ns < BATCH_DISK_CHECK_NS)
+    {
+        return true;
+    }
+    writer->disk_checked_ns = now_ns;
+    return batch_has_room(writer) && kc_batch_restore_removed(writer);
 }
 
 static bool

@@ -26,6 +26,9 @@ bool kc_batch_has_work(const struct kc_writer *writer);
  * it worked: then the batch is as it was. */
 bool kc_batch_save(struct kc_writer *writer);
 
+/* Where somebody has removed the segment, write it anew; false where that fails. */
+bool kc_batch_restore_removed(struct kc_writer *writer);
+
 /* Go on in a new segment, where this one has grown past its limit. */
 void kc_batch_rotate_if_due(struct kc_writer *writer);
 

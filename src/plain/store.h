@@ -63,6 +63,11 @@ KC_MUST_CHECK enum kc_status kc_store_make_directory(const char *directory);
  * is no memory. */
 char *kc_store_path(const char *directory, const char *process_id, uint64_t segment);
 
+/* The store's file was removed while it is open: write all that it has anew under the
+ * same name, and go on there. Where that fails, it is as it was. */
+KC_MUST_CHECK enum kc_status kc_store_restore(struct kc_store *store,
+                                              const char *schema, int version);
+
 /* Remove a segment that nobody has open. */
 void kc_store_remove(const char *path);
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,34 +19,59 @@
 #define WRITER_IDLE_NS UINT64_C(1000000000) /* the anchor is never older by much */
 #define WRITER_STACK_BYTES (1024u * 1024)
 
+/* Take a batch and save it; whether there is more to come. */
+static bool
+writer_turn(struct kc_writer *writer)
+{
+    bool closed = false;
+    if (!writer->pending) {
+        writer->batch_count = kc_queue_pop(
+            writer->queue, writer->batch, KC_WRITER_BATCH_BLOCKS, &writer->definitions,
+            &writer->flush, &closed, kc_clock_system_ns() + WRITER_IDLE_NS);
+        writer->pending = true;
+    }
+    bool saves = kc_batch_has_work(writer);
+    if (!kc_batch_save(writer)) {
+        return false;
+    }
+    kc_queue_flushed(writer->queue, writer->flush);
+    if (saves) {
+        kc_batch_rotate_if_due(writer);
+    }
+    return !closed;
+}
+
+/* With `lock` held: whether the thread has to end, all saved or not. Whoever told it to
+ * stop may have left and let it go on: then what it knows of the queue is old. */
+static bool
+writer_is_due(struct kc_writer *writer, bool more)
+{
+    bool resumed = writer->resumed;
+    writer->resumed = false;
+    return writer->stopping && !resumed &&
+           (!more || kc_clock_system_ns() >= writer->stop_deadline_ns);
+}
+
 static void *
 writer_run(void *argument)
 {
     struct kc_writer *writer = argument;
-    bool closed = false;
+    bool ends = false;
 #if defined(__linux__)
     (void)pthread_setname_np(pthread_self(), "kolo-c-writer");
 #endif
-    while (!closed) {
-        if (!writer->pending) {
-            writer->batch_count =
-                kc_queue_pop(writer->queue, writer->batch, KC_WRITER_BATCH_BLOCKS,
-                             &writer->definitions, &writer->flush, &closed,
-                             kc_clock_system_ns() + WRITER_IDLE_NS);
-            writer->pending = true;
-        }
-        bool saves = kc_batch_has_work(writer);
-        if (!kc_batch_save(writer)) {
-            break;
-        }
-        kc_queue_flushed(writer->queue, writer->flush);
-        if (saves) {
-            kc_batch_rotate_if_due(writer);
-        }
+    while (!ends) {
+        bool more = writer_turn(writer);
         kc_batch_renew_cpu(writer);
+        (void)pthread_mutex_lock(&writer->lock);
+        ends = writer_is_due(writer, more);
+        if (ends) {
+            writer->cpu_base_ns = atomic_load(&writer->cpu_ns);
+            writer->finished = true;
+            (void)pthread_cond_broadcast(&writer->wake);
+        }
+        (void)pthread_mutex_unlock(&writer->lock);
     }
-    kc_batch_renew_cpu(writer);
-    writer->cpu_base_ns = atomic_load(&writer->cpu_ns);
     return NULL;
 }
 
@@ -126,50 +152,125 @@ kc_writer_open(struct kc_writer *writer, uint64_t started_ns, uint64_t started_u
     return status;
 }
 
-enum kc_status
-kc_writer_start(struct kc_writer *writer)
+/* Whether the thread that a stop left behind is at work still; it goes on, then. */
+static bool
+writer_resume(struct kc_writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    writer->stopping = false;
+    bool resumed = writer->running && !writer->finished;
+    writer->resumed = resumed;
+    (void)pthread_mutex_unlock(&writer->lock);
+    if (writer->running && !resumed) {
+        (void)pthread_join(writer->thread, NULL);
+        writer->running = 0;
+    }
+    return resumed;
+}
+
+/* A thread that does `run`, and says at its end that it has finished; 0 or an errno. */
+static int
+writer_begin_thread(struct kc_writer *writer, void *(*run)(void *))
 {
     sigset_t all;
     sigset_t before;
     pthread_attr_t attributes;
-    if (pthread_attr_init(&attributes) != 0) {
-        return KC_IO;
+    int error = pthread_attr_init(&attributes);
+    if (error != 0) {
+        return error;
     }
     (void)pthread_attr_setstacksize(&attributes, WRITER_STACK_BYTES);
-    writer->stopping = 0;
-    atomic_store(&writer->dropped_blocks, 0);
-    kc_queue_reopen(writer->queue);
-    kc_batch_set_state(writer, KC_WRITER_RUNNING, 0);
+    writer->finished = false;
     /* The program's signals are for the program's threads; a thread inherits the mask.
      */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&writer->thread, &attributes, writer_run, writer);
+    error = pthread_create(&writer->thread, &attributes, run, writer);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attributes);
+    writer->running = error == 0;
+    return error;
+}
+
+enum kc_status
+kc_writer_start(struct kc_writer *writer)
+{
+    kc_queue_reopen(writer->queue);
+    atomic_store(&writer->dropped_blocks, 0);
+    if (writer_resume(writer)) {
+        return KC_OK;
+    }
+    kc_batch_set_state(writer, KC_WRITER_RUNNING, 0);
+    int error = writer_begin_thread(writer, writer_run);
     if (error != 0) {
         kc_batch_set_state(writer, KC_WRITER_STOPPED, error);
         errno = error;
         return KC_IO;
     }
-    writer->running = 1;
     return KC_OK;
+}
+
+/* With `lock` held: wait until the thread has finished, or the time to stop is over, or
+ * no transaction has ended for `patience_ns`. */
+static void
+writer_await_finished(struct kc_writer *writer)
+{
+    uint64_t seen = 0;
+    uint64_t moved_ns = writer->stop_began_ns;
+    while (!writer->finished) {
+        uint64_t now_ns = kc_clock_system_ns();
+        uint64_t blocks = atomic_load(&writer->block_count);
+        if (blocks != seen) {
+            seen = blocks;
+            moved_ns = now_ns;
+        }
+        if (writer->patience_ns != 0 && writer->mapping->shared &&
+            now_ns < writer->stop_deadline_ns &&
+            now_ns - moved_ns >= writer->patience_ns)
+        {
+            writer->stop_deadline_ns = now_ns;
+            (void)pthread_cond_broadcast(&writer->wake);
+        }
+        uint64_t until_ns = now_ns + KC_WRITER_GRACE_NS;
+        if (now_ns >= writer->stop_deadline_ns) {
+            until_ns = writer->stop_deadline_ns + KC_WRITER_GRACE_NS;
+            if (now_ns >= until_ns) {
+                break;
+            }
+        }
+        (void)kc_wait_until(&writer->wake, &writer->lock, until_ns);
+    }
+}
+
+/* Tell the thread to end until `deadline_ns`; false where it is left behind. */
+static bool
+writer_end_thread(struct kc_writer *writer, uint64_t deadline_ns)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    writer->stopping = true;
+    writer->stop_deadline_ns = deadline_ns;
+    writer->stop_began_ns = kc_clock_system_ns();
+    (void)pthread_cond_broadcast(&writer->wake);
+    kc_queue_close(writer->queue);
+    writer_await_finished(writer);
+    bool finished = writer->finished;
+    (void)pthread_mutex_unlock(&writer->lock);
+    if (finished) {
+        (void)pthread_join(writer->thread, NULL);
+        writer->running = 0;
+    }
+    return finished;
 }
 
 enum kc_status
 kc_writer_stop(struct kc_writer *writer, uint64_t deadline_ns)
 {
-    kc_queue_close(writer->queue);
-    if (writer->running) {
-        (void)pthread_mutex_lock(&writer->lock);
-        writer->stopping = 1;
-        writer->stop_deadline_ns = deadline_ns;
-        writer->stop_began_ns = kc_clock_system_ns();
-        (void)pthread_cond_signal(&writer->wake);
-        (void)pthread_mutex_unlock(&writer->lock);
-        (void)pthread_join(writer->thread, NULL);
-        writer->running = 0;
+    if (writer->running && !writer_end_thread(writer, deadline_ns)) {
+        /* What it holds is its own: there is no counting it. */
+        atomic_store(&writer->dropped_blocks, kc_queue_count(writer->queue) + 1);
+        return KC_TIMEOUT;
     }
+    kc_queue_close(writer->queue);
     uint64_t unsaved = kc_queue_count(writer->queue) + writer->batch_count;
     atomic_store(&writer->dropped_blocks, unsaved);
     if (unsaved != 0 || writer->pending) {
@@ -180,8 +281,10 @@ kc_writer_stop(struct kc_writer *writer, uint64_t deadline_ns)
 }
 
 static enum kc_status
-writer_save_end(struct kc_writer *writer, uint64_t ended_ns, const char *cause)
+writer_save_end(struct kc_writer *writer)
 {
+    uint64_t ended_ns = writer->ended_ns;
+    const char *cause = writer->cause;
     struct kc_store *store = &writer->store;
     uint64_t anchor_ns = 0;
     uint64_t anchor_utc_ns = 0;
@@ -206,16 +309,42 @@ writer_save_end(struct kc_writer *writer, uint64_t ended_ns, const char *cause)
     return status;
 }
 
-enum kc_status
-kc_writer_close(struct kc_writer *writer, uint64_t ended_ns, const char *cause)
+/* The end's row, and the WAL folded in: the disk may take its time for both. */
+static void *
+writer_run_close(void *argument)
 {
+    struct kc_writer *writer = argument;
     enum kc_status status = KC_TIMEOUT;
     bool unsaved = writer->pending || atomic_load(&writer->dropped_blocks) != 0;
     if (!unsaved || !writer->mapping->shared) {
-        status = writer_save_end(writer, ended_ns, cause);
+        (void)kc_batch_restore_removed(writer); /* or there is nothing to be done */
+        status = writer_save_end(writer);
+    }
+    kc_store_close(&writer->store);
+    (void)pthread_mutex_lock(&writer->lock);
+    writer->closed = status;
+    writer->finished = true;
+    (void)pthread_cond_broadcast(&writer->wake);
+    (void)pthread_mutex_unlock(&writer->lock);
+    return NULL;
+}
+
+enum kc_status
+kc_writer_close(struct kc_writer *writer, uint64_t ended_ns, const char *cause)
+{
+    if (writer->running) {
+        return KC_TIMEOUT;
+    }
+    writer->ended_ns = ended_ns;
+    (void)snprintf(writer->cause, sizeof writer->cause, "%s", cause);
+    if (writer_begin_thread(writer, writer_run_close) != 0) {
+        (void)writer_run_close(writer);
+    }
+    else if (!writer_end_thread(writer, UINT64_MAX - KC_WRITER_GRACE_NS)) {
+        return KC_TIMEOUT;
     }
     writer_destroy(writer);
-    return status;
+    return writer->closed;
 }
 
 void

@@ -3,10 +3,12 @@
  * Started at the first block, stopped before a fork and at the end; never takes the GIL
  * and knows no Python. It batches what it finds into transactions, renews the clock
  * anchor with each, rotates the segment when it has grown past `segment_max_bytes`, and
- * gives blocks back to the pool after the commit. On an error it keeps the batch and
- * tries again, less and less often, until it works or the writer is told to stop. What
- * it gives up then stays where it is, in batch, queue and mapping: the next start goes
- * on with it, or a recovery finds it.
+ * gives blocks back to the pool after the commit. A segment that somebody has removed
+ * is written anew. On an error it keeps the batch and tries again, less and less often,
+ * until it works or the writer is told to stop. What it gives up then stays where it
+ * is, in batch, queue and mapping: the next start goes on with it, or a recovery finds
+ * it. A thread that the disk does not let go of is left behind by stop: it goes on when
+ * it can, and nothing of the writer's may be freed.
  *
  * Threads: start, stop, abandon from one at a time; the statistics are atomic.
  * Owns:    thread and store, between start and stop.
@@ -25,6 +27,9 @@
 #include "plain/store.h"
 
 #define KC_WRITER_BATCH_BLOCKS 64u /* 4 MiB a transaction, before compression */
+/* Stop waits so much longer than told, for the thread to see it: SQLite waits 250 ms
+ * for another connection's lock. */
+#define KC_WRITER_GRACE_NS UINT64_C(300000000)
 
 struct kc_writer {
     struct kc_mapping *mapping; /* borrowed, as all until `store` */
@@ -38,6 +43,7 @@ struct kc_writer {
     uint64_t segment_max_bytes;
     uint64_t
         free_disk_min_bytes; /* less free space than this counts as a write error */
+    uint64_t patience_ns;    /* stop waits no longer for one transaction; 0: it does */
 
     struct kc_store store;
     uint64_t segment;
@@ -46,9 +52,14 @@ struct kc_writer {
     pthread_mutex_t
         lock; /* guards `error_text`; with `wake`, the pause after an error */
     pthread_cond_t wake;
-    int stopping;              /* under `lock` */
-    uint64_t stop_deadline_ns; /* under `lock` */
+    bool stopping; /* under `lock`, as what follows */
+    bool resumed;  /* since the thread looked last */
+    bool finished; /* it will touch nothing any more */
+    uint64_t stop_deadline_ns;
     uint64_t stop_began_ns;
+    uint64_t ended_ns; /* what close tells */
+    char cause[128];
+    enum kc_status closed; /* and what came of it */
 
     /* The thread's own, or nobody's while it does not run. */
     struct kc_block *batch[KC_WRITER_BATCH_BLOCKS];
@@ -72,6 +83,7 @@ struct kc_writer {
     _Atomic uint64_t cpu_ns; /* of the writer thread, renewed with each transaction */
     _Atomic uint64_t mask_count;     /* secrets masked in sources */
     _Atomic uint64_t dropped_blocks; /* unsaved when the thread was last stopped */
+    _Atomic uint32_t restored_count; /* segments that were removed under it */
 };
 
 /* Open the first segment and save the process's row; no thread yet. The fields above
@@ -79,17 +91,21 @@ struct kc_writer {
 KC_MUST_CHECK enum kc_status
 kc_writer_open(struct kc_writer *writer, uint64_t started_ns, uint64_t started_utc_ns);
 
-/* Start the thread; the queue is open from now on. */
+/* Start the thread, or let the one that a stop left behind go on; the queue is open
+ * from now on. */
 KC_MUST_CHECK enum kc_status kc_writer_start(struct kc_writer *writer);
 
-/* Save what is queued and end the thread; while failing, give up at `deadline_ns` with
- * KC_TIMEOUT and the rest counted in `dropped_blocks`. The queue is closed, the store
- * stays open (start may follow, as around a fork). Call without the GIL. */
+/* Save what is queued and end the thread; at `deadline_ns` give up with KC_TIMEOUT and
+ * the rest counted in `dropped_blocks`. The queue is closed, the store stays open
+ * (start may follow, as around a fork). Where the thread is in the middle of a
+ * transaction that does not end, it is left behind: `running` says so. Call without the
+ * GIL. */
 enum kc_status kc_writer_stop(struct kc_writer *writer, uint64_t deadline_ns);
 
 /* After stop: how the process ended, and close the segment. Where blocks are unsaved
  * but a recovery can find them in the mapping (which must stay, then), KC_TIMEOUT, and
- * the end is left for the recovery to tell. */
+ * the end is left for the recovery to tell. With a thread that was left behind nothing
+ * is closed: mapping and queue must stay too. */
 enum kc_status kc_writer_close(struct kc_writer *writer, uint64_t ended_ns,
                                const char *cause);
 

@@ -51,9 +51,16 @@ fork_prepare(void)
     if (!session->writer_started) {
         return;
     }
-    /* The writer never takes the GIL, so it may be waited for with it. */
-    kc_queue_close(&session->queue);
-    (void)kc_writer_stop(&session->writer, kc_clock_system_ns() + DRAIN_NS);
+    /* The writer never takes the GIL, so it may be waited for with it: a disk that is
+     * slow may hold the program no longer than in all. */
+    uint64_t began_ns = kc_clock_system_ns();
+    uint64_t most_ns =
+        session->wait_left_ns < DRAIN_NS ? session->wait_left_ns : DRAIN_NS;
+    most_ns -= most_ns < KC_WRITER_GRACE_NS ? most_ns : KC_WRITER_GRACE_NS;
+    enum kc_status status = kc_writer_stop(&session->writer, began_ns + most_ns);
+    if (status != KC_OK) {
+        kc_session_count_wait(session, kc_clock_system_ns() - began_ns);
+    }
     kc_queue_reopen(&session->queue);
     session->writer_started = false;
 }
@@ -68,6 +75,11 @@ fork_parent(void)
     session->forking = false;
     session->forked_ns = kc_clock_system_ns();
     fork_guard(session, KC_GUARD_COLLECTOR, KC_GUARD_FREE);
+    /* A thread that was left behind goes on when the disk does: the program may not
+     * come by for long. */
+    if (session->writer.running) {
+        session->writer_started = kc_writer_start(&session->writer) == KC_OK;
+    }
 }
 
 static void

@@ -11,8 +11,10 @@
 #include "plain/last_word.h"
 
 #define CALIBRATE_NS 1000000u
+#define OPEN_PAUSE_NS 1000000000u
 #define WAIT_SLICE_NS 50000000u
 #define DESTROY_WAIT_NS 2000000000u
+#define PATIENCE_LEAST_NS 2000000000u /* with a disk that does nothing, at the end */
 #define QUIESCE_SLICE_NS 200000
 #define FORK_PAUSE_NS 100000000u /* Python warns of threads after its handlers */
 #define LAST_STEP_NS 20000000u   /* for a worker to leave what its request waited for */
@@ -56,12 +58,15 @@ session_prepare(void *argument)
 {
     struct kc_session *session = argument;
     struct kc_writer *writer = &session->writer;
-    if (session->refused || !session->open) {
+    if (!session->open ||
+        (session->refused && kc_clock_system_ns() < session->retry_ns)) {
         return false;
     }
     const char *why = NULL;
     if (kc_store_make_directory(writer->directory) == KC_OK) {
-        session->mapping_reason = kc_mapping_share(&session->mapping);
+        if (!session->mapping.shared) {
+            session->mapping_reason = kc_mapping_share(&session->mapping);
+        }
     }
     else if (errno == ELOOP) {
         why = "the store, or its folder of segments, is a symbolic link";
@@ -72,8 +77,9 @@ session_prepare(void *argument)
         why = kc_store_error(&writer->store);
     }
     if (why != NULL) {
-        /* Not tried again, and nothing waits for a block. */
+        /* Nothing waits for a block, until the disk is better. */
         session->refused = true;
+        session->retry_ns = kc_clock_system_ns() + OPEN_PAUSE_NS;
         atomic_store(&writer->failing, 1);
         char text[sizeof session->error_text];
         (void)snprintf(text, sizeof text, "nothing could be recorded: %s", why);
@@ -81,6 +87,7 @@ session_prepare(void *argument)
         return false;
     }
     session->mapping.prepare = NULL;
+    session->refused = false;
     session->writer_ready = true;
     session->opened = true;
     return true;
@@ -127,6 +134,9 @@ session_set_writer(struct kc_session *session, const struct kc_session_options *
     writer->compress = options->compress;
     writer->segment_max_bytes = options->segment_max_bytes;
     writer->free_disk_min_bytes = options->free_disk_min_bytes;
+    writer->patience_ns = options->wait_max_ns > PATIENCE_LEAST_NS
+                              ? options->wait_max_ns
+                              : PATIENCE_LEAST_NS;
 }
 
 static int
@@ -211,8 +221,33 @@ session_start_writer(struct kc_session *session)
     return true;
 }
 
-/* Call `step` without the GIL in slices, until it gives what is wanted or the budget of
- * overflow = "wait" is used up. Counts the time. */
+void
+kc_session_count_wait(struct kc_session *session, uint64_t ns)
+{
+    session->waited_ns += ns;
+    session->wait_left_ns = session->wait_left_ns > ns ? session->wait_left_ns - ns : 0;
+}
+
+bool
+kc_session_is_stuck(const struct kc_session *session)
+{
+    return !session->open && !session->dead && session->writer.running;
+}
+
+/* Whether a person wants the program to stop: no record is worth more. The question
+ * takes the signal away, so it is put back. */
+static bool
+session_is_interrupted(void)
+{
+    if (PyOS_InterruptOccurred() == 0) {
+        return false;
+    }
+    PyErr_SetInterrupt();
+    return true;
+}
+
+/* Call `step` without the GIL in slices, until it gives what is wanted, the budget of
+ * overflow = "wait" is used up or Ctrl-C is pressed. Counts the time. */
 typedef bool (*wait_step)(struct kc_session *session, uint64_t deadline_ns,
                           void *result);
 
@@ -232,12 +267,9 @@ session_wait(struct kc_session *session, wait_step step, void *result)
         Py_BEGIN_ALLOW_THREADS
         done = step(session, deadline, result);
         Py_END_ALLOW_THREADS
-        left = left > slice ? left - slice : 0;
+        left = !done && session_is_interrupted() ? 0 : left > slice ? left - slice : 0;
     }
-    uint64_t waited = kc_clock_system_ns() - began;
-    session->waited_ns += waited;
-    session->wait_left_ns =
-        session->wait_left_ns > waited ? session->wait_left_ns - waited : 0;
+    kc_session_count_wait(session, kc_clock_system_ns() - began);
     return done;
 }
 
@@ -289,21 +321,6 @@ session_flush_oldest(struct kc_session *session)
     }
 }
 
-struct kc_block *
-kc_session_take_block(struct kc_session *session)
-{
-    struct kc_block *block = kc_mapping_take(&session->mapping);
-    if (block != NULL) {
-        return block;
-    }
-    session_flush_oldest(session);
-    block = kc_mapping_take(&session->mapping);
-    if (block == NULL && !session_wait(session, wait_for_block, &block)) {
-        return NULL;
-    }
-    return block;
-}
-
 /* Have a writer, unless the program has just forked: its handlers run then, and it is
  * warned where they leave it with a thread. The queue takes blocks meanwhile. */
 static bool
@@ -312,6 +329,23 @@ session_start_writer_soon(struct kc_session *session)
     bool soon = session->forked_ns != 0 && !session->writer_started &&
                 kc_clock_system_ns() - session->forked_ns < FORK_PAUSE_NS;
     return soon ? session->opened : session_start_writer(session);
+}
+
+struct kc_block *
+kc_session_take_block(struct kc_session *session)
+{
+    struct kc_block *block = kc_mapping_take(&session->mapping);
+    if (block != NULL) {
+        return block;
+    }
+    /* A fork may have stopped the writer while nothing could be written. */
+    (void)session_start_writer_soon(session);
+    session_flush_oldest(session);
+    block = kc_mapping_take(&session->mapping);
+    if (block == NULL && !session_wait(session, wait_for_block, &block)) {
+        return NULL;
+    }
+    return block;
 }
 
 bool
@@ -482,7 +516,6 @@ session_close_files(struct kc_session *session, const char *cause, uint64_t dead
     enum kc_status closed;
     uint64_t ended_ns = kc_clock_ns();
     Py_BEGIN_ALLOW_THREADS
-    kc_queue_close(&session->queue);
     stopped = kc_writer_stop(&session->writer, deadline_ns);
     closed = kc_writer_close(&session->writer, ended_ns, cause);
     Py_END_ALLOW_THREADS
@@ -492,7 +525,7 @@ session_close_files(struct kc_session *session, const char *cause, uint64_t dead
     /* What could not be saved stays in the mapping, for a later recovery. */
     session->saved = status == KC_OK;
     kc_last_word_end(session->mapping.header);
-    if (!kc_session_is_busy(session)) {
+    if (!kc_session_is_busy(session) && !session->writer.running) {
         kc_mapping_destroy(&session->mapping, session->saved);
         session->mapping_ready = false;
     }
@@ -520,9 +553,14 @@ kc_session_close(struct kc_session *session, const char *cause, uint64_t deadlin
         return 0;
     }
     if (session_close_files(session, cause, deadline_ns) != KC_OK) {
-        PyErr_Format(PyExc_OSError, "%s: %s", session->strings[0],
-                     session->writer.error_text[0] != '\0' ? session->writer.error_text
-                                                           : session->error_text);
+        const char *text = session->error_text;
+        if (session->writer.running) {
+            text = "the disk does not answer; the next command saves what is left";
+        }
+        else if (session->writer.error_text[0] != '\0') {
+            text = session->writer.error_text;
+        }
+        PyErr_Format(PyExc_OSError, "%s: %s", session->strings[0], text);
         return -1;
     }
     return 0;

@@ -92,8 +92,9 @@ struct kc_session {
     bool writer_ready;
     bool writer_started;
     bool open;
-    bool opened;    /* its process row is in the store */
-    bool refused;   /* it was to be put there when something was kept, and could not */
+    bool opened;  /* its process row is in the store */
+    bool refused; /* it was to be put there when something was kept, and could not … */
+    uint64_t retry_ns; /* … so it is not tried again before */
     bool saved;     /* all that there was has been saved: nothing is to be recovered */
     bool attaching; /* threads without a profile function get ours */
     bool new_threads; /* those that begin later are recorded too */
@@ -272,6 +273,12 @@ void kc_session_unwatch_leaving(void);
 
 /* That session, borrowed; NULL for none. */
 struct kc_session *kc_session_borrow_current(void);
+
+/* The program was held for `ns`: it counts against the budget of overflow = "wait". */
+void kc_session_count_wait(struct kc_session *session, uint64_t ns);
+
+/* Whether the disk has not let go of the writer's thread: its memory must stay. */
+bool kc_session_is_stuck(const struct kc_session *session);
 
 /* Note what went wrong inside, once per text. */
 void kc_session_error(struct kc_session *session, const char *text);

@@ -1,0 +1,41 @@
+"""A segment whose file was removed is written anew. Twin of src/plain/store_restore.c.
+
+Threads: the store's. Owns: nothing. Fails: as store.py says; the store is as it was,
+then.
+"""
+
+from __future__ import annotations
+
+from kolo_c.reference import system
+from kolo_c.reference.status import Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.reference.store import Store
+
+
+def restore(store: Store) -> Status:
+    """Write all that ``store`` has anew under the same name, and go on there.
+
+    Its file was removed while it is open. Where the connection is closed, as around a
+    fork, there is nothing left of it.
+    """
+    if not store.is_connected:
+        store.error = f"{store.path}: was removed"
+        return Status.STORE
+    name = f"{store.path}.new"
+    try:
+        system.unlink(name)
+    except OSError:
+        pass
+    status = store.run("VACUUM INTO ?", name)
+    if status is Status.OK:
+        try:
+            system.rename(name, store.path)
+        except OSError as error:
+            store.error = f"{store.path}: {error}"
+            status = Status.IO
+    if status is Status.OK:
+        store.suspend()  # the next statement opens the new file
+        status = store.run("PRAGMA journal_mode = WAL")
+    return status
