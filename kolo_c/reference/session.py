@@ -408,13 +408,17 @@ class Session:
         With ``trace`` only of those that have a stream of it.
         """
         most_ns = self.wait_max_ns + _QUIESCE_NS if most_ns is None else most_ns
-        deadline_ns = clock.system_ns() + most_ns
+        now_ns = clock.system_ns()
+        # A handler may do anything, and sleep: the program is not held longer for it
+        # than for the disk.
+        handler_ns = now_ns + min(most_ns, self.wait_left_ns)
         for thread in list(self.threads):
             while (
                 (trace is None or any(one.trace is trace for one in thread.streams))
                 and (thread.waiting or thread.is_busy())
                 and not thread.is_own()
-                and clock.system_ns() < deadline_ns
+                and clock.system_ns()
+                < (handler_ns if thread.handling else now_ns + most_ns)
             ):
                 self._let_others(sleep, 0.001)
 

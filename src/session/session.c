@@ -397,7 +397,12 @@ void
 kc_session_quiesce(struct kc_session *session, const struct kc_trace *trace,
                    uint64_t most_ns)
 {
-    uint64_t deadline_ns = kc_clock_system_ns() + most_ns;
+    uint64_t now_ns = kc_clock_system_ns();
+    uint64_t deadline_ns = now_ns + most_ns;
+    /* A handler may do anything, and sleep: the program is not held longer for it than
+     * for the disk. */
+    uint64_t left_ns = session->wait_left_ns;
+    uint64_t handler_ns = now_ns + (left_ns < most_ns ? left_ns : most_ns);
     PyThreadState *own = PyThreadState_Get();
     for (const struct kc_thread *thread = session->threads; thread != NULL;
          thread = thread->next)
@@ -405,7 +410,7 @@ kc_session_quiesce(struct kc_session *session, const struct kc_trace *trace,
         while ((trace == NULL || session_stream_of(thread, trace) != NULL) &&
                (thread->waiting || thread->guard == KC_GUARD_FLUSH ||
                 (thread->guard == KC_GUARD_RECORD && thread->tstate != own)) &&
-               kc_clock_system_ns() < deadline_ns)
+               kc_clock_system_ns() < (thread->handling ? handler_ns : deadline_ns))
         {
             struct timespec pause = {0, QUIESCE_SLICE_NS};
             Py_BEGIN_ALLOW_THREADS(void)

@@ -236,7 +236,8 @@ void kc_session_detach_all(struct kc_session *session);
 KC_COLD void kc_session_check_limit(struct kc_session *session, struct kc_trace *trace);
 
 /* Wait, `most_ns` at the most, until no other thread is in the middle of a record or a
- * handler; with `trace` only of those that have a stream of it. Lets go of the GIL. */
+ * handler (for that not beyond the budget of overflow = "wait"); with `trace` only of
+ * those that have a stream of it. Lets go of the GIL. */
 void kc_session_quiesce(struct kc_session *session, const struct kc_trace *trace,
                         uint64_t most_ns);
 

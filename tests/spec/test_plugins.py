@@ -689,3 +689,30 @@ asyncio.run(main())
         "5 traces were not begun, whose calls are in others: "
         "more than 256 traces are open at once" in problems
     )
+
+
+def test_a_handler_that_sleeps_holds_the_end_no_longer_than_the_disk_may(trace):
+    """The end of a program waited for 7 seconds for it."""
+    traced = trace(
+        """
+import atexit, threading, time
+import kolo_c
+began = threading.Event()
+def start(frame):
+    began.set()
+    time.sleep(30)
+kolo_c.plugin({"name": "slow", "watch": "__main__:f", "start": start,
+               "kind": kolo_c.Kind("slow", "S", "blue", "")})
+def f(): pass
+threading.Thread(target=f, daemon=True).start()
+began.wait()
+from kolo_c.session import active_session
+session = active_session()
+before = time.monotonic()
+session.stop()
+print(time.monotonic() - before < 2)
+""",
+        config={"wait_max": 0.2},
+        clean=False,
+    )
+    assert traced.stdout == "True\n"
