@@ -201,3 +201,12 @@ def test_a_path_does_not_tell_a_token(session: Session) -> None:
         "/blog/how-to-make-a-fine-cup-of-tea-in-winter/",
     ):
         assert scrub_path(path) == path
+
+
+@pytest.mark.parametrize("letter", ["x", "ä", "€", "😀"])
+@pytest.mark.parametrize("count", [2047, 2048, 2049, 2560, 4000])
+def test_a_text_is_cut_at_a_character_however_many_bytes_that_has(letter, count):
+    body = ("a" + letter * (count - 1)).encode()
+    found, note = describe_body(body, len(body), "text/plain")
+    assert found == ("a" + letter * (count - 1))[:2048]
+    assert note == ("" if count <= 2048 else f"cut: {len(body):,} bytes")

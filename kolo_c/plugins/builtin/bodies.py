@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 COPY_BYTES = 16_384
 """Of a body, as it is read or sent, that a caller should hand over."""
 TEXT_CHARACTERS = 2048
+_DECODED_FIRST = TEXT_CHARACTERS + TEXT_CHARACTERS // 4
+"""Bytes of a text which mostly have so many characters, and one more."""
 _NAME_CHARACTERS = 100
 _HIDDEN = "***"
 _CUT = "\0cut"
@@ -94,7 +96,9 @@ def describe_body(
         return _json(copy, whole), note
     if not is_text and (kind or b"\0" in copy):
         return None, f"{size:,} bytes{f', {kind}' if kind else ''}"
-    text = copy.decode(charset, "replace")
+    text = copy[:_DECODED_FIRST].decode(charset, "replace")
+    if len(text) <= TEXT_CHARACTERS and len(copy) > _DECODED_FIRST:
+        text = copy.decode(charset, "replace")
     if whole and len(text) > TEXT_CHARACTERS:
         note = f"cut: {size:,} bytes"
     return scrub(text[:TEXT_CHARACTERS]), note
