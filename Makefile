@@ -7,7 +7,7 @@ C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
-.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak deaths crowd forks fuzz leaks validate programs cpython-tests wheel \
+.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak soak-server deaths crowd forks fuzz leaks validate programs cpython-tests wheel \
 	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
@@ -60,6 +60,9 @@ valgrind: .venv/bin/python ## Plain C tests and tests/spec under valgrind (an ho
 
 soak: build ## Hours of recording: nothing grows, nothing is lost (SECONDS=3600)
 	$(PYTHON) tools/soak.py --seconds $(or $(SECONDS),3600)
+
+soak-server: build ## A server under load: memory and files flat, nothing lost (SECONDS=600)
+	$(PYTHON) -m tools.soak_server --seconds $(or $(SECONDS),600)
 
 deaths: build ## Programs killed at random instants: nothing is lost, none twice (RUNS=1000)
 	$(PYTHON) -m tools.deaths --runs $(or $(RUNS),1000)

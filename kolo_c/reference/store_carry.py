@@ -25,20 +25,24 @@ CARRY_ROWS = (
     "WHERE status = 'running' OR number IN "
     "(SELECT number FROM old.trace WHERE status <> 'running' "
     "ORDER BY ended_ns DESC LIMIT 1000)",
-    "INSERT OR REPLACE INTO main.thread SELECT * FROM old.thread",
+    "INSERT OR REPLACE INTO main.thread SELECT * FROM old.thread "
+    "WHERE number <= 1000 "
+    "OR number > (SELECT max(number) FROM old.thread) - 1000 "
+    "OR number IN (SELECT thread FROM old.block)",
     "INSERT OR REPLACE INTO main.file SELECT * FROM old.file",
     "INSERT OR REPLACE INTO main.source SELECT * FROM old.source",
 )
-_TRACES = (Kind.TRACE, Kind.TRACE_END, Kind.TRACE_SET, Kind.TRACE_DROP)
+_ROWS = (Kind.TRACE, Kind.TRACE_END, Kind.TRACE_SET, Kind.TRACE_DROP, Kind.THREAD)
 
 
 def carry(store: Store, old: Store) -> Status:
     """Copy process, threads, definitions, files and sources of ``old`` into ``store``.
 
     It is new, and this a transaction of its own. Of the traces those that run are
-    copied and the thousand that ended last, whose blocks may still be on their way;
-    definitions of traces stay behind, or segments of a process that serves requests
-    would grow without bound.
+    copied and the thousand that ended last, whose blocks may still be on their way; of
+    the threads the first thousand and the last, and those that ``old`` has blocks of.
+    Definitions of both stay behind. Segments of a process that serves requests, each on
+    a thread of its own, would grow without bound.
     """
     status = store.run("ATTACH ? AS old", old.path)
     if status is not Status.OK:
@@ -75,7 +79,7 @@ def _carry_definitions(store: Store) -> Status:
 
 
 def _sift(data: bytes) -> bytes:
-    """The definitions of one piece that go along: traces are rows."""
+    """The definitions of one piece that go along: traces and threads are rows."""
     kept = []
     walk = Walk(data)
     while walk.at < walk.end:
@@ -85,6 +89,6 @@ def _sift(data: bytes) -> bytes:
         inside = Walk(data, start)
         array, kind = inside.next(), inside.next()
         known = array is not None and kind is not None and kind[0] is Token.UINT
-        if not known or kind is None or kind[1] not in _TRACES:
+        if not known or kind is None or kind[1] not in _ROWS:
             kept.append(data[start : walk.at])
     return b"".join(kept)

@@ -16,7 +16,10 @@ static const char carry_rows[] =
     "WHERE status = 'running' OR number IN "
     "(SELECT number FROM old.trace WHERE status <> 'running' "
     "ORDER BY ended_ns DESC LIMIT 1000);"
-    "INSERT OR REPLACE INTO main.thread SELECT * FROM old.thread;"
+    "INSERT OR REPLACE INTO main.thread SELECT * FROM old.thread "
+    "WHERE number <= 1000 "
+    "OR number > (SELECT max(number) FROM old.thread) - 1000 "
+    "OR number IN (SELECT thread FROM old.block);"
     "INSERT OR REPLACE INTO main.file SELECT * FROM old.file;"
     "INSERT OR REPLACE INTO main.source SELECT * FROM old.source";
 
@@ -34,10 +37,11 @@ carry_judge(struct kc_walk *walk, bool *keep)
     if (status == KC_OK) {
         status = kc_walk_next(&inside, &kind);
     }
-    /* Traces are rows. */
+    /* Traces and threads are rows. */
     *keep = status != KC_OK || kind.type != KC_TOKEN_UINT ||
             (kind.uint != KC_DEF_TRACE && kind.uint != KC_DEF_TRACE_END &&
-             kind.uint != KC_DEF_TRACE_SET && kind.uint != KC_DEF_TRACE_DROP);
+             kind.uint != KC_DEF_TRACE_SET && kind.uint != KC_DEF_TRACE_DROP &&
+             kind.uint != KC_DEF_THREAD);
     return status;
 }
 

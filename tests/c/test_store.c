@@ -100,6 +100,17 @@ log_trace_end(struct log *log, uint64_t number, uint64_t trace, uint64_t ended_n
 }
 
 static void
+log_thread(struct log *log, uint64_t number, uint64_t thread)
+{
+    struct kc_cursor cursor = log_begin(log, KC_DEF_THREAD, number, 4);
+    kc_wire_uint(&cursor, thread);
+    kc_wire_text(&cursor, "of a request");
+    kc_wire_uint(&cursor, 140000);
+    kc_wire_uint(&cursor, 4711);
+    log_commit(log, &cursor);
+}
+
+static void
 log_file(struct log *log, uint64_t number, const char *path, uint64_t size,
          uint64_t mtime_ns, const char *text)
 {
@@ -618,6 +629,17 @@ test_a_new_segment_takes_over_what_it_needs(void)
     }
     log_file(&log, 3000, "<string>", 0, 0, "text");
     log_save(&log, &old);
+    for (uint64_t thread = 1; thread <= 2500; thread++) {
+        log_thread(&log, 3000 + thread, thread);
+        if (thread % 100 == 0) {
+            log_save(&log, &old);
+        }
+    }
+    struct kc_block *block = calloc(1, sizeof *block);
+    fill_block(block, 0, true);
+    block->thread_number = 1200;
+    CHECK_EQUAL(KC_OK, kc_store_block(&old, block));
+    free(block);
     CHECK_EQUAL(1101, ask(0, "SELECT count(*) FROM trace"));
     CHECK_EQUAL(KC_OK, kc_store_carry(&next, &old));
     CHECK_EQUAL(1, ask(1, "SELECT segment FROM process"));
@@ -626,9 +648,13 @@ test_a_new_segment_takes_over_what_it_needs(void)
     check_text("said", 1, "SELECT name FROM trace WHERE id = 'trc_runs'");
     CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM trace WHERE id = 'trc_1099'"));
     CHECK_EQUAL(0, ask(1, "SELECT count(*) FROM trace WHERE id = 'trc_0'"));
+    CHECK_EQUAL(2500, ask(0, "SELECT count(*) FROM thread"));
+    CHECK_EQUAL(2001, ask(1, "SELECT count(*) FROM thread"));
+    CHECK_EQUAL(0, ask(1, "SELECT count(*) FROM thread WHERE number IN (1001, 1500)"));
+    CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM thread WHERE number = 1200"));
     CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM source"));
     CHECK_EQUAL(1, ask(1, "SELECT count(*) FROM file"));
-    /* Of all those pieces two had a definition that is no trace. */
+    /* Of all those pieces two had a definition that is no trace and no thread. */
     CHECK_EQUAL(2, ask(1, "SELECT count(*) FROM definition"));
     check_text("930101A46B657074", 1,
                "SELECT hex(data) FROM definition WHERE first = 1");

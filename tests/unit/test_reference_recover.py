@@ -251,6 +251,27 @@ def test_a_rotation_cut_short_is_removed(folder: Path) -> None:
     assert check_records(folder) == 5000
 
 
+def test_a_rotation_takes_over_no_thread_that_ended_long_ago(tmp_path: Path) -> None:
+    """A server with a thread for each request wrote all of them to every segment."""
+    old, following = Store(), Store()
+    for number, store in enumerate((old, following)):
+        path = str(tmp_path / f"{PROCESS}-{number}.db")
+        assert store.open(path, SCHEMA, SCHEMA_VERSION) is Status.OK
+    old.db().executemany(
+        "INSERT INTO thread (number, name) VALUES (?, 'x')",
+        [(number,) for number in range(1, 2501)],
+    )
+    columns = [row[1] for row in old.db().execute("PRAGMA table_info(block)")]
+    values = [1200 if name == "thread" else 1 for name in columns]
+    places = ", ".join("?" * len(columns))
+    old.db().execute(f"INSERT INTO block VALUES ({places})", values)
+    assert carry(following, old) is Status.OK
+    kept = {number for (number,) in following.db().execute("SELECT number FROM thread")}
+    assert kept == {*range(1, 1001), 1200, *range(1501, 2501)}
+    following.close()
+    old.close()
+
+
 def test_a_segment_that_cannot_be_written_keeps_the_mapping(folder: Path) -> None:
     mapping = dead(folder)
     store = Store()
