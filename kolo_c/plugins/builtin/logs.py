@@ -27,6 +27,14 @@ WARNING = Kind("warning", "WARNING", "yellow", "{category}: {text}")
 _CHARACTERS = 4000
 """Of a text; a longer one is cut."""
 _ITEMS = 64
+_EXTRAS = 16
+_OF_LOGGING = frozenset(
+    "args asctime created exc_info exc_text filename funcName levelname levelno lineno "
+    "message module msecs msg name pathname process processName relativeCreated "
+    "stack_info taskName thread threadName".split()
+)
+"""What each record has; the rest is what the program gave as ``extra``."""
+_PLAIN = (str, int, float, bool)
 _args_of: Callable[[BaseException], Any] = BaseException.__dict__["args"].__get__
 _OWN_TEXT = (BaseException.__str__, OSError.__str__, KeyError.__str__)
 
@@ -68,10 +76,20 @@ class Warned(Plugin):
 
 
 def _line(facts: Mapping[str, Any]) -> str:
-    """The text of a record, and what exception it tells of."""
+    """The text of a record, its extras, and what exception it tells of."""
     text = facts.get("message")  # by a handler's Formatter
     if type(text) is not str:
         text = _formatted(facts.get("msg"), facts.get("args"))
+    extra = [
+        f"{name}={_simple(value, 0)!r}"
+        for name, value in facts.items()
+        if name not in _OF_LOGGING
+        and type(value) in _PLAIN
+        and type(name) is str
+        and not name.startswith("kolo_c")
+    ]
+    if extra:
+        text = f"{text} [{' '.join(extra[:_EXTRAS])}]"
     found = facts.get("exc_info")
     if type(found) is tuple and len(found) == 3 and isinstance(found[1], BaseException):
         name, words = type(found[1]).__name__, said(found[1])

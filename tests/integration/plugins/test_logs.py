@@ -138,6 +138,36 @@ def test_secrets_in_a_line_are_masked_by_their_names(core, tmp_path: Path):
     assert not recorded.holds("hunter2")
 
 
+def test_a_line_has_its_extras_but_no_object_among_them(core, tmp_path: Path):
+    recorded = record(
+        tmp_path,
+        """
+        import logging, sys
+        logging.basicConfig(level="INFO", stream=sys.stdout)
+        shop = logging.getLogger("shop")
+
+        class Request:
+            def __repr__(self):
+                raise AssertionError("asked")
+
+        def sell():
+            shop.info("sold", extra={"order": 7, "city": "Ulm", "request": Request()})
+            shop.info("let in", extra={"password": "hunter22x", "tries": 1.5})
+            try:
+                1 / 0
+            except ZeroDivisionError:
+                shop.exception("no", extra={"paid": True})
+        sell()
+        """,
+        core=core,
+    )
+    assert [text for _, _, text in lines(recorded)] == [
+        "sold [order=7 city='Ulm']",
+        "let in [password=*** tries=1.5]",
+        "no [paid=True]\nZeroDivisionError: division by zero",
+    ]
+
+
 def test_a_warning_that_is_shown_is_recorded(core, tmp_path: Path):
     recorded = record(
         tmp_path,
