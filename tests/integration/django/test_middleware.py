@@ -250,25 +250,43 @@ def test_a_line_of_the_log_has_the_trace_s_id(tmp_path: Path) -> None:
     assert lines[-2:] == [f"{site.traces[0].id} asked", "- outside"]
 
 
-def test_other_tools_get_the_trace_s_id(tmp_path: Path) -> None:
-    """Stand-ins for both, of which the program has imported its own."""
+def test_an_event_of_sentry_has_the_trace_s_id(tmp_path: Path) -> None:
+    pytest.importorskip("sentry_sdk")
     more = """
-import types
-tags, attributes = {}, {}
-sentry = types.ModuleType("sentry_sdk")
-sentry.get_client = lambda: types.SimpleNamespace(is_active=lambda: True)
-sentry.set_tag = tags.__setitem__
-telemetry = types.ModuleType("opentelemetry.trace")
-span = types.SimpleNamespace(
-    is_recording=lambda: True, set_attribute=attributes.__setitem__)
-telemetry.get_current_span = lambda: span
-sys.modules.update({"sentry_sdk": sentry, "opentelemetry.trace": telemetry})
-print(c.get("/page/").headers["X-Kolo-C-Trace"], tags, attributes)
+import sentry_sdk
+from sentry_sdk.integrations.django import DjangoIntegration
+events = []
+class Kept(sentry_sdk.transport.Transport):
+    def capture_envelope(self, envelope):
+        event = envelope.get_event()
+        if event is not None:
+            events.append(event)
+sentry_sdk.init(
+    dsn="http://key@localhost/1", transport=Kept, default_integrations=False,
+    auto_enabling_integrations=False, integrations=[DjangoIntegration()])
+c.raise_request_exception = False
+told = c.get("/broken/").headers["X-Kolo-C-Trace"]
+print(told, [event["tags"]["kolo_c.trace"] for event in events])
+sentry_sdk.get_client().close(timeout=0)
 """
     site = asked(tmp_path, more=more)
     trace_id = site.traces[0].id
-    told = {"kolo_c.trace": trace_id}
-    assert site.traced.stdout == f"{trace_id} {told} {told}\n"
+    assert site.traced.stdout == f"{trace_id} ['{trace_id}']\n"
+
+
+def test_a_span_of_opentelemetry_has_the_trace_s_id(tmp_path: Path) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    more = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+trace.set_tracer_provider(TracerProvider())
+with trace.get_tracer("shop").start_as_current_span("request") as span:
+    told = c.get("/page/").headers["X-Kolo-C-Trace"]
+print(told, dict(span.attributes))
+"""
+    site = asked(tmp_path, more=more)
+    trace_id = site.traces[0].id
+    assert site.traced.stdout == f"{trace_id} {{'kolo_c.trace': '{trace_id}'}}\n"
 
 
 CHECK = """
