@@ -6,6 +6,7 @@ records have to tell what the log tells: every call that it announced is there, 
 twice, and the calls that were open are those that the log left open.
 
 The kinds of death: ``start`` (while recording begins), ``busy`` (three threads),
+``boundaries`` (each thread opens trace after trace, some of which are not stored),
 ``rotation`` (small segments: in checkpoints and rotations), ``drain`` (in the last
 steps of a program that ends), ``fork`` (parent and children together), and
 ``recovery`` (those that recover are killed as well, two at once).
@@ -78,6 +79,35 @@ for name in ("one", "two"):
 print("ready", flush=True)
 work()
 """
+# One trace after another in each thread, and some that are held and then not stored.
+BOUNDARIES = f"""{VISITS}
+import kolo_c
+from kolo_c.session import active_session
+from kolo_c.scope import VARIABLE
+
+def dropped(text):
+    number, _ = active_session().begin_boundary("dropped", "region", held=True)
+    token = VARIABLE.set(number)
+    for _ in range(100):
+        passing(text)
+    VARIABLE.reset(token)
+    active_session().end_boundary(number, "exit", stored=False)
+
+def passing(text):
+    return text
+
+def bounded():
+    log = Log()
+    while True:
+        with kolo_c.trace(boundary=True):
+            work("x" * 100, 0.001, log)
+        dropped("y" * 100)
+
+for name in ("one", "two"):
+    threading.Thread(target=bounded, name=name).start()
+print("ready", flush=True)
+bounded()
+"""
 # No two of the texts are alike, so that there is something to write.
 ROTATION = f"""{VISITS}
 print("ready", flush=True)
@@ -116,12 +146,20 @@ while True:
 PROGRAMS = {
     "start": START,
     "busy": BUSY,
+    "boundaries": BOUNDARIES,
     "rotation": ROTATION,
     "drain": DRAIN,
     "fork": FORK,
     "recovery": ROTATION,
 }
-SECONDS = {"start": 0.25, "busy": 0.1, "rotation": 0.4, "drain": 0.01, "fork": 0.3}
+SECONDS = {
+    "start": 0.25,
+    "busy": 0.1,
+    "boundaries": 0.3,
+    "rotation": 0.4,
+    "drain": 0.01,
+    "fork": 0.3,
+}
 """Within how many after it is ready, or was started, a program is killed."""
 SMALL_SEGMENTS = ("rotation", "drain", "recovery")
 RECOVERIES = 6
@@ -234,17 +272,10 @@ def check(store: Path, logs: Path) -> Counter[str]:
             raise Lost(f"there is no store, but {announced}")
         return found
     with Store(store) as opened:
-        for info in opened.traces():
-            if info.status == "running":
-                raise Lost(f"{info} is running")
-            found[info.status] += 1
-            trace = opened.trace(info.id)
-            for stream in trace.streams:
-                log = announced.pop(f"{info.pid}-{stream.name}", None)
-                lines = [] if log is None else log.read_text("ascii").splitlines()
-                found += _compare(stream, lines)
-            if trace.damage or trace.process.problems:
-                raise Lost(f"{info}: {trace.damage} {trace.process.problems}")
+        for name, streams in _by_thread(opened, found).items():
+            log = announced.pop(name, None)
+            lines = [] if log is None else log.read_text("ascii").splitlines()
+            found += _compare(streams, lines)
         if opened.catalogue.errors:
             raise Lost(str(opened.catalogue.errors))
     unknown = [name for name, path in announced.items() if path.stat().st_size]
@@ -253,11 +284,54 @@ def check(store: Path, logs: Path) -> Counter[str]:
     return found
 
 
-def _compare(stream: Stream, log: list[str]) -> Counter[str]:
+def _by_thread(store: Store, found: Counter[str]) -> dict[str, list[Stream]]:
+    """By the name of a thread's log its streams, the first first."""
+    streams: dict[str, list[Stream]] = {}
+    for info in store.traces():
+        if info.status == "running":
+            raise Lost(f"{info} is running")
+        if info.row.name == "dropped" and info.status == "complete":
+            raise Lost(f"{info} was not to be stored")
+        found[info.status] += 1
+        trace = store.trace(info.id)
+        if trace.damage or trace.process.problems:
+            raise Lost(f"{info}: {trace.damage} {trace.process.problems}")
+        for stream in trace.streams:
+            streams.setdefault(f"{info.pid}-{stream.name}", []).append(stream)
+    for each in streams.values():
+        each.sort(key=lambda stream: stream.blocks[0].base_ns)
+    return streams
+
+
+def _compare(streams: list[Stream], log: list[str]) -> Counter[str]:
     """Hold a thread's records against its log; the calls that it made."""
     told: list[str] = []
-    stack: list[tuple[int, str]] = []
     found: Counter[str] = Counter()
+    for stream in streams:
+        is_open = _read(stream, told, found)
+        if is_open and stream.trace.info.status != "interrupted":
+            raise Lost(f"{stream.trace.info}: visits are open")
+        if is_open and stream is not streams[-1]:
+            raise Lost(f"{stream.trace.info}: visits are open, and it is not the last")
+    # It is killed between a record and the line that tells of it: one may be ahead.
+    ahead = told[len(log) :], log[len(told) :]
+    common = min(len(told), len(log))
+    if (
+        told[:common] != log[:common]
+        or len(ahead[0]) > 1
+        or len(ahead[1]) > 1
+        or not all(line[0] == ">" for line in ahead[0])
+        or not all(line[0] == "<" for line in ahead[1])
+    ):
+        name = streams[0].name
+        raise Lost(f"{name}: {len(told)} told, {len(log)} logged: {ahead}")
+    return found
+
+
+def _read(stream: Stream, told: list[str], found: Counter[str]) -> bool:
+    """Add what ``stream`` tells as the log would; whether visits are open at its end,
+    those that commands show."""
+    stack: list[tuple[int, str]] = []
     for record in stream.records():
         if record.kind in PUSH_KINDS:
             name, number = _numbered(stream, record)
@@ -271,21 +345,10 @@ def _compare(stream: Stream, log: list[str]) -> Counter[str]:
         elif record.kind in END_KINDS:
             line = stack.pop()[1]
             told += [f"< {line}"] if line else []
-    # It is killed between a record and the line that tells of it: one may be ahead.
-    ahead = told[len(log) :], log[len(told) :]
-    common = min(len(told), len(log))
-    if (
-        told[:common] != log[:common]
-        or len(ahead[0]) > 1
-        or len(ahead[1]) > 1
-        or not all(line[0] == ">" for line in ahead[0])
-        or not all(line[0] == "<" for line in ahead[1])
-    ):
-        raise Lost(f"{stream.name}: {len(told)} told, {len(log)} logged: {ahead}")
     nodes = [node.number for node in build(stream).open_nodes()]
     if nodes != [node for node, _ in stack]:
         raise Lost(f"{stream.name}: open are {stack}, shown {nodes}")
-    return found
+    return any(line for _, line in stack)
 
 
 def _numbered(stream: Stream, record: Record) -> tuple[str, object]:

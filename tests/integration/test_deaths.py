@@ -8,7 +8,7 @@ from tools import deaths
 
 
 @pytest.mark.parametrize("core", ["c"], indirect=True)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(7))
 @pytest.mark.parametrize("kind", deaths.PROGRAMS)
 def test_what_a_killed_program_announced_is_there_once(core, tmp_path, kind, seed):
     """Whether it was starting, busy, rotating, ending, forking or being recovered."""
