@@ -4,6 +4,7 @@
  * without an exit handler. While a session is open a builtin of the same name stands in
  * their place, which notes in the mapping what it is about to do and then does it. */
 
+#include "plain/clock.h"
 #include "plain/last_word.h"
 #include "session/session.h"
 
@@ -37,7 +38,20 @@ static struct leave leaves[] = {
      .function = LEAVE_FUNCTION(leave_by_execve)},
 };
 
+#define LEAVE_SAVE_NS UINT64_C(2000000000)
 #define LEAVES (sizeof leaves / sizeof leaves[0])
+
+/* Without a file that outlives the process, what is not saved now goes with it. */
+static void
+leave_save(void)
+{
+    struct kc_session *session = kc_session_borrow_current();
+    if (session != NULL && !session->dead && session->open && session->opened &&
+        !session->mapping.shared)
+    {
+        (void)kc_session_flush(session, kc_clock_system_ns() + LEAVE_SAVE_NS);
+    }
+}
 
 static PyObject *
 leave_by(const struct leave *leave, PyObject *const *args, Py_ssize_t count,
@@ -48,6 +62,7 @@ leave_by(const struct leave *leave, PyObject *const *args, Py_ssize_t count,
     if (leave->word == KC_LAST_WORD_EXIT && given == 1 && PyLong_CheckExact(args[0])) {
         number = (uint32_t)PyLong_AsUnsignedLongMask(args[0]);
     }
+    leave_save();
     kc_last_word_say(leave->word, number);
     PyObject *result = PyObject_Vectorcall(leave->original, args, (size_t)count, names);
     kc_last_word_say(KC_LAST_WORD_NONE, 0); /* it has come back */

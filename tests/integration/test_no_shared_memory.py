@@ -77,6 +77,18 @@ def test_a_program_that_dies_there_leaves_what_was_saved(core, tmp_path, unshare
         assert "interrupted" in listed.stdout and "3,001" in listed.stdout
 
 
+@pytest.mark.parametrize("core", ["c"], indirect=True)
+def test_a_program_that_leaves_there_saves_before_it_goes(core, tmp_path, unshared):
+    """By os._exit and the like; for a crash it is too late."""
+    program = "import os\ndef f(n): return n\nfor n in range(100): f(n)\nos._exit(3)\n"
+    traced = trace_program(
+        tmp_path / "project", core, "auto", program, env=unshared, fails=True
+    )
+    assert traced.code == 3
+    listed = kolo(traced.project, "list", **unshared)
+    assert "interrupted" in listed.stdout and "  101  " in listed.stdout
+
+
 def test_what_died_elsewhere_is_recovered_there(core, tmp_path, unshared):
     """With a WAL and a mapping: both can be read by who has them for himself."""
     traced = trace_program(tmp_path / "project", core, "auto", PROGRAM, "die")
