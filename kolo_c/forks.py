@@ -11,19 +11,50 @@ import sys
 
 from kolo_c.scope import PAUSED, SCOPE, VARIABLE, active_session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _forks_followed = False
+_by_python = False
+"""From before a fork by Python until after it."""
 _multiprocessing_followed = False
 
 
-def follow_forks() -> None:
-    """Register once: such handlers cannot be taken back."""
+def follow_forks(native: Any) -> None:
+    """Register once: such handlers cannot be taken back. The core says where a fork by
+    C alone, as uWSGI's, calls none of them."""
     global _forks_followed
+    native.when_forked(_after_fork_unseen)
     if not _forks_followed:
         _forks_followed = True
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        os.register_at_fork(
+            before=_before_fork,
+            after_in_parent=_after_fork_in_parent,
+            after_in_child=_after_fork_in_child,
+        )
+
+
+def _before_fork() -> None:
+    global _by_python
+    _by_python = True
+
+
+def _after_fork_in_parent() -> None:
+    global _by_python
+    _by_python = False
+
+
+def _after_fork_unseen() -> None:
+    """In the child of a fork, unless Python's handlers are about to be called."""
+    session = active_session()
+    if not _by_python and session is not None and session.native.stats()["dead"]:
+        _after_fork_in_child()
 
 
 def _after_fork_in_child() -> None:
+    global _by_python
+    _by_python = False
     session = active_session()
     if session is not None:
         if SCOPE.get() != PAUSED:

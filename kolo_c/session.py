@@ -190,7 +190,7 @@ class Session:
                 self._record_output()
             self._attach()
             _activate(self)
-            follow_forks()
+            follow_forks(self._native)
             if self._first_pid:
                 from kolo_c.follow import tell_children  # noqa: PLC0415 - not for each
 

@@ -329,6 +329,14 @@ session_skip_code(PyObject *op, PyObject *code)
 }
 
 static PyObject *
+session_when_forked(PyObject *op, PyObject *tell)
+{
+    SessionObject *self = (SessionObject *)op;
+    Py_XSETREF(self->session.when_forked, Py_NewRef(tell));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 session_flush(PyObject *op, PyObject *timeout)
 {
     SessionObject *self = (SessionObject *)op;
@@ -493,6 +501,9 @@ static PyMethodDef session_methods[] = {
      "log(level, logger, text)\n\nA log line; False outside every trace."},
     {"resolve", kc_session_resolve, METH_O,
      "resolve(exception)\n\nName the exception to the calls that it left."},
+    {"when_forked", session_when_forked, METH_O,
+     "when_forked(tell)\n\nCall `tell` in the child of a fork, once Python runs "
+     "there."},
     {"flush", session_flush, METH_O,
      "flush(timeout)\n\nSave everything recorded so far; False on time-out (seconds)."},
     {"close", session_close, METH_VARARGS,

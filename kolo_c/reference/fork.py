@@ -100,3 +100,13 @@ def _go_on(session: Session) -> None:
 
 def _let_go(session: Session) -> None:
     session.abandon()
+
+
+def notice(session: Session) -> None:
+    """This is a child, of a fork by C alone (uWSGI's): none of Python's handlers was
+    called."""
+    if session.dead:
+        return
+    _tell(_let_go)
+    if session.when_forked is not None:
+        session.when_forked()

@@ -84,6 +84,9 @@ def run(thread: Thread, step: Callable[..., Any], *arguments: Any) -> None:
     session = thread.session
     if session.forking and thread.guard == GUARD_COLLECTOR:
         return  # in the child the lock may be that of a thread that is not there
+    if system.getpid() != session.pid:
+        fork.notice(session)
+        return
     held = is_owned(session)  # by a function of ours that the interpreter told of
     try:
         if thread.broken:

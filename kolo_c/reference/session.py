@@ -157,6 +157,8 @@ class Session:
         self.scope_generation = 0
         self.current_task: Any = None  # asyncio.current_task, once asyncio is loaded
         self.running_loop: Any = None  # asyncio._get_running_loop
+        self.when_forked: Callable[[], None] | None = None
+        """In the child of a fork, once it is noticed."""
         self.current_greenlet: Any = None  # once greenlet is loaded
         self.greenlet_type: Any = None
         self.greenlet_parent: Any = None  # the descriptor: a thread's first has none

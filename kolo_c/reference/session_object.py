@@ -346,6 +346,10 @@ class Session:
         """Keep this code object by identity."""
         self.tracer.kept_codes[id(code)] = source
 
+    def when_forked(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` in the child of a fork that calls no handlers of Python's."""
+        self.inner.when_forked = tell
+
     def flush(self, timeout: float) -> bool:
         """Save everything recorded so far; False on time-out (seconds)."""
         inner = self.inner

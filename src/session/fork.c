@@ -13,6 +13,7 @@
 
 #include "plain/clock.h"
 #include "plain/last_word.h"
+#include "session/interrupt.h"
 #include "session/session.h"
 
 #define DRAIN_NS 2000000000u
@@ -82,6 +83,25 @@ fork_parent(void)
     }
 }
 
+/* In the child, between two instructions of the program. */
+static int
+fork_tell(void *unused)
+{
+    (void)unused;
+    struct kc_session *session = fork_session;
+    if (session == NULL || !session->dead || session->when_forked == NULL) {
+        return 0;
+    }
+    PyObject *tell = Py_NewRef(session->when_forked);
+    PyObject *result = PyObject_CallNoArgs(tell);
+    if (result == NULL && !kc_interrupt_give_back()) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(result);
+    Py_DECREF(tell);
+    return 0;
+}
+
 static void
 fork_child(void)
 {
@@ -108,6 +128,8 @@ fork_child(void)
     kc_writer_abandon(&session->writer);
     kc_mapping_abandon(&session->mapping);
     session->mapping_ready = false;
+    /* A fork by C alone, as uWSGI's, calls none of Python's handlers. */
+    (void)Py_AddPendingCall(fork_tell, NULL);
 }
 
 void

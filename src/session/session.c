@@ -603,6 +603,7 @@ kc_session_destroy(struct kc_session *session)
     PyMem_RawFree(session->aside);
     session->aside = NULL;
     Py_CLEAR(session->scope_variable);
+    Py_CLEAR(session->when_forked);
     Py_CLEAR(session->current_task);
     Py_CLEAR(session->running_loop);
     Py_CLEAR(session->tasks);

@@ -128,6 +128,7 @@ struct kc_session {
     struct kc_trace *default_trace; /* instead of it, for a time: a test's; or NULL */
     uint64_t scope_generation;
     PyObject *scope_variable;   /* ContextVar: number of the slot in `traces` */
+    PyObject *when_forked;      /* (): in the child of a fork, once Python runs */
     PyObject *current_task;     /* asyncio.current_task, once asyncio is loaded */
     PyObject *running_loop;     /* asyncio._get_running_loop */
     PyObject *tasks;            /* dict: address of a task -> (weakref, number) */

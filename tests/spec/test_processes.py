@@ -242,6 +242,34 @@ def test_handlers_of_other_libraries_run_python_in_a_fork_and_disturb_nothing(tr
     assert own == ["-> 'child'", *numbers]
 
 
+@not_on_pypy("ctypes has no PyDLL that forks")
+def test_a_child_of_a_fork_that_calls_no_handlers_of_pythons_is_recorded(trace, core):
+    """As uWSGI forks its workers. With the C core they were not recorded; with the
+    Python one they wrote into the parent's blocks."""
+    traced = trace(
+        """
+        import ctypes, os
+        def f(name): return name
+        f('before')
+        child = ctypes.PyDLL(None).fork()
+        for n in range(3000): f(n)
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        f('after')
+        """,
+        options=("-W", "error"),
+    )
+    parent, child = child_and_parent(traced)
+    ends = [call.end for call in traced.tree(parent).find("f")]
+    numbers = [f"-> {n}" for n in range(3000)]
+    assert ends == ["-> 'before'", *numbers, "-> 'after'"]
+    ends = [call.end for call in traced.tree(child).find("f")]
+    # The Python core notices it by the first event.
+    assert ends[-2999:] == numbers[1:]
+    assert core == "python" or len(ends) == 3000
+
+
 def test_a_child_by_multiprocessing_fork_is_recorded(trace):
     traced = trace(
         """

@@ -107,12 +107,15 @@ def run(project, redis_server: Server, core, jobs, client, words):
 
 
 @pytest.mark.parametrize(
-    ("core", "pool"), [("c", "prefork"), ("c", "threads"), ("python", "solo")]
+    ("core", "pool"),
+    [("c", "prefork"), ("c", "threads"), ("c", "gevent"), ("python", "solo")],
 )
 def test_a_celery_task_s_run_is_linked_to_who_enqueued_it(
     core, pool, redis_server, tmp_path
 ):
     pytest.importorskip("celery")
+    if pool == "gevent":
+        pytest.importorskip("gevent")
     words = f"-m celery -A jobs worker --pool={pool} -c 1 --without-mingle"
     recorded, tasks = run(
         tmp_path, redis_server, core, CELERY, CELERY_CLIENT, words.split()
