@@ -20,6 +20,8 @@ _LONGEST = 200
 
 
 _KNOWN_MOST = 256
+_names: dict[str, list[str]] = {}
+"""By template: those of the fields in it."""
 _parts: dict[str, list[_Part]] = {}
 """By template: its parts, whether each is left out where a field is missing, and the
 texts and names of fields in it."""
@@ -27,16 +29,27 @@ texts and names of fields in it."""
 
 def summarise(template: str, fields: Mapping[str, object]) -> str:
     """The line for a trace's name: on one line, each field bounded."""
-
-    def text(name: str) -> str | None:
+    texts: dict[str, str] = {}
+    for name in _names.get(template) or _names_of(template):
         value = fields.get(name)
-        if value is None:
-            return None
-        found = value if isinstance(value, str) else str(value)
-        found = " ".join(found[: 2 * _LONGEST].split())
-        return found if len(found) <= _LONGEST else f"{found[: _LONGEST - 1]}…"
+        if value is not None:
+            found = value if isinstance(value, str) else str(value)
+            found = " ".join(found[: 2 * _LONGEST].split())
+            if len(found) > _LONGEST:
+                found = f"{found[: _LONGEST - 1]}…"
+            texts[name] = found
+    return fill(template, texts.get)
 
-    return fill(template, text)
+
+def _names_of(template: str) -> list[str]:
+    """Of the fields in it."""
+    names = [
+        text for _, pieces in _parse(template) for is_field, text in pieces if is_field
+    ]
+    if len(_names) >= _KNOWN_MOST:
+        _names.clear()
+    _names[template] = names
+    return names
 
 
 def fill(template: str, text_of: Callable[[str], str | None]) -> str:

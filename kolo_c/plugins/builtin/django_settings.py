@@ -44,6 +44,9 @@ class Options(Frozen):
     recorder: dict[str, Any] = {}  # noqa: RUF012 - never changed
     """Settings of the recorder, for a session that the middleware starts."""
     problems: tuple[str, ...] = ()
+    holds: bool = False
+    """Whether it is decided at the end of a request if its trace is stored: with one of
+    the two above."""
 
     def ignores(self, path: str) -> bool:
         """Whether requests for ``path`` are left alone."""
@@ -58,11 +61,6 @@ class Options(Frozen):
     def takes(self) -> bool:
         """Whether the next request is one of the sample."""
         return self.sample >= 1 or _random.random() < self.sample
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is decided at the end of a request if its trace is stored."""
-        return self.errors_only or self.slow_ms is not None
 
     def stores(self, failed: bool, milliseconds: float) -> bool:
         """That decision."""
@@ -113,7 +111,12 @@ def read(source: Any) -> Options:
             guess = nearest(str(key), [*_KINDS, *_recorder_settings()])
             meant = f" Did you mean {guess}?" if guess else ""
             problems.append(f'KOLO_C["{key}"] is not a setting.{meant}')
-    return Options(**values, recorder=recorder, problems=tuple(problems))
+    return Options(
+        **values,
+        recorder=recorder,
+        problems=tuple(problems),
+        holds=values.get("errors_only", False) or values.get("slow_ms") is not None,
+    )
 
 
 def _recorder_settings() -> Any:
