@@ -177,16 +177,20 @@ class Filter:
         return Decision(True, decision.kind, decision.reason, decision.rule, options)
 
     def _forms_of(self, path: str) -> tuple[str, ...]:
-        """As ``_forms``; a folder is looked at once, not for each of its files."""
+        """As ``_forms``."""
+        resolved = self._resolved(path)
+        return (path,) if resolved == path else (path, resolved)
+
+    def _resolved(self, path: str) -> str:
+        """As realpath, which looks at each folder once more for each of its files."""
+        if own_path.islink(path):
+            return own_path.realpath(path)  # type: ignore[no-any-return]
         folder, _, name = path.rpartition("/")
         real = self._real_folders.get(folder)
         if real is None:
-            real = own_path.realpath(folder or "/").rstrip("/")
+            real = self._resolved(folder).rstrip("/") if folder else ""
             self._real_folders[folder] = real
-        if own_path.islink(path):
-            return _forms(path)
-        resolved = f"{real}/{name}"
-        return (path,) if resolved == path else (path, resolved)
+        return f"{real}/{name}"
 
     def _default(self, files: tuple[str, ...]) -> Decision:
         """Kept when one form of the path is; else why the first one is skipped."""

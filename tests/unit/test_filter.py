@@ -347,3 +347,21 @@ def test_any_text_is_a_pattern_or_an_error_that_says_why(text):
         compile_pattern(text, lambda *_: False)
     except PatternError as error:
         assert str(error)
+
+
+def test_a_path_resolves_as_it_does_for_the_system(tmp_path):
+    """Folders are looked at once, and not for each of their files."""
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "real" / "deep" / "a.py").touch()
+    (tmp_path / "one").symlink_to("real")
+    (tmp_path / "real" / "two").symlink_to(tmp_path / "one" / "deep")
+    (tmp_path / "real" / "b.py").symlink_to("two/a.py")
+    (tmp_path / "up").symlink_to("/")
+    made = Filter(Config(), make_project(tmp_path))
+    for name in (
+        "real/deep/a.py", "one/deep/a.py", "one/two/a.py", "one/b.py", "real/b.py",
+        "absent/c.py", f"up{tmp_path}/one/two/a.py", "up/c.py", "one/two/none.py",
+    ):  # fmt: skip
+        path = str(tmp_path / name)
+        assert made._resolved(path) == os.path.realpath(path)
+    assert made._resolved("/c.py") == "/c.py"
