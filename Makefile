@@ -7,7 +7,7 @@ C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
-.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak soak-server deaths crowd forks fuzz leaks validate programs cpython-tests wheel \
+.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak soak-server deaths crowd forks fuzz fuzz-readers leaks validate programs cpython-tests wheel \
 	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
@@ -81,9 +81,18 @@ programs: build ## The gate's generated programs: 2,000 by every hook of the C c
 	$(PYTHON) -m kolo_c validate --generate 400 --seed 2000
 
 fuzz: build ## Hostile bytes for the reader, hostile values for the encoder (ROUNDS=20000)
-	FUZZ_ROUNDS=$(or $(ROUNDS),20000) $(PYTHON) -m pytest -q \
-	    tests/unit/test_corrupt_store.py tests/unit/test_values.py \
-	    tests/unit/test_value_hostile.py
+	FUZZ_ROUNDS=$(or $(ROUNDS),20000) $(PYTHON) -m pytest -q -o faulthandler_timeout=0 \
+	    tests/unit/test_corrupt_store.py tests/unit/test_hostile_bytes.py \
+	    tests/unit/test_values.py tests/unit/test_value_hostile.py
+
+# What they learn stays in build/ for the next time.
+fuzz-readers: build ## The readers in C under libFuzzer, then Python's under Atheris (SECONDS=120 each)
+	$(MAKE) -C tests/c fuzz SECONDS=$(or $(SECONDS),120)
+	$(PYTHON) -c "import atheris" 2>/dev/null || $(PYTHON) -m pip install -q atheris
+	$(PYTHON) -m tests.unit.fuzz_readers --seeds build/fuzz-readers
+	$(PYTHON) -m tests.unit.fuzz_readers -max_total_time=$(or $(SECONDS),120) \
+	    -max_len=131072 -rss_limit_mb=1500 -timeout=25 -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix=build/ build/fuzz-readers
 
 # One Python's: a clone's .venv; `PYTHON -m tools.cpython_tests` for another.
 cpython-tests: build ## CPython's own tests, with and without tracing: what differs and why

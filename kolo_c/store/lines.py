@@ -13,6 +13,7 @@ from bisect import bisect_right
 from kolo_c.store.slotted import Slotted
 
 NO_LINE_3_10 = -128
+_MOST_BITS = 36
 
 
 class LineTable(Slotted):
@@ -49,16 +50,20 @@ def read_line_table(table: bytes, first_line: int, python: str) -> LineTable:
             _read_pairs(table, result)
         else:
             _read_locations(table, result)
-    except IndexError:  # the table ends in the middle of an entry: keep what was read
+    except IndexError:  # it ends in the middle of an entry, say: keep what was read
         pass
     return result
 
 
 def _version(python: str) -> tuple[int, ...]:
     parts = python.split(".")[:2]
-    if len(parts) == 2 and all(part.isdigit() for part in parts):
+    if len(parts) == 2 and all(map(_is_small, parts)):
         return tuple(int(part) for part in parts)
     return (3, 11)  # the format that has stayed
+
+
+def _is_small(text: str) -> bool:
+    return len(text) < 4 and text.isascii() and text.isdigit()
 
 
 def _read_pairs(table: bytes, result: LineTable) -> None:
@@ -106,6 +111,8 @@ def _unsigned(table: bytes, at: int) -> tuple[int, int]:
         if not byte & 64:
             return value, at
         shift += 6
+        if shift > _MOST_BITS:
+            raise IndexError("no line and no column is so large")
 
 
 def _signed(table: bytes, at: int) -> tuple[int, int]:

@@ -91,7 +91,10 @@ def _decode(data: bytes, base_ns: int, first_node: int) -> list[Record]:
             node += 1
         else:
             append(_READERS[kind](ns, 0, fields))
-    if unpacker.tell() != len(data):
+    # Of a record that is cut between two of its elements msgpack says nothing. What
+    # comes next is part of it then.
+    unpacker.feed(b"\xc0")
+    if unpacker.unpack() is not None:
         raise ValueError("a record is cut")
     return records
 

@@ -26,6 +26,7 @@ from kolo_c.store.connection import (
     connect,
     uri_of,
 )
+from kolo_c.store.decoding import DAMAGE
 from kolo_c.store.opening import database_error, reading_mode
 from kolo_c.store.placing import file_error, put_in_place, unfinished_name
 from kolo_c.store.private import make_file
@@ -235,10 +236,10 @@ def _sift(data: bytes, wanted: Any) -> tuple[bytes, int, int]:
             fields = unpacker.unpack()
             end = unpacker.tell()
             if fields[0] not in _TRACE_KINDS or wanted(fields[2]):
-                kept.append(data[at:end])
                 numbers.append(int(fields[1]))
+                kept.append(data[at:end])
             at = end
-    except (msgpack.exceptions.UnpackException, ValueError, TypeError, LookupError):
+    except DAMAGE:
         kept.append(data[at:])  # not to be read, but not ours to throw away
     return b"".join(kept), min(numbers, default=0), max(numbers, default=0)
 
