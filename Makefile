@@ -52,7 +52,8 @@ sanitize: .venv/bin/python ## The extension's suite under ASan and UBSan
 valgrind: .venv/bin/python ## Plain C tests and tests/spec under valgrind (an hour)
 	$(MAKE) -C tests/c all
 	@for each in build/c-tests/plain/test_*; do case $$each in *.o) ;; \
-	    *) echo $$each; valgrind -q --error-exitcode=99 $$each || exit 1 ;; esac; done
+	    *) echo $$each; FAULT_STRIDE=100 valgrind -q --error-exitcode=99 $$each || exit 1 ;; \
+	    esac; done
 	KOLO_C_DEBUG=1 PYTHONMALLOC=malloc KOLO_C_RUNNER="valgrind -q --error-exitcode=99 \
 	    --trace-children=yes --undef-value-errors=no \
 	    --suppressions=$(CURDIR)/tools/valgrind.supp" \

@@ -26,13 +26,14 @@
 #include "faulty_vfs.h"
 
 /* Under a sanitizer a round takes longer: there, of a long row, every seventh refusal
- * must do. */
+ * must do; under valgrind, fewer still (the environment's FAULT_STRIDE). */
 #ifndef FAULT_STRIDE
 #define FAULT_STRIDE 1
 #endif
 #define SHORT_ROW 50
 #define MOST_REFUSALS 20000
 
+static long stride = FAULT_STRIDE;
 static atomic_long fail_at; /* 0: none */
 static atomic_long seen;
 static atomic_long held; /* allocations */
@@ -48,6 +49,12 @@ fault_refused(enum fault_kind kind)
     long call = atomic_fetch_add(&seen, 1) + 1;
     long at = atomic_load(&fail_at);
     return call == at || (at != 0 && call > at && atomic_load(&refused_lasts));
+}
+
+bool
+fault_was_met(void)
+{
+    return atomic_load(&seen) >= atomic_load(&fail_at);
 }
 
 long
@@ -103,7 +110,7 @@ fault_each(bool (*round)(void), const char *name, int kinds, bool lasting)
         if (atomic_load(&check_failed_count) != failed) {
             (void)fprintf(stderr, "%s: after refusal %ld\n", name, refusals + 1);
         }
-        refusals += refusals < SHORT_ROW ? 1 : FAULT_STRIDE;
+        refusals += refusals < SHORT_ROW ? 1 : stride;
     }
     (void)printf("%-14s %ld %s refused in turn%s\n", name, rounds - 1,
                  (kinds & FAULT_MEMORY) != 0 ? "allocations" : "calls",
@@ -215,6 +222,8 @@ void
 fault_init(void)
 {
     sqlite3_mem_methods wrapped;
+    const char *told = getenv("FAULT_STRIDE");
+    stride = told != NULL && atol(told) > 0 ? atol(told) : stride;
     CHECK_EQUAL(SQLITE_OK, sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory));
     wrapped = sqlite_memory;
     wrapped.xMalloc = sqlite_malloc;

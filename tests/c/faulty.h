@@ -31,6 +31,9 @@ void fault_init(void);
  * refused call is refused as well. */
 void fault_each(bool (*round)(void), const char *name, int kinds, bool lasting);
 
+/* Whether a call has been refused in this round. */
+bool fault_was_met(void);
+
 /* Refuse nothing from here on; what fault_resume() takes up again. */
 long fault_suspend(void);
 
