@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from kolo_c.store.locate import SEGMENTS_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 COMPRESS_LEVEL = 1
+_PATIENCE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.005
 
 
 def recover_dead(store: str | os.PathLike[str], extension: Any = None) -> list[str]:
@@ -42,11 +46,25 @@ def recover_dead(store: str | os.PathLike[str], extension: Any = None) -> list[s
     problems = []
     for path in dead:
         try:
-            recover(path, schema, SCHEMA_VERSION, COMPRESS_LEVEL)
+            _when_free(recover, path, schema, SCHEMA_VERSION, COMPRESS_LEVEL)
         except Exception as error:
             if os.path.exists(path):  # otherwise another command was faster
                 problems.append(f"{path}: not recovered: {error}")
     return problems
+
+
+def _when_free(recover: Callable[..., object], *arguments: object) -> None:
+    """Wait for another command that recovers it, or looks whether its process lives.
+
+    One that takes long is left to itself: what it has not saved yet can be read.
+    """
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < until:
+        try:
+            recover(*arguments)
+            return
+        except BlockingIOError:
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _mappings(store: str | os.PathLike[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -12,7 +13,9 @@ import time
 
 import pytest
 
+from kolo_c.extension import extension_for_reading
 from kolo_c.model.build import build
+from kolo_c.reference.recover import recover_file
 from kolo_c.store.reader import Store
 from kolo_c.store.recovery import recover_dead
 from kolo_c.wire import Kind
@@ -422,3 +425,40 @@ def test_a_parents_death_is_seen_while_its_children_live(core, tmp_path):
         process.stdout.close()
         for other in others:
             os.kill(other, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("share", [fcntl.LOCK_SH, fcntl.LOCK_EX])
+def test_a_recovery_waits_for_who_looks_at_the_same_mapping(core, tmp_path, share):
+    """Another command that asks whether the process lives has a lock on it as well."""
+    process = start(tmp_path, core, ANNOUNCES)
+    process.stdout.readline()
+    process.kill()
+    process.stdout.close()
+    process.wait()
+    store = tmp_path / ".kolo_c"
+    (path,) = store.glob("segments/*.map")
+    extension = Slow(core)
+    with open(path, "rb") as file:
+        extension.before = lambda: fcntl.flock(file, share)
+        extension.after = lambda: fcntl.flock(file, fcntl.LOCK_UN)
+        assert recover_dead(store, extension) == []
+    assert extension.tries == 2
+    assert not path.exists()
+
+
+class Slow:
+    """Recovers, but is told to wait at the first try."""
+
+    def __init__(self, core):
+        self.recover_file = choose_recovery(core)
+        self.tries = 0
+
+    def recover(self, *arguments):
+        self.tries += 1
+        (self.before if self.tries == 1 else self.after)()
+        return self.recover_file(*arguments)
+
+
+def choose_recovery(core):
+    extension = extension_for_reading() if core == "c" else None
+    return recover_file if extension is None else extension.recover

@@ -205,3 +205,27 @@ def test_what_was_changed_is_put_back_when_recording_ends(core, hook, tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+@only_c
+def test_a_test_that_crashes_python_is_named_with_the_signal(core, hook, tmp_path):
+    """pytest has faulthandler on before us, and still says what it says."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "test_it.py").write_text(
+        "import ctypes\n"
+        "def test_well(): pass\n"
+        "def test_crashes(): ctypes.string_at(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:kolo_c", "-p",
+         "kolo_c.integrations.pytest_plugin", "--kolo-c"],
+        cwd=tmp_path, env=environment(KOLO_C_CORE=core, KOLO_C_HOOK=hook),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in done.stderr
+    assert recover_dead(tmp_path / ".kolo_c") == []
+    with Store(tmp_path / ".kolo_c") as store:
+        assert [(info.row.name.split("::")[1], info.row.cause) for info in store.traces()] == [
+            ("test_crashes", "SIGSEGV"), ("test_well", "exit"),
+        ]  # fmt: skip
