@@ -15,17 +15,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from _random import Random  # random itself is 5 ms more
 from _thread import allocate_lock  # threading is 0.5 ms more
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _RANDOM_BITS = 80
+_RANDOM_BYTES = _RANDOM_BITS // 8
+_AT_ONCE = 64 * _RANDOM_BYTES
 
 TICKING = os.environ.get("KOLO_C_TICKING") == "1"
 
-# Seeded by the system, once a process: asking it for each takes a request's time.
-_random = Random()
+# The system's, for several: asking it for each takes a request's time.
+_random = b""
+_random_at = 0
 _random_pid = 0
 _lock = allocate_lock()
 _last = 0
@@ -35,17 +36,10 @@ _counting_pid = os.getpid() if TICKING and "KOLO_C_PARENT" not in os.environ els
 
 def ulid() -> str:
     """A new identifier, greater than every one this process has made before."""
-    global _last, _random_pid
+    global _last
     pid = os.getpid()
-    if _counting_pid == pid:
-        number = 0
-    else:
-        if pid != _random_pid:  # a forked child must not go on as its parent does
-            _random.seed(int.from_bytes(os.urandom(32), "big"))
-            _random_pid = pid
-        number = time.time_ns() // 1_000_000 << _RANDOM_BITS
-        number |= _random.getrandbits(_RANDOM_BITS)
     with _lock:
+        number = 0 if _counting_pid == pid else _new(pid)
         if number >> _RANDOM_BITS <= _last >> _RANDOM_BITS:
             number = _last + 1
         _last = number
@@ -53,8 +47,19 @@ def ulid() -> str:
     if core is not None:  # a request has an identifier, and this takes less of it
         text: str = core.ulid_text(number.to_bytes(16, "big"))
         return text
-    pairs = _PAIRS
-    return "".join([pairs[number >> shift & 1023] for shift in range(120, -1, -10)])
+    return "".join([_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)])
+
+
+def _new(pid: int) -> int:
+    """The time, and bits that nobody else has."""
+    global _random, _random_at, _random_pid
+    # A forked child must not go on as its parent does.
+    if pid != _random_pid or _random_at == len(_random):
+        _random, _random_at, _random_pid = os.urandom(_AT_ONCE), 0, pid
+    at = _random_at
+    _random_at += _RANDOM_BYTES
+    random = int.from_bytes(_random[at:_random_at], "big")
+    return time.time_ns() // 1_000_000 << _RANDOM_BITS | random
 
 
 def trace_id() -> str:
