@@ -92,6 +92,8 @@ class Session:
         global _active
         if _active is not None and not _active.inner.dead:
             raise RuntimeError("a session is active in this process")
+        if not _is_main_interpreter():
+            raise RuntimeError("kolo_c traces the main interpreter only")
         self.registered = False
         self.inner = Inner(
             SessionOptions(
@@ -455,3 +457,15 @@ def _find_hook(name: str) -> Any:
         return hook.find(name)
     except ValueError as error:
         raise RuntimeError(str(error)) from None
+
+
+def _is_main_interpreter() -> bool:
+    """What a subinterpreter does is its own: hooks and threads are of one of them."""
+    try:
+        import _interpreters as known  # type: ignore[import-not-found]  # noqa: PLC0415
+    except ImportError:  # 3.12 and older
+        try:
+            import _xxsubinterpreters as known  # type: ignore[import-not-found,no-redef]  # noqa: PLC0415
+        except ImportError:
+            return True
+    return bool(known.get_current() == known.get_main())
