@@ -465,7 +465,7 @@ def _is_main_interpreter() -> bool:
         import _interpreters as known  # type: ignore[import-not-found]  # noqa: PLC0415
     except ImportError:  # 3.12 and older
         try:
-            import _xxsubinterpreters as known  # type: ignore[import-not-found,no-redef]  # noqa: PLC0415
+            import _xxsubinterpreters as known  # type: ignore[import-not-found]  # noqa: PLC0415
         except ImportError:
             return True
     return bool(known.get_current() == known.get_main())
