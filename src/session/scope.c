@@ -39,8 +39,8 @@ scope_has_asyncio(struct kc_session *session)
     if (session->current_task != NULL) {
         return true;
     }
-    PyObject *modules = PyImport_GetModuleDict();
-    PyObject *asyncio = PyDict_GetItemString(modules, "_asyncio");
+    PyObject *asyncio =
+        PyDict_GetItemWithError(PyImport_GetModuleDict(), session->asyncio_name);
     if (asyncio == NULL || !PyModule_Check(asyncio)) {
         return false;
     }
@@ -161,6 +161,10 @@ scope_entry_is(PyObject *entry, PyObject *task)
 static uint64_t
 scope_task_number(struct kc_session *session, PyObject *task)
 {
+    /* A task goes on many times: between its calls, and in each of its steps. */
+    if (session->last_task != NULL && scope_entry_is(session->last_task, task)) {
+        return PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(session->last_task, 1));
+    }
     PyObject *key = PyLong_FromVoidPtr(task);
     PyObject *reference = NULL;
     PyObject *entry = NULL;
@@ -171,6 +175,7 @@ scope_task_number(struct kc_session *session, PyObject *task)
     PyObject *known = PyDict_GetItemWithError(session->tasks, key);
     if (known != NULL && scope_entry_is(known, task)) {
         number = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(known, 1));
+        Py_XSETREF(session->last_task, Py_NewRef(known));
         goto done;
     }
     if (PyDict_GET_SIZE(session->tasks) >= TASKS_MOST) {
@@ -183,6 +188,7 @@ scope_task_number(struct kc_session *session, PyObject *task)
     }
     if (entry != NULL) {
         (void)PyDict_SetItem(session->tasks, key, entry);
+        Py_XSETREF(session->last_task, Py_NewRef(entry));
     }
 
 done:
@@ -299,7 +305,7 @@ scope_has_greenlets(struct kc_session *session)
         return true;
     }
     PyObject *module =
-        PyDict_GetItemString(PyImport_GetModuleDict(), "greenlet._greenlet");
+        PyDict_GetItemWithError(PyImport_GetModuleDict(), session->greenlet_name);
     if (module == NULL || !PyModule_Check(module)) {
         return false;
     }

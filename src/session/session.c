@@ -183,7 +183,11 @@ kc_session_open(struct kc_session *session, const struct kc_session_options *opt
         return -1;
     }
     session->tasks = PyDict_New();
-    if (session->tasks == NULL) {
+    session->asyncio_name = PyUnicode_InternFromString("_asyncio");
+    session->greenlet_name = PyUnicode_InternFromString("greenlet._greenlet");
+    if (session->tasks == NULL || session->asyncio_name == NULL ||
+        session->greenlet_name == NULL)
+    {
         return -1;
     }
     session->dropped.dropped = true;
@@ -607,6 +611,9 @@ kc_session_destroy(struct kc_session *session)
     Py_CLEAR(session->current_task);
     Py_CLEAR(session->running_loop);
     Py_CLEAR(session->tasks);
+    Py_CLEAR(session->last_task);
+    Py_CLEAR(session->asyncio_name);
+    Py_CLEAR(session->greenlet_name);
     Py_CLEAR(session->current_greenlet);
     Py_CLEAR(session->greenlet_type);
     Py_CLEAR(session->greenlet_parent);

@@ -127,11 +127,14 @@ struct kc_session {
     struct kc_trace *process_trace; /* scope of everything that has no other; or NULL */
     struct kc_trace *default_trace; /* instead of it, for a time: a test's; or NULL */
     uint64_t scope_generation;
-    PyObject *scope_variable;   /* ContextVar: number of the slot in `traces` */
-    PyObject *when_forked;      /* (): in the child of a fork, once Python runs */
-    PyObject *current_task;     /* asyncio.current_task, once asyncio is loaded */
-    PyObject *running_loop;     /* asyncio._get_running_loop */
-    PyObject *tasks;            /* dict: address of a task -> (weakref, number) */
+    PyObject *scope_variable; /* ContextVar: number of the slot in `traces` */
+    PyObject *when_forked;    /* (): in the child of a fork, once Python runs */
+    PyObject *current_task;   /* asyncio.current_task, once asyncio is loaded */
+    PyObject *running_loop;   /* asyncio._get_running_loop */
+    PyObject *tasks;          /* dict: address of a task -> (weakref, number) */
+    PyObject *last_task;      /* the value in it that was looked up last, or NULL */
+    PyObject *asyncio_name;   /* of the modules that are looked for at each switch */
+    PyObject *greenlet_name;
     PyObject *current_greenlet; /* greenlet.getcurrent, once greenlet is loaded */
     PyObject *greenlet_type;
     PyObject *greenlet_parent; /* the descriptor: the first of a thread has none */
