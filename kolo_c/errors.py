@@ -102,3 +102,15 @@ class PluginError(KoloError):
     """A plugin is none, or cannot be imported."""
 
     slug = "plugin"
+
+
+def described(error: BaseException) -> str:
+    """Its type and what it says, in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+def own_error(error: Exception) -> KoloError:
+    """For an error that is nobody's but ours."""
+    if isinstance(error, KoloError):
+        return error
+    return TracerError(f"the recorder: {described(error)}")

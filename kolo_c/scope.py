@@ -39,9 +39,14 @@ class Scope:
 
     def __init__(self) -> None:
         self.session: Session | None = None
-        """That of this process, while one runs; session.py sees to both."""
+        """That of this process, while one runs."""
         self.changed: Callable[[], None] | None = None
         """Tells its core."""
+
+    def activate(self, session: Session | None) -> None:
+        """This is the process's session from here on, for whoever asks."""
+        self.session = session
+        self.changed = None if session is None else session.native.scope_changed
 
     def get(self) -> int:
         """The number in this context; 0: none was set."""

@@ -17,7 +17,7 @@ import time
 
 from kolo_c.core import load_core
 from kolo_c.core_options import options_of, problems_of, rules_of, unseen
-from kolo_c.errors import KoloError, TracerError
+from kolo_c.errors import TracerError, described, own_error
 from kolo_c.facts import TOTAL_BYTES, OpenTraces, TraceFacts, kept_name
 from kolo_c.filter_sets import FilterSets, MainText
 from kolo_c.forks import follow_forks
@@ -49,8 +49,6 @@ else:
     CodeType = type((lambda: None).__code__)  # as types has it, 0.1 ms cheaper
 
 _CLOSE_SECONDS = 30.0
-
-_active: Session | None = None
 
 
 class Session:
@@ -144,7 +142,7 @@ class Session:
 
     def start(self) -> None:
         """Open the store and attach; raises KoloError where that cannot be done."""
-        if _active is not None:
+        if SCOPE.session is not None:
             raise TracerError(
                 "this process is being recorded already",
                 "Inside a session use kolo_c.trace(), which joins it.",
@@ -172,7 +170,7 @@ class Session:
         except RuntimeError as error:
             raise TracerError(str(error)) from error
         except Exception as error:
-            raise _own(error) from error
+            raise own_error(error) from error
         try:
             self._started_ns = time.monotonic_ns()
             self._number = self._native.begin_trace(
@@ -189,7 +187,7 @@ class Session:
             if self.config.stdout:
                 self._record_output()
             self._attach()
-            _activate(self)
+            SCOPE.activate(self)
             follow_forks(self._native)
             if self._first_pid:
                 from kolo_c.follow import tell_children  # noqa: PLC0415 - not for each
@@ -200,7 +198,7 @@ class Session:
             self._give_up()
             if not isinstance(error, Exception):
                 raise
-            raise _own(error) from error
+            raise own_error(error) from error
 
     def _record_output(self) -> None:
         from kolo_c.plugins.builtin.output import Output  # noqa: PLC0415 - rarely asked
@@ -228,8 +226,8 @@ class Session:
 
     def _give_up(self) -> None:
         """Put back what a start that failed has done so far."""
-        if _active is self:
-            _activate(None)
+        if SCOPE.session is self:
+            SCOPE.activate(None)
         native, self._native = self._native, None
         self._put_back_threading()
         self._core.unregister_profiler(native)
@@ -255,8 +253,8 @@ class Session:
         """
         if self._summary is not None:
             return self._summary
-        if _active is self:
-            _activate(None)
+        if SCOPE.session is self:
+            SCOPE.activate(None)
         counters: dict[str, Any] = {}
         if self._native is not None and not self._native.stats()["dead"]:
             counters = self._finish(cause, exception)
@@ -281,7 +279,7 @@ class Session:
         try:
             self._core.unregister_profiler(native)
         except Exception as error:
-            self._problems.append(f"the recorder: {_describe(error)}")
+            self._problems.append(f"the recorder: {described(error)}")
         counters: dict[str, Any] = {}
         try:
             self.traces.process.update(skipped_of(self.filter), TOTAL_BYTES)
@@ -291,7 +289,7 @@ class Session:
             if ended is not None:
                 counters = read_counters(ended[1])
         except Exception as error:
-            self._problems.append(f"the recorder: {_describe(error)}")
+            self._problems.append(f"the recorder: {described(error)}")
         try:
             native.close(cause, _CLOSE_SECONDS)
             if counters.get("bytes", 0) > self.config.max_bytes // 100:
@@ -303,7 +301,7 @@ class Session:
             self._problems.append(f"not everything could be saved: {error}")
         except Exception as error:
             self._problems.append(
-                f"not everything could be saved: the recorder: {_describe(error)}"
+                f"not everything could be saved: the recorder: {described(error)}"
             )
         return counters
 
@@ -561,7 +559,7 @@ class Session:
             self._native = native  # whoever holds this asks it, and is told nothing
             self.plugins.stop()
             return
-        _activate(None)
+        SCOPE.activate(None)
         from kolo_c.follow import stored_line  # noqa: PLC0415 - for a fork alone
 
         child = Session(
@@ -597,29 +595,5 @@ class Session:
         self._number = child._number
         self._started_ns = child._started_ns
         self._thread_hook = child._thread_hook
-        if _active is child:
-            _activate(self)
-
-
-def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _own(error: Exception) -> KoloError:
-    """For an error that is nobody's but ours."""
-    if isinstance(error, KoloError):
-        return error
-    return TracerError(f"the recorder: {_describe(error)}")
-
-
-def _activate(session: Session | None) -> None:
-    """This is the process's session from here on, for whoever asks, and for SCOPE."""
-    global _active
-    _active = session
-    SCOPE.session = session
-    SCOPE.changed = None if session is None else session._native.scope_changed
-
-
-def active_session() -> Session | None:
-    """The session of this process, if one is running."""
-    return _active
+        if SCOPE.session is child:
+            SCOPE.activate(self)

@@ -141,7 +141,7 @@ def file_name(nodeid: str, trace_id: str) -> str:
 def _reading(config: pytest.Config) -> Iterator[Store]:
     """The store, for reading."""
     from kolo_c.project import find_project  # noqa: PLC0415 - for failures and files
-    from kolo_c.session import active_session  # noqa: PLC0415
+    from kolo_c.scope import active_session  # noqa: PLC0415
     from kolo_c.store.reader import Store  # noqa: PLC0415
 
     session = active_session()

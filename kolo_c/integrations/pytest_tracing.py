@@ -22,8 +22,8 @@ import pytest
 from kolo_c.errors import KoloError
 from kolo_c.plugins import emit
 from kolo_c.plugins.builtin.tests import TEST
-from kolo_c.scope import SCOPE
-from kolo_c.session import Session, active_session
+from kolo_c.scope import SCOPE, active_session
+from kolo_c.session import Session
 from kolo_c.within import Pause, current
 
 if TYPE_CHECKING:

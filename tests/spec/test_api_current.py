@@ -71,7 +71,7 @@ def test_they_outlast_the_change_of_the_segment(trace):
         kolo_c.current().set(before=1)
         def f(text): pass
         for _ in range(800): f(os.urandom(3000).hex())
-        kolo_c.session.active_session().flush()
+        kolo_c.scope.active_session().flush()
         kolo_c.current().set(after=2)
         for _ in range(800): f(os.urandom(3000).hex())
         os._exit(0)
@@ -378,7 +378,7 @@ def test_what_a_boundary_is_told_is_stored_by_the_same_rules(trace):
         import kolo_c, kolo_c.session
         class Text(str): pass
         def f(): return 1
-        session = kolo_c.session.active_session()
+        session = kolo_c.scope.active_session()
         def boundary(name, early, late, end_name=''):
             number, _ = session.begin_boundary(name, 'request', attributes=early)
             token = kolo_c.session.SCOPE.set(number)
