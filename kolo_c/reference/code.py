@@ -392,7 +392,7 @@ def _name_by_first(first: Any, code: CodeType) -> str | None:
 
 def _name_in_type(owner: type, code: CodeType) -> str | None:
     """The qualified name of ``code`` as a method of ``owner`` or one of its bases."""
-    for base in _read_mro(owner):
+    for base in _read_mro(owner) or ():  # None: it is being made
         found = _unwrap(_read_dict(base).get(code.co_name))
         if type(found) is FunctionType and found.__code__ is code:
             return found.__qualname__

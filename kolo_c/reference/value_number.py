@@ -8,6 +8,7 @@ Threads, Owns, Fails: as value.py.
 
 from __future__ import annotations
 
+from kolo_c.reference.instance import type_dict
 from kolo_c.reference.value_state import SCRATCH_BYTES
 from kolo_c.wire import Tag
 
@@ -80,9 +81,21 @@ def _finite(negative: int, digits: str, exponent: int) -> str:
     return sign + digits
 
 
+def _parts_of(value: Any, base: Any) -> Any:
+    """Sign, digits and exponent; of PyPy's, which is made in Python, from its slots:
+    its own methods ask the value for them."""
+    slots = type_dict(base)
+    if "_sign" not in slots:
+        return base.as_tuple(value)
+    sign, digits, exponent = (
+        slots[name].__get__(value) for name in ("_sign", "_int", "_exp")
+    )
+    return sign, tuple(map(int, digits)), exponent
+
+
 def write_decimal(values: Values, cursor: Cursor, value: Any, base: Any) -> None:
     """A Decimal; ``base`` is the class itself, which ``value`` may be a subclass of."""
-    negative, figures, exponent = base.as_tuple(value)
+    negative, figures, exponent = _parts_of(value, base)
     if len(figures) > SCRATCH_BYTES - 2 * _DECIMAL_EXTRA_BYTES:
         values.cut(cursor, value, len(figures))
         return

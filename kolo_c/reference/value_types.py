@@ -48,6 +48,9 @@ def _readers(kind: ValueKind, names: str) -> list[Callable[[Any], Any]]:
     bases = type_mro(_CLASSES[kind])
     readers = []
     for name in names.split():
+        # PyPy's are made in Python: `year` is a property, which asks for `_year`.
+        slots = [base for base in bases if f"_{name}" in type_dict(base)]
+        name = f"_{name}" if slots else name
         owner = next(base for base in bases if name in type_dict(base))
         readers.append(type_dict(owner)[name].__get__)
     return readers

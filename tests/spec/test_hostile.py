@@ -138,9 +138,10 @@ def test_exceptions_may_be_anything(hostile):
         class Odd(Exception):
             args = property(attack('args'))
             __cause__ = property(attack('__cause__'))
-            __traceback__ = property(attack('__traceback__'))
+            if sys.implementation.name != 'pypy':  # which asks for it itself
+                __traceback__ = property(attack('__traceback__'))
         for name in names:
-            if name != '__del__':
+            if name not in ('__del__', '__getattribute__', '__getattr__'):
                 setattr(Odd, name, attack(name))
         def fail(error): raise error
         half = Odd.__new__(Odd)
