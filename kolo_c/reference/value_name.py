@@ -62,7 +62,8 @@ class _Name:
 
 def _module_name(module: Any) -> Any:
     """From the module's dict, not by __getattr__."""
-    return borrow_entry(_module_dict(module), "__name__")
+    entries = _module_dict(module)  # None until 3.10 where __init__ did not run
+    return None if entries is None else borrow_entry(entries, "__name__")
 
 
 def _self_of(function: Any) -> tuple[bool, Any]:
