@@ -282,8 +282,7 @@ def test_none_is_in_a_trace_that_is_held(planted):
     """Killed before it was decided whether the trace is stored."""
     traced = planted(
         before="""
-            from kolo_c.scope import SCOPE
-            from kolo_c.session import active_session
+            from kolo_c.scope import SCOPE, active_session
             number, _ = active_session().begin_boundary('held', 'test', held=True)
             SCOPE.set(number)
             """,
