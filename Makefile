@@ -7,7 +7,7 @@ C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
-.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak soak-server deaths crowd forks fuzz fuzz-readers leaks validate programs cpython-tests wheel \
+.PHONY: help build test test-all test-c test-spec test-pythons test-django sanitize valgrind soak soak-server deaths disk-load many-traces crowd forks fuzz fuzz-readers leaks validate programs cpython-tests wheel \
 	lint lint-c lint-python types format docs generate generate-check screenshots bench clean
 
 help: ## This list
@@ -67,6 +67,12 @@ soak-server: build ## A server under load: memory and files flat, nothing lost (
 
 deaths: build ## Programs killed at random instants: nothing is lost, none twice (RUNS=1000)
 	$(PYTHON) -m tools.deaths --runs $(or $(RUNS),1000)
+
+disk-load: build ## How long a program is held for a block while its disk is busy (SECONDS=30)
+	$(PYTHON) -m tools.disk_load --seconds $(or $(SECONDS),30)
+
+many-traces: build ## A store of a million tiny segments is brought within its bounds (COUNT=1000000)
+	$(PYTHON) -m tools.many_traces --count $(or $(COUNT),1000000)
 
 crowd: build ## 16 processes record 1,000 traces each in one store, while others read (TRACES=1000)
 	$(PYTHON) -m tools.crowd --traces $(or $(TRACES),1000)

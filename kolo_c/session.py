@@ -101,6 +101,8 @@ class Session:
         self._always = always
         self._replace_profiler = replace_profiler
         self._later = later
+        self.bounds_wait = False
+        """Whether the store's bounds are left to the writer's thread."""
         self._first_pid = first_pid
         self._main = MainText(main_file, main_source)
         self.boundaries = Boundaries(self)
@@ -156,11 +158,11 @@ class Session:
             self.traces.process.name = kept_name(self._core.mask_text, self.name)
             if not self._later:
                 create_store(self.project.store)
-                from kolo_c.store import bounds  # noqa: PLC0415 - not for each
-
-                most, days = self.config.max_bytes, self.config.keep_days
-                bounds.keep_within_bounds(self.project.store, most, days)
+                self.bounds_wait = self._keep_bounds(core)
             self._native = self._open()
+            keep_ns = int(self.config.keep_days * 86_400e9)
+            most = self.config.max_bytes
+            self._native.keep_bounds(most, keep_ns, self.bounds_wait)
             self.plugins = Registry(self._native, self.config.plugins)
         except OSError as error:
             raise TracerError(
@@ -199,6 +201,14 @@ class Session:
             if not isinstance(error, Exception):
                 raise
             raise own_error(error) from error
+
+    def _keep_bounds(self, core: str) -> bool:
+        """Of the store: at once, or (True) by the writer's thread: that takes long."""
+        from kolo_c.store import bounds  # noqa: PLC0415 - not for each
+
+        most, days = self.config.max_bytes, self.config.keep_days
+        count = bounds.MOST_AT_START if core == "c" else None
+        return bounds.keep_within_bounds(self.project.store, most, days, most=count)
 
     def _record_output(self) -> None:
         from kolo_c.plugins.builtin.output import Output  # noqa: PLC0415 - rarely asked
@@ -297,6 +307,11 @@ class Session:
 
                 most = self.config.max_bytes
                 bounds.note_written(self.project.store, counters["bytes"], most)
+            elif native.stats().get("bounds_kept"):
+                from kolo_c.store import bounds  # noqa: PLC0415 - not for each
+
+                most, days = self.config.max_bytes, self.config.keep_days
+                bounds.note_applied(self.project.store, most, days)
         except OSError as error:
             self._problems.append(f"not everything could be saved: {error}")
         except Exception as error:

@@ -315,6 +315,23 @@ session_keep_code(PyObject *op, PyObject *args)
 }
 
 static PyObject *
+session_keep_bounds(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    unsigned long long max_bytes = 0;
+    unsigned long long keep_ns = 0;
+    int now = 0;
+    if (!PyArg_ParseTuple(args, "KKp", &max_bytes, &keep_ns, &now)) {
+        return NULL;
+    }
+    kc_retention_ask(&self->session.writer.retention, max_bytes, keep_ns, now != 0);
+    if (now) {
+        kc_session_want_writer(&self->session);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 session_skip_code(PyObject *op, PyObject *code)
 {
     SessionObject *self = (SessionObject *)op;
@@ -410,7 +427,7 @@ session_stats(PyObject *op, PyObject *none)
         self->tracer.values != NULL ? kc_values_borrow_counters(self->tracer.values)
                                     : NULL;
     return Py_BuildValue(
-        "{sKsKsKsKsKsKsKsKsKsKsIsissszsisOsO}", "lost",
+        "{sKsKsKsKsKsKsKsKsKsKsIsIsissszsisOsO}", "lost",
         (unsigned long long)session->lost_count, "waited_ns",
         (unsigned long long)session->waited_ns, "errors",
         (unsigned long long)session->error_count, "skipped",
@@ -421,7 +438,8 @@ session_stats(PyObject *op, PyObject *none)
         (unsigned long long)atomic_load(&session->writer.cpu_ns), "blind",
         (unsigned long long)session->blind_count, "frames",
         (unsigned long long)(values != NULL ? values->frame_count : 0), "restored",
-        (unsigned)atomic_load(&session->writer.restored_count), "mapping_errno",
+        (unsigned)atomic_load(&session->writer.restored_count), "bounds_kept",
+        (unsigned)atomic_load(&session->writer.retention.kept_count), "mapping_errno",
         session->mapping_reason, "error", session->error_text, "writer_error",
         session->writer.error_text, "tool_id", self->tracer.tool_id, "dead",
         session->dead ? Py_True : Py_False, "open", session->open ? Py_True : Py_False);
@@ -463,6 +481,9 @@ static PyMethodDef session_methods[] = {
      "masked(text)\n\nThe text without its secrets, as a value is written."},
     {"skip_code", session_skip_code, METH_O,
      "skip_code(code)\n\nIt has come to `skipped`: record no further call of it."},
+    {"keep_bounds", session_keep_bounds, METH_VARARGS,
+     "keep_bounds(max_bytes, keep_ns, now)\n\nKeep the store within these bounds, from "
+     "now on or when the process begins another segment."},
     {"keep_code", session_keep_code, METH_VARARGS,
      "keep_code(code, source)\n\nKeep this code object by identity."},
     {"region_begin", kc_session_region_begin, METH_VARARGS,

@@ -22,7 +22,7 @@ from kolo_c.follow import leave_children, parent_of, tell_settings
 from kolo_c.runner import run
 from kolo_c.session import Session
 from kolo_c.shadow import end_by_signal, find_library_again
-from kolo_c.store.bounds import keep_within_bounds
+from kolo_c.store.bounds import MOST_AT_START, keep_within_bounds
 from kolo_c.store.locate import SEGMENTS_NAME
 from kolo_c.target import parse_target
 
@@ -127,7 +127,9 @@ def _bound_early(project: Project, config: Config) -> None:
     """
     try:
         if os.path.isdir(os.path.join(project.store, SEGMENTS_NAME)):
-            keep_within_bounds(project.store, config.max_bytes, config.keep_days)
+            keep_within_bounds(
+                project.store, config.max_bytes, config.keep_days, most=MOST_AT_START
+            )
     except OSError:
         pass  # the session meets it as well, and says so
 

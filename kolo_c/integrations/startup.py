@@ -196,10 +196,16 @@ class _Recorder:
 
     def begin(self) -> None:
         if os.path.isdir(self._project.store):
-            from kolo_c.store.bounds import keep_within_bounds  # noqa: PLC0415
+            from kolo_c.store.bounds import (  # noqa: PLC0415
+                MOST_AT_START,
+                keep_within_bounds,
+            )
 
-            keep_within_bounds(
-                self._project.store, self._config.max_bytes, self._config.keep_days
+            self._session.bounds_wait = keep_within_bounds(
+                self._project.store,
+                self._config.max_bytes,
+                self._config.keep_days,
+                most=MOST_AT_START,
             )
         from kolo_c.integrations.exits import ProgramExit  # noqa: PLC0415 - as above
 

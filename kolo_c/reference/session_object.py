@@ -344,6 +344,10 @@ class Session:
         if self.inner.open and not self.inner.dead:
             self._keep_own(None, self._with_lock, verdicts.skip, self.tracer, code)
 
+    def keep_bounds(self, max_bytes: int, keep_ns: int, now: bool) -> None:
+        """C has a thread that applies the bounds of a large store; here it is done
+        where a session starts (kolo_c.store.bounds)."""
+
     def keep_code(self, code: CodeType, source: str | None) -> None:
         """Keep this code object by identity."""
         self.tracer.kept_codes[id(code)] = source

@@ -16,35 +16,51 @@ from kolo_c.store.private import open_file
 
 STAMP_NAME = "retention"
 _SECONDS = 300
+_MOST_SECONDS = 86_400
+MOST_AT_START = 1_000
+"""Files that a start looks at. With more of them the C core's writer thread does it."""
 _NO_FILE, _TAKEN = -1, -2
 
 
-def keep_within_bounds(store: str, max_bytes: int, keep_days: float) -> None:
+def keep_within_bounds(
+    store: str, max_bytes: int, keep_days: float, *, most: int | None = None
+) -> bool:
     """Apply the bounds, unless that was done a moment ago.
 
     It looks at every file of the store: 10 ms for a few, more for many, which a program
-    should not wait for each time.
+    should not wait for. Where there are more than ``most`` it gives True and leaves it
+    to the caller.
     """
     bounds = f"{max_bytes} {keep_days}\n"
     stamp = os.path.join(store, STAMP_NAME)
     if _is_fresh(stamp, bounds):
-        return
+        return False
     segments = os.path.join(store, SEGMENTS_NAME)
     if not os.path.isdir(segments):
-        return  # nothing has been recorded yet
-    if not os.listdir(segments):
+        return False  # nothing has been recorded yet
+    count = _count(segments, 1 if most is None else most + 1)
+    if not count:
         _note(stamp, bounds)
-        return
+        return False
     claim = _claim(stamp)
     if claim == _TAKEN:
-        return
+        return False
     try:
+        if most is not None and count > most and not _is_overdue(stamp):
+            return True
         if not _is_fresh(stamp, bounds):  # by one that was faster
             _apply(store, max_bytes, keep_days)
             _note(stamp, bounds)
     finally:
         if claim != _NO_FILE:
             os.close(claim)
+    return False
+
+
+def _count(folder: str, most: int) -> int:
+    """How many entries there are, up to ``most``."""
+    with os.scandir(folder) as entries:
+        return sum(1 for _ in zip(range(most), entries))  # noqa: B905 - the shorter one
 
 
 def _claim(stamp: str) -> int:
@@ -75,6 +91,19 @@ def _apply(store: str, max_bytes: int, keep_days: float) -> None:
     from kolo_c.store.retention import apply_retention  # noqa: PLC0415
 
     apply_retention(Path(store), max_bytes=max_bytes, keep_days=keep_days)
+
+
+def _is_overdue(stamp: str) -> bool:
+    """Whether those that it was left to have all ended too soon for a day."""
+    try:
+        return time.time() - os.stat(stamp).st_mtime > _MOST_SECONDS
+    except OSError:
+        return False
+
+
+def note_applied(store: str, max_bytes: int, keep_days: float) -> None:
+    """Whom it was left to has done it."""
+    _note(os.path.join(store, STAMP_NAME), f"{max_bytes} {keep_days}\n")
 
 
 def _note(stamp: str, bounds: str) -> None:

@@ -389,6 +389,7 @@ batch_rotate(struct kc_writer *writer, uint64_t size)
     }
     /* From here on a recovery takes the new segment; until here it removes it. */
     writer->segment++;
+    atomic_store(&writer->retention.asked, true); /* where bounds are known */
     atomic_store(&writer->mapping->header->segment, writer->segment);
     kc_store_close(&writer->store);
     writer->store = next;

@@ -24,10 +24,11 @@ static bool
 writer_turn(struct kc_writer *writer)
 {
     bool closed = false;
+    bool due = kc_retention_is_due(&writer->retention);
     if (!writer->pending) {
         writer->batch_count = kc_queue_pop(
             writer->queue, writer->batch, KC_WRITER_BATCH_BLOCKS, &writer->definitions,
-            &writer->flush, &closed, kc_clock_system_ns() + WRITER_IDLE_NS);
+            &writer->flush, &closed, kc_clock_system_ns() + (due ? 0 : WRITER_IDLE_NS));
         writer->pending = true;
     }
     bool saves = kc_batch_has_work(writer);
@@ -37,6 +38,10 @@ writer_turn(struct kc_writer *writer)
     kc_queue_flushed(writer->queue, writer->flush);
     if (saves) {
         kc_batch_rotate_if_due(writer);
+    }
+    if (due && !closed) {
+        kc_retention_turn(&writer->retention, writer->directory, writer->process_id,
+                          writer->segment);
     }
     return !closed;
 }
@@ -120,6 +125,7 @@ writer_init(struct kc_writer *writer)
 static void
 writer_destroy(struct kc_writer *writer)
 {
+    kc_retention_destroy(&writer->retention);
     kc_store_close(&writer->store);
     (void)pthread_cond_destroy(&writer->wake);
     (void)pthread_mutex_destroy(&writer->lock);
@@ -350,6 +356,7 @@ kc_writer_close(struct kc_writer *writer, uint64_t ended_ns, const char *cause)
 void
 kc_writer_abandon(struct kc_writer *writer)
 {
+    kc_retention_destroy(&writer->retention);
     memset((uint8_t *)writer + offsetof(struct kc_writer, store), 0,
            sizeof *writer - offsetof(struct kc_writer, store));
 }

@@ -24,6 +24,7 @@
 
 #include "plain/mapping.h"
 #include "plain/queue.h"
+#include "plain/retention.h"
 #include "plain/store.h"
 
 #define KC_WRITER_BATCH_BLOCKS 64u /* 4 MiB a transaction, before compression */
@@ -44,6 +45,8 @@ struct kc_writer {
     uint64_t
         free_disk_min_bytes; /* less free space than this counts as a write error */
     uint64_t patience_ns;    /* stop waits no longer for one transaction; 0: it does */
+
+    struct kc_retention retention; /* asked for by the caller, at any time */
 
     struct kc_store store;
     uint64_t segment;

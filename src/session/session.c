@@ -226,6 +226,12 @@ session_start_writer(struct kc_session *session)
 }
 
 void
+kc_session_want_writer(struct kc_session *session)
+{
+    (void)session_start_writer(session);
+}
+
+void
 kc_session_count_wait(struct kc_session *session, uint64_t ns)
 {
     session->waited_ns += ns;

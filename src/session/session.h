@@ -279,6 +279,9 @@ void kc_session_unwatch_leaving(void);
 /* That session, borrowed; NULL for none. */
 struct kc_session *kc_session_borrow_current(void);
 
+/* Have a writer before there is a block for it, if there is a store. */
+void kc_session_want_writer(struct kc_session *session);
+
 /* The program was held for `ns`: it counts against the budget of overflow = "wait". */
 void kc_session_count_wait(struct kc_session *session, uint64_t ns);
 
