@@ -15,9 +15,12 @@ from kolo_c.errors import KoloError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import CodeType, FrameType
+    from typing import Any
 
     from kolo_c.filter import Filter, FunctionOptions
+    from kolo_c.project import Project
 
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 MOST = 8
@@ -38,6 +41,16 @@ class FilterSets:
         own = self._filters[0]
         assert own is not None
         return own
+
+    def variant(self, settings: Mapping[str, Any], project: Project) -> Filter:
+        """The session's, where ``settings`` do not say otherwise."""
+        changed = {
+            key: tuple(settings[key])
+            for key in ("include_frames", "ignore_frames")
+            if key in settings
+        }
+        own = self.own
+        return type(own)(own.config.with_(**changed), project) if changed else own
 
     def replace_own(self, own: Filter) -> None:
         """From now on the session has this one."""

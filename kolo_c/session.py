@@ -285,7 +285,9 @@ class Session:
         self._put_back_threading()
         self.plugins.stop()
         self.boundaries.stop()
-        self._tell_costs()
+        costs = self.plugins.costs()
+        if costs:  # they go with the process's trace, for the doctor
+            self.traces.process.update({PLUGIN_COSTS: to_json(costs)}, TOTAL_BYTES)
         try:
             self._core.unregister_profiler(native)
         except Exception as error:
@@ -319,12 +321,6 @@ class Session:
                 f"not everything could be saved: the recorder: {described(error)}"
             )
         return counters
-
-    def _tell_costs(self) -> None:
-        """What plugins took goes with the process's trace, for the doctor."""
-        costs = self.plugins.costs()
-        if costs:
-            self.traces.process.update({PLUGIN_COSTS: to_json(costs)}, TOTAL_BYTES)
 
     def _write_log(self) -> None:
         problems = self.problems()
@@ -386,19 +382,8 @@ class Session:
 
         Raises ConfigError for a pattern that is none.
         """
-        self._filters.replace_own(self._other_filter(settings))
+        self._filters.replace_own(self._filters.variant(settings, self.project))
         self._native.forget_verdicts()
-
-    def _other_filter(self, settings: Mapping[str, Any]) -> Filter:
-        """The session's, where ``settings`` do not say otherwise."""
-        changed = {
-            key: tuple(settings[key])
-            for key in ("include_frames", "ignore_frames")
-            if key in settings
-        }
-        if not changed:
-            return self.filter
-        return type(self.filter)(self.filter.config.with_(**changed), self.project)
 
     def begin_boundary(
         self,
@@ -422,7 +407,9 @@ class Session:
         text = self.traces.describe(facts, name, attributes or {})
         chosen, is_new = 0, False
         if settings:
-            chosen, is_new = self._filters.use(self._other_filter(settings))
+            chosen, is_new = self._filters.use(
+                self._filters.variant(settings, self.project)
+            )
         else:
             self._filters.use_own()
         try:
