@@ -399,9 +399,8 @@ class Session:
         and id.
 
         With ``held`` it is decided at its end whether it is stored; ``attributes`` are
-        what it begins with. The caller sets
-        ``SCOPE`` to the number in the context that belongs to it. Its filters are the
-        session's where ``settings`` have none.
+        what it begins with. The caller sets ``SCOPE`` to the number in the context that
+        belongs to it. Its filters are the session's where ``settings`` have none.
         """
         facts = TraceFacts(trace_id(), "")
         text = self.traces.describe(facts, name, attributes or {})
