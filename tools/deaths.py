@@ -82,7 +82,7 @@ work()
 # One trace after another in each thread, and some that are held and then not stored.
 BOUNDARIES = f"""{VISITS}
 import kolo_c
-from kolo_c.session import active_session
+from kolo_c.scope import active_session
 from kolo_c.scope import VARIABLE
 
 def dropped(text):

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     _Part = tuple[bool, list[tuple[bool, str]]]
+    _Pattern = tuple[bool, tuple[str, ...], str]
 
 _LONGEST = 200
 """Characters of a field in the name of a trace."""
 
 
 _KNOWN_MOST = 256
-_names: dict[str, list[str]] = {}
-"""By template: those of the fields in it."""
+_patterns: dict[str, list[_Pattern]] = {}
+"""By template, for each part: whether it is left out where a field is missing, the
+fields, and how their texts are put into it."""
 _parts: dict[str, list[_Part]] = {}
 """By template: its parts, whether each is left out where a field is missing, and the
 texts and names of fields in it."""
@@ -29,27 +31,35 @@ texts and names of fields in it."""
 
 def summarise(template: str, fields: Mapping[str, object]) -> str:
     """The line for a trace's name: on one line, each field bounded."""
-    texts: dict[str, str] = {}
-    for name in _names.get(template) or _names_of(template):
-        value = fields.get(name)
-        if value is not None:
-            found = value if isinstance(value, str) else str(value)
-            found = " ".join(found[: 2 * _LONGEST].split())
-            if len(found) > _LONGEST:
-                found = f"{found[: _LONGEST - 1]}…"
-            texts[name] = found
-    return fill(template, texts.get)
+    line = ""
+    for optional, names, pattern in _patterns.get(template) or _patterns_of(template):
+        texts = []
+        for name in names:
+            value = fields.get(name)
+            if value is None:
+                if optional:
+                    break
+                value = ""
+            text = value if isinstance(value, str) else str(value)
+            text = " ".join(text[: 2 * _LONGEST].split())
+            texts.append(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
+        else:
+            line += pattern % tuple(texts)
+    return line
 
 
-def _names_of(template: str) -> list[str]:
-    """Of the fields in it."""
-    names = [
-        text for _, pieces in _parse(template) for is_field, text in pieces if is_field
-    ]
-    if len(_names) >= _KNOWN_MOST:
-        _names.clear()
-    _names[template] = names
-    return names
+def _patterns_of(template: str) -> list[_Pattern]:
+    found: list[_Pattern] = []
+    for optional, pieces in _parse(template):
+        names = tuple([text for is_field, text in pieces if is_field])
+        pattern = [
+            "%s" if is_field else text.replace("%", "%%") for is_field, text in pieces
+        ]
+        found.append((optional, names, "".join(pattern)))
+    if len(_patterns) >= _KNOWN_MOST:
+        _patterns.clear()
+    _patterns[template] = found
+    return found
 
 
 def fill(template: str, text_of: Callable[[str], str | None]) -> str:

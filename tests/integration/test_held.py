@@ -18,7 +18,7 @@ from tests.spec.tracing import environment, recover, trace_program, write_progra
 HELD = """
     import contextvars, kolo_c, os, sys, threading
     from kolo_c.scope import SCOPE
-    from kolo_c.session import active_session
+    from kolo_c.scope import active_session
     def f(n): return n
     kolo_c.trace('program').start()
     SCOPE.set(kolo_c.scope.PAUSED)  # nothing but what is run in a trace of its own

@@ -17,7 +17,7 @@ PROGRAM = """
     import os, subprocess, sys
     def f(n): return str(n) * 100
     for n in range(3000): f(n)
-    from kolo_c.session import active_session; active_session().flush()
+    from kolo_c.scope import active_session; active_session().flush()
     if 'read' in sys.argv:
         told = subprocess.run([sys.executable, '-m', 'kolo_c', 'list'], text=True,
                               capture_output=True, env={**os.environ, 'KOLO_C': ''})

@@ -70,7 +70,7 @@ def test_every_file_is_its_owners_alone(core, tmp_path, open_umask):
         import os, sys
         def f(n): return str(n) * 100
         for n in range(3000): f(n)
-        from kolo_c.session import active_session; active_session().flush()
+        from kolo_c.scope import active_session; active_session().flush()
         paths = [f'{root}/{name}' for root, _, names in os.walk('.kolo_c')
                  for name in names]
         print([path for path in paths if os.stat(path).st_mode & 0o777 != 0o600])

@@ -381,9 +381,9 @@ def test_what_a_boundary_is_told_is_stored_by_the_same_rules(trace):
         session = kolo_c.scope.active_session()
         def boundary(name, early, late, end_name=''):
             number, _ = session.begin_boundary(name, 'request', attributes=early)
-            token = kolo_c.session.SCOPE.set(number)
+            token = kolo_c.scope.SCOPE.set(number)
             f()
-            kolo_c.session.SCOPE.reset(token)
+            kolo_c.scope.SCOPE.reset(token)
             session.end_boundary(number, 'exit', name=end_name, attributes=late)
         boundary('a', {'path': '/a', 'n': 1}, {'ok': True, 'none': None}, 'a → 200')
         boundary('b', {'path': Text('/b')}, {'n': 1 << 70, 'ratio': 0.5})

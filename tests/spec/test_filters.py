@@ -420,7 +420,7 @@ def test_a_session_that_is_attached_again_sees_ends(trace):
         def f(n): return n
         with kolo_c.trace('twice'):
             f(1)
-            session = kolo_c.session.active_session()
+            session = kolo_c.scope.active_session()
             session._core.unregister_profiler(session._native)
             f(2)
             session._core.register_profiler(session._native)

@@ -426,7 +426,7 @@ def test_two_threads_may_load_a_built_in_plugin_at_the_same_time(trace):
     traced = trace(
         """
 import kolo_c.session
-plugins = kolo_c.session._active.plugins
+plugins = kolo_c.scope.SCOPE.session.plugins
 assert plugins._lines
 for index in plugins._lines:
     plugins.load(index)
@@ -706,7 +706,7 @@ kolo_c.plugin({"name": "slow", "watch": "__main__:f", "start": start,
 def f(): pass
 threading.Thread(target=f, daemon=True).start()
 began.wait()
-from kolo_c.session import active_session
+from kolo_c.scope import active_session
 session = active_session()
 before = time.monotonic()
 session.stop()

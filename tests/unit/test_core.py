@@ -51,11 +51,11 @@ def test_a_boundary_may_end_after_its_session(trace):
         import kolo_c, kolo_c.session
         def f(): return 1
         recording = kolo_c.trace('outer').start()
-        session = kolo_c.session.active_session()
+        session = kolo_c.scope.active_session()
         number, _ = session.begin_boundary('inner', 'request')
-        token = kolo_c.session.SCOPE.set(number)
+        token = kolo_c.scope.SCOPE.set(number)
         f()
-        kolo_c.session.SCOPE.reset(token)
+        kolo_c.scope.SCOPE.reset(token)
         recording.stop()
         session.end_boundary(number, 'exit')
         print('alive')
@@ -72,7 +72,7 @@ def test_a_session_may_be_stopped_twice(trace):
         import kolo_c, kolo_c.session
         def f(): return 1
         recording = kolo_c.trace('x').start()
-        session = kolo_c.session.active_session()
+        session = kolo_c.scope.active_session()
         f()
         first = session.stop()
         assert first.calls == 1 and session.stop() is first
@@ -93,7 +93,7 @@ def test_a_session_is_freed_when_it_is_over(trace):
         gone = []
         for _ in range(3):
             with kolo_c.trace('x'):
-                weakref.finalize(kolo_c.session.active_session(), gone.append, 1)
+                weakref.finalize(kolo_c.scope.active_session(), gone.append, 1)
                 thread = threading.Thread(target=print, args=('thread',))
                 thread.start()
                 thread.join()
@@ -246,10 +246,10 @@ def test_many_boundaries_in_one_thread_share_the_pool(trace):
         import contextvars, kolo_c, kolo_c.session
         def f(n): return n
         def inside(number, turn):
-            kolo_c.session.SCOPE.set(number)
+            kolo_c.scope.SCOPE.set(number)
             f(turn)
         with kolo_c.trace('x'):
-            session = kolo_c.session.active_session()
+            session = kolo_c.scope.active_session()
             numbers = [session.begin_boundary(str(n), 'request')[0] for n in range(255)]
             for turn in range(2):
                 for number in numbers:

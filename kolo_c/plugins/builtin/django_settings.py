@@ -44,6 +44,8 @@ class Options(Frozen):
     recorder: dict[str, Any] = {}  # noqa: RUF012 - never changed
     """Settings of the recorder, for a session that the middleware starts."""
     problems: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    """Those of the paths that have signs of a pattern."""
     holds: bool = False
     """Whether it is decided at the end of a request if its trace is stored: with one of
     the two above."""
@@ -52,11 +54,9 @@ class Options(Frozen):
         """Whether requests for ``path`` are left alone."""
         if path.startswith(self.ignore_request_paths):
             return True
-        for pattern in self.ignore_request_paths:  # without a generator: each request
-            has_signs = "*" in pattern or "?" in pattern or "[" in pattern
-            if has_signs and fnmatchcase(path, pattern):
-                return True
-        return False
+        return bool(self.patterns) and any(
+            fnmatchcase(path, pattern) for pattern in self.patterns
+        )
 
     def takes(self) -> bool:
         """Whether the next request is one of the sample."""
@@ -115,6 +115,11 @@ def read(source: Any) -> Options:
         **values,
         recorder=recorder,
         problems=tuple(problems),
+        patterns=tuple(
+            path
+            for path in values.get("ignore_request_paths", IGNORED)
+            if any(sign in path for sign in "*?[")
+        ),
         holds=values.get("errors_only", False) or values.get("slow_ms") is not None,
     )
 
