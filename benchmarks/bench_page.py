@@ -40,7 +40,7 @@ MIDDLEWARE = "kolo_c.integrations.django"
 # The request and its statement, at least.
 _PLUGIN_RECORDS = 2
 # The first pages of a window find code that has to be instrumented anew.
-_SETTLE = 3
+SETTLE = 3
 
 
 def run(quick: bool) -> Figure:
@@ -64,7 +64,7 @@ def run(quick: bool) -> Figure:
 def _recorded(job: dict[str, Any]) -> list[Row]:
     hook, store = job["hook"], Path(job["store"])
     answer = measure_in_child("bench_page", job)
-    cpu, pages = answer["cpu_ns"], answer["windows"] * (job["turns"] + _SETTLE)
+    cpu, pages = answer["cpu_ns"], answer["windows"] * (job["turns"] + SETTLE)
     over = {
         name: [one / other for one, other in zip(cpu["kolo_c"], cpu[name], strict=True)]
         for name in ("untraced", "noop")
@@ -190,7 +190,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     if not job["hook"]:
         variants.append(Off(pages))
         found, windows = run_rounds(
-            pages, job["turns"], job["rounds"], variants, _SETTLE
+            pages, job["turns"], job["rounds"], variants, SETTLE
         )
         lost = stored = 0
         stored = sum(1 for _ in Path(job["project"]).glob(".kolo_c/segments/*"))
@@ -204,7 +204,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         recording.start()
         variants += [Noop(), Recorded(recording)]
         found, windows = run_rounds(
-            pages, job["turns"], job["rounds"], variants, _SETTLE
+            pages, job["turns"], job["rounds"], variants, SETTLE
         )
         summary, stats = recording.finish()
         lost, stored = summary.lost, stats["stored_bytes"]

@@ -16,7 +16,7 @@
 struct chosen_class {
     const char *module;
     const char *name;
-    const char *fields[CHOSEN_MOST]; /* NULL after the last one */
+    const char *fields[CHOSEN_MOST + 1]; /* NULL after the last one */
 };
 
 static const struct chosen_class CHOSEN[] = {
@@ -27,13 +27,13 @@ static const struct chosen_class CHOSEN[] = {
     {"starlette.responses", "Response", {"status_code", NULL, NULL}},
     {"werkzeug.sansio.request", "Request", {"method", "path", NULL}},
     {"werkzeug.sansio.response", "Response", {"_status_code", NULL, NULL}},
-    {"django.db.models.query", "QuerySet", {"model", "_db", "_result_cache"}},
+    {"django.db.models.query", "QuerySet", {"model", "_db", "_result_cache", NULL}},
     {"django.db.models.manager", "BaseManager", {"model", "_db", NULL}},
     {"django.db.backends.base.base", "BaseDatabaseWrapper", {"alias", NULL, NULL}},
     {"django.db.backends.utils", "CursorWrapper", {"cursor", "db", NULL}},
     {"django.dispatch.dispatcher", "Signal", {NULL, NULL, NULL}},
     {"sqlite3", "Connection", {NULL, NULL, NULL}},
-    {"sqlite3", "Cursor", {"connection", "lastrowid", "rowcount"}},
+    {"sqlite3", "Cursor", {"connection", "lastrowid", "rowcount", NULL}},
 };
 
 const char *const *

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.spec.pypy import not_on_pypy
 from tests.spec.tracing import expected, knows_exceptions
 
 pytest.importorskip("greenlet")
-pytestmark = not_on_pypy("its greenlets are another module's")
+pytestmark = [
+    not_on_pypy("its greenlets are another module's"),
+    pytest.mark.skipif(
+        os.environ.get("KOLO_C_SANITIZE") == "1",
+        reason="greenlet copies stacks, where AddressSanitizer has put its red zones",
+    ),
+]
 
 
 def test_calls_of_greenlets_that_take_turns_are_told_apart(trace):

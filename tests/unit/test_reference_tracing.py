@@ -149,7 +149,9 @@ def test_a_generator_that_waits_is_taken_once_and_only_by_its_own_code():
     steps = gen()
     code = about(gen)
     table = WaitingTable()
-    assert table.add(Waiting(entry(steps.gi_frame, code), 2, paused=False))
+    assert table.add(
+        Waiting(entry(steps.gi_frame, code), 2, paused=False, switched=False)
+    )
     waiting = table.borrow(steps.gi_frame, code)
     assert (waiting.trace_number, waiting.thread_number, waiting.node) == (7, 2, 5)
     assert table.borrow(steps.gi_frame, about(other)) is None
@@ -164,7 +166,9 @@ def test_a_generator_that_another_thread_began_stays_that_threads():
     def gen():
         yield
 
-    waiting = Waiting(entry(gen().gi_frame, about(gen), foreign=3), 2, paused=False)
+    waiting = Waiting(
+        entry(gen().gi_frame, about(gen), foreign=3), 2, paused=False, switched=False
+    )
     assert waiting.thread_number == 3
 
 
