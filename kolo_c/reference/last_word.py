@@ -9,7 +9,6 @@ Threads: any. Owns: nothing. Fails: never: what cannot be known is not said.
 
 from __future__ import annotations
 
-import signal
 from os import O_CLOEXEC, O_RDONLY, fsencode, uname
 
 from kolo_c.reference.system import close, open, read
@@ -67,6 +66,8 @@ def tell(word: int, before: tuple[int, bytes, bytes]) -> str:
 
 
 def _signal_name(number: int) -> str:
+    import signal  # noqa: PLC0415 - PyPy delivers signals in other places with it
+
     names = (name for name in SIGNALS if getattr(signal, name, None) == number)
     return next(names, UNKNOWN)
 
