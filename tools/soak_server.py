@@ -290,6 +290,8 @@ def check(store: Path, told: dict[int, int]) -> Counter[str]:
     found["requests that are there"] = len(kept)
     segments = list((store / "segments").glob("*.db"))
     found["segments"] = len(segments)
+    written = [int(path.stem.rpartition("-")[2]) + 1 for path in segments]
+    found["segments that one program wrote"] = max(written)
     found["MiB of segments"] = sum(path.stat().st_size for path in segments) >> 20
     return found
 
