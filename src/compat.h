@@ -416,6 +416,19 @@ kc_frame_previous(kc_frame *frame)
 #endif
 }
 
+/* Whether it is one of the interpreter's own, where C has called Python: those have no
+ * code object, or one of nobody's. */
+static inline bool
+kc_frame_is_shim(const kc_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return frame->owner > FRAME_OWNED_BY_FRAME_OBJECT;
+#else
+    (void)frame;
+    return false;
+#endif
+}
+
 /* The code object of a running frame, borrowed: the frame keeps it alive. */
 static inline PyCodeObject *
 kc_frame_borrow_code(kc_frame *frame)

@@ -69,7 +69,8 @@ greenlet_find(const struct kc_thread *thread)
     kc_frame *found = NULL;
     kc_frame *at = kc_frame_current(thread->tstate);
     for (; at != NULL; at = kc_frame_previous(at)) {
-        if (greenlet_waits(thread, at, kc_frame_borrow_code(at))) {
+        if (!kc_frame_is_shim(at) &&
+            greenlet_waits(thread, at, kc_frame_borrow_code(at))) {
             found = at;
         }
     }
