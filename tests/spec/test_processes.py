@@ -226,6 +226,7 @@ HANDLERS = """
     """
 
 
+@not_on_pypy("a C handler of a fork waits there for the lock that the fork holds")
 def test_handlers_of_other_libraries_run_python_in_a_fork_and_disturb_nothing(trace):
     """Those that came before ours wrote into the parent's blocks, from the child; and
     those after it had the writer started again, of which Python then warned."""
