@@ -55,8 +55,7 @@ def tagged(tag: Tag | int, *items: Any) -> list[Any]:
     return [msgpack.ExtType(1, bytes([tag])), *items]
 
 
-_CLOSE_BYTES = 24  # what a record may take in a block's tail
-_ROOM_BYTES = 56_000
+_ROOM_BYTES = 60_000  # of a block's 64 KiB
 
 
 @dataclass
@@ -132,10 +131,7 @@ class StreamBuilder:
     def record(self, kind: Kind, *fields: Any, after: int = 1000) -> None:
         """A record that neither pushes nor pops; in another block where this is full."""
         clock = self.trace.process
-        if (
-            self.block is not None
-            and len(self.block.data) + _CLOSE_BYTES * self.block.records > _ROOM_BYTES
-        ):
+        if self.block is not None and len(self.block.data) > _ROOM_BYTES:
             self.cut()
         clock.now_ns += after
         if self.block is None:
