@@ -443,12 +443,12 @@ class TestDelete:
     ) -> None:
         """A block of a trace may be in another segment than its row."""
         process = process_with(2, calls=30)
-        first, second = process.blocks()
+        blocks = process.blocks()
         traces = process.traces
         process.traces = traces[:1]
         store = process.write(tmp_path, blocks=[])
         process.traces = traces[1:]
-        process.write(tmp_path, blocks=[first, second], segment=1)
+        process.write(tmp_path, blocks=blocks, segment=1)
         process.traces = traces
         assert delete(store, [mark(process, 1)]).problems == []
         assert names(store) == ["trace 0"]
