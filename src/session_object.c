@@ -12,6 +12,7 @@
 #include "compat.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "plain/clock.h"
 #include "session_object.h"
@@ -426,6 +427,13 @@ session_stats(PyObject *op, PyObject *none)
     const struct kc_value_counters *values =
         self->tracer.values != NULL ? kc_values_borrow_counters(self->tracer.values)
                                     : NULL;
+    char writer_error[sizeof session->writer.error_text] = "";
+    if (session->writer_ready && !session->dead) { /* its thread may be writing it */
+        kc_writer_failure(&session->writer, writer_error, sizeof writer_error);
+    }
+    else {
+        memcpy(writer_error, session->writer.error_text, sizeof writer_error);
+    }
     return Py_BuildValue(
         "{sKsKsKsKsKsKsKsKsKsKsIsIsissszsisOsO}", "lost",
         (unsigned long long)session->lost_count, "waited_ns",
@@ -441,7 +449,7 @@ session_stats(PyObject *op, PyObject *none)
         (unsigned)atomic_load(&session->writer.restored_count), "bounds_kept",
         (unsigned)atomic_load(&session->writer.retention.kept_count), "mapping_errno",
         session->mapping_reason, "error", session->error_text, "writer_error",
-        session->writer.error_text, "tool_id", self->tracer.tool_id, "dead",
+        writer_error, "tool_id", self->tracer.tool_id, "dead",
         session->dead ? Py_True : Py_False, "open", session->open ? Py_True : Py_False);
 }
 

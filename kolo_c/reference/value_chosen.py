@@ -27,6 +27,9 @@ CHOSEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("django.dispatch.dispatcher", "Signal", ()),
     ("sqlite3", "Connection", ()),
     ("sqlite3", "Cursor", ("connection", "lastrowid", "rowcount")),
+    # PyPy's, which are classes in Python and have their statements in fields.
+    ("_sqlite3", "Connection", ()),
+    ("_sqlite3", "Cursor", ("connection", "lastrowid", "rowcount")),
 )
 """(module, class, fields)"""
 

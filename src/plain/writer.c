@@ -354,6 +354,14 @@ kc_writer_close(struct kc_writer *writer, uint64_t ended_ns, const char *cause)
 }
 
 void
+kc_writer_failure(struct kc_writer *writer, char *text, size_t size)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    (void)snprintf(text, size, "%s", writer->error_text);
+    (void)pthread_mutex_unlock(&writer->lock);
+}
+
+void
 kc_writer_abandon(struct kc_writer *writer)
 {
     kc_retention_destroy(&writer->retention);

@@ -112,6 +112,10 @@ enum kc_status kc_writer_stop(struct kc_writer *writer, uint64_t deadline_ns);
 enum kc_status kc_writer_close(struct kc_writer *writer, uint64_t ended_ns,
                                const char *cause);
 
+/* Copy the reason of the last failure into `text` of `size` bytes, cut to it; empty:
+ * there was none. While the writer is open, from any thread. */
+void kc_writer_failure(struct kc_writer *writer, char *text, size_t size);
+
 /* In the child of a fork: forget thread and store without touching the files (the
  * parent's SQLite connection must not even be closed here). */
 void kc_writer_abandon(struct kc_writer *writer);
