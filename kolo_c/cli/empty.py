@@ -27,6 +27,8 @@ _BLIND = (
     'Run it without that tool, or with hook = "monitoring" (Python 3.12 and newer) or '
     '"frame_eval" (3.10 and 3.11), whose place it does not take.'
 )
+REMOVED = "went with old segments of its process (max_bytes, keep_days)"
+_KEEP = "A larger max_bytes or keep_days keeps more; kolo-c pin keeps a trace."
 _LIBRARIES = ("site", "venv", "stdlib", "frozen", "generated")
 
 
@@ -45,9 +47,13 @@ def why_empty(trace: Trace) -> list[str]:
     # Here, as the end of a program passes by above, and imports no reader.
     from kolo_c.cli.header import problems  # noqa: PLC0415
     from kolo_c.core_options import BLIND  # noqa: PLC0415
-    from kolo_c.store.trace_info import RUNNING  # noqa: PLC0415
+    from kolo_c.store.trace_info import COMPLETE, RUNNING  # noqa: PLC0415
 
     info = trace.info
+    if info.removed:
+        return [f"{plural(info.removed, 'call')} {REMOVED}.", _KEEP]
+    if info.files.begins_late and info.status != COMPLETE:
+        return [f"No call of it is here; any that it had made {REMOVED}.", _KEEP]
     if info.status == RUNNING:
         return ["It is running, and no function of its own has been called yet."]
     reasons: list[str] = []

@@ -5,6 +5,7 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+from kolo_c.cli.empty import REMOVED
 from kolo_c.cli.trace_row import status_style, status_text, trace_json
 from kolo_c.cli.units import duration, moment, plural
 from kolo_c.errors import harmless
@@ -36,6 +37,9 @@ def header_lines(trace: Trace, raised: str, digest: Digest | None = None) -> lis
 
         lines.extend(digest_lines(trace, digest, boundary_of(trace, digest)))
     missing = _missing(info)
+    removed = _removed(trace)
+    if removed:
+        lines.append([(removed, "yellow")])
     if missing:
         lines.append([(missing, "yellow")])
     lines.extend([(f"· {harmless(text)}", "yellow")] for text in problems(trace))
@@ -80,6 +84,18 @@ def _numbers(info: TraceInfo, raised: str) -> str:
     if info.count("own_ns"):
         parts.append(f"own cost {duration(info.count('own_ns'))}")
     return " · ".join(part for part in parts if part)
+
+
+def _removed(trace: Trace) -> str:
+    """What the bounds of the store have taken."""
+    info = trace.info
+    if not (info.nodes and info.files.begins_late):
+        return ""  # why_empty says more
+    if info.removed:
+        return f"the first {plural(info.removed, 'call')} {REMOVED}"
+    if any(stream.begins_after_gap(0) for stream in trace.streams):
+        return f"the first calls {REMOVED}"
+    return ""
 
 
 def _missing(info: TraceInfo) -> str:

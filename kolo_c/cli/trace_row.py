@@ -31,8 +31,10 @@ def status_text(info: TraceInfo) -> str:
     if info.status == COMPLETE and info.row.kind in WITH_OUTCOME and has_failed(info):
         return "failed"
     cause = info.row.cause
-    known = (*_USUAL, info.status)
-    return info.status if cause in known else f"{info.status} ({harmless(str(cause))})"
+    said = [] if cause in (*_USUAL, info.status) else [harmless(str(cause))]
+    if info.removed:
+        said.append("first calls removed" if info.nodes else "calls removed")
+    return f"{info.status} ({', '.join(said)})" if said else info.status
 
 
 def has_failed(info: TraceInfo) -> bool:
@@ -72,6 +74,7 @@ def trace_json(info: TraceInfo) -> dict[str, Any]:
         "started_utc_ns": info.row.started_utc_ns,
         "duration_ns": info.duration_ns,
         "calls": info.calls,
+        "calls_removed": info.removed,
         "size_bytes": info.bytes,
         "parent": info.row.parent,
         "attributes": info.attributes,

@@ -81,6 +81,13 @@ class ProcessFiles:
         """Whether the process lives, or left something that is not saved yet."""
         return self._mapping is not None
 
+    @property
+    def begins_late(self) -> bool:
+        """Whether its first segments have been removed."""
+        first = os.path.basename(self._segments[0]) if self._segments else ""
+        process, _, number = first.removesuffix(_SEGMENT).rpartition("-")
+        return process == self.id and number.lstrip("0") != ""
+
     def changed_ns(self) -> int:
         """When the youngest of them was last written to, UTC."""
         mapping = _stat(self._mapping) if self._mapping is not None else None

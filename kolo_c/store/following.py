@@ -354,6 +354,7 @@ class _Followed:
         return TraceInfo(
             row, status=status, nodes=0, last_ns=row.ended_ns or row.started_ns,
             bytes=0, files=self.files, pid=self._opened().pid, open=self._opened,
+            settled=False,
         )  # fmt: skip
 
     def _opened(self) -> Process:

@@ -106,11 +106,11 @@ class Process:
             rows.update((row.number, row) for row in segment.traces())
         if self.copy is not None:
             overlay(rows, unsaved_definitions(self.copy))
-        totals = self._totals(rows)
+        totals, newest_ns = self._totals(rows)
         all_bytes = sum(size for _, size, _ in totals.values()) or 1
         disk = self.files.bytes()
         return [
-            self._trace_info(row, *totals[number], disk / all_bytes)
+            self._trace_info(row, *totals[number], disk / all_bytes, newest_ns)
             for number, row in sorted(rows.items())
         ]
 
@@ -171,22 +171,34 @@ class Process:
     def _unsaved(self) -> list[Any]:
         return unsaved_definitions(self.copy) if self.copy is not None else []
 
-    def _totals(self, rows: dict[int, TraceRow]) -> dict[int, _Totals]:
+    def _totals(self, rows: dict[int, TraceRow]) -> tuple[dict[int, _Totals], int]:
+        """Of each trace, and the time of the newest record that a segment has."""
         totals = {number: (0, 0, row.started_ns) for number, row in rows.items()}
+        newest_ns = 0
         for segment in self.segments:
             for number, sums in segment.sums().items():
                 _count(totals, number, sums.nodes, sums.bytes, sums.last_ns)
+                newest_ns = max(newest_ns, sums.last_ns)
         for block in self.copy.blocks if self.copy is not None else ():
             if not any(segment.has_block(block) for segment in self.segments):
                 _count(totals, block.trace, block.nodes, block.size, block.last_ns)
-        return totals
+        return totals, newest_ns
 
     def _trace_info(
-        self, row: TraceRow, nodes: int, size: int, last_ns: int, ratio: float
+        self,
+        row: TraceRow,
+        nodes: int,
+        size: int,
+        last_ns: int,
+        ratio: float,
+        newest_ns: int,
     ) -> TraceInfo:
         status = row.status
         if status == RUNNING and not self.alive:
             status = INTERRUPTED
+        # That a trace has ended may be saved before its last blocks are; what is handed
+        # over later is saved after them.
+        saved = not self.alive or (row.ended_ns or newest_ns) < newest_ns
         return TraceInfo(
             row,
             status=status,
@@ -196,6 +208,7 @@ class Process:
             files=self.files,
             pid=self.pid,
             open=lambda: self,
+            settled=saved and not self.problems,
         )
 
 

@@ -57,6 +57,7 @@ class TraceInfo:
         "_counters",
         "_open",
         "_own",
+        "_settled",
         "bytes",
         "files",
         "last_ns",
@@ -78,6 +79,7 @@ class TraceInfo:
         pid: int,
         open: Callable[[], Process],
         calls: int | None = None,
+        settled: bool = True,
     ) -> None:
         self.row = row
         self.status = status
@@ -90,6 +92,7 @@ class TraceInfo:
         self.pid = pid
         self._open = open
         self._calls = calls
+        self._settled = settled
         self._counters: dict[str, Any] | None = None
         self._attributes: dict[str, Any] | None = None
         self._own: dict[str, Any] = {}
@@ -149,6 +152,14 @@ class TraceInfo:
         if self._calls is None:
             self._calls = self.count("calls") or self.nodes
         return self._calls
+
+    @property
+    def removed(self) -> int:
+        """The calls that went with old segments, for the bounds of the store; of a
+        trace that has not ended nobody has counted them."""
+        if self.status != COMPLETE or not self._settled or not self.files.begins_late:
+            return 0
+        return max(self.calls - self.nodes, 0)
 
     def count(self, name: str) -> int:
         """The counter ``name``; 0 where there is none."""

@@ -63,6 +63,11 @@ def test_a_program_that_never_ends_lets_its_oldest_segments_go(core, tmp_path):
         assert trace.damage == []
         calls = [r for s in trace.streams for r in s.records()]
         assert len(calls) >= 2 * 20
+        gone = [info for info in store.traces() if info.removed]
+        assert gone, "rows of the newest thousand traces go along, their calls do not"
+        assert all(info.nodes + info.removed == info.calls for info in gone)
+        whole = [info for info in store.traces() if not info.removed]
+        assert all(info.nodes >= info.calls for info in whole if info.row.ended_ns)
 
 
 @pytest.mark.parametrize("core", ["c"], indirect=True)
