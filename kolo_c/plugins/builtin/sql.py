@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-    from kolo_c.plugins.builtin.sql_text import Text
+    from kolo_c.plugins.builtin.sql_text import Columns, Text
 
 SQL = Kind("sql", "SQL", "blue", "{text}[ · {rows} rows]")
 FETCH = Kind("fetch", "ROWS", "blue", "{rows} rows")
@@ -41,14 +41,15 @@ cursor the statement whose rows it has."""
 FETCHES = frozenset(("fetchone", "fetchmany", "fetchall"))
 
 MOST_ROWS = 5
-_MOST_REMEMBERED = 32
-"""As many rows as a value shows of a list."""
+_MOST_REMEMBERED = 1000
+"""Rows of one fetch whose secrets are masked from then on."""
 _MOST_BYTES = 1024
 _MOST_COLUMNS = 40
 _CELL_CHARACTERS = 100
 _MOST_CURSORS = 1024
 _MOST_CALLERS = 12
 
+_UNSEEN: Columns = (None, frozenset())
 _CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"))
 _SMALL = NUMBERS | {"UUID"}
 _NO_ROWS = frozenset(
@@ -70,8 +71,8 @@ class Statement:
     """One that was sent: what later fetches belong to."""
 
     __slots__ = (
-        "_cursor", "bytes", "fetch_ns", "fetching", "number", "rows", "said",
-        "sampled", "scope", "text",
+        "_cursor", "bytes", "columns", "fetch_ns", "fetching", "hidden", "number",
+        "rows", "said", "sampled", "scope", "text",
     )  # fmt: skip
 
     def __init__(self, number: int, text: Text, cursor: Any) -> None:
@@ -82,6 +83,8 @@ class Statement:
         self.said: dict[str, Any] | None = None
         """The first rows, of drivers whose fetches are recorded together."""
         self.text = text
+        # What a star stands for may be another table's now.
+        self.columns, self.hidden = _UNSEEN if text.starred else text.columns
         self.rows = 0
         """-1: there are no more."""
         self.sampled = 0
@@ -98,7 +101,8 @@ class Statement:
     def took(self, rows: Sequence[Any], cursor: Any) -> None:
         """The program has got these."""
         self.rows += len(rows)
-        if rows and self.sampled < MOST_ROWS:
+        text = self.text
+        if rows and (self.sampled < MOST_ROWS or text.sensitive or text.starred):
             self.add(sample(self, rows, cursor))
 
     def end(self, _: object = None) -> None:
@@ -216,15 +220,16 @@ def fetcher(function: Any) -> tuple[Any, str]:
 
 
 def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, Any]:
-    """The first rows of those that the program has fetched itself."""
+    """The first rows of those that the program has fetched itself. What is secret in
+    any of them is masked wherever the program takes it."""
     text = statement.text
     wanted = statement.sampled < MOST_ROWS and rows_wanted()
-    if not rows or not (wanted or text.sensitive):
+    if not rows or not (wanted or text.sensitive or text.starred):
         return {}
-    if wanted or not _has_columns_for(text, rows[0]):
-        _columns(text, cursor, rows[0])
-    if text.hidden:
-        _remember(text, rows)
+    if wanted or not _has_columns_for(statement, rows[0]):
+        _look_at_columns(statement, cursor, rows[0])
+    if statement.hidden:
+        _remember(statement, rows)
     if not wanted:
         return {}
     kept: list[Any] = []
@@ -233,16 +238,16 @@ def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, 
             break
         kept.append(_row(statement, row))
     statement.sampled += len(kept) if statement.bytes < _MOST_BYTES else MOST_ROWS
-    return {"columns": text.columns, "rows_sample": kept} if kept else {}
+    return {"columns": statement.columns, "rows_sample": kept} if kept else {}
 
 
-def _remember(text: Text, rows: Sequence[Any]) -> None:
-    """What stands in secret columns is masked wherever the program takes it."""
-    session = SCOPE.session
-    if session is None or text.columns is None:
+def _remember(statement: Statement, rows: Sequence[Any]) -> None:
+    """What stands in secret columns."""
+    session, columns = SCOPE.session, statement.columns
+    if session is None or columns is None:
         return
     hides = session.native.hides
-    hidden = [(at, text.columns[at]) for at in text.hidden]
+    hidden = [(at, columns[at]) for at in statement.hidden]
     for row in rows[:_MOST_REMEMBERED]:
         cells = row if type(row) is tuple else tuple(cells_of(row) or ())
         for at, name in hidden:
@@ -266,19 +271,22 @@ def rows_wanted() -> bool:
     return bool(getattr(wrapped, "DEBUG", True))
 
 
-def _has_columns_for(text: Text, row: Any) -> bool:
-    """Whether those of an earlier run of the statement will do: drivers make them anew
-    each time they are asked."""
-    columns = text.columns
+def _has_columns_for(statement: Statement, row: Any) -> bool:
+    """Whether those that are known will do: drivers make them anew each time they are
+    asked."""
+    columns = statement.columns
     return type(row) is tuple and columns is not None and len(row) == len(columns)
 
 
-def _columns(text: Text, cursor: Any, row: Any) -> None:
-    """Give ``text`` the names of its columns, and which of them are secret."""
+def _look_at_columns(statement: Statement, cursor: Any, row: Any) -> None:
+    """Give ``statement`` the names of its columns, and which of them are secret."""
+    text = statement.text
     names = column_names(cursor, row)
-    if names != text.columns:
-        text.hidden = frozenset(at for at, name in enumerate(names) if hides(name))
-        text.columns = names
+    known = text.columns
+    if names != known[0]:
+        hidden = frozenset(at for at, name in enumerate(names) if hides(name))
+        known = text.columns = names, hidden
+    statement.columns, statement.hidden = known
 
 
 def column_names(cursor: Any, row: Any) -> tuple[str, ...]:
@@ -307,9 +315,8 @@ def _row(statement: Statement, row: Any) -> Any:
     cells = cells_of(row)
     if cells is None:
         return f"<{type(row).__name__}>"
-    text = statement.text
-    if text.hidden or text.sensitive:
-        cells = _masked(cells, text)
+    if statement.hidden or statement.text.sensitive:
+        cells = _masked(cells, statement)
     used = statement.bytes
     kept = []
     for value in cells:
@@ -330,11 +337,11 @@ def _row(statement: Statement, row: Any) -> Any:
     return kept
 
 
-def _masked(cells: Iterable[Any], text: Text) -> Iterable[Any]:
+def _masked(cells: Iterable[Any], statement: Statement) -> Iterable[Any]:
     """The values without those that are secret."""
-    hidden = text.hidden
+    text, hidden = statement.text, statement.hidden
     # Whose names are not known may be any.
-    unnamed = text.sensitive and not text.columns
+    unnamed = text.sensitive and not statement.columns
     for at, value in enumerate(cells):
         if value is None:
             yield value

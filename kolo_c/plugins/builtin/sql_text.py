@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from kolo_c.session import Session
 
+    Columns = tuple[tuple[str, ...] | None, frozenset[int]]
+    """Names of columns, None while they are not known, and which of them are secret."""
+
 MASKED = "***"
 _LONGEST_KEPT = 4096
 _LONGEST_READ = 64 * 1024
@@ -29,6 +32,11 @@ _NAMES = re.compile(
     r"(?:\b((?i:from|join|into|update|table))\s+)?"
     r"[`\"\[]?([^\W\d][\w$]*)[`\"\]]?(\s*\.)?"
 )
+_NAMING = frozenset(
+    ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE")
+)
+"""Operations that name the columns of their rows, if not by a star."""
+_STAR = re.compile(r"(?<!\()\*")  # COUNT(*) is none
 _LITERALS = re.compile(
     r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)|(?<![\w.$%:?])\d{4,}(?!\w)",
     re.DOTALL,
@@ -46,16 +54,19 @@ _MOST_PARAMETERS = 64
 class Text:
     """What is known of the text of a statement."""
 
-    __slots__ = ("columns", "hidden", "operation", "sensitive", "shown")
+    __slots__ = ("columns", "operation", "sensitive", "shown", "starred")
 
-    def __init__(self, operation: str, sensitive: bool, shown: str) -> None:
+    def __init__(
+        self, operation: str, sensitive: bool, shown: str, starred: bool
+    ) -> None:
         self.operation = operation
         self.sensitive = sensitive
         """It names a column whose values are secret."""
         self.shown = shown
-        self.columns: tuple[str, ...] | None = None
+        self.starred = starred
+        """Its rows may have columns that it does not name."""
+        self.columns: Columns = (None, frozenset())
         """Of its rows, the last time that they were looked at."""
-        self.hidden: frozenset[int] = frozenset()
 
 
 _texts: tuple[dict[str, Text], dict[str, Text]] = ({}, {})
@@ -96,10 +107,13 @@ def _of_this_session() -> None:
 def _read(text: str, quoted: bool) -> Text:
     match = _OPERATION.match(text[:1000])
     operation = match[1].upper() if match is not None else ""
+    starred = operation not in _NAMING or _STAR.search(text) is not None
     if not _is_sensitive(text):
-        return Text(operation, False, text)
+        return Text(operation, False, text, starred)
     shown = _LITERALS.sub(MASKED, text[: 2 * _LONGEST_KEPT])
-    return Text(operation, True, _QUOTED.sub(MASKED, shown) if quoted else shown)
+    if quoted:
+        shown = _QUOTED.sub(MASKED, shown)
+    return Text(operation, True, shown, starred)
 
 
 def _is_sensitive(text: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +195,42 @@ def test_secret_columns_are_masked_and_rows_bounded(core, tmp_path: Path):
     assert starred["rows_sample"][0][2] == "***"
     assert compared["rows_sample"][0] == [0]
     assert recorded.fields("sql")[-1]["text"].endswith("api_token = ***")
+
+
+@pytest.mark.parametrize("rows", ["debug", "never"])
+@pytest.mark.parametrize("columns", ["name, password", "*"])
+def test_what_a_secret_column_holds_is_masked_wherever_a_row_goes(
+    core, tmp_path: Path, columns: str, rows: str
+):
+    """However rows are fetched, how many there are, and whether they are recorded."""
+    for number, names in enumerate(("name, note", "name, password")):
+        with contextlib.closing(sqlite3.connect(tmp_path / f"{number}.db")) as db:
+            db.execute(f"CREATE TABLE account ({names})")
+            some = [("ann", f"note{n:03}{number * 'Staple'}") for n in range(120)]
+            db.executemany("INSERT INTO account VALUES (?, ?)", some)
+            db.commit()
+    recorded = record(
+        tmp_path,
+        f"""
+        import sqlite3
+        def show(row): return len(row)
+        def main(number):
+            db = sqlite3.connect(f"{{number}}.db")
+            def rows(start):
+                return db.execute(
+                    "SELECT {columns} FROM account LIMIT 40 OFFSET ?", (start,))
+            for row in rows(0): show(row)
+            for row in rows(40).fetchall(): show(row)
+            for row in iter(rows(80).fetchone, None): show(row)
+        if {columns == "*"}: main(0)  # other columns of the same name
+        main(1)
+        """,
+        core=core,
+        same=False,
+        config={"sql_rows": rows},
+    )
+    assert not recorded.holds("Staple")
+    assert recorded.holds("note039") is (columns == "*")
 
 
 def test_a_session_in_the_middle_names_who_took_connect_and_puts_it_back(
