@@ -170,11 +170,11 @@ class Session:
         what a handler gave."""
         self.end_boundary: Callable[[int], None] | None = None
         self.find_late: Callable[[int], int] | None = None
+        """The trace for what comes after the end of a trace; 0: the process's."""
         self.leave_greenlet: Callable[[Thread], None] = _nothing
         """Another greenlet is about to run: the calls on the stack wait …"""
         self.enter_greenlet: Callable[[Thread], None] = _nothing
         """… and does: its own go on."""
-        """The trace for what comes after the end of a trace; 0: the process's."""
         self.tracer = None
 
     # ---- the beginning ----

@@ -20,10 +20,6 @@ from kolo_c.reference.instance import type_dict, type_flags, type_mro
 from kolo_c.reference.value_chosen import chosen_fields
 from kolo_c.reference.value_state import Shape, ValueKind
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _PYPY = sys.implementation.name == "pypy"
 
 DESCRIPTORS: tuple[type, ...] = ()

@@ -113,7 +113,7 @@ def test_an_instance_whose_init_did_not_run_is_written(
             continue  # it cannot be had without arguments
         for how in ("value", "ref", "secret", "exception"):
             (written,) = decode(encoder.encode((value,), how=how, self_fields=True))
-            assert written != Tag.ERROR
+            assert type(written) is not tuple or written[0] is not Tag.ERROR
 
 
 def test_heaps_of_half_built_objects_are_written(encoder: Any) -> None:
