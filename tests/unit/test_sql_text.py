@@ -166,8 +166,9 @@ def test_rows_are_sampled_with_their_secrets_masked():
     found = rows_of("SELECT a AS x, token AS y FROM t", ["x", "y"], (1, "secret"))
     assert found["rows_sample"] == [[1, "***"]]
     # Nobody knows what is in there.
-    found = rows_of("SELECT token FROM t", [], (7,))
-    assert found["rows_sample"] == [["***"]]
+    for text in "SELECT token FROM t", "SELECT * FROM u":
+        found = rows_of(text, [], (7, "a", None))
+        assert found["rows_sample"] == [["***", "***", None]]
 
 
 def test_a_sample_is_small_whatever_the_rows_are():
@@ -177,6 +178,6 @@ def test_a_sample_is_small_whatever_the_rows_are():
     assert len(first[0]) == 101 and first[0].endswith("…") and len(first[1]) == 100
     assert first[2:] == ["<list>", "<object>"]
     assert len(found["rows_sample"]) <= 5
-    wide = rows_of("SELECT 1", [], tuple(range(1000)))
+    wide = rows_of("SELECT 1", list(map(str, range(1000))), tuple(range(1000)))
     assert len(wide["rows_sample"][0]) == 40
     assert rows_of("SELECT 1", ["a"], object())["rows_sample"] == ["<object>"]

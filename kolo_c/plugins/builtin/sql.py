@@ -52,7 +52,7 @@ _MOST_CALLERS = 12
 _UNSEEN: Columns = (None, frozenset())
 _CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"))
 _SMALL = NUMBERS | {"UUID"}
-_NO_ROWS = frozenset(
+NO_ROWS = frozenset(
     ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "CREATE", "DROP")
 )
 _ROWS = {
@@ -71,8 +71,8 @@ class Statement:
     """One that was sent: what later fetches belong to."""
 
     __slots__ = (
-        "_cursor", "bytes", "columns", "fetch_ns", "fetching", "hidden", "number",
-        "rows", "said", "sampled", "scope", "text",
+        "_cursor", "_told", "bytes", "columns", "fetch_ns", "fetching", "hidden",
+        "number", "rows", "said", "sampled", "scope", "text",
     )  # fmt: skip
 
     def __init__(self, number: int, text: Text, cursor: Any) -> None:
@@ -90,6 +90,7 @@ class Statement:
         self.sampled = 0
         self.bytes = 0
         self._cursor = cursor
+        self._told = False
 
     def add(self, said: dict[str, Any]) -> None:
         """More of the first rows."""
@@ -115,10 +116,11 @@ class Statement:
         """Record what was fetched, in one. Elsewhere than it was sent nobody would know
         what it belongs to."""
         rows, fetch_ns, said = self.rows, self.fetch_ns, self.said or {}
-        if not rows and not fetch_ns:
+        if not rows and (self._told or not fetch_ns):
             return
         self.rows = self.fetch_ns = 0
         self.said = None
+        self._told = True
         if self.scope == SCOPE.get():
             fields = {"number": self.number, "rows": rows, "fetch_ns": fetch_ns}
             point(FETCH, {**fields, **said})
@@ -168,7 +170,7 @@ def changed(cursor: Any, text: Text) -> dict[str, Any] | None:
 def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None:
     """What ``cursor`` fetches from now on is of this statement; ``framed``: in frames,
     although its class is ours."""
-    if text.operation in _NO_ROWS:
+    if text.operation in NO_ROWS:
         forget(cursor)
         return
     if not framed and hasattr(type(cursor), SLOT):  # a class of sql_cursor.py
@@ -315,7 +317,7 @@ def _row(statement: Statement, row: Any) -> Any:
     cells = cells_of(row)
     if cells is None:
         return f"<{type(row).__name__}>"
-    if statement.hidden or statement.text.sensitive:
+    if statement.hidden or statement.text.sensitive or not statement.columns:
         cells = _masked(cells, statement)
     used = statement.bytes
     kept = []
@@ -341,7 +343,7 @@ def _masked(cells: Iterable[Any], statement: Statement) -> Iterable[Any]:
     """The values without those that are secret."""
     text, hidden = statement.text, statement.hidden
     # Whose names are not known may be any.
-    unnamed = text.sensitive and not statement.columns
+    unnamed = not statement.columns
     for at, value in enumerate(cells):
         if value is None:
             yield value

@@ -1,6 +1,6 @@
 """aiosqlite: coroutines, for which a thread calls sqlite3.
 
-Threads: any. Owns: nothing. Fails: never.
+Threads: any. Owns: names of columns on their way, within bounds. Fails: never.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from types import MethodType
 
 from kolo_c.plugins.builtin import sql
 from kolo_c.plugins.builtin.sql_frames import Bridge
+from kolo_c.plugins.builtin.sql_sqlite3 import add_transaction
 from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
@@ -23,6 +24,20 @@ _SENDS = frozenset(
     ("execute", "executemany", "executescript", "_execute_insert", "_execute_fetchall")
 )
 _ENDS = frozenset(("commit", "rollback"))
+_MOST_DESCRIBED = 64
+
+
+class _Described:
+    """What a cursor said of rows that are fetched."""
+
+    __slots__ = ("description",)
+
+    def __init__(self, description: Any) -> None:
+        self.description = description
+
+
+_described: dict[int, _Described] = {}
+"""By the address of a list of rows, on its way from the thread."""
 
 
 class Aiosqlite(Plugin):
@@ -54,6 +69,8 @@ class Aiosqlite(Plugin):
         known = describe(text)
         fields["operation"] = known.operation
         fields["text"] = known.shown
+        if name != "executescript" and not add_transaction(fields, connection, known):
+            return None
         fields["number"] = next(sql.numbers)
         fields["_known"] = known
         params = arguments[1] if len(arguments) > 1 else None
@@ -69,7 +86,8 @@ class Aiosqlite(Plugin):
             return None
         if isinstance(value, list):
             statement = sql.Statement(started["number"], known, None)
-            return {"rows": len(value), **sql.sample(statement, value, None)}
+            columns = _described.pop(id(value), None)
+            return {"rows": len(value), **sql.sample(statement, value, columns)}
         if hasattr(value, "rowcount"):
             sql.remember(value, started["number"], known, framed=True)
             return sql.changed(value, known)
@@ -118,3 +136,23 @@ class AiosqliteFetch(Plugin):
 
 class AiosqliteBridge(Bridge):
     """The thread's function."""
+
+
+class AiosqliteColumns(Plugin):
+    """What ``execute_fetchall()`` does in the thread, whose cursor nobody else gets."""
+
+    kind = None
+
+    def start(self, frame: FrameType) -> dict[str, Any] | None:
+        """It is sent."""
+        return {}
+
+    def finish(
+        self, frame: FrameType, value: Any, exception: Any, started: Any
+    ) -> dict[str, Any] | None:
+        """The rows are there: what their columns are called."""
+        if exception is None:
+            if len(_described) >= _MOST_DESCRIBED:
+                _described.clear()
+            _described[id(value)] = _Described(local(frame, "cursor").description)
+        return None

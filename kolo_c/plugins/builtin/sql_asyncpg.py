@@ -1,9 +1,11 @@
 """asyncpg: coroutines around a protocol that is written in C.
 
-Threads: any. Owns: nothing. Fails: never.
+Threads: any. Owns: statements of open cursors, within bounds. Fails: never.
 """
 
 from __future__ import annotations
+
+from time import perf_counter_ns
 
 from kolo_c.plugins.builtin import sql
 from kolo_c.plugins.builtin.sql_frames import database_of
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE"))
+_NO_ROWS = _CHANGES | sql.NO_ROWS
+_MOST_PORTALS = 256
+_portals: dict[str, sql.Statement] = {}
+"""By the name of the portal, which is given once in a process, what a cursor has sent:
+no reference can be kept to the cursor itself."""
 
 
 def _read_name(connection: Any) -> Any:
@@ -24,7 +31,7 @@ def _read_name(connection: Any) -> Any:
 
 
 class Asyncpg(Plugin):
-    """Statements of a connection, a prepared statement, a cursor."""
+    """Statements of a connection, a prepared statement, and COPY."""
 
     kind = sql.SQL
 
@@ -38,6 +45,10 @@ class Asyncpg(Plugin):
         query = local(frame, "query")
         if query is None:
             query = local(frame, "command")
+        if query is None:
+            query = local(frame, "copy_stmt")
+        if query is None and code.co_name == "copy_records_to_table":
+            query = f"COPY {local(frame, 'table_name')} FROM STDIN"
         if query is None:
             query = getattr(owner, "_query", None)
         params = local(frame, "args")
@@ -81,8 +92,69 @@ class Asyncpg(Plugin):
             count = status.rpartition(" ")[2]
             if count.isdigit():
                 fields["changed"] = int(count)
-        if type(rows) is list and (rows or known.operation not in _CHANGES):
+        if type(rows) is list and (rows or known.operation not in _NO_ROWS):
             statement = sql.Statement(0, known, None)
             fields["rows"] = len(rows)
             fields.update(sql.sample(statement, rows, None))
         return fields
+
+
+class AsyncpgCursor(Asyncpg):
+    """A cursor's statement: the first of its round trips."""
+
+    def start(self, frame: FrameType) -> dict[str, Any] | None:
+        """It is sent."""
+        fields = super().start(frame)
+        if fields is not None:
+            fields["number"] = next(sql.numbers)
+            fields["_cursor"] = local(frame, "self")
+        return fields
+
+    def finish(
+        self, frame: FrameType, value: Any, exception: Any, started: Any
+    ) -> dict[str, Any] | None:
+        """It has been answered; of an iterator with its first rows."""
+        cursor = started["_cursor"]
+        if exception is not None or cursor._exhausted:
+            return super().finish(frame, value, exception, started)
+        statement = sql.Statement(started["number"], started["_known"], None)
+        if frame.f_code.co_name == "_bind_exec":
+            statement.took(value, None)
+        if len(_portals) >= _MOST_PORTALS:
+            _portals.pop(next(iter(_portals)), None)
+        _portals[cursor._portal_name] = statement
+        return None
+
+
+class AsyncpgFetch(Plugin):
+    """What cursors fetch: recorded together, when there are no more rows or the cursor
+    is gone."""
+
+    kind = None
+
+    def start(self, frame: FrameType) -> dict[str, Any] | None:
+        """Rows are fetched, or no more of them are wanted."""
+        cursor = local(frame, "self")
+        name = cursor._portal_name
+        if frame.f_code.co_name != "_exec":
+            statement = _portals.pop(name, None)
+            if statement is not None:
+                statement.end()
+            return None
+        if name not in _portals:
+            return None
+        return {"_cursor": cursor, "_ns": perf_counter_ns()}
+
+    def finish(
+        self, frame: FrameType, value: Any, exception: Any, started: Any
+    ) -> dict[str, Any] | None:
+        """They are there."""
+        cursor = started["_cursor"]
+        statement = _portals.get(cursor._portal_name)
+        if statement is not None and exception is None:
+            statement.fetch_ns += perf_counter_ns() - started["_ns"]
+            statement.took(value, None)
+            if cursor._exhausted:
+                del _portals[cursor._portal_name]
+                statement.end()
+        return None

@@ -2,7 +2,8 @@
 fetch is a frame.
 
 Fetches of one statement are counted together, and recorded when there are no more rows,
-when the cursor sends another statement, or when it is gone.
+when the cursor sends another statement, or when it is gone. Of a statement with several
+sets of rows, each is recorded.
 
 Threads: any, under the GIL. Owns: names of databases by connection, within bounds.
 Fails: never.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _MOST_CONNECTIONS = 256
 _names: dict[int, tuple[Any, Any]] = {}
+_NONE: dict[str, str] = {}
 
 
 def database_of(connection: Any, read: Callable[[Any], Any]) -> Any:
@@ -40,10 +42,20 @@ def database_of(connection: Any, read: Callable[[Any], Any]) -> Any:
         reference = ref(connection)
     except Exception:  # it is closed, or another version's
         return None
-    if len(_names) >= _MOST_CONNECTIONS:
-        _names.clear()
-    _names[id(connection)] = reference, name
+    _keep_name(connection, reference, name)
     return name
+
+
+def name_database(connection: Any, name: Any) -> None:
+    """This is the name of its database, which cannot be read from it."""
+    _keep_name(connection, ref(connection), name)
+
+
+def _keep_name(connection: Any, reference: Any, name: Any) -> None:
+    _names.pop(id(connection), None)  # to the end
+    if len(_names) >= _MOST_CONNECTIONS:
+        _names.pop(next(iter(_names)), None)
+    _names[id(connection)] = reference, name
 
 
 class FrameStatement(Plugin):
@@ -54,6 +66,8 @@ class FrameStatement(Plugin):
     layer = ""
     query = "query"
     params = "args"
+    queries = _NONE
+    """Methods that have another name for the text."""
     quotes = False
     """Double quotes are around texts."""
 
@@ -74,7 +88,9 @@ class FrameStatement(Plugin):
         local = sql.getter()
         cursor = local(frame, "self", None)
         many = code.co_name == "executemany"
-        query = local(frame, self.query, None)
+        query = local(frame, self.queries.get(code.co_name, self.query), None)
+        if code.co_name == "callproc":
+            query = f"CALL {query}"
         text = text_of(query)
         if text is None:
             text = f"<{type(query).__name__}>"
@@ -145,7 +161,7 @@ class FrameFetch(Plugin):
             rows, ended = (value,), False
         statement.took(rows, started["_cursor"])
         if ended:
-            statement.end()
+            statement.flush()
         return None
 
 

@@ -14,15 +14,21 @@ from kolo_c.plugins.builtin.sql_frames import (
     FrameStatement,
     Transaction,
     database_of,
+    name_database,
 )
+from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
 _SYSTEM = "mysql"
 _ENDS = ("commit", "rollback")
+_DATABASE_AT = 3
+"""Where the database stands among the arguments of MySQLdb's ``connect``."""
+_CALLS = {"callproc": "procname"}
 
 
 def _read_pymysql(connection: Any) -> Any:
@@ -35,6 +41,7 @@ class PyMySQL(FrameStatement):
 
     system = _SYSTEM
     layer = "pymysql"
+    queries = _CALLS
     quotes = True
 
     def database(self, cursor: Any) -> Any:
@@ -56,16 +63,58 @@ class PyMySQLTransaction(Transaction):
         return database_of(connection, _read_pymysql)
 
 
+def _unread(connection: Any) -> Any:
+    """mysqlclient does not know its database's name."""
+    raise LookupError
+
+
 class MySQLdb(FrameStatement):
-    """Cursors of mysqlclient, which does not know its database's name."""
+    """Cursors of mysqlclient."""
 
     system = _SYSTEM
     layer = "mysqlclient"
+    queries = _CALLS
     quotes = True
+
+    def database(self, cursor: Any) -> Any:
+        """As it was given to ``connect``."""
+        return database_of(cursor.connection, _unread)
+
+
+class MySQLdbConnect(Plugin):
+    """A connection is made: to which database."""
+
+    kind = None
+
+    def start(self, frame: FrameType) -> dict[str, Any] | None:
+        """It has not yet a class of its driver's."""
+        given, named = local(frame, "args"), local(frame, "kwargs")
+        name = named.get("database", named.get("db"))
+        if name is None and len(given) > _DATABASE_AT:
+            name = given[_DATABASE_AT]
+        return {"_connection": local(frame, "self"), "_name": name}
+
+    def finish(
+        self, frame: FrameType, value: Any, exception: Any, started: Any
+    ) -> dict[str, Any] | None:
+        """It is there."""
+        if exception is None and isinstance(started["_name"], str):
+            name_database(started["_connection"], started["_name"])
+        return None
 
 
 class MySQLdbFetch(FrameFetch):
     """What they fetch."""
+
+
+class MySQLdbBegin(Transaction):
+    """begin."""
+
+    system = _SYSTEM
+
+    def database(self, connection: Any) -> Any:
+        """As it was given to ``connect``."""
+        return database_of(connection, _unread)
 
 
 class MySQLdbTransaction(Plugin):
@@ -101,6 +150,7 @@ def _begin(word: str) -> Any:
     fields = {"system": _SYSTEM, "operation": word, "text": word}
 
     def begin(connection: Any) -> Any:
-        return emit.begin(sql.SQL, fields)
+        name = database_of(connection, _unread)
+        return emit.begin(sql.SQL, {**fields, "database": name})
 
     return begin

@@ -7,6 +7,9 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+import sys
+from time import perf_counter_ns
+
 from kolo_c.plugins.builtin import sql
 from kolo_c.plugins.builtin.sql_frames import FrameFetch, FrameStatement, database_of
 from kolo_c.plugins.builtin.sql_text import describe, text_of
@@ -15,6 +18,7 @@ from kolo_c.plugins.spec import Plugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
     from typing import Any
 
@@ -25,6 +29,15 @@ _OPEN = frozenset((1, 2, 3))
 _ITERATION = frozenset(("__iter__", "__aiter__"))
 _GENERATOR = 0x20 | 0x200
 """CO_GENERATOR, CO_ASYNC_GENERATOR; inspect is not imported for them."""
+_READ: dict[int, Callable[[bytes], Any]] = {
+    16: lambda raw: raw == b"t",
+    **dict.fromkeys((20, 21, 23, 26), int),
+    **dict.fromkeys((700, 701), float),
+}
+"""By the number of its type in PostgreSQL, what a value is made of that was sent as
+text; others are texts."""
+_MOST_BYTES = 400
+_COPIES = {"_start_copy_gen": "statement"}
 _ENDING = frozenset(
     ("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PREPARE")
 )
@@ -41,6 +54,7 @@ class Psycopg(FrameStatement):
     system = _SYSTEM
     layer = _LAYER
     params = "params"
+    queries = _COPIES
     many = True
 
     def database(self, cursor: Any) -> Any:
@@ -85,6 +99,56 @@ class PsycopgFetch(FrameFetch):
             statement.rows += started["_cursor"]._pos - started["_at"]
             statement.end()
         return None
+
+
+class PsycopgStream(Plugin):
+    """Rows of ``stream()``, as the server sends them. What the program makes of them is
+    not to be seen: it is read from libpq's own."""
+
+    kind = None
+
+    def start(self, frame: FrameType) -> dict[str, Any] | None:
+        """The next ones are waited for."""
+        cursor = local(frame, "self")
+        statement = sql.statement_of(cursor)
+        if statement is None:
+            return None
+        if isinstance(sys.exc_info()[1], GeneratorExit):
+            statement.end()  # the program has stopped; these are read to be rid of them
+            return None
+        return {"_statement": statement, "_cursor": cursor, "_ns": perf_counter_ns()}
+
+    def finish(
+        self, frame: FrameType, value: Any, exception: Any, started: Any
+    ) -> dict[str, Any] | None:
+        """They are there."""
+        statement, cursor = started["_statement"], started["_cursor"]
+        statement.fetch_ns += perf_counter_ns() - started["_ns"]
+        if not value:
+            statement.end()
+            return None
+        result = cursor.pgresult
+        if statement.sampled < sql.MOST_ROWS:
+            first = range(min(result.ntuples, sql.MOST_ROWS))
+            statement.add(
+                sql.sample(statement, [_row(result, at) for at in first], cursor)
+            )
+        statement.rows += result.ntuples
+        return None
+
+
+def _row(result: Any, at: int) -> tuple[Any, ...]:
+    return tuple(_cell(result, at, column) for column in range(result.nfields))
+
+
+def _cell(result: Any, row: int, column: int) -> Any:
+    raw = result.get_value(row, column)
+    if raw is None:
+        return None
+    if result.fformat(column):
+        return f"<{len(raw)} bytes>"
+    read = _READ.get(result.ftype(column))
+    return read(raw) if read else raw[:_MOST_BYTES].decode("utf-8", "replace")
 
 
 class PsycopgTransaction(Plugin):

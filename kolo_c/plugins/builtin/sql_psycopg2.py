@@ -43,6 +43,18 @@ def _begin_copy(cursor: Any, sql: Any = None, *_: Any, **__: Any) -> Any:
     return _begin(cursor, sql, None, many=False)
 
 
+def _begin_copy_from(
+    cursor: Any, file: Any = None, table: Any = None, *_: Any, **__: Any
+) -> Any:
+    return _begin(cursor, f"COPY {table} FROM STDIN", None, many=False)
+
+
+def _begin_copy_to(
+    cursor: Any, file: Any = None, table: Any = None, *_: Any, **__: Any
+) -> Any:
+    return _begin(cursor, f"COPY {table} TO STDOUT", None, many=False)
+
+
 def _begin(cursor: Any, query: Any, params: Any, many: bool) -> Any:
     text = text_of(query)
     if SCOPE.session is None or text is None:
@@ -78,6 +90,8 @@ class _Classes:
                 "executemany": sending(base.executemany, _begin_many, end),
                 "callproc": sending(base.callproc, _begin_call, end),
                 "copy_expert": sending(base.copy_expert, _begin_copy, end),
+                "copy_from": sending(base.copy_from, _begin_copy_from, end),
+                "copy_to": sending(base.copy_to, _begin_copy_to, end),
                 **sql_cursor.fetching(base),
             },
         )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+    from kolo_c.plugins.builtin.sql_text import Text
+
 _SYSTEM = "sqlite"
 _FACTORY_AT = 5
 """Where ``factory`` stands among the arguments of ``connect``."""
@@ -43,22 +45,46 @@ def _begin(cursor: Any, arguments: tuple[Any, ...], many: bool) -> Any:
     connection = cursor.connection
     params = arguments[1] if len(arguments) > 1 else None
     fields = sql_cursor.statement_fields(_SYSTEM, connection, known, params, many)
+    if not add_transaction(fields, connection, known):
+        return None
+    return sql_cursor.begin_statement(cursor, fields, known)
+
+
+def _begin_script(cursor: Any, *arguments: Any) -> Any:
+    """Of these sqlite3 begins no transaction, but commits what is open."""
+    text = text_of(arguments[0]) if arguments and SCOPE.session is not None else None
+    if text is None:
+        return None
+    known = describe(text)
+    connection = cursor.connection
+    fields = sql_cursor.statement_fields(_SYSTEM, connection, known, None, False)
+    if connection.in_transaction and not _has_autocommit(connection):
+        ended = sql_cursor.transaction_fields(_SYSTEM, connection, "COMMIT")
+        emit.point(sql.SQL, ended)
+    return sql_cursor.begin_statement(cursor, fields, known)
+
+
+def add_transaction(fields: dict[str, Any], connection: Any, known: Text) -> bool:
+    """Whether the statement is within one, which may begin with it: of that a record is
+    made. False: nothing is recorded here."""
     if connection.in_transaction:
         fields["transaction"] = True
     elif known.operation in _IMPLICIT and _begins_by_itself(connection):
         began = sql_cursor.transaction_fields(_SYSTEM, connection, "BEGIN")
         if not emit.point(sql.SQL, began):
-            return None
+            return False
         fields["transaction"] = True
-    return sql_cursor.begin_statement(cursor, fields, known)
+    return True
 
 
 def _begins_by_itself(connection: Any) -> bool:
     """Whether sqlite3 sends BEGIN before a statement that changes something."""
-    if connection.isolation_level is None:
-        return False
-    # From 3.12 on it may be True or False, which is another way to do it.
-    return not isinstance(getattr(connection, "autocommit", -1), bool)
+    return connection.isolation_level is not None and not _has_autocommit(connection)
+
+
+def _has_autocommit(connection: Any) -> bool:
+    """From 3.12 on it may be True or False, which is another way to do it."""
+    return isinstance(getattr(connection, "autocommit", -1), bool)
 
 
 def _is_open(connection: Any) -> bool:
@@ -96,7 +122,7 @@ class _Classes:
             {
                 "execute": sending(base.execute, _begin_execute, end),
                 "executemany": sending(base.executemany, _begin_many, end),
-                "executescript": sending(base.executescript, _begin_execute, end),
+                "executescript": sending(base.executescript, _begin_script, end),
                 **sql_cursor.fetching(base),
             },
         )

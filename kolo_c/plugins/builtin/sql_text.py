@@ -188,6 +188,8 @@ def add_parameters(
     kind = type(params)
     if params is None or (kind in _CONTAINERS and not params):
         return
+    if issubclass(kind, dict) and not dict.__len__(params):
+        return  # SQLAlchemy's own, where there are none
     if many and kind is not dict and kind in _CONTAINERS:
         fields["many"] = len(params)
         params = list(params[:_FIRST])

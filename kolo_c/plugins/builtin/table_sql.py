@@ -15,7 +15,14 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
             "psycopg.*:*Cursor.execute",
             "psycopg.*:*Cursor.executemany",
             "psycopg.*:BaseCursor._stream_send_gen",
+            "psycopg.*:BaseCursor._start_copy_gen",
         ),
+        (),
+    ),
+    (
+        "psycopg.stream",
+        "sql_psycopg:PsycopgStream",
+        ("psycopg.*:BaseCursor._stream_fetchone_gen",),
         (),
     ),
     (
@@ -41,13 +48,22 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "pymysql",
         "sql_mysql:PyMySQL",
-        ("pymysql.cursors:Cursor.execute", "pymysql.cursors:Cursor.executemany"),
+        (
+            "pymysql.cursors:Cursor.execute",
+            "pymysql.cursors:Cursor.executemany",
+            "pymysql.cursors:Cursor.callproc",
+        ),
         (),
     ),
     (
         "pymysql.fetch",
         "sql_mysql:PyMySQLFetch",
-        ("pymysql.cursors:*Cursor.fetch*", "pymysql.cursors:*Cursor.__next__"),
+        (
+            "pymysql.cursors:*Cursor.fetchone",
+            "pymysql.cursors:*Cursor.fetchmany",
+            "pymysql.cursors:*Cursor.fetchall",
+            "pymysql.cursors:*Cursor.__next__",
+        ),
         (),
     ),
     (
@@ -66,7 +82,20 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (
             "MySQLdb.cursors:BaseCursor.execute",
             "MySQLdb.cursors:BaseCursor.executemany",
+            "MySQLdb.cursors:BaseCursor.callproc",
         ),
+        (),
+    ),
+    (
+        "mysqlclient.connect",
+        "sql_mysql:MySQLdbConnect",
+        ("MySQLdb.connections:Connection.__init__",),
+        (),
+    ),
+    (
+        "mysqlclient.begin",
+        "sql_mysql:MySQLdbBegin",
+        ("MySQLdb.connections:Connection.begin",),
         (),
     ),
     (
@@ -111,8 +140,25 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
             "asyncpg.prepared_stmt:PreparedStatement.__bind_execute",
             "asyncpg.prepared_stmt:PreparedStatement.fetchmany",
             "asyncpg.prepared_stmt:PreparedStatement.executemany",
-            "asyncpg.cursor:BaseCursor._bind_exec",
+            "asyncpg.connection:Connection._copy_in",
+            "asyncpg.connection:Connection.copy_records_to_table",
+            "asyncpg.connection:Connection._copy_out",
+        ),
+        (),
+    ),
+    (
+        "asyncpg.cursor",
+        "sql_asyncpg:AsyncpgCursor",
+        ("asyncpg.cursor:BaseCursor._bind", "asyncpg.cursor:BaseCursor._bind_exec"),
+        (),
+    ),
+    (
+        "asyncpg.fetch",
+        "sql_asyncpg:AsyncpgFetch",
+        (
             "asyncpg.cursor:BaseCursor._exec",
+            "asyncpg.cursor:BaseCursor._close_portal",
+            "asyncpg.cursor:BaseCursor.__del__",
         ),
         (),
     ),
@@ -126,6 +172,12 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "aiosqlite.fetch",
         "sql_aiosqlite:AiosqliteFetch",
         ("aiosqlite.core:Connection._execute",),
+        (),
+    ),
+    (
+        "aiosqlite.columns",
+        "sql_aiosqlite:AiosqliteColumns",
+        ("aiosqlite.core:Connection._execute_fetchall",),
         (),
     ),
     (
