@@ -21,6 +21,7 @@ import errno
 import fcntl
 import mmap
 import os
+import sys
 from stat import S_ISREG
 from struct import Struct
 
@@ -50,6 +51,7 @@ _DESCRIPTORS_FROM = 200
 """Numbers that few programs come to."""
 
 _HEAD = Struct(f"=8sIIII32sQQQQQQIIQQ{BOOT_BYTES}s{HOST_BYTES}s")
+_DEAD, _STATE_AT = 4, 104  # a writer_state, and where it stands
 _WORD = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-")
 
 
@@ -88,7 +90,7 @@ class MappingHeader:
     anchor_utc_ns = _long(10, "")
     lost_records = _long(11, "")
     segment = _long(12, "That the process writes to now.")
-    writer_state = _word(26, "0 never started, 1 running, 2 stopped, 3 failed.")
+    writer_state = _word(26, "0 never started, 1 running, 2 stopped, 3 failed, 4 dead.")
     writer_error = _word(27, "SQLite's code, when failed.")
     last_word = _long(14, "What ended it, and a number: see last_word.py.")
     kills = _long(15, "Of the system's for want of memory, and 1.")
@@ -295,6 +297,7 @@ class Mapping:
         if not _header_is_sound(head, about.st_size):
             return Status.CORRUPT
         block_count = _HEAD.unpack(head)[3]
+        _note_dead(fd)
         # Nobody writes to it any more; and not every file system shares memory.
         memory = mmap.mmap(
             fd, mapping_size(block_count), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ
@@ -447,6 +450,14 @@ def _advise(memory: mmap.mmap, block_count: int) -> None:
     """
     if hasattr(mmap, "MADV_RANDOM"):
         memory.madvise(mmap.MADV_RANDOM, 0, mapping_size(min(block_count, SINGLE)))
+
+
+def _note_dead(fd: int) -> None:
+    """The lock is a recovery's now: a reader is not to take it for the owner's."""
+    try:
+        os.pwrite(fd, _DEAD.to_bytes(4, sys.byteorder), _STATE_AT)
+    except OSError:
+        pass
 
 
 def _header_is_sound(head: bytes, file_bytes: int) -> bool:

@@ -42,6 +42,10 @@ _CLOSE_BYTES, _OPEN_BYTES = 24, 8
 _TRIES = 3
 
 
+BEING_RECOVERED = 4
+"""A header's ``writer_state``: who has the lock is not the process."""
+
+
 class MappingHeader(Slotted):
     """The first page."""
 

@@ -219,11 +219,16 @@ def open_process(files: ProcessFiles) -> Process:
     copy = None
     mapping = files.mapping_name
     if mapping is not None:
-        from kolo_c.store.mapping import read_mapping  # noqa: PLC0415 - few have one
+        from kolo_c.store.mapping import (  # noqa: PLC0415 - few have one
+            BEING_RECOVERED,
+            read_mapping,
+        )
 
         alive = is_owned(mapping)
         try:
             copy = read_mapping(mapping)
+            if copy is not None and copy.header.writer_state == BEING_RECOVERED:
+                alive = False  # the lock is not the owner's
         except StoreError as error:
             problems.append(error.message)
             if not files.segment_names:

@@ -311,6 +311,15 @@ mapping_is_named(int fd, const char *path, struct stat *status)
            status->st_ino == named.st_ino && status->st_dev == named.st_dev;
 }
 
+/* The lock is a recovery's now: a reader is not to take it for the owner's. */
+static void
+mapping_note_dead(int fd)
+{
+    const uint32_t state = KC_MAPPING_DEAD;
+    off_t at = offsetof(struct kc_mapping_header, writer_state);
+    (void)!pwrite(fd, &state, sizeof state, at);
+}
+
 static enum kc_status
 mapping_map_dead(struct kc_mapping *mapping, int fd, size_t file_bytes)
 {
@@ -327,6 +336,7 @@ mapping_map_dead(struct kc_mapping *mapping, int fd, size_t file_bytes)
     if (memory == MAP_FAILED) {
         return KC_IO;
     }
+    mapping_note_dead(fd);
     mapping_set_memory(mapping, memory, header.block_count);
     mapping->fd = fd;
     mapping->shared = 1;

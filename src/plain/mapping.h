@@ -26,6 +26,8 @@
 #define KC_MAPPING_HEADER_BYTES 4096u
 #define KC_MAPPING_BLOCKS 256u /* 16 MiB */
 
+#define KC_MAPPING_DEAD 4u /* a writer_state */
+
 /* The header page, as in docs/reference/wire-format.md. */
 struct kc_mapping_header {
     char magic[8];
@@ -40,7 +42,8 @@ struct kc_mapping_header {
     _Atomic uint64_t anchor_utc_ns;
     _Atomic uint64_t lost_records;
     _Atomic uint64_t segment;
-    _Atomic uint32_t writer_state; /* 0 never started, 1 running, 2 stopped, 3 failed */
+    /* 0 never started, 1 running, 2 stopped, 3 failed, 4 dead: it is being recovered */
+    _Atomic uint32_t writer_state;
     _Atomic uint32_t writer_error;
     _Atomic uint64_t last_word; /* what ended it, and a number (last_word.h) */
     _Atomic uint64_t kills;     /* of the system's for want of memory, and 1 */

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -462,3 +463,25 @@ class Slow:
 def choose_recovery(core):
     extension = extension_for_reading() if core == "c" else None
     return recover_file if extension is None else extension.recover
+
+
+def test_a_program_that_is_being_recovered_does_not_run(core, tmp_path):
+    """Its mapping is locked meanwhile, as that of one that runs is."""
+    process = start(tmp_path, core, ANNOUNCES)
+    process.stdout.readline()
+    process.kill()
+    process.stdout.close()
+    process.wait()
+    store = tmp_path / ".kolo_c"
+    (path,) = store.glob("segments/*.map")
+    (segment,) = store.glob("segments/*-0.db")
+    segment.rename(tmp_path / "away")
+    segment.mkdir()  # so that it fails, when it has begun
+    assert len(recover_dead(store, SimpleNamespace(recover=choose_recovery(core)))) == 1
+    segment.rmdir()
+    (tmp_path / "away").rename(segment)
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert arguments_of_f(store)[1] == "interrupted"
+    assert recover_dead(store) == []
+    assert arguments_of_f(store)[1] == "interrupted"
