@@ -37,6 +37,9 @@ _WAL_HEADER, _FRAME_HEADER = 32, 24
 _MOST_COLUMNS = 64
 _MOST_BYTES = 64 << 20
 """Of a row: no block and no source is as large."""
+_MOST_TIMES = 4
+"""So often a file's pages may be in rows that go on in others: of sound ones each is
+once, of a damaged file pages of rows that were there before may be, too."""
 _INT_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
 
@@ -57,6 +60,8 @@ class Pages:
             self.page_bytes, self._usable = _sizes(self.header)
             self._frames = self._read_wal()
             self._in_file = -(-self._bytes // self.page_bytes)
+            self._most_bytes = (self._in_file + len(self._frames)) * self.page_bytes
+            self._left_bytes = 0
             self._free = self._read_free()
         except BaseException:
             self.close()
@@ -96,6 +101,7 @@ class Pages:
     def rows(self) -> Iterator[Row]:
         """Every row that can be read, page by page."""
         self.lost_rows = 0
+        self._left_bytes = _MOST_TIMES * self._most_bytes
         # A frame may say that it is page two thousand million of a small file.
         further = sorted(number for number in self._frames if number > self._in_file)
         for number in chain(range(1, self._in_file + 1), further):
@@ -134,8 +140,7 @@ class Pages:
 
     def _payload(self, page: bytes, at: int, size: int, most: int) -> bytes:
         """The ``size`` bytes that begin at ``at``, and go on in other pages."""
-        pages = self._in_file + len(self._frames)
-        if size > min(_MOST_BYTES, pages * self.page_bytes):
+        if size > min(_MOST_BYTES, self._most_bytes):
             raise Unreadable
         local = size
         if size > most:
@@ -146,6 +151,9 @@ class Pages:
             raise Unreadable
         parts = [page[at : at + local]]
         left = size - local
+        self._left_bytes -= left
+        if self._left_bytes < 0:
+            raise Unreadable
         following = int.from_bytes(page[at + local : at + local + 4], "big")
         while left > 0:
             # Each step takes its part of what is left: going in circles ends, too.

@@ -134,6 +134,12 @@ class Salvage:
             overlay(rows, found)
             dropped.update(each.trace for each in found if isinstance(each, TraceDrop))
         self._add_nameless(rows, dropped)
+        for number, row in list(rows.items()):
+            if number != _in_range(number):
+                del rows[number]
+            row.started_ns = _in_range(row.started_ns)
+            row.started_utc_ns = _in_range(row.started_utc_ns)
+            row.ended_ns = None if row.ended_ns is None else _in_range(row.ended_ns)
         return rows
 
     def _add_nameless(self, rows: dict[int, TraceRow], dropped: set[int]) -> None:
@@ -145,19 +151,18 @@ class Salvage:
             number, base_ns, last_ns = block[1], block[4], block[5]
             row = rows.get(number)
             if row is None and number not in dropped:
-                utc_ns = _in_range(base_ns + offset_ns)
                 rows[number] = TraceRow(
                     number, f"trc_{ulid()}", "process", _NAMELESS, None, base_ns,
-                    utc_ns, last_ns, INTERRUPTED, INTERRUPTED, "{}", "{}",
+                    base_ns + offset_ns, last_ns, INTERRUPTED, INTERRUPTED, "{}", "{}",
                 )  # fmt: skip
             elif row is not None and row.name is _NAMELESS:
                 row.started_ns = min(row.started_ns, base_ns)
-                row.started_utc_ns = _in_range(row.started_ns + offset_ns)
+                row.started_utc_ns = row.started_ns + offset_ns
                 row.ended_ns = max(row.ended_ns or 0, last_ns)
 
 
 def _in_range(number: int) -> int:
-    """As SQLite can have it: the sum of two that it had need not be."""
+    """As SQLite can have it: the log has larger ones, and a sum may be one."""
     return max(min(number, (1 << 63) - 1), -1 << 63)
 
 

@@ -178,6 +178,40 @@ def test_a_wal_that_is_torn_counts_up_to_its_last_whole_transaction(
         assert found == set(expected), cut
 
 
+def test_rows_that_all_go_on_in_the_same_pages_are_not_read_without_end(
+    tmp_path: Path,
+) -> None:
+    """Each says that it has the whole file, which for all of them would be 120 MB."""
+    path = tmp_path / "x.db"
+    count, cells = 100, 300
+    page = bytearray(PAGE_BYTES)
+    page[0], page[3:5] = 0x0D, cells.to_bytes(2, "big")
+    # 393,216 bytes, of row 1, of which 489 are here, and the next on page 3.
+    cell = b"\x98\x80\x00\x01" + bytes(489) + (3).to_bytes(4, "big")
+    page[-len(cell) :] = cell
+    at = PAGE_BYTES - len(cell)
+    for number in range(cells):
+        page[8 + 2 * number : 10 + 2 * number] = at.to_bytes(2, "big")
+    loop = (3).to_bytes(4, "big") + b"\x01" * (PAGE_BYTES - 4)
+    first = (
+        b"SQLite format 3\0" + PAGE_BYTES.to_bytes(2, "big") + bytes(PAGE_BYTES - 18)
+    )
+    path.write_bytes(first + page + loop * (count - 2))
+    with Pages(path) as pages:
+        read = 0
+        step = pages.page
+
+        def counted(number: int) -> bytes:
+            nonlocal read
+            read += 1
+            return step(number)
+
+        pages.page = counted  # type: ignore[method-assign]
+        rows = sum(1 for _ in pages.rows())
+        assert rows + pages.lost_rows == cells
+        assert count <= read < 6 * count
+
+
 # ---- one damaged segment ----
 
 
@@ -276,6 +310,26 @@ def test_a_trace_without_a_row_has_it_from_the_log(tmp_path: Path, go: Go) -> No
     with Store(store) as opened:
         assert {info.id for info in opened.traces()} == ids
         assert {info.status for info in opened.traces()} == {"interrupted"}
+
+
+def test_a_number_that_sqlite_has_no_room_for_is_in_nobodys_way(
+    tmp_path: Path, go: Go
+) -> None:
+    """Nothing at all was saved of a segment whose log had one."""
+    process = program()
+    huge = (1 << 64) - 1
+    for number, ns in ((9, huge), (huge, 1), (10, -1 << 63)):
+        id = f"trc_01J9ZD{number % 100:020}"
+        process.define(Definition.TRACE, number, id, "test", "t", None, ns, ns, "{}")
+    process.define(Definition.TRACE_END, 9, huge, "exit", None, None, None)
+    store = process.write(tmp_path)
+    damaged(process.segment_path(store), 7)
+    assert go("recover")[0] == 0
+    assert is_sound(process.segment_path(store))
+    assert calls(store) == {
+        "t": 0, **{f"trace {number}": BLOCKS * 20 for number in range(TRACES)}
+    }  # fmt: skip
+    assert go("list")[0] == go("list", "--json")[0] == 0
 
 
 def test_blocks_of_a_trace_of_which_nothing_is_known_are_kept(
