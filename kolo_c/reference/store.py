@@ -109,7 +109,7 @@ def _refuse_link(path: str) -> None:
         raise OSError(ELOOP, "is a symbolic link", path)
 
 
-def _make_file(path: str) -> None:
+def make_file(path: str) -> None:
     """An empty file for SQLite to fill, and its owner's alone: what SQLite keeps beside
     it gets the same mode. SQLite would go where a link leads."""
     try:
@@ -164,7 +164,7 @@ class Store:
         """
         self.path = path
         try:
-            _make_file(path)
+            make_file(path)
             status = self._connect(schema, version)
         except (sqlite3.Error, MemoryError, OSError) as error:
             status = self.fail(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kolo_c.reference import system
 from kolo_c.reference.status import Status
+from kolo_c.reference.store import make_file, store_remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +29,13 @@ def restore(store: Store) -> Status:
         system.unlink(name)
     except OSError:
         pass
+    try:
+        make_file(name)
+    except OSError as error:
+        return store.fail(error)
     status = store.run("VACUUM INTO ?", name)
     if status is Status.OK:
+        store_remove(store.path)  # a WAL that was left beside it is of no other file
         try:
             system.rename(name, store.path)
         except OSError as error:

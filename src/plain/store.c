@@ -122,10 +122,8 @@ store_is_link(const char *path)
     return true;
 }
 
-/* An empty file for SQLite to fill, and its owner's alone: what SQLite keeps beside it
- * gets the same mode. False where there is a link, which SQLite would follow. */
-static bool
-store_make_file(const char *path)
+bool
+kc_store_make_file(const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
@@ -173,7 +171,7 @@ kc_store_open(struct kc_store *store, const char *path, const char *schema, int 
     memset(store, 0, sizeof *store);
     store->compress = 1;
     enum kc_status status = store_allocate(store, path);
-    if (status == KC_OK && !store_make_file(path)) {
+    if (status == KC_OK && !kc_store_make_file(path)) {
         (void)snprintf(store->error, sizeof store->error, "%s: is a symbolic link",
                        path);
         store->error_code = SQLITE_CANTOPEN;

@@ -63,6 +63,10 @@ KC_MUST_CHECK enum kc_status kc_store_make_directory(const char *directory);
  * is no memory. */
 char *kc_store_path(const char *directory, const char *process_id, uint64_t segment);
 
+/* An empty file for SQLite to fill, and its owner's alone: what SQLite keeps beside it
+ * gets the same mode. False where there is a link, which SQLite would follow. */
+KC_MUST_CHECK bool kc_store_make_file(const char *path);
+
 /* The store's file was removed while it is open: write all that it has anew under the
  * same name, and go on there. Where that fails, it is as it was. */
 KC_MUST_CHECK enum kc_status kc_store_restore(struct kc_store *store,

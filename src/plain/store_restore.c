@@ -20,6 +20,12 @@ static enum kc_status
 restore_copy(struct kc_store *store, const char *name)
 {
     sqlite3_stmt *copy = NULL;
+    if (!kc_store_make_file(name)) {
+        (void)snprintf(store->error, sizeof store->error, "%s: is a symbolic link",
+                       name);
+        store->error_code = SQLITE_CANTOPEN;
+        return KC_STORE;
+    }
     int code = sqlite3_prepare_v2(store->db, "VACUUM INTO ?", -1, &copy, NULL);
     if (code == SQLITE_OK) {
         code = sqlite3_bind_text(copy, 1, name, -1, SQLITE_STATIC);
@@ -73,6 +79,9 @@ kc_store_restore(struct kc_store *store, const char *schema, int version)
     (void)snprintf(name, room, "%s.new", path);
     (void)unlink(name);
     status = restore_copy(store, name);
+    if (status == KC_OK) {
+        kc_store_remove(path); /* a WAL that was left beside it is of no other file */
+    }
     if (status == KC_OK && rename(name, path) != 0) {
         store->error_code = errno;
         (void)snprintf(store->error, sizeof store->error, "%s: %s", path,

@@ -192,6 +192,36 @@ test_a_segment_that_was_removed_is_written_anew(void)
     rig_remove_folder(folder);
 }
 
+/* Whoever removes it may leave what SQLite keeps beside it, which is of no other file.
+ */
+static void
+test_what_lay_beside_a_removed_segment_goes_too(void)
+{
+    struct rig rig;
+    struct stat about;
+    char said[64];
+    begin(&rig);
+    rig.writer.store.compress = 0;
+    rig.payload = 800;
+    for (int i = 0; i < 20; i++) { /* the WAL is folded in, and begun anew */
+        write_many(&rig, 500);
+        rig_hand_over(&rig);
+        CHECK_EQUAL(KC_OK, kc_queue_flush(&rig.queue, kc_clock_system_ns() + 10 * S));
+    }
+    char *path = kc_store_path(folder, RIG_PROCESS, 0);
+    CHECK_EQUAL(0, unlink(path));
+    rig.writer.disk_checked_ns = 0;
+    write_many(&rig, 500);
+    rig_finish(&rig);
+    CHECK(stat(path, &about) == 0 && (about.st_mode & 0777) == 0600);
+    free(path);
+    CHECK_EQUAL(1, atomic_load(&rig.writer.restored_count));
+    rig_ask_text(folder, 0, "PRAGMA integrity_check", said, sizeof said);
+    CHECK(strcmp(said, "ok") == 0);
+    CHECK_EQUAL(10500, rig_check_records(folder, 0));
+    rig_remove_folder(folder);
+}
+
 static char project[32];
 
 /* As a program has it: <project>/.kolo_c/segments. */
@@ -292,6 +322,7 @@ main(void)
     test_the_end_is_patient_for_so_long();
     test_closing_is_patient_for_so_long();
     test_a_segment_that_was_removed_is_written_anew();
+    test_what_lay_beside_a_removed_segment_goes_too();
     test_a_folder_that_was_removed_is_made_again();
     test_a_project_that_was_removed_stays_so();
     test_each_step_of_that_may_fail();

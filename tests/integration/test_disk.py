@@ -296,6 +296,28 @@ def test_a_store_that_is_removed_is_there_again(core, project, what):
     assert (project / ".kolo_c" / ".gitignore").exists()
 
 
+def test_a_segment_that_is_removed_alone_leaves_its_wal_to_no_other(core, project):
+    """The pages in it would have taken the place of the new file's."""
+    traced = run(
+        project, core,
+        """
+        flood(0.5, 2000, None)
+        for name in os.listdir('.kolo_c/segments'):
+            if name.endswith('.db'): os.unlink(f'.kolo_c/segments/{name}')
+        time.sleep(1.1)
+        flood(0.2)
+        last()
+        """,
+    )  # fmt: skip
+    check_unharmed(traced)
+    called = names(traced)
+    assert (called[0], called[-1]) == ("first", "last")
+    assert len(called) == traced.infos()[0].count("calls") - 1  # the program itself
+    assert traced.infos()[0].count("lost") == 0
+    files = [path for path in project.rglob(".kolo_c/**/*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
 def test_a_program_that_may_not_make_files_any_more_goes_on_in_the_old_one(
     core, project
 ):
