@@ -154,6 +154,15 @@ retention_read_name(const char *name, struct kc_old_segment *found)
     return strcmp(end, ".db") == 0;
 }
 
+/* Whether it is a segment's, or of a file that SQLite keeps beside one: the room that a
+ * mapping has taken is none of the records'. */
+static bool
+retention_counts(const char *name)
+{
+    const char *ending = strstr(name, ".db");
+    return ending != NULL && (ending[3] == '\0' || ending[3] == '-');
+}
+
 static bool
 retention_is_there(const struct kc_retention *retention, const char *name,
                    const char *ending)
@@ -176,29 +185,27 @@ retention_may_remove(const struct kc_retention *retention,
         return false;
     }
     return !retention_is_pinned(retention, segment->id) &&
-           !retention_is_there(retention, name, "-wal");
+           !retention_is_there(retention, name, "-wal") &&
+           !retention_is_there(retention, name, "-journal");
 }
 
 static void
 retention_remove(struct kc_retention *retention, const struct kc_old_segment *segment)
 {
-    static const char *const beside[] = {"-shm", "-journal"};
     char name[96];
     char path[RETENTION_PATH];
     struct stat about;
     (void)snprintf(name, sizeof name, "%s-%llu.db", segment->id,
                    (unsigned long long)segment->number);
     int len = snprintf(path, sizeof path, "%s/%s", retention->directory, name);
-    if (len < 0 || (size_t)len + sizeof "-journal" > sizeof path ||
+    if (len < 0 || (size_t)len + sizeof "-shm" > sizeof path ||
         !retention_may_remove(retention, segment, name) || stat(path, &about) != 0 ||
         unlink(path) != 0)
     {
         return;
     }
-    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
-        memcpy(path + len, beside[i], strlen(beside[i]) + 1);
-        (void)unlink(path);
-    }
+    memcpy(path + len, "-shm", sizeof "-shm");
+    (void)unlink(path);
     uint64_t size = (uint64_t)about.st_size;
     retention->total_bytes -=
         size < retention->total_bytes ? size : retention->total_bytes;
@@ -226,7 +233,9 @@ retention_look_at(struct kc_retention *retention, const char *name)
     struct stat about;
     char path[RETENTION_PATH];
     bool is_segment = retention_read_name(name, &segment);
-    if (is_segment && retention_is_pinned(retention, segment.id)) {
+    if (!retention_counts(name) ||
+        (is_segment && retention_is_pinned(retention, segment.id)))
+    {
         return;
     }
     if (!retention->counted) {

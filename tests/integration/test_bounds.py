@@ -14,7 +14,6 @@ from tests.spec.tracing import trace_program
 from tools.many_traces import make_segments
 
 MEBIBYTE = 1 << 20
-MAPPING = 17 * MEBIBYTE
 ENDLESS = """
     import os, kolo_c
     def work(text): return len(text)
@@ -45,7 +44,7 @@ def test_a_program_that_never_ends_lets_its_oldest_segments_go(core, tmp_path):
     traced = trace_program(
         tmp_path / "project", core, "auto", ENDLESS,
         config={
-            "segment_max_bytes": MEBIBYTE, "max_bytes": MAPPING + 8 * MEBIBYTE,
+            "segment_max_bytes": MEBIBYTE, "max_bytes": 8 * MEBIBYTE,
             "free_disk_min_bytes": 0,
         },
     )  # fmt: skip
@@ -82,7 +81,7 @@ def test_thousands_of_tiny_segments_go_in_the_background(core, tmp_path):
     began = time.monotonic()
     traced = trace_program(
         project, core, "auto", WAITS, "1500", clean=False,
-        config={"max_bytes": MAPPING + 200_000, "free_disk_min_bytes": 0},
+        config={"max_bytes": MEBIBYTE, "free_disk_min_bytes": 0},
     )  # fmt: skip
     said = json.loads(traced.stdout)
     assert said["took"] < 15
