@@ -137,6 +137,20 @@ kc_exc_handled(void)
 #endif
 }
 
+/* The running thread's state, where it has the GIL; NULL where not, or where the thread
+ * is none of Python's. PyGILState_Check() says yes to everybody once there has been a
+ * second interpreter. */
+static inline PyThreadState *
+kc_tstate_with_gil(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyThreadState *current = PyThreadState_GetUnchecked();
+#else
+    PyThreadState *current = _PyThreadState_UncheckedGet(); /* its name before */
+#endif
+    return current == PyGILState_GetThisThreadState() ? current : NULL;
+}
+
 /* Let Python code of ours run although the program may be at its recursion limit:
  * `count` calls more, and as many less when they are taken back. */
 static inline void

@@ -31,10 +31,8 @@ kc_session_borrow_current(void)
 static void
 fork_guard(struct kc_session *session, enum kc_guard from, enum kc_guard to)
 {
-    if (!PyGILState_Check()) {
-        return;
-    }
-    struct kc_thread *thread = kc_thread_find(session, PyThreadState_Get());
+    PyThreadState *tstate = kc_tstate_with_gil();
+    struct kc_thread *thread = tstate != NULL ? kc_thread_find(session, tstate) : NULL;
     if (thread != NULL && thread->guard == from) {
         thread->guard = (uint8_t)to;
     }

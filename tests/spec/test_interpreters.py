@@ -50,3 +50,27 @@ def test_a_subinterpreter_is_refused_and_the_main_ones_trace_goes_on(trace):
     assert traced.calls() == "\n".join(f"f(n={n}) -> {n}" for n in (1, 4, 5))
     assert traced.infos()[0].status == "complete"
     assert len(traced.infos()) == 1
+
+
+def test_a_thread_without_python_may_fork_beside_a_subinterpreter(trace):
+    """From the second interpreter on PyGILState_Check() says that all have the GIL."""
+    traced = trace(
+        """
+        import ctypes, os
+        try: import _interpreters as interpreters
+        except ImportError: import _xxsubinterpreters as interpreters
+        def f(n): return n
+        number = interpreters.create()
+        libc = ctypes.CDLL(None)
+        thread, child = ctypes.c_ulong(), ctypes.c_void_p()
+        f(1)
+        assert libc.pthread_create(ctypes.byref(thread), None, libc.fork, None) == 0
+        libc.pthread_join(thread, ctypes.byref(child))
+        assert os.waitpid(child.value, 0) == (child.value, 0)
+        f(2)
+        interpreters.destroy(number)
+        """,
+        options=("-W", "ignore"),
+    )
+    assert traced.calls() == "f(n=1) -> 1\nf(n=2) -> 2"
+    assert traced.infos()[0].status == "complete"
