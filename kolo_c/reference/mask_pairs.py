@@ -42,7 +42,7 @@ _HARMLESS = frozenset(
     (b"none", b"null", b"nil", b"true", b"false", b"%s", b"undefined")
 )
 _PLACEHOLDER = re.compile(
-    rb"%\(.*|\?[0-9]*|\$[0-9]+|:[A-Za-z_\x80-\xff][0-9A-Za-z_\x80-\xff]*", re.DOTALL
+    rb"\?[0-9]*|\$[0-9]+|:[A-Za-z_\x80-\xff][0-9A-Za-z_\x80-\xff]*"
 )
 
 
@@ -135,6 +135,8 @@ def _value(data: bytes, at: int, sign: bytes, name: bytes) -> Span | None:
     else:
         is_line = sign == b":" and name.lower().endswith((b"cookie", b"authorization"))
         start = _skip_scheme(data, at)
+        if data.startswith(b"%(", start):
+            return None  # a placeholder, whatever follows
         end = _end(_LINE_HERE if is_line else _VALUE_HERE, data, start)
         enclosed = False
     if end < 0:

@@ -123,9 +123,6 @@ pair_is_harmless(const struct text *text, struct range value, struct range name,
             return true;
         }
     }
-    if (len >= 2 && bytes[0] == '%' && bytes[1] == '(') {
-        return true;
-    }
     size_t digits = 1;
     while (digits < len && bytes[digits] >= '0' && bytes[digits] <= '9') {
         digits++;
@@ -245,6 +242,10 @@ pair_value(const struct text *text, size_t at, char sign, struct range name,
             stops = "\r\n\"'";
         }
         value.start = pair_skip_scheme(text, at);
+        if (pair_at_is(text, value.start, "%") &&
+            pair_at_is(text, value.start + 1, "(")) {
+            return false; /* a placeholder, whatever follows */
+        }
         value.end = value.start;
         while (value.end < text->len && !pair_one_of(text->bytes[value.end], stops)) {
             value.end++;

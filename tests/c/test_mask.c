@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "plain/clock.h"
 
 static const char *const WORDS[] = {"password", "api_key", "token", NULL};
 static const char *const EXCEPTIONS[] = {"token_count", NULL};
@@ -341,6 +342,25 @@ test_no_pair_leads_out_of_bounds(void)
     kc_mask_free(mask);
 }
 
+/* Each of these placeholders was followed to the end of the text: some seconds. */
+static void
+test_a_text_of_placeholders_takes_no_longer_than_another(void)
+{
+    static const char one[] = "password=%(";
+    size_t len = 20000 * (sizeof one - 1);
+    char *text = malloc(len);
+    struct kc_mask *mask = new_mask();
+    struct kc_mask_span span;
+    for (size_t i = 0; text != NULL && i < len; i++) {
+        text[i] = one[i % (sizeof one - 1)];
+    }
+    uint64_t began_ns = kc_clock_system_ns();
+    CHECK(text != NULL && !kc_mask_find_pair(mask, text, len, 0, &span));
+    CHECK(kc_clock_system_ns() - began_ns < 1000000000);
+    kc_mask_free(mask);
+    free(text);
+}
+
 int
 main(void)
 {
@@ -356,5 +376,6 @@ main(void)
     test_a_known_secret_is_found_between_words();
     test_of_too_many_known_secrets_the_oldest_is_forgotten();
     test_no_pair_leads_out_of_bounds();
+    test_a_text_of_placeholders_takes_no_longer_than_another();
     return check_result("mask");
 }
