@@ -83,8 +83,12 @@ def _begins_by_itself(connection: Any) -> bool:
 
 
 def _has_autocommit(connection: Any) -> bool:
-    """From 3.12 on it may be True or False, which is another way to do it."""
-    return isinstance(getattr(connection, "autocommit", -1), bool)
+    """From 3.12 on it may be True or False, which is another way to do it; only the
+    connection's own thread may ask. Of aiosqlite's the usual is assumed."""
+    try:
+        return isinstance(getattr(connection, "autocommit", -1), bool)
+    except Exception:
+        return False
 
 
 def _is_open(connection: Any) -> bool:
