@@ -6,6 +6,9 @@ import pytest
 
 from tools import deaths
 
+# Of eventlet, where another test has imported it: of the forks that recover.
+pytestmark = pytest.mark.filterwarnings("ignore:Using fork:DeprecationWarning")
+
 
 @pytest.mark.parametrize("core", ["c"], indirect=True)
 @pytest.mark.parametrize("seed", range(7))

@@ -22,7 +22,7 @@ from tests.servers import accepts, free_port
 ON = {"KOLO_C": "1"}
 REQUESTS = 24
 APP = """\
-import time
+import os, time
 import kolo_c.integrations.wsgi
 def step(n): return n
 def handle(n):
@@ -34,6 +34,7 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
 application = kolo_c.integrations.wsgi.KoloCMiddleware(app)
+open(f"imported-{os.getpid()}", "w").close()
 """
 
 
@@ -115,6 +116,11 @@ def test_workers_of_gunicorn_have_a_trace_for_each_request(plain: Place, kind) -
     words = f"-m gunicorn -w 2 -k {kind} --threads 2 -b 127.0.0.1:{port} app"
     with serving(plain, [str(plain.python), *words.split()], port):
         assert ask_all(port) == [n + 1000 for n in range(REQUESTS)]
+        # One that is told to end before it has come so far does not hear it.
+        deadline = time.monotonic() + 30
+        while len([*plain.folder.glob("imported-*")]) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
     check_requests(plain, tasks=kind == "gevent")
     assert len([t for t in plain.traces() if t.row.name == "gunicorn (forked)"]) == 2
 
