@@ -15,6 +15,7 @@
 #include "plain/clock.h"
 #include "plain/mask.h"
 #include "plain/recover.h"
+#include "plain/ulid.h"
 #include "scan_object.h"
 #include "session/session.h"
 #include "session_object.h"
@@ -194,34 +195,19 @@ module_mask_text(PyObject *module, PyObject *text)
     return result;
 }
 
-#define ULID_BYTES 16
-#define ULID_CHARACTERS 26
-
-/* The 128 bits of an identifier in base 32, five at a time from their end. */
 static PyObject *
-module_ulid_text(PyObject *module, PyObject *const *args, Py_ssize_t count)
+module_ulid(PyObject *module, PyObject *after_ms)
 {
     (void)module;
-    static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    char text[ULID_CHARACTERS];
-    if (count != 1 || !PyBytes_Check(args[0]) ||
-        PyBytes_GET_SIZE(args[0]) != ULID_BYTES) {
-        PyErr_SetString(PyExc_TypeError, "ulid_text(16 bytes)");
+    char text[KC_ULID_CHARACTERS];
+    uint64_t after = PyLong_AsUnsignedLongLong(after_ms);
+    if (PyErr_Occurred()) {
         return NULL;
     }
-    const uint8_t *bytes = (const uint8_t *)PyBytes_AS_STRING(args[0]);
-    unsigned bits = 0; /* those not written yet */
-    unsigned bit_count = 0;
-    int at = ULID_CHARACTERS;
-    for (int i = ULID_BYTES; i-- > 0;) {
-        bits |= (unsigned)bytes[i] << bit_count;
-        for (bit_count += 8; bit_count >= 5; bit_count -= 5) {
-            text[--at] = alphabet[bits & 31];
-            bits >>= 5;
-        }
+    if (!kc_ulid_next(after, text)) {
+        return PyErr_SetFromErrno(PyExc_OSError);
     }
-    text[--at] = alphabet[bits & 31];
-    return PyUnicode_FromStringAndSize(text, ULID_CHARACTERS);
+    return PyUnicode_FromStringAndSize(text, KC_ULID_CHARACTERS);
 }
 
 #define MENTIONS_WORDS 64
@@ -379,8 +365,9 @@ static PyMethodDef module_methods[] = {
      "where the process lives, OSError otherwise."},
     {"mask_text", module_mask_text, METH_O,
      "mask_text(text)\n\nThe text with *** in place of each secret of a known shape."},
-    {"ulid_text", (PyCFunction)(void (*)(void))module_ulid_text, METH_FASTCALL,
-     "ulid_text(data)\n\nThe 26 characters of the 16 bytes of an identifier."},
+    {"ulid", module_ulid, METH_O,
+     "ulid(after_ms)\n\nA new identifier, greater than all before and than those of "
+     "this\nmillisecond since 1970."},
     {"frame_local", (PyCFunction)(void (*)(void))kc_frame_local, METH_FASTCALL,
      "frame_local(frame, name, default=None)\n\nA local of the frame, or `default`."},
     {"mentions", (PyCFunction)(void (*)(void))module_mentions, METH_FASTCALL,
