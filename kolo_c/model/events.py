@@ -131,7 +131,8 @@ def merged(begin: Value, end: Value) -> dict[str, Value]:
             pairs = part.pairs
         elif isinstance(part, CutItems) and part.tag == DICT:
             pairs = zip(part.items[::2], part.items[1::2], strict=False)
-        found.update((str(key), value) for key, value in pairs)
+        for key, value in pairs:
+            found[key if key.__class__ is str else str(key)] = value
     return found
 
 
@@ -163,7 +164,8 @@ class Events:
         them had anything."""
         self._trace = trace
         self._wanted = wanted
-        self._known: dict[int, bool] = {}
+        self._known: dict[int, tuple[bool, str]] = {}
+        """Of each kind whether it is wanted, and its name."""
         self._most_blocks = most_blocks
         self._most_decoded = most_decoded
         self._most_empty = most_empty
@@ -219,25 +221,27 @@ class Events:
 
     def wants(self, plugin: int) -> bool:
         """Whether events of a kind, by its definition, are asked for."""
-        found = self._known.get(plugin)
-        if found is None:
-            name = self._trace.definitions.plugin(plugin).name if plugin else LOG
-            found = self._known[plugin] = self._wanted(name)
-        return found
+        return self._kind(plugin)[0]
 
     def follows(self, plugin: int) -> bool:
         """Whether what was fetched is a part of what is asked for."""
-        return self._trace.definitions.plugin(plugin).name == FETCH and self._wanted(
-            STATEMENT
-        )
+        return self._kind(plugin)[1] == FETCH and self._wanted(STATEMENT)
+
+    def _kind(self, plugin: int) -> tuple[bool, str]:
+        found = self._known.get(plugin)
+        if found is None:
+            name = self._trace.definitions.plugin(plugin).name if plugin else LOG
+            found = self._known[plugin] = (self._wanted(name), name)
+        return found
 
     def begin(self, event: Event) -> None:
         """An event begins; a line of the log ends as well."""
         if event.plugin:
             self._open[event.stream.number, event.node] = event
-            if not self.wants(event.plugin):
+            wanted, kind = self._kind(event.plugin)
+            if not wanted:
                 return
-            if event.kind == STATEMENT:
+            if kind == STATEMENT:
                 event.block = self.looked_at
                 event.fetched = self._fetches.statement(merged(event.begin, None))
         self._waiting.append(event)
@@ -251,7 +255,7 @@ class Events:
             event.end = fields[2]
             event.failed = fields[3] is not None
             event.exception = None if fields[3] is True else fields[3]
-            if event.kind == FETCH:
+            if self._kind(event.plugin)[1] == FETCH:
                 self._fetches.add(event.fields, event.duration_ns or 0)
 
     @property

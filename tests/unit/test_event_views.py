@@ -509,6 +509,19 @@ class TestFinished:
         assert found["fields"]["status"] == 200
         assert found["events"]["kinds"]["sql"]["count"] == 51
 
+    def test_of_very_many_statements_the_first_are_counted(self, here: Path) -> None:
+        """The next trace to end is told of soon, whatever this one has sent."""
+        shop = Shop()
+        trace, s = shop.trace("import")
+        for _ in range(40):
+            for _ in range(5):
+                s.saw(shop.sql, {"text": "INSERT"})
+            s.cut()
+        trace.end()
+        line, found = self.line(here, shop)
+        assert " 120+ SQL" in line
+        assert found["events"]["complete"] is False
+
     def test_a_request_that_failed(self, here: Path) -> None:
         shop = Shop()
         trace = shop.page(1, 500)
