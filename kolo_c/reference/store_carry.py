@@ -33,6 +33,7 @@ CARRY_ROWS = (
     "INSERT OR REPLACE INTO main.source SELECT * FROM old.source",
 )
 _ROWS = (Kind.TRACE, Kind.TRACE_END, Kind.TRACE_SET, Kind.TRACE_DROP, Kind.THREAD)
+_TASKS = 10_000  # of the first numbers, and of the last
 
 
 def carry(store: Store, old: Store) -> Status:
@@ -41,8 +42,9 @@ def carry(store: Store, old: Store) -> Status:
     It is new, and this a transaction of its own. Of the traces those that run are
     copied and the thousand that ended last, whose blocks may still be on their way; of
     the threads the first thousand and the last, and those that ``old`` has blocks of.
-    Definitions of both stay behind. Segments of a process that serves requests, each on
-    a thread of its own, would grow without bound.
+    Definitions of both stay behind, as do tasks but those whose numbers are among the
+    first and the last ten thousand. Segments of a process that serves requests, each on
+    a thread or task of its own, would grow without bound.
     """
     status = store.run("ATTACH ? AS old", old.path)
     if status is not Status.OK:
@@ -64,13 +66,14 @@ def carry(store: Store, old: Store) -> Status:
 
 def _carry_definitions(store: Store) -> Status:
     try:
+        ((last,),) = store.db().execute("SELECT max(last) FROM old.definition")
         pieces = store.db().execute(
             "SELECT sequence, start, first, last, data FROM old.definition"
         )
         for *place, data in pieces.fetchall():
             if len(data) > BLOCK_DATA_BYTES:
                 continue  # none of ours is longer than a block
-            kept = _sift(data)
+            kept = _sift(data, last or 0)
             if kept:
                 store.db().execute(row.DEFINITION, (*place, kept))
     except (sqlite3.Error, MemoryError) as error:
@@ -78,17 +81,24 @@ def _carry_definitions(store: Store) -> Status:
     return Status.OK
 
 
-def _sift(data: bytes) -> bytes:
-    """The definitions of one piece that go along: traces and threads are rows."""
+def _sift(data: bytes, last: int) -> bytes:
+    """The definitions of one piece that go along: traces and threads are rows; ``last``
+    is the highest number."""
     kept = []
     walk = Walk(data)
     while walk.at < walk.end:
         start = walk.at
         if not walk.skip():
             walk.at = walk.end  # not to be read, but not ours to throw away
-        inside = Walk(data, start)
-        array, kind = inside.next(), inside.next()
-        known = array is not None and kind is not None and kind[0] is Token.UINT
-        if not known or kind is None or kind[1] not in _ROWS:
+        if _goes_along(Walk(data, start), last):
             kept.append(data[start : walk.at])
     return b"".join(kept)
+
+
+def _goes_along(inside: Walk, last: int) -> bool:
+    array, kind, number = inside.next(), inside.next(), inside.next()
+    if array is None or kind is None or kind[0] is not Token.UINT:
+        return True
+    if kind[1] == Kind.TASK and number is not None and number[0] is Token.UINT:
+        return bool(number[1] <= _TASKS or last - number[1] < _TASKS)
+    return kind[1] not in _ROWS

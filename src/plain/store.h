@@ -129,8 +129,9 @@ KC_MUST_CHECK enum kc_status kc_store_interrupt(struct kc_store *store,
  * segment, in a transaction of its own: what rotation carries over. Of the traces those
  * that run are copied and the thousand that ended last, whose blocks may still be on
  * their way; of the threads the first thousand and the last, and those that `from` has
- * blocks of. Definitions of both stay behind. Segments of a process that serves
- * requests, each on a thread of its own, would grow without bound. */
+ * blocks of. Definitions of both stay behind, as do tasks but those whose numbers are
+ * among the first and the last ten thousand. Segments of a process that serves requests,
+ * each on a thread or task of its own, would grow without bound. */
 KC_MUST_CHECK enum kc_status kc_store_carry(struct kc_store *store,
                                             const struct kc_store *from);
 

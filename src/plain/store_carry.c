@@ -7,6 +7,8 @@
 
 #include "plain/row.h"
 
+#define CARRY_TASKS 10000u /* of the first numbers, and of the last */
+
 static const char carry_rows[] =
     "INSERT OR REPLACE INTO main.process "
     "SELECT id, segment + 1, pid, started_ns, started_utc_ns, anchor_ns, "
@@ -23,19 +25,28 @@ static const char carry_rows[] =
     "INSERT OR REPLACE INTO main.file SELECT * FROM old.file;"
     "INSERT OR REPLACE INTO main.source SELECT * FROM old.source";
 
-/* Whether the definition at `walk`, which steps over it, goes along. */
+/* Whether the definition at `walk`, which steps over it, goes along; `last` is the
+ * highest number. */
 static enum kc_status
-carry_judge(struct kc_walk *walk, bool *keep)
+carry_judge(struct kc_walk *walk, uint64_t last, bool *keep)
 {
     struct kc_walk inside = *walk;
     struct kc_token array;
     struct kc_token kind;
+    struct kc_token number;
     enum kc_status status = kc_walk_skip(walk);
     if (status == KC_OK) {
         status = kc_walk_next(&inside, &array);
     }
     if (status == KC_OK) {
         status = kc_walk_next(&inside, &kind);
+    }
+    if (status == KC_OK && kind.type == KC_TOKEN_UINT && kind.uint == KC_DEF_TASK &&
+        kc_walk_next(&inside, &number) == KC_OK && number.type == KC_TOKEN_UINT)
+    {
+        *keep = number.uint <= CARRY_TASKS || number.uint > last ||
+                last - number.uint < CARRY_TASKS;
+        return KC_OK;
     }
     /* Traces and threads are rows. */
     *keep = status != KC_OK || kind.type != KC_TOKEN_UINT ||
@@ -47,14 +58,14 @@ carry_judge(struct kc_walk *walk, bool *keep)
 
 /* The definitions of one piece that go along, into the store's buffer; their length. */
 static size_t
-carry_sift(struct kc_store *store, const uint8_t *data, size_t len)
+carry_sift(struct kc_store *store, const uint8_t *data, size_t len, uint64_t last)
 {
     struct kc_walk walk = {data, data + len};
     uint8_t *at = store->buffer;
     while (walk.at < walk.end) {
         bool keep = true;
         const uint8_t *start = walk.at;
-        if (carry_judge(&walk, &keep) != KC_OK) {
+        if (carry_judge(&walk, last, &keep) != KC_OK) {
             walk.at = walk.end; /* not to be read, but not ours to throw away */
         }
         if (keep) {
@@ -66,14 +77,14 @@ carry_sift(struct kc_store *store, const uint8_t *data, size_t len)
 }
 
 static enum kc_status
-carry_piece(struct kc_store *store, sqlite3_stmt *piece)
+carry_piece(struct kc_store *store, sqlite3_stmt *piece, uint64_t last)
 {
     const uint8_t *data = sqlite3_column_blob(piece, 4);
     size_t len = (size_t)sqlite3_column_bytes(piece, 4);
     if (data == NULL || len > store->buffer_bytes) {
         return KC_OK; /* none of ours is longer than a block */
     }
-    size_t kept = carry_sift(store, data, len);
+    size_t kept = carry_sift(store, data, len, last);
     if (kept == 0) {
         return KC_OK;
     }
@@ -89,14 +100,19 @@ static enum kc_status
 carry_definitions(struct kc_store *store)
 {
     sqlite3_stmt *pieces = NULL;
-    enum kc_status status = KC_OK;
+    uint64_t last = 0;
+    enum kc_status status =
+        kc_store_ask(store, "SELECT max(last) FROM old.definition", &last);
+    if (status != KC_OK) {
+        return status;
+    }
     int code = sqlite3_prepare_v2(
         store->db, "SELECT sequence, start, first, last, data FROM old.definition", -1,
         &pieces, NULL);
     while (code == SQLITE_OK || code == SQLITE_ROW) {
         code = sqlite3_step(pieces);
         if (code == SQLITE_ROW) {
-            status = carry_piece(store, pieces);
+            status = carry_piece(store, pieces, last);
         }
         if (status != KC_OK) {
             break;

@@ -665,6 +665,50 @@ test_a_new_segment_takes_over_what_it_needs(void)
     free(log.block);
 }
 
+/* Whether a segment has a definition with this name. */
+static int
+has_task(int segment, uint64_t number)
+{
+    char sql[128];
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT count(*) FROM definition WHERE instr(data, 'Task-%llu.')",
+                   (unsigned long long)number);
+    return ask(segment, sql);
+}
+
+static void
+test_a_new_segment_takes_over_no_task_that_ended_long_ago(void)
+{
+    struct kc_store old;
+    struct kc_store next;
+    struct log log;
+    store_make(&old, 0);
+    store_make(&next, 1);
+    log_init(&log);
+    for (uint64_t number = 1; number <= 25000; number++) {
+        char name[32];
+        struct kc_cursor cursor = log_begin(&log, KC_DEF_TASK, number, 2);
+        (void)snprintf(name, sizeof name, "Task-%llu.", (unsigned long long)number);
+        kc_wire_text(&cursor, name);
+        kc_wire_nil(&cursor);
+        log_commit(&log, &cursor);
+        if (number % 1000 == 0) {
+            log_save(&log, &old);
+        }
+    }
+    CHECK_EQUAL(KC_OK, kc_store_carry(&next, &old));
+    CHECK_EQUAL(1, has_task(0, 10001));
+    CHECK_EQUAL(1,
+                has_task(1, 10000)); /* that may run on as long as the process does */
+    CHECK_EQUAL(0, has_task(1, 10001));
+    CHECK_EQUAL(0, has_task(1, 15000));
+    CHECK_EQUAL(1, has_task(1, 15001));
+    CHECK_EQUAL(1, has_task(1, 25000));
+    kc_store_close(&next);
+    kc_store_close(&old);
+    free(log.block);
+}
+
 int
 main(void)
 {
@@ -682,6 +726,7 @@ main(void)
     test_a_trace_that_is_dropped_leaves_nothing_in_any_segment();
     test_what_is_rolled_back_is_not_there();
     test_a_new_segment_takes_over_what_it_needs();
+    test_a_new_segment_takes_over_no_task_that_ended_long_ago();
     rig_remove_folder(folder);
     return check_result("store");
 }

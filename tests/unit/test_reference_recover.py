@@ -16,7 +16,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 
 from kolo_c.reference import clock, recover
@@ -27,7 +29,7 @@ from kolo_c.reference.store_carry import carry
 from kolo_c.store.liveness import is_owned
 from kolo_c.store.mapping import read_mapping
 from kolo_c.store.recovery import recover_dead
-from kolo_c.wire import SCHEMA_VERSION
+from kolo_c.wire import SCHEMA_VERSION, Definition
 from tests.unit.reference_rig import PROCESS, SCHEMA, Rig, ask, check_records, dump
 
 ROOT = Path(__file__).parents[2]
@@ -270,6 +272,36 @@ def test_a_rotation_takes_over_no_thread_that_ended_long_ago(tmp_path: Path) -> 
     assert kept == {*range(1, 1001), 1200, *range(1501, 2501)}
     following.close()
     old.close()
+
+
+def test_a_rotation_takes_over_no_task_that_ended_long_ago(tmp_path: Path) -> None:
+    """As little of them: by the numbers of their definitions."""
+    old, following = Store(), Store()
+    for number, store in enumerate((old, following)):
+        path = str(tmp_path / f"{PROCESS}-{number}.db")
+        assert store.open(path, SCHEMA, SCHEMA_VERSION) is Status.OK
+    numbers = range(1, 25_001)
+    for first in numbers[::1000]:
+        tasks = [
+            msgpack.packb([Definition.TASK, number, "Task", None])
+            for number in range(first, first + 1000)
+        ]
+        old.db().execute(
+            "INSERT INTO definition VALUES (?, 0, ?, ?, ?)",
+            (first, first, first + 999, b"".join(tasks)),
+        )
+    assert carry(following, old) is Status.OK
+    rows = following.db().execute("SELECT data FROM definition ORDER BY first")
+    kept = [task[1] for (data,) in rows for task in unpacked(data)]
+    assert kept == [*range(1, 10_001), *range(15_001, 25_001)]
+    following.close()
+    old.close()
+
+
+def unpacked(data: bytes) -> list[list[Any]]:
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(data)
+    return list(unpacker)
 
 
 def test_a_segment_that_cannot_be_written_keeps_the_mapping(folder: Path) -> None:
