@@ -130,8 +130,8 @@ KC_MUST_CHECK enum kc_status kc_store_interrupt(struct kc_store *store,
  * that run are copied and the thousand that ended last, whose blocks may still be on
  * their way; of the threads the first thousand and the last, and those that `from` has
  * blocks of. Definitions of both stay behind, as do tasks but those whose numbers are
- * among the first and the last ten thousand. Segments of a process that serves requests,
- * each on a thread or task of its own, would grow without bound. */
+ * among the first and the last ten thousand. Segments of a process that serves
+ * requests, each on a thread or task of its own, would grow without bound. */
 KC_MUST_CHECK enum kc_status kc_store_carry(struct kc_store *store,
                                             const struct kc_store *from);
 

@@ -666,8 +666,8 @@ test_a_new_segment_takes_over_what_it_needs(void)
 }
 
 /* Whether a segment has a definition with this name. */
-static int
-has_task(int segment, uint64_t number)
+static uint64_t
+has_task(uint64_t segment, uint64_t number)
 {
     char sql[128];
     (void)snprintf(sql, sizeof sql,
