@@ -25,10 +25,19 @@ def restore(store: Store) -> Status:
         store.error = f"{store.path}: was removed"
         return Status.STORE
     name = f"{store.path}.new"
-    try:
-        system.unlink(name)
-    except OSError:
-        pass
+    _remove(name)
+    status = _copy(store, name)
+    if status is not Status.OK:
+        _remove(name)
+        return status
+    store.suspend()  # the next statement opens the new file
+    if store.unshared:
+        return Status.OK
+    return store.run("PRAGMA journal_mode = WAL")
+
+
+def _copy(store: Store, name: str) -> Status:
+    """What the connection still has, in the file's place."""
     try:
         make_file(name)
     except OSError as error:
@@ -40,8 +49,12 @@ def restore(store: Store) -> Status:
             system.rename(name, store.path)
         except OSError as error:
             store.error = f"{store.path}: {error}"
-            status = Status.IO
-    if status is Status.OK:
-        store.suspend()  # the next statement opens the new file
-        status = store.run("PRAGMA journal_mode = WAL")
+            return Status.IO
     return status
+
+
+def _remove(name: str) -> None:
+    try:
+        system.unlink(name)
+    except OSError:
+        pass

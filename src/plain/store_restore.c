@@ -45,7 +45,9 @@ restore_open(struct kc_store *store, const char *path, const char *schema, int v
     struct kc_store next;
     enum kc_status status = kc_store_open(&next, path, schema, version);
     if (status == KC_OK) {
-        int code = sqlite3_exec(next.db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+        const char *mode = store->unshared ? "PRAGMA journal_mode = TRUNCATE"
+                                           : "PRAGMA journal_mode = WAL";
+        int code = sqlite3_exec(next.db, mode, NULL, NULL, NULL);
         status = code == SQLITE_OK ? KC_OK : kc_row_fail(&next, code);
     }
     if (status != KC_OK) {
@@ -59,6 +61,8 @@ restore_open(struct kc_store *store, const char *path, const char *schema, int v
     next.block_count = store->block_count;
     next.stored_bytes = store->stored_bytes;
     next.mask_count = store->mask_count;
+    next.unshared = store->unshared;
+    store->unshared = false; /* the journal of that name is the next one's */
     kc_store_close(store);
     *store = next;
     return KC_OK;

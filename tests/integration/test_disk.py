@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -294,6 +295,8 @@ def test_a_store_that_is_removed_is_there_again(core, project, what):
     assert traced.infos()[0].count("lost") == 0
     assert "the store was removed while the program ran" in traced.stderr
     assert (project / ".kolo_c" / ".gitignore").exists()
+    (path,) = (project / ".kolo_c" / "segments").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_segment_that_is_removed_alone_leaves_its_wal_to_no_other(core, project):

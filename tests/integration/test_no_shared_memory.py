@@ -114,3 +114,22 @@ def test_a_wal_that_cannot_be_read_there_says_what_to_do(core, tmp_path, unshare
     done = kolo(traced.project, "recover", **unshared)
     assert done.returncode == 0 and "its WAL was folded in" in done.stdout
     assert kolo(traced.project, "list", **unshared).returncode == 0
+
+
+def test_a_store_there_that_is_removed_is_written_anew(core, tmp_path, unshared):
+    program = """
+        import shutil, time
+        def f(n): return str(n) * 100
+        for n in range(3000): f(n)
+        from kolo_c.scope import active_session; active_session().flush()
+        shutil.rmtree('.kolo_c')
+        time.sleep(1.1)
+        for n in range(3000): f(n)
+        """
+    traced = trace_program(
+        tmp_path / "project", core, "auto", program, env=unshared, clean=False,
+        config={"ignore_frames": ["module:shutil"]},
+    )  # fmt: skip
+    assert traced.infos()[0].status == "complete"
+    assert traced.infos()[0].count("lost") == 0
+    assert len(traced.tree().find("f")) == 6000
