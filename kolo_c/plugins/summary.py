@@ -9,6 +9,8 @@ Threads: any. Owns: nothing. Fails: never.
 
 from __future__ import annotations
 
+from kolo_c.plain import plain_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +42,7 @@ def summarise(template: str, fields: Mapping[str, object]) -> str:
                 if optional:
                     break
                 value = ""
-            text = value if isinstance(value, str) else str(value)
+            text = value if type(value) is str else plain_text(value)
             text = " ".join(text[: 2 * _LONGEST].split())
             texts.append(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
         else:

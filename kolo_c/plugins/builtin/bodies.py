@@ -230,14 +230,17 @@ def remember(value: Any, depth: int = 3) -> None:
     session = SCOPE.session
     if session is None or depth == 0:
         return
-    if isinstance(value, dict):
-        for name, item in dict.items(value):
-            if isinstance(item, (dict, list)):
+    # isinstance() would have a lazy object find what it stands for.
+    kind = type(value)
+    if issubclass(kind, dict):
+        for name, item in list(dict.items(value)):
+            is_list = issubclass(type(item), list)
+            if is_list or issubclass(type(item), dict):
                 remember(item, depth - 1)
-            if isinstance(name, str) and is_secret(name):
-                for one in item if isinstance(item, list) else (item,):
+            if issubclass(type(name), str) and is_secret(str.__str__(name)):
+                for one in list.__iter__(item) if is_list else (item,):
                     session.native.hides(name, one)
-    elif isinstance(value, list):
+    elif issubclass(kind, list):
         for item in list.__iter__(value):
             remember(item, depth - 1)
 

@@ -247,6 +247,6 @@ def _add_route(fields: dict[str, Any], match: Any) -> None:
 
 def _user(state: dict[str, Any]) -> Any:
     """The primary key of the user, where the program has fetched it already."""
-    user = state.get("_cached_user") or state.get("_acached_user")
+    user = state.get("_cached_user", state.get("_acached_user"))
     key = getattr(getattr(getattr(type(user), "_meta", None), "pk", None), "attname", 0)
     return vars(user).get(key) if isinstance(key, str) else None

@@ -57,8 +57,8 @@ class Signal(Plugin):
         # From 5.0 on there are two lists: synchronous ones and asynchronous ones.
         own: list[str] = []
         for receiver in [*value[0], *value[1]] if isinstance(value, tuple) else value:
-            is_function = type(receiver) is FunctionType
-            if is_function and receiver.__module__.startswith("django."):
+            module = receiver.__module__ if type(receiver) is FunctionType else None
+            if type(module) is str and module.startswith("django."):
                 continue  # Django's own, of which each request meets some
             function = _function(receiver)
             if function is not None and _is_own(session, function):
@@ -144,7 +144,9 @@ def _find_name(signal: Any, frame: FrameType) -> str:
 
 
 def _sender(sender: Any) -> str | None:
-    if sender is None or isinstance(sender, str):
-        return sender
-    kind = sender if isinstance(sender, type) else type(sender)
+    # isinstance() would have a lazy object find what it stands for.
+    kind = type(sender)
+    if sender is None or issubclass(kind, str):
+        return sender  # type: ignore[no-any-return]
+    kind = sender if issubclass(kind, type) else kind
     return f"{kind.__module__}.{kind.__qualname__}"

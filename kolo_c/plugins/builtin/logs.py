@@ -82,10 +82,10 @@ def _line(facts: Mapping[str, Any]) -> str:
         text = _formatted(facts.get("msg"), facts.get("args"))
     extra = [
         f"{name}={_simple(value, 0)!r}"
-        for name, value in facts.items()
-        if name not in _OF_LOGGING
+        for name, value in list(facts.items())
+        if type(name) is str
+        and name not in _OF_LOGGING
         and type(value) in _PLAIN
-        and type(name) is str
         and not name.startswith("kolo_c")
     ]
     if extra:
@@ -101,7 +101,7 @@ def _formatted(message: Any, args: Any) -> str:
     text = _simple(message, 1)
     if type(text) is not str:
         text = repr(text)
-    if not args:
+    if args is None or (type(args) is tuple and not args):
         return text
     simple = _simple(args, 2)
     try:
@@ -114,12 +114,13 @@ def said(error: Any) -> str:
     """The text of an exception or warning, without asking a class of the program's."""
     if type(error) is str:
         return error[:_CHARACTERS]
-    if not isinstance(error, BaseException) or type(error).__str__ not in _OWN_TEXT:
+    kind = type(error)  # isinstance() would have a lazy object find what it stands for
+    if not issubclass(kind, BaseException) or kind.__str__ not in _OWN_TEXT:
         return plain_text(error)
     words = _simple(_args_of(error), 1)
-    if len(words) == 2 and isinstance(error, OSError):
+    if len(words) == 2 and issubclass(kind, OSError):
         return f"[Errno {words[0]}] {words[1]}"
-    if isinstance(error, KeyError):
+    if issubclass(kind, KeyError):
         return ", ".join(map(repr, words))
     return ", ".join(map(str, words))
 
@@ -154,6 +155,6 @@ def _simple(value: Any, depth: int) -> Any:
     if depth and kind is dict:
         items = list(value.items())[:_ITEMS]
         return {key: _simple(at, depth - 1) for key, at in items if type(key) is str}
-    if isinstance(value, BaseException):
+    if issubclass(kind, BaseException):
         return _Text(said(value))
     return _Text(plain_text(value))

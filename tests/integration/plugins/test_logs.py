@@ -168,6 +168,49 @@ def test_a_line_has_its_extras_but_no_object_among_them(core, tmp_path: Path):
     ]
 
 
+def test_nothing_of_what_a_line_is_about_is_asked(core, tmp_path: Path):
+    """Django's `request.user` asks the database when it is asked for its class."""
+    recorded = record(
+        tmp_path,
+        """
+        import logging
+        asked = []
+        class Lazy:
+            @property
+            def __class__(self):
+                asked.append("class")
+                return object
+        class Key(str):
+            def __hash__(self):
+                asked.append("hash")
+                return str.__hash__(self)
+        class Items(dict):
+            def __bool__(self):
+                asked.append("bool")
+                return True
+        shop = logging.getLogger("shop")
+        shop.setLevel("INFO")
+        shop.propagate = False
+        shop.addHandler(logging.NullHandler())  # formats none of them
+
+        def sell(lazy):
+            shop.info("sold to %s %s", lazy, [lazy])
+            shop.info("sold %(a)s", {"a": lazy, "b": {"c": lazy}})
+            shop.info(lazy)
+            shop.info("items %(one)s", Items(one=1))
+            shop.info("more", extra={Key("key"): 1, "lazy": lazy})
+        sell(Lazy())
+        print(asked)
+        """,
+        core=core,
+    )
+    assert [text for _, _, text in lines(recorded)] == [
+        "sold to <__main__.Lazy> [<__main__.Lazy>]", "sold <__main__.Lazy>",
+        "<__main__.Lazy>", "items %(one)s <__main__.Items>",
+        "more",
+    ]  # fmt: skip
+
+
 def test_a_warning_that_is_shown_is_recorded(core, tmp_path: Path):
     recorded = record(
         tmp_path,
