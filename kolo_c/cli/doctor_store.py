@@ -101,9 +101,9 @@ def _rest(store: Path) -> Iterator[Finding]:
         catalogue.close()
     try:
         aside = list(os.scandir(store / DAMAGED_NAME))
-    except OSError:
+        used = sum(entry.stat(follow_symlinks=False).st_size for entry in aside)
+    except OSError:  # there is none, or somebody removes it
         return
-    used = sum(entry.stat(follow_symlinks=False).st_size for entry in aside)
     if aside:
         yield Finding(
             INFO,

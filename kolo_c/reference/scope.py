@@ -34,6 +34,7 @@ SCOPE_PAUSED = 0xFFFFFFFF
 """What the scope variable has where nothing is recorded (kolo_c/scope.py)."""
 
 _IN_C = type(len)
+_name_of = type.__dict__["__name__"].__get__  # a metaclass may have another
 _HAS_C_TASKS = sys.implementation.name == "cpython"
 
 
@@ -299,7 +300,7 @@ def _define_task(session: Session, task: Any) -> int:
     qualname = None
     if _is_greenlet(session, task):
         session.greenlet_count += 1
-        name = f"{type(task).__name__}-{session.greenlet_count}"
+        name = f"{_name_of(type(task))}-{session.greenlet_count}"
         return session.definitions.task(name, None)
     names = _names_of("_asyncio" if _HAS_C_TASKS else "asyncio.tasks")
     if type(task) is names.get("Task"):

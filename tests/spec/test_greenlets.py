@@ -65,6 +65,21 @@ def test_calls_of_greenlets_that_take_turns_are_told_apart(trace):
     )
 
 
+def test_a_greenlet_of_a_class_that_hides_its_name_is_not_asked_for_it(trace):
+    traced = trace(
+        """
+        import greenlet
+        class Meta(type):
+            @property
+            def __name__(cls): raise AssertionError('asked')
+        class Own(greenlet.greenlet, metaclass=Meta): pass
+        def work(n): return n
+        Own(work).switch(1)
+        """
+    )
+    assert traced.calls(tasks=True).splitlines()[-1] == "[Own-1] work(n=1) -> 1"
+
+
 WORKERS = """
     import random, sys
     import greenlet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -20,10 +21,7 @@ PROGRAM = """
     run = getattr(interpreters, 'exec', None) or interpreters.run_string
     def f(n): return n
     f(1)
-    if len(sys.argv) > 1:  # where it gets a GIL of its own, if it can
-        number = interpreters.create(sys.argv[1])
-    else:
-        number = interpreters.create()
+    number = interpreters.create(*sys.argv[1:])
     said = run(number, '''if True:
         def f(n): return n
         f(2)
@@ -44,8 +42,13 @@ PROGRAM = """
     """
 
 
-def test_a_subinterpreter_is_refused_and_the_main_ones_trace_goes_on(trace):
-    traced = trace(PROGRAM)
+# "isolated", the usual one, has a GIL of its own; older Pythons have no choice.
+KINDS = ["isolated", "legacy"] if sys.version_info >= (3, 13) else [""]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_subinterpreter_is_refused_and_the_main_ones_trace_goes_on(trace, kind):
+    traced = trace(PROGRAM, *kind.split())
     assert "main interpreter" in traced.stdout, traced.stdout
     assert traced.calls() == "\n".join(f"f(n={n}) -> {n}" for n in (1, 4, 5))
     assert traced.infos()[0].status == "complete"
