@@ -50,6 +50,8 @@ def locate_store(
         fallback = state_store(directory, environ)
         if is_store(fallback):
             return fallback
+    for directory in parents:
+        _refuse_linked(os.path.join(directory, STORE_NAME))
     raise StoreNotFound(
         f"no {STORE_NAME} directory in {where} or above it",
         "Record something first (kolo-c run script.py), or go to the project's "
@@ -82,15 +84,20 @@ def _required(directory: str) -> str:
         store = os.path.join(directory, STORE_NAME)
     if is_store(store):
         return store
-    if is_linked(store):
-        raise StoreNotFound(
-            f"{store} {LINKED}, or has one for its segments",
-            "kolo_c follows none in a store: name the folder that it leads to.",
-        )
+    _refuse_linked(store)
     raise StoreNotFound(
         f"no {STORE_NAME} directory in {directory}, which KOLO_C_PATH names",
         "Record something first (kolo-c run script.py), or correct KOLO_C_PATH.",
     )
+
+
+def _refuse_linked(store: str) -> None:
+    if is_linked(store):
+        raise StoreNotFound(
+            f"{store} {LINKED}, or has one for its segments",
+            f"kolo_c follows none: name the folder that the {STORE_NAME} itself is in, "
+            "in KOLO_C_PATH.",
+        )
 
 
 def is_store(path: str) -> bool:

@@ -125,6 +125,9 @@ def test_a_store_that_is_a_link_is_not_followed(core, tmp_path, linked):
     assert list((tmp_path / "state").rglob("*.db"))
     listed = kolo(project, "list", **state)
     assert listed.returncode == 0 and "program.py" in listed.stdout
+    other = kolo(project, "list", XDG_STATE_HOME=str(tmp_path / "other"))
+    assert other.returncode == 1
+    assert f"{project / '.kolo_c'} is a symbolic link" in other.stderr
 
 
 def test_a_linked_store_that_was_named_is_refused_with_the_way_out(core, tmp_path):
