@@ -80,10 +80,11 @@ def _has_ended(thread: Thread) -> bool:
     """Whether the thread is being cleared, or gone (the collector may be late)."""
     if thread.is_own():
         return system._getframe(1).f_back is None
-    return (
-        thread.session.by_ident.get(thread.ident) is not thread
-        or thread.ident not in system._current_frames()
-    )
+    session = thread.session
+    if session.by_ident.get(thread.ident) is not thread:
+        return True
+    # While one forks nobody may ask: see adopt_threads().
+    return not session.forking and thread.ident not in system._current_frames()
 
 
 def _with_lock(session: Session, step: Callable[..., Any], *arguments: Any) -> None:
@@ -233,8 +234,12 @@ def attach_running(session: Session) -> None:
 
 
 def adopt_threads(session: Session) -> None:
-    """Attach the threads that have no profile function; let go of those that ended."""
-    if not session.attaching:
+    """Attach the threads that have no profile function; let go of those that ended.
+
+    Not while one forks: from 3.13 on it has the lock of the list of threads meanwhile,
+    and if C's handlers of a fork run Python there, waits for the GIL with it.
+    """
+    if not session.attaching or session.forking:
         return
     # Numbers alone: a frame of ours that holds itself would keep those of the program
     # that it was called from, and all that they hold.
