@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -28,12 +29,15 @@ from tests.programs.shop.drive import (
     prepare,
     serving,
     shipping_service,
+    working,
 )
-from tests.servers import PASSWORD, Server
+from tests.servers import PASSWORD, MailServer, Server
 
 ROOT = Path(__file__).parent.parent.parent
 RUN = [sys.executable, "-m", "kolo_c", "run", "--quiet"]
 SESSION = re.compile(r"[a-z0-9]{32}")
+# Of transactions, and what Django asks MariaDB and tells it on a new connection.
+OWN = re.compile(r"(BEGIN|COMMIT|ROLLBACK)$|\s*SELECT VERSION\(\)|SET SESSION TRANS")
 # They are called with the parameters of every statement, of sessions' too: which of
 # those are secret is not to be seen there.
 IGNORED = "qualname:mark_statement,qualname:Marker.mark"
@@ -137,7 +141,7 @@ def check_requests(driven: Driven, shop: Path) -> None:
             for number, each in zip(numbers, statements, strict=True):
                 # These are no statements that anybody could put a comment to.
                 if number is None:
-                    assert each.fields["text"] in ("BEGIN", "COMMIT", "ROLLBACK")
+                    assert OWN.match(each.fields["text"])
     assert found == by_number.keys()
 
 
@@ -165,3 +169,58 @@ def test_every_request_has_a_trace_of_its_own_with_its_own_statements(
     check_secrets(driven, shop / ".kolo_c")
     kinds = {answer.kind for answer in driven.answers}
     assert len(kinds) == len(VISITS) + 6
+
+
+def test_a_payment_s_receipt_is_a_task_that_names_its_request(
+    mariadb_server: Server,
+    redis_server: Server,
+    mail_server: MailServer,
+    shop: Path,
+) -> None:
+    """A worker of celery, recorded too: what is done later is not lost among requests."""
+    place = shop.parent
+    told = prepare(
+        place,
+        {
+            "SHOP_MEDIA": str(place / "media"),
+            "PYTHONPATH": str(ROOT),
+            **mariadb_server.shop_environment(),
+            **redis_server.shop_environment(),
+            "SHOP_MAIL": f"{mail_server.host}:{mail_server.port}",
+        },
+    )
+    told["KOLO_C_IGNORE_FRAMES"] = IGNORED
+    with (
+        shipping_service() as rates,
+        working(told, folder=shop, python=RUN) as worker,
+    ):
+        told["SHOP_SHIPPING_URL"] = rates.url
+        with serving("gunicorn", told, folder=shop, python=RUN) as site:
+            driven = drive(site.url, visits=2 * len(VISITS))
+            paid = len(driven.of_kind("pay"))
+            deadline = time.monotonic() + 20
+            while len(mail_server.messages) < paid and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(0.1)  # the task has sent its mail, and goes on
+    assert (site.status, worker.status) == (0, 0)
+    assert paid == len(mail_server.messages) > 0
+    check_requests(driven, shop)
+    check_secrets(driven, shop / ".kolo_c")
+    with kolo_c.open(shop) as store:
+        requests = {}
+        for trace in store.traces(wanted=lambda each: each.kind == "request"):
+            for event in trace.events("enqueue"):
+                assert trace.name.endswith("/pay/ → 200"), trace.name
+                requests[trace.id] = event.fields["id"]
+        tasks = list(store.traces(wanted=lambda each: each.kind == "task"))
+        assert len(tasks) == len(requests) == paid
+        for task in tasks:
+            assert task.name == "task shop.orders.tasks.send_receipt → SUCCESS"
+            assert task.status == "complete"
+            assert requests.pop(task.attributes["enqueued_by"]) == task.attributes["id"]
+            assert [call.function for call in task.calls()][:1] == ["send_receipt"]
+            written = [event.fields["operation"] for event in task.events("sql")]
+            assert written.count("INSERT") == 1 and "SELECT" in written
+            (mail,) = task.events("email")
+            assert mail.fields["sent"] == 1
+            assert any("receipt for order" in str(e) for e in task.events("log"))
