@@ -107,7 +107,7 @@ class Request(Plugin):
             headers = response_headers(value)
             fields["response_headers"] = headers
             fields.update(response_body(value, headers))
-            django_streams.follow(value)
+            django_streams.follow(value, headers)
         return fields
 
     def holds(self, fields: Mapping[str, Any]) -> bool:

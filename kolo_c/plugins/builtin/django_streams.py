@@ -5,7 +5,8 @@ them. So that what makes them is recorded where it belongs, the iterator that th
 response holds is put into one of ours, which is within the request's trace while it
 makes a piece, and only then.
 
-Threads: any. Owns: which trace each open stream keeps open.
+Threads: any. Owns: which trace each open stream keeps open, and the beginning of what
+was sent.
 Fails: never; the body fails as it would without us.
 """
 
@@ -14,7 +15,8 @@ from __future__ import annotations
 import weakref
 from collections import deque
 
-from kolo_c.plugins.emit import local
+from kolo_c.plugins.builtin.http_server import SENT, Copy
+from kolo_c.plugins.emit import local, point
 from kolo_c.plugins.spec import Plugin
 from kolo_c.scope import SCOPE
 
@@ -31,10 +33,14 @@ if TYPE_CHECKING:
 class _Stream:
     """A body that is being sent."""
 
-    __slots__ = ("_boundaries", "_number", "response")
+    __slots__ = ("_boundaries", "_copy", "_headers", "_number", "response")
 
-    def __init__(self, boundaries: Boundaries, number: int) -> None:
+    def __init__(
+        self, boundaries: Boundaries, number: int, headers: Mapping[str, Any]
+    ) -> None:
         self._boundaries = boundaries
+        self._copy = Copy()
+        self._headers = headers
         self._number = number
         self.response: Any = None
         """A weak reference to it."""
@@ -46,9 +52,21 @@ class _Stream:
         known = session is not None and session.boundaries is self._boundaries
         return SCOPE.set(self._number if known else SCOPE.get())
 
+    def add(self, piece: Any) -> None:
+        """What is made of it is sent."""
+        self._copy.add(
+            piece.encode("utf-8", "replace") if type(piece) is str else piece
+        )
+
     def release(self) -> None:
         """It is closed."""
         session = SCOPE.session
+        if self._copy.size:
+            fields: dict[str, Any] = {"size": self._copy.size}
+            self._copy.describe(fields, "response_body", self._headers)
+            token = self.enter()
+            point(SENT, fields)
+            SCOPE.reset(token)
         if session is not None and session.boundaries is self._boundaries:
             session.boundaries.release(self._number)
 
@@ -59,7 +77,7 @@ _abandoned: deque[int] = deque()
 """Of responses that nobody closed before they went away."""
 
 
-def follow(response: Any) -> None:
+def follow(response: Any, headers: Mapping[str, Any]) -> None:
     """A request was answered by ``response``: if it is a stream, stay with it."""
     state = vars(response)
     iterator = state.get("_iterator")
@@ -75,7 +93,7 @@ def follow(response: Any) -> None:
         # Whatever runs now was interrupted: the trace is ended at a better time.
         _abandoned.append(address)
 
-    stream = _streams[address] = _Stream(session.boundaries, number)
+    stream = _streams[address] = _Stream(session.boundaries, number, headers)
     stream.response = weakref.ref(response, gone)
     wrap = Pieces if hasattr(type(iterator), "__next__") else LaterPieces
     state["_iterator"] = wrap(iterator, stream)
@@ -135,9 +153,11 @@ class Pieces:
     def __next__(self) -> Any:
         token = self._stream.enter()
         try:
-            return next(self._iterator)
+            piece = next(self._iterator)
         finally:
             SCOPE.reset(token)
+        self._stream.add(piece)
+        return piece
 
 
 class LaterPieces:
@@ -192,5 +212,8 @@ class _Step:
         token = self._stream.enter()
         try:
             return advance(*values)
+        except StopIteration as made:
+            self._stream.add(made.value)
+            raise
         finally:
             SCOPE.reset(token)

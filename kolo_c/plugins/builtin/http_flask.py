@@ -67,6 +67,9 @@ class Flask(Answered):
                 name: values[0] if len(values) == 1 else values
                 for name, values in found.items()
             }
+        else:  # how much of it: what it was is not kept by anybody
+            position = state_of(request.get("stream")).get("_pos")
+            exchange.read.size = position if type(position) is int else 0
 
 
 class WerkzeugResponse(Plugin):

@@ -79,6 +79,7 @@ class Exchange:
         "fields",
         "headers",
         "more",
+        "note",
         "options",
         "read",
         "sent",
@@ -96,6 +97,8 @@ class Exchange:
         self.exception: BaseException | None = None
         self.more: dict[str, Any] = {}
         """Route and view, by who knows them."""
+        self.note = "not read"
+        """What to say of a body of which nothing is known."""
         self.copied = False
         """Whether the middleware sees all that is sent."""
 
@@ -122,7 +125,7 @@ class Exchange:
         if not self.read.size and self.read.value is None:
             expected = header(asked, "content-length")
             if expected not in ("", "0") or header(asked, "transfer-encoding"):
-                fields["body_note"] = "not read"
+                fields["body_note"] = self.note
         if self.headers:
             fields["response_headers"] = self.headers
         self.sent.describe(fields, "response_body", self.headers)

@@ -99,6 +99,23 @@ class StarletteBody(Plugin):
             exchange.read.value = found
 
 
+class StarletteStream(Plugin):
+    """The body of a request is read piece by piece: by the program, or for one of the
+    above, which then has it."""
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> None:
+        """There is no more of it, or the program wants no more."""
+        exchange = open_exchange(state_of(local(frame, "self")).get("scope"))
+        if exchange is not None:
+            exchange.note = "streamed"
+
+
 class StarletteFailure(Plugin):
     """What left the application, of which Starlette makes a response."""
 

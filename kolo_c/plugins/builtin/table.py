@@ -359,6 +359,12 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "starlette-stream",
+        "http_starlette:StarletteStream",
+        ("starlette.requests:Request.stream",),
+        (),
+    ),
+    (
         "starlette-exception",
         "http_starlette:StarletteFailure",
         (
