@@ -85,7 +85,8 @@ class Boundaries:
         """By the number of one that has ended, that of the trace for what came late."""
         self._carriers: dict[int, int] = {}
         """How many threads, work items and tasks run in a boundary's scope."""
-        self._references: set[Any] = set()
+        self._references: dict[int, Any] = {}
+        """Weak references, by their own address, to threads that are carriers."""
         self._tasks: dict[int, Any] = {}
         """Weak references, by address, to the tasks that run late; for which trace."""
 
@@ -190,9 +191,15 @@ class Boundaries:
         if late in self._open:
             self._end(late, self._open[late])
 
-    def keep(self, reference: Any) -> None:
-        """A weak reference whose callback is to be called."""
-        self._references.add(reference)
+    def leave_with(self, thread: object, number: int) -> None:
+        """It has ended once ``thread`` is gone."""
+
+        def gone(reference: object) -> None:
+            self._references.pop(id(reference), None)
+            self.leave(number)
+
+        reference = ref(thread, gone)
+        self._references[id(reference)] = reference
 
     def late(self, number: int) -> int:
         """The core asks: a context belongs to a boundary that has ended.

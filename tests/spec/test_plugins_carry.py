@@ -283,3 +283,28 @@ def test_a_task_that_the_program_keeps_ends_its_late_trace_when_it_is_done(trace
         """
     )
     assert traced.stdout == "complete\n"
+
+
+def test_nothing_is_left_of_threads_that_have_ended(trace):
+    """A server that answers each request on a thread of its own goes on for days."""
+    traced = trace(
+        REQUEST
+        + """
+import gc
+class Own(threading.Thread):
+    def run(self): work(self.name, 'own')
+def handle(path):
+    thread = Own()
+    thread.start()
+    thread.join()
+boundaries = kolo_c.scope.SCOPE.session.boundaries
+for number in range(50):
+    handle(f'/{number}')
+gc.collect()
+kept = {name: len(value) for name, value in vars(boundaries).items()
+        if isinstance(value, (dict, set)) and name != '_ended'}
+print({name: count for name, count in kept.items() if count > 2})
+"""
+    )
+    assert traced.stdout == "{}\n"
+    assert len(names(traced)) == 50

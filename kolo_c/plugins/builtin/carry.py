@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
-from weakref import ref
 
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Plugin
@@ -100,8 +99,7 @@ def adopt_running(session: Session) -> None:
         return
     number = adopt(thread)
     if number:
-        boundaries = session.boundaries
-        boundaries.keep(ref(thread, lambda _: boundaries.leave(number)))
+        session.boundaries.leave_with(thread, number)
 
 
 def is_between_work() -> bool:
