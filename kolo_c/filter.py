@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _OWN_FOLDER = own_path.dirname(own_path.abspath(__file__))
 _EXAMPLES = 3
+_PATH_MOST = 4096
+_FOLDERS_MOST = 4096
+"""That are known; a program may make code of files in ever new ones."""
 
 
 class Rule(Frozen):
@@ -183,14 +186,30 @@ class Filter:
 
     def _resolved(self, path: str) -> str:
         """As realpath, which looks at each folder once more for each of its files."""
+        if len(path) > _PATH_MOST:
+            return path  # the system has none that is so long
         if own_path.islink(path):
             return own_path.realpath(path)  # type: ignore[no-any-return]
         folder, _, name = path.rpartition("/")
-        real = self._real_folders.get(folder)
-        if real is None:
-            real = self._resolved(folder).rstrip("/") if folder else ""
-            self._real_folders[folder] = real
-        return f"{real}/{name}"
+        return f"{self._real_folder(folder)}/{name}"
+
+    def _real_folder(self, folder: str) -> str:
+        """The same of a folder; empty for the root."""
+        names = []
+        known = self._real_folders.get(folder)
+        while folder and known is None:
+            if own_path.islink(folder):
+                known = own_path.realpath(folder).rstrip("/")
+            else:
+                folder, _, name = folder.rpartition("/")
+                names.append(name)
+                known = self._real_folders.get(folder)
+        real = known or ""
+        _remember(self._real_folders, folder, real)
+        for name in reversed(names):
+            folder, real = f"{folder}/{name}", f"{real}/{name}"
+            _remember(self._real_folders, folder, real)
+        return real
 
     def _default(self, files: tuple[str, ...]) -> Decision:
         """Kept when one form of the path is; else why the first one is skipped."""
@@ -224,11 +243,13 @@ class Filter:
 
     def _venv_between(self, top: str, folder: str) -> str:
         """The virtual environment below ``top`` that ``folder`` is in, or empty."""
+        if len(folder) > _PATH_MOST:
+            return ""
         while _is_below(folder, top) and folder != top:
             known = self._venv_cache.get(folder)
             if known is None:
                 known = own_path.exists(own_path.join(folder, "pyvenv.cfg"))
-                self._venv_cache[folder] = known
+                _remember(self._venv_cache, folder, known)
             if known:
                 return folder
             folder = own_path.dirname(folder)
@@ -393,6 +414,12 @@ def _forms(path: str) -> tuple[str, ...]:
     """The path as it is and, where a symlink is in it, as it resolves."""
     real = own_path.realpath(path)
     return (path,) if real == path else (path, real)
+
+
+def _remember(known: dict[str, Any], folder: str, fact: Any) -> None:
+    if len(known) >= _FOLDERS_MOST:
+        known.clear()
+    known[folder] = fact
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -365,3 +365,15 @@ def test_a_path_resolves_as_it_does_for_the_system(tmp_path):
         path = str(tmp_path / name)
         assert made._resolved(path) == os.path.realpath(path)
     assert made._resolved("/c.py") == "/c.py"
+
+
+def test_a_path_may_have_any_length_and_any_number_of_folders(tmp_path):
+    """The name of a code object's file is whatever the program says."""
+    made = Filter(Config(), make_project(tmp_path))
+    for path in ("/a" * 1500 + "/b.py", "/a" * 500_000, "/" * 5000, "/" + "x" * 5000):
+        assert not made.decide(path, None, "f").keep
+    top = str(tmp_path)
+    assert made.decide(top + "/a" * 500_000, None, "f").keep
+    for number in range(5000):
+        assert made.decide(f"{top}/made{number}/a.py", None, "f").keep
+    assert len(made._real_folders) < 5000 and len(made._venv_cache) < 5000
