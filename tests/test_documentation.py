@@ -265,6 +265,24 @@ def test_a_tutorial_can_be_followed(page: Path, tmp_path: Path) -> None:
     assert typed(page, tmp_path) >= 4
 
 
+def test_a_how_to_with_a_program_is_followed_by_a_test() -> None:
+    """Here, or beside the tests of what it is about, which name it."""
+    from tests.integration.plugins.test_howto import PAGES as FOLLOWED
+
+    named = {path.stem for path in TUTORIALS} | set(FOLLOWED)
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        named |= set(re.findall(r'"howto" / "([\w-]+)\.md"', text))
+    pages = [
+        path.stem
+        for path in (ROOT / "docs" / "howto").glob("*.md")
+        if any(NAMED.match(block) for block in blocks(path, "python"))
+        and blocks(path, "console")
+    ]
+    assert {"celery", "django", "fastapi", "flask", "pytest", "sql"} <= set(pages)
+    assert set(pages) <= named
+
+
 def test_the_page_of_kinds_has_those_of_the_plugins() -> None:
     made = {"log"}  # a record of its own
     for path in (ROOT / "kolo_c" / "plugins" / "builtin").glob("*.py"):
