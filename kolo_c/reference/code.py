@@ -20,6 +20,7 @@ import sys
 from types import FunctionType
 
 from kolo_c.reference.definitions import own_arguments, slot_names
+from kolo_c.reference.instance import borrow_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -370,7 +371,7 @@ def code_names(code: CodeType, frame: FrameType) -> tuple[str | None, str]:
     """
     module = None
     if isinstance(frame.f_globals, dict):
-        name = dict.get(frame.f_globals, "__name__")
+        name = borrow_entry(frame.f_globals, "__name__")
         if type(name) is str:
             module = name
     if _HAS_QUALNAME:
@@ -393,7 +394,7 @@ def _name_by_first(first: Any, code: CodeType) -> str | None:
 def _name_in_type(owner: type, code: CodeType) -> str | None:
     """The qualified name of ``code`` as a method of ``owner`` or one of its bases."""
     for base in _read_mro(owner) or ():  # None: it is being made
-        found = _unwrap(_read_dict(base).get(code.co_name))
+        found = _unwrap(borrow_entry(_read_dict(base), code.co_name))
         if type(found) is FunctionType and found.__code__ is code:
             return found.__qualname__
     return None

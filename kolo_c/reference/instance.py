@@ -69,7 +69,8 @@ def is_dunder(name: str) -> bool:
 def borrow_entry(entries: Any, wanted: str) -> Any:
     """The entry of a dict, or None; no key but exact strings is compared: others may
     have an __eq__ of their own."""
-    for name, entry in list(entries.items()):
+    items = dict.items(entries) if isinstance(entries, dict) else entries.items()
+    for name, entry in list(items):
         if type(name) is str and name == wanted:
             return entry
     return None

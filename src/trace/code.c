@@ -293,6 +293,22 @@ names_unwrap(PyObject *found)
     return Py_XNewRef(found);
 }
 
+/* The entry `name` of a class's dict, borrowed; no key's __eq__() is asked. */
+static PyObject *
+names_borrow_entry(PyObject *dict, PyObject *name)
+{
+    PyObject *key;
+    PyObject *entry;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(dict, &at, &key, &entry)) {
+        if (PyUnicode_CheckExact(key) &&
+            (key == name || PyUnicode_Compare(key, name) == 0)) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
 /* The qualified name of `code` as a method of `type` or of one of its bases. */
 static PyObject *
 names_in_type(PyTypeObject *type, PyCodeObject *code)
@@ -304,7 +320,7 @@ names_in_type(PyTypeObject *type, PyCodeObject *code)
             continue;
         }
         PyObject *found =
-            names_unwrap(PyDict_GetItemWithError(base->tp_dict, code->co_name));
+            names_unwrap(names_borrow_entry(base->tp_dict, code->co_name));
         PyObject *qualname = NULL;
         if (found != NULL && PyFunction_Check(found) &&
             PyFunction_GET_CODE(found) == (PyObject *)code)
@@ -328,7 +344,8 @@ kc_code_names(PyCodeObject *code, kc_frame *frame, PyObject **module,
     *module = NULL;
     PyObject *globals = kc_frame_borrow_globals(frame);
     if (globals != NULL && PyDict_Check(globals)) {
-        PyObject *name = PyDict_GetItemString(globals, "__name__");
+        /* Without a key's own __eq__(); in a module it is the first. */
+        PyObject *name = kc_value_borrow_entry(globals, "__name__");
         if (name != NULL && PyUnicode_CheckExact(name)) {
             *module = Py_NewRef(name);
         }

@@ -152,4 +152,8 @@ void kc_value_write_name(struct kc_cursor *cursor, PyObject *text, size_t most);
 /* The same into `buffer`, not as msgpack: the bytes written, at most `size`. */
 size_t kc_value_copy_text(PyObject *text, char *buffer, size_t size);
 
+/* The entry `name` of a dict, borrowed; NULL for none. No key but exact strings is
+ * compared: others may have an __eq__() of their own. */
+PyObject *kc_value_borrow_entry(PyObject *dict, const char *name);
+
 #endif

@@ -305,8 +305,6 @@ struct value_shape *kc_value_shape(struct kc_values *values, PyTypeObject *type)
  * account. */
 bool kc_value_is_class(PyTypeObject *type, const char *module, const char *name);
 void kc_value_shape_release(struct value_shape *shape);
-/* The entry `name` of a dict whose keys are strings, borrowed; NULL for none. */
-PyObject *kc_value_borrow_entry(PyObject *dict, const char *name);
 
 /* VALUE_OBJECT where `type` is none of theirs (value_types.c). */
 enum value_kind kc_value_datetime_kind(PyTypeObject *type);

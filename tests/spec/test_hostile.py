@@ -109,6 +109,40 @@ def test_the_dict_of_a_class_may_have_hostile_keys(hostile):
     assert len(traced.tree().find("f")) == 4
 
 
+def test_globals_and_classes_may_have_keys_that_are_taken_for_others(hostile):
+    """By whoever looks in them for a module's name, or (3.10) for a method."""
+    traced = hostile(
+        """
+        def key(text):
+            class Key(str):
+                def __hash__(self): return hash(text)
+                def __eq__(self, other):
+                    ran.append(text)
+                    return False
+            return Key('x')
+        class Names(dict):
+            items = __iter__ = __getitem__ = get = attack('names')
+        def method(self): return f(1)
+        other = type('Other', (), {key('method'): 1, 'method': method})
+        bound = other().method
+        for kind in (dict, Names):
+            code = compile('def g(n): return n', __file__, 'exec')
+            names = kind({key('__name__'): 1, '__name__': 'shown', '__builtins__': {}})
+            exec(code, names)
+            g = dict.__getitem__(names, 'g')
+            ran.clear()
+            g(1)
+            bound()
+        print(ran)
+        """
+    )
+    assert traced.stdout == "[]\n"
+    assert len(traced.tree().find("f")) == 2
+    definitions = traced.trace().definitions
+    found = traced.tree().find("g")
+    assert [definitions.code(call.code).module for call in found] == ["shown"] * 2
+
+
 def test_names_of_code_may_be_anything(hostile):
     traced = hostile(
         """
