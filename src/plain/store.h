@@ -8,10 +8,11 @@
  * last, as blocks of such a trace may be in the same transaction.
  *
  * Threads: one at a time; the writer, or a recovery. Never with the GIL, as it waits
- * for the disk (the opening at the session's start is the exception). Owns:    the
- * connection, the statements, the zstd context. Fails:   KC_STORE (see
- * kc_store_error()), KC_IO, KC_NO_MEMORY, KC_CORRUPT. A failed transaction is rolled
- * back: nothing of it is saved, and it may be tried again.
+ *          for the disk (the opening at the session's start is the exception).
+ * Owns:    the connection, the statements, the zstd context.
+ * Fails:   KC_STORE (see kc_store_error()), KC_IO, KC_NO_MEMORY, KC_CORRUPT. A failed
+ *          transaction is rolled back: nothing of it is saved, and it may be tried
+ *          again.
  */
 
 #ifndef KC_STORE_H
