@@ -428,7 +428,8 @@ session_stats(PyObject *op, PyObject *none)
         self->tracer.values != NULL ? kc_values_borrow_counters(self->tracer.values)
                                     : NULL;
     char writer_error[sizeof session->writer.error_text] = "";
-    if (session->writer_ready && !session->dead) { /* its thread may be writing it */
+    if (!session->dead && (session->writer_ready || kc_session_is_stuck(session))) {
+        /* Its thread may be writing it. */
         kc_writer_failure(&session->writer, writer_error, sizeof writer_error);
     }
     else {

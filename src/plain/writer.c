@@ -364,7 +364,9 @@ kc_writer_failure(struct kc_writer *writer, char *text, size_t size)
 void
 kc_writer_abandon(struct kc_writer *writer)
 {
-    kc_retention_destroy(&writer->retention);
+    if (!writer->running) { /* one that was left behind may be in the middle of it */
+        kc_retention_destroy(&writer->retention);
+    }
     memset((uint8_t *)writer + offsetof(struct kc_writer, store), 0,
            sizeof *writer - offsetof(struct kc_writer, store));
 }
