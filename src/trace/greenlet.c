@@ -62,15 +62,22 @@ greenlet_waits(const struct kc_thread *thread, const kc_frame *frame,
     return waiting != NULL && waiting->switched;
 }
 
-/* The outermost running frame whose call still waits; NULL where there is none. */
+/* The outermost running frame whose call still waits, and what is kept of its code;
+ * NULL where there is none. */
 static kc_frame *
-greenlet_find(const struct kc_thread *thread)
+greenlet_find(const struct kc_thread *thread, struct kc_code **code)
 {
     kc_frame *found = NULL;
     kc_frame *at = kc_frame_current(thread->tstate);
     for (; at != NULL; at = kc_frame_previous(at)) {
-        if (!kc_frame_is_shim(at) &&
-            greenlet_waits(thread, at, kc_frame_borrow_code(at))) {
+        PyCodeObject *running = kc_frame_is_shim(at) ? NULL : kc_frame_borrow_code(at);
+        if (running == NULL || !greenlet_waits(thread, at, running)) {
+            continue;
+        }
+        struct kc_code *known =
+            kc_verdict_code(thread->tracer, kc_verdict_probe(running));
+        if (known != NULL) { /* else both are in the places of what ended unseen */
+            *code = known;
             found = at;
         }
     }
@@ -82,10 +89,11 @@ kc_greenlet_enter(struct kc_thread *thread)
 {
     uint64_t now_ns = kc_clock_ns();
     kc_frame *frame;
+    struct kc_code *code = NULL;
     while (thread->session->waiting.count != 0 &&
-           (frame = greenlet_find(thread)) != NULL) {
-        uint64_t word = kc_verdict_probe(kc_frame_borrow_code(frame));
-        greenlet_go_on(thread, frame, kc_verdict_code(thread->tracer, word), now_ns);
+           (frame = greenlet_find(thread, &code)) != NULL)
+    {
+        greenlet_go_on(thread, frame, code, now_ns);
     }
 }
 
