@@ -160,7 +160,9 @@ kc_session_end(PyObject *op, PyObject *args, PyObject *kwargs)
     if (stored) {
         session_tell_counts(self, trace);
         kc_session_keep_held(&self->session, trace);
-        kc_session_flush_trace(&self->session, trace);
+        if (!kc_session_flush_trace(&self->session, trace)) {
+            Py_RETURN_NONE;
+        }
     }
     (void)session_format_counters(self, trace, counters, sizeof counters);
     PyObject *result = Py_BuildValue(

@@ -383,9 +383,12 @@ class Session:
             if not thread.is_busy() and thread.guard != GUARD_COLLECTOR:
                 thread.with_guard(thread.flush)
 
-    def flush_trace(self, trace: Trace) -> None:
+    def flush_trace(self, trace: Trace) -> bool:
         """Hand over the blocks that ``trace`` has in threads that are not busy, or soon
-        are not: a worker may be in its last step when who waited for it ends it."""
+        are not: a worker may be in its last step when who waited for it ends it.
+
+        False where another thread has closed the session meanwhile.
+        """
         self.quiesce(trace, _LAST_STEP_NS)
         for thread in list(self.threads):
             for stream in list(thread.streams):
@@ -395,6 +398,7 @@ class Session:
                     and thread.guard != GUARD_COLLECTOR
                 ):
                     thread.with_guard(thread.flush_stream, stream)
+        return self.open
 
     def is_busy(self) -> bool:
         """Whether any thread is in one of our functions: its memory must stay."""
@@ -460,7 +464,7 @@ class Session:
         return traces.set_trace(self, trace, name, attributes)
 
     def end_trace(self, trace: Trace, cause: str, counters: str) -> None:
-        """End it: flush its streams, write its TRACE_END."""
+        """End it, whose streams were flushed: write its TRACE_END."""
         traces.end_trace(self, trace, cause, counters)
 
     def drop_trace(self, trace: Trace) -> None:

@@ -115,7 +115,8 @@ def end_trace(
         if stored:
             _tell_counts(session, trace)
             keep_held(inner, trace)
-            inner.flush_trace(trace)
+            if not inner.flush_trace(trace):
+                return None
         counters = _counters(session, trace)
         stored = stored and trace.announced
         if not trace.held:

@@ -8,7 +8,7 @@ Fails: ``begin_trace`` with RuntimeError where too many are open.
 from __future__ import annotations
 
 from kolo_c.reference import clock
-from kolo_c.reference.held import drop_blocks, keep_held, name_held
+from kolo_c.reference.held import drop_blocks, name_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,9 +148,10 @@ def close_trace(session: Session, trace: Trace) -> None:
 
 
 def end_trace(session: Session, trace: Trace, cause: str, counters: str) -> None:
-    """Flush its streams, write its TRACE_END. ``counters`` is JSON."""
-    keep_held(session, trace)
-    session.flush_trace(trace)
+    """Its streams were flushed and it is not held: write its TRACE_END.
+
+    ``counters`` is JSON.
+    """
     if trace.announced and (
         session.definitions.trace_end(
             trace, trace.ended_ns or clock.ns(), cause, counters

@@ -430,7 +430,7 @@ kc_session_quiesce(struct kc_session *session, const struct kc_trace *trace,
     }
 }
 
-void
+bool
 kc_session_flush_trace(struct kc_session *session, const struct kc_trace *trace)
 {
     kc_session_quiesce(session, trace, LAST_STEP_NS);
@@ -445,6 +445,7 @@ kc_session_flush_trace(struct kc_session *session, const struct kc_trace *trace)
             thread->guard = guard;
         }
     }
+    return session->open;
 }
 
 bool

@@ -198,7 +198,8 @@ bool kc_session_set_trace(struct kc_session *session, struct kc_trace *trace,
  * it, and kc_session_end_trace() will say that it ended now. */
 void kc_session_close_trace(struct kc_session *session, struct kc_trace *trace);
 
-/* End `trace`: flush its streams, write its TRACE_END. `counters` is JSON. */
+/* End `trace`, whose streams were flushed and which is not held: write its TRACE_END.
+ * `counters` is JSON. */
 void kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
                           const char *cause, const char *counters);
 
@@ -247,8 +248,9 @@ void kc_session_quiesce(struct kc_session *session, const struct kc_trace *trace
 
 /* Hand over the blocks that `trace` has in threads that are not busy, or soon are not:
  * a worker may be in its last step when who waited for it ends the trace. Lets go of
- * the GIL. */
-void kc_session_flush_trace(struct kc_session *session, const struct kc_trace *trace);
+ * the GIL: false where another thread has closed the session meanwhile. */
+KC_MUST_CHECK bool kc_session_flush_trace(struct kc_session *session,
+                                          const struct kc_trace *trace);
 
 /* The same for every trace. */
 void kc_session_flush_threads(struct kc_session *session);

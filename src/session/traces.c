@@ -234,8 +234,6 @@ void
 kc_session_end_trace(struct kc_session *session, struct kc_trace *trace,
                      const char *cause, const char *counters)
 {
-    kc_session_keep_held(session, trace);
-    kc_session_flush_trace(session, trace);
     if (trace->announced) {
         struct kc_trace_facts facts = kc_session_trace_facts(trace);
         uint64_t ended_ns = trace->ended_ns != 0 ? trace->ended_ns : kc_clock_ns();
