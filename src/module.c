@@ -230,15 +230,16 @@ module_bit(uint32_t three)
 }
 
 static bool
-module_stands_at(int kind, const void *data, Py_ssize_t at, const char *word)
+module_stands_at(int kind, const void *data, Py_ssize_t length, Py_ssize_t at,
+                 const char *word)
 {
-    for (; *word != '\0'; word++, at++) {
-        Py_UCS4 letter = PyUnicode_READ(kind, data, at); /* there is a NUL at its end */
+    for (; *word != '\0' && at < length; word++, at++) {
+        Py_UCS4 letter = PyUnicode_READ(kind, data, at);
         if ((letter | 0x20) != (Py_UCS4)(*word | 0x20)) {
             return false;
         }
     }
-    return true;
+    return *word == '\0';
 }
 
 /* Made for each kind of text: this goes over every character. */
@@ -254,7 +255,8 @@ module_find_in(int kind, const void *data, Py_ssize_t length, const uint64_t *be
             continue;
         }
         for (Py_ssize_t i = 0; i < count; i++) {
-            if (module_stands_at(kind, data, at - (MENTIONS_LEAST - 1), words[i])) {
+            if (module_stands_at(kind, data, length, at - (MENTIONS_LEAST - 1),
+                                 words[i])) {
                 return true;
             }
         }
@@ -307,7 +309,8 @@ module_mentions(PyObject *module, PyObject *const *args, Py_ssize_t count)
         if (words[i] == NULL) {
             return NULL;
         }
-        if (length < MENTIONS_LEAST) {
+        if (length < MENTIONS_LEAST ||
+            !PyUnicode_IS_ASCII(PyTuple_GET_ITEM(args[1], i))) {
             Py_RETURN_TRUE;
         }
     }

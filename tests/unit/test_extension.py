@@ -51,6 +51,16 @@ def test_the_reason_names_the_variable(monkeypatch):
 
 
 @needs_extension
+def test_a_first_look_at_a_text_misses_no_word():
+    """Words that are not ASCII were never found: a body was kept as it came."""
+    mentions = extension_for_reading().mentions
+    assert mentions("{'PASSWORD': 'x'}", ("token", "password"))
+    assert mentions("{'пароль': 'x'}", ("token", "пароль"))
+    assert not mentions("{'passwor': 'x'}", ("token", "password"))
+    assert not mentions("ends with pass", ("pass word", "pass "))
+
+
+@needs_extension
 def test_a_process_that_writes_with_python_s_sqlite_reads_with_it():
     program = (
         "import sys; from kolo_c.store.connection import connect\n"
