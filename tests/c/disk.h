@@ -1,8 +1,4 @@
-/* disk.h -- a disk that fails or stands still when it is told to, for SQLite.
- *
- * A VFS in front of the usual one. Steps that may fail are opening, writing,
- * truncating, syncing and mapping the WAL's index; each is counted. While the disk is
- * stalled, every write and every sync waits.
+/* disk.h -- a disk that stands still when it is told to, for SQLite.
  *
  * Threads: any.
  * Owns:    the VFS, to the end of the program.
@@ -17,13 +13,7 @@
 /* Every connection that is opened from now on uses it. */
 void disk_install(void);
 
-/* The step number `step` from now on fails, once (0: none). */
-void disk_fail_at(long step);
-/* Every step fails with SQLite's `code`, until that is 0. */
-void disk_fail_all(int code);
-/* Steps since disk_fail_at(). */
-long disk_steps(void);
-
+/* From now on every call waits; or it goes on. */
 void disk_stall(bool stalled);
 /* Whether somebody waits for the disk. */
 bool disk_is_awaited(void);

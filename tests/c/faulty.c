@@ -1,4 +1,4 @@
-/* faulty.c -- see faulty.h; the files of SQLite are in faulty_vfs.c. */
+/* faulty.c -- see faulty.h; the files of SQLite are in front_vfs.c. */
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -23,7 +23,7 @@
 #include <zstd.h>
 
 #include "check.h"
-#include "faulty_vfs.h"
+#include "front_vfs.h"
 
 /* Under a sanitizer a round takes longer: there, of a long row, every seventh refusal
  * must do; under valgrind, fewer still (the environment's FAULT_STRIDE). */
@@ -40,7 +40,8 @@ static atomic_long held; /* allocations */
 static atomic_int kinds_refused;
 static atomic_bool refused_lasts;
 
-bool
+/* Whether this call is the one to be refused. */
+static bool
 fault_refused(enum fault_kind kind)
 {
     if ((atomic_load(&kinds_refused) & (int)kind) == 0) {
@@ -197,6 +198,12 @@ __wrap_ZSTD_createCCtx(void)
 
 static sqlite3_mem_methods sqlite_memory;
 
+static bool
+disk_refused(void)
+{
+    return fault_refused(FAULT_DISK);
+}
+
 static void *
 sqlite_malloc(int size)
 {
@@ -231,7 +238,7 @@ fault_init(void)
     wrapped.xRealloc = sqlite_realloc;
     CHECK_EQUAL(SQLITE_OK, sqlite3_config(SQLITE_CONFIG_MALLOC, &wrapped));
     CHECK_EQUAL(SQLITE_OK, sqlite3_initialize());
-    fault_vfs_register();
+    front_vfs_register(disk_refused);
 }
 
 /* ---- disk: what the system says, and nothing done ---- */

@@ -1,21 +1,17 @@
-/* faulty_vfs.h -- SQLite's files, each call of which may be refused.
+/* front_vfs.h -- SQLite's files, each call of which may be refused, or wait.
  *
  * Threads: as SQLite's own.
  * Owns:    the VFS, to the program's end.
  * Fails:   by CHECK.
  */
 
-#ifndef FAULTY_VFS_H
-#define FAULTY_VFS_H
+#ifndef FRONT_VFS_H
+#define FRONT_VFS_H
 
 #include <stdbool.h>
 
-#include "faulty.h"
-
-/* Whether this call is the one to be refused (faulty.c). */
-bool fault_refused(enum fault_kind kind);
-
-/* From now on every connection takes its files from here. */
-void fault_vfs_register(void);
+/* From now on every connection takes its files from here, and `refuse` is asked before
+ * each call whether it fails. */
+void front_vfs_register(bool (*refuse)(void));
 
 #endif

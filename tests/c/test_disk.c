@@ -7,7 +7,6 @@
 #define _GNU_SOURCE
 #endif
 
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -22,11 +21,6 @@
 
 #define MS UINT64_C(1000000)
 #define S (1000 * MS)
-
-/* Under a sanitizer a round takes longer: every seventh failure must do there. */
-#ifndef FAULT_STRIDE
-#define FAULT_STRIDE 1
-#endif
 
 static char folder[64];
 static char map_path[160];
@@ -279,39 +273,6 @@ test_a_project_that_was_removed_stays_so(void)
     remove_all("");
 }
 
-/* A segment that was removed is written anew at the next try, if not at this. */
-static bool
-restore_round(long step)
-{
-    struct rig rig;
-    begin(&rig);
-    write_many(&rig, 1000);
-    rig_hand_over(&rig);
-    CHECK_EQUAL(KC_OK, kc_queue_flush(&rig.queue, kc_clock_system_ns() + 10 * S));
-    remove_segment();
-    rig.writer.disk_checked_ns = 0;
-    disk_fail_at(step);
-    write_many(&rig, 1000);
-    rig_hand_over(&rig);
-    CHECK_EQUAL(KC_OK, kc_queue_flush(&rig.queue, kc_clock_system_ns() + 20 * S));
-    bool complete = disk_steps() < step;
-    disk_fail_at(0);
-    rig_finish(&rig);
-    CHECK_EQUAL(2000, rig_check_records(folder, 0));
-    rig_remove_folder(folder);
-    return complete;
-}
-
-static void
-test_each_step_of_that_may_fail(void)
-{
-    long step = 1;
-    while (!restore_round(step) && step < 2000) {
-        step += FAULT_STRIDE;
-    }
-    CHECK(step > 20 && step < 2000);
-}
-
 int
 main(void)
 {
@@ -325,6 +286,5 @@ main(void)
     test_what_lay_beside_a_removed_segment_goes_too();
     test_a_folder_that_was_removed_is_made_again();
     test_a_project_that_was_removed_stays_so();
-    test_each_step_of_that_may_fail();
     return check_result("disk");
 }

@@ -291,7 +291,7 @@ main(void)
     (void)rig_schema();
     rig_make_folder(folder, sizeof folder);
     (void)snprintf(map_path, sizeof map_path, "%s/" RIG_PROCESS ".map", folder);
-    fault_each(queue_round, "queue", ALLOCATIONS, false);
+    fault_each(queue_round, "queue", ALLOCATIONS | FAULT_THREAD, false);
     fault_each(mask_round, "mask", ALLOCATIONS, false);
     fault_each(mapping_round, "mapping", ALLOCATIONS, false);
     make_blocks();

@@ -68,17 +68,6 @@ use_block(struct kc_mapping *mapping)
     }
 }
 
-static bool
-queue_round(void)
-{
-    struct kc_queue queue;
-    if (kc_queue_init(&queue, 4) != KC_OK) {
-        return false;
-    }
-    kc_queue_destroy(&queue);
-    return true;
-}
-
 /* Without the file the memory does, and says why. A signal in the middle of taking the
  * disk's space is no reason to do without. */
 static bool
@@ -195,6 +184,16 @@ check_segments(uint64_t records)
     CHECK_EQUAL(records, rig_check_records(folder, last));
 }
 
+static void
+write_batch(struct rig *rig, uint64_t until_ns)
+{
+    for (uint32_t i = 0; i < RECORDS_AT_ONCE; i++) {
+        rig_write(rig);
+    }
+    rig_hand_over(rig);
+    (void)!kc_queue_flush(&rig->queue, until_ns);
+}
+
 /* Several transactions, and a rotation; in the first segment are blocks of a trace that
  * is not to be stored in the end. */
 static void
@@ -209,11 +208,7 @@ write_all(struct rig *rig, uint64_t wait_ns)
     CHECK_EQUAL(KC_OK, kc_queue_push(&rig->queue, kc_stream_take_block(
                                                       &other, NULL, rig->definition)));
     for (uint32_t i = 0; i < RECORDS; i += RECORDS_AT_ONCE) {
-        for (uint32_t j = 0; j < RECORDS_AT_ONCE; j++) {
-            rig_write(rig);
-        }
-        rig_hand_over(rig);
-        (void)!kc_queue_flush(&rig->queue, kc_clock_system_ns() + wait_ns);
+        write_batch(rig, kc_clock_system_ns() + wait_ns);
     }
     kc_queue_discard(&rig->queue, 2);
     rig_define_more(rig);
@@ -316,6 +311,35 @@ lasting_round(void)
     return stopped && closed && rotated_and_dropped();
 }
 
+/* A segment that was removed is written anew: where not at this try, at the next. */
+static bool
+restore_round(void)
+{
+    struct rig rig;
+    long wanted = fault_suspend();
+    writer_init(&rig);
+    rig.writer.segment_max_bytes = 0;
+    CHECK_EQUAL(KC_OK, kc_writer_open(&rig.writer, 1, 2));
+    rig_define_thread(&rig, 1, "MainThread");
+    rig_define_trace(&rig, 1, "trc_1");
+    CHECK_EQUAL(KC_OK, kc_writer_start(&rig.writer));
+    write_batch(&rig, UINT64_MAX);
+    char *path = kc_store_path(folder, RIG_PROCESS, 0);
+    kc_store_remove(path);
+    free(path);
+    rig.writer.disk_checked_ns = 0; /* it looks once a second */
+    fault_resume(wanted, true);
+    write_batch(&rig, UINT64_MAX);
+    (void)fault_suspend();
+    bool complete = atomic_load(&rig.writer.failed_count) == 0;
+    CHECK_EQUAL(KC_OK, kc_writer_stop(&rig.writer, UINT64_MAX));
+    CHECK_EQUAL(KC_OK, kc_writer_close(&rig.writer, 3, "exit"));
+    CHECK_EQUAL(1, atomic_load(&rig.writer.restored_count));
+    check_segments((uint64_t)2 * RECORDS_AT_ONCE);
+    rig_destroy(&rig, true);
+    return complete;
+}
+
 static void
 make_killed(void)
 {
@@ -398,7 +422,6 @@ main(void)
     (void)snprintf(map_path, sizeof map_path, "%s/" RIG_PROCESS ".map", folder);
     make_killed();
     for (int lasting = 0; lasting < 2; lasting++) {
-        fault_each(queue_round, "queue", DISK, lasting);
         fault_each(mapping_round, "mapping", DISK, lasting);
         fault_each(share_round, "share", DISK, lasting);
         fault_each(directory_round, "directory", DISK, lasting);
@@ -412,6 +435,8 @@ main(void)
     fault_each(directory_round, "directory", FAULT_MEMORY, false);
     fault_each(writer_round, "writer", DISK, false);
     fault_each(lasting_round, "writer", DISK, true);
+    fault_each(restore_round, "restore", DISK, false);
+    fault_each(restore_round, "restore", FAULT_MEMORY, false);
     fault_each(writer_round, "writer", FAULT_MEMORY, false);
     fault_each(lasting_round, "writer", FAULT_MEMORY, true);
     rig_remove_folder(folder);
