@@ -267,6 +267,7 @@ REFUSE_2(int, fstat, EIO, int, struct stat *)
 REFUSE_2(int, stat, EIO, const char *, struct stat *)
 REFUSE_2(int, lstat, EIO, const char *, struct stat *)
 REFUSE_1(int, uname, EFAULT, struct utsname *)
+REFUSE_2(int, getentropy, EIO, void *, size_t)
 REFUSE_2(int, statvfs, EIO, const char *, struct statvfs *)
 
 int __real_open(const char *path, int flags, ...);

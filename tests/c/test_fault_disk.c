@@ -24,6 +24,7 @@
 #include "plain/query.h"
 #include "plain/recover.h"
 #include "plain/source.h"
+#include "plain/ulid.h"
 #include "rig.h"
 
 #define RECORDS 240u
@@ -151,6 +152,19 @@ source_round(void)
     CHECK(!kept || memcmp(source.text, rig_schema(), source.len) == 0);
     kc_source_destroy(&source);
     return kept;
+}
+
+/* An identifier of each millisecond takes random bytes, of which some are kept. */
+static bool
+ulid_round(void)
+{
+    static uint64_t after_ms = UINT64_C(1) << 42; /* later than now, for decades */
+    char text[KC_ULID_CHARACTERS];
+    bool complete = true;
+    for (int i = 0; i < 30; i++) {
+        complete = kc_ulid_next(++after_ms, text) && complete;
+    }
+    return complete;
 }
 
 /* ---- the segments ---- */
@@ -426,6 +440,7 @@ main(void)
         fault_each(share_round, "share", DISK, lasting);
         fault_each(directory_round, "directory", DISK, lasting);
         fault_each(source_round, "source", DISK, lasting);
+        fault_each(ulid_round, "ulid", DISK, lasting);
         fault_each(opening_round, "opening", DISK, lasting);
         fault_each(recover_round, "recover", DISK, lasting);
         fault_each(query_round, "query", DISK, lasting);
