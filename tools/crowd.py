@@ -14,7 +14,6 @@ Fails: exit code 1 where something is missing; the run's folder is kept then.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import subprocess
@@ -27,11 +26,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import kolo_c
 from kolo_c.store.reader import Store, Trace
 from kolo_c.store.records import Call
 from kolo_c.store.recovery import recover_dead
 from kolo_c.store.trace_info import TraceInfo
+from tools.environment import environment
 
 PROGRAM = """
 import os, sys, time
@@ -92,21 +91,12 @@ def run(folder: Path, processes: int, traces: int, core: str = "c") -> Counter[s
     return found + check(folder / ".kolo_c", expected)
 
 
-def _environment() -> dict[str, str]:
-    kept = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith(("KOLO_C", "PYTHON"))
-    }
-    return {**kept, "PYTHONPATH": str(Path(kolo_c.__file__).parent.parent)}
-
-
 def _start(folder: Path, core: str, name: str, traces: int) -> subprocess.Popen[str]:
     """A process that waits for a line before it begins."""
     return subprocess.Popen(
         [sys.executable, "-m", "kolo_c", "run", "-q", f"--core={core}", "program.py",
          name, str(traces)],
-        cwd=folder, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        cwd=folder, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True,
     )  # fmt: skip
 
@@ -164,7 +154,7 @@ def _read(folder: Path, over: threading.Event) -> int:
         words = COMMANDS[count % len(COMMANDS)]
         done = subprocess.run(
             [sys.executable, "-m", "kolo_c", *words],
-            cwd=folder, env=_environment(), capture_output=True, text=True,
+            cwd=folder, env=environment(), capture_output=True, text=True,
             timeout=SECONDS, check=False,
         )  # fmt: skip
         if done.returncode != 0 and "no traces" not in done.stderr:

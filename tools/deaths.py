@@ -30,13 +30,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import kolo_c
 from kolo_c.model.build import build
 from kolo_c.store.liveness import is_owned
 from kolo_c.store.reader import Store, Stream
 from kolo_c.store.records import Call, Record
 from kolo_c.store.recovery import recover_dead
 from kolo_c.wire import END_KINDS, PUSH_KINDS
+from tools.environment import environment
 
 VISITS = """
 import itertools
@@ -197,16 +197,11 @@ def _write(kind: str, folder: Path) -> None:
 
 def _kill(kind: str, seed: int, folder: Path, core: str, chance: random.Random) -> None:
     """Start the program in a process group of its own, and kill that."""
-    kept = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith(("KOLO_C", "PYTHON"))
-    }
-    kept["PYTHONPATH"] = str(Path(kolo_c.__file__).parent.parent)
     process = subprocess.Popen(
         [sys.executable, "-m", "kolo_c", "run", f"--core={core}", "program.py",
          str(seed)],
-        cwd=folder, env=kept, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        cwd=folder, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None

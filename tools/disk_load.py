@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import kolo_c
+from tools.environment import environment
 
-_PARENT = str(Path(kolo_c.__file__).parent.parent)
 _LOADS = 3
 _PROGRAM = """
 import json, os, sys, time
@@ -68,9 +66,7 @@ def _measure(folder: Path, seconds: float) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "kolo_c", "run", "program.py", str(seconds)],
         cwd=folder, capture_output=True, text=True, check=True,
-        env={
-            **os.environ, "KOLO_C_FREE_DISK_MIN_BYTES": "0", "PYTHONPATH": _PARENT,
-        },
+        env=environment(KOLO_C_FREE_DISK_MIN_BYTES="0"),
     )  # fmt: skip
     lost = [line for line in done.stderr.splitlines() if " lost" in line]
     return "; ".join([_percentiles(json.loads(done.stdout)), *lost])

@@ -13,7 +13,6 @@ Fails: exit code 1 where something is missing; the run's folder is kept then.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -21,10 +20,10 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-import kolo_c
 from kolo_c.store.reader import Store, Stream
 from kolo_c.store.records import Call
 from kolo_c.store.recovery import recover_dead
+from tools.environment import environment
 
 PROGRAM = """
 import ctypes, itertools, os, random, sys, threading
@@ -102,18 +101,12 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pyproject.toml").write_text("[tool.kolo_c]\n", encoding="utf-8")
     (folder / "program.py").write_text(PROGRAM, encoding="utf-8")
-    kept = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith(("KOLO_C", "PYTHON"))
-    }
-    kept["PYTHONPATH"] = str(Path(kolo_c.__file__).parent.parent)
     # From 3.12 on Python warns of the program's own threads too.
     warnings = "ignore" if threads else "error"
     done = subprocess.run(
         [sys.executable, "-W", warnings, "program.py", str(seed), str(forks),
          str(threads)],
-        cwd=folder, env={**kept, "KOLO_C_CORE": core}, capture_output=True, text=True,
+        cwd=folder, env=environment(KOLO_C_CORE=core), capture_output=True, text=True,
         timeout=SECONDS, check=False,
     )  # fmt: skip
     if done.returncode != 0 or done.stderr:

@@ -18,9 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import kolo_c
+from tools.environment import environment
 
-_PARENT = str(Path(kolo_c.__file__).parent.parent)
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PROGRAM = """
 import json, os, sys, time
@@ -79,12 +78,10 @@ def main() -> int:
         (folder / "program.py").write_text(_PROGRAM)
         enough = count // 9 + 2000
         # A tenth may stay, and what the program writes itself.
-        environ = {
-            **os.environ,
-            "PYTHONPATH": _PARENT,
-            "KOLO_C_MAX_BYTES": str(count * 100 + (1 << 20)),
-            "KOLO_C_FREE_DISK_MIN_BYTES": "0",
-        }
+        environ = environment(
+            KOLO_C_MAX_BYTES=str(count * 100 + (1 << 20)),
+            KOLO_C_FREE_DISK_MIN_BYTES="0",
+        )
         began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "kolo_c", "run", "program.py", str(enough)],

@@ -27,9 +27,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import kolo_c
 from kolo_c.store.bounds import STAMP_NAME
 from kolo_c.store.reader import Store
+from tools.environment import environment
 
 PROGRAM = """
 import contextlib, logging, sqlite3, sys, threading
@@ -212,10 +212,9 @@ def _serve(
 
 
 def _start(folder: Path, core: str, name: str) -> subprocess.Popen[str]:
-    root = Path(kolo_c.__file__).parents[1]
     return subprocess.Popen(
         [sys.executable, "-m", "kolo_c", "run", "-q", name], cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.fspath(root), "KOLO_C_CORE": core},
+        env=environment(KOLO_C_CORE=core),
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
