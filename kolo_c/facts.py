@@ -44,15 +44,25 @@ _CHANGE_BYTES = 64  # what it takes beside them
 class TraceFacts:
     """Of one trace, while it is open."""
 
-    __slots__ = ("attributes", "id", "lock", "name")
+    __slots__ = ("_locks", "attributes", "id", "name")
 
     def __init__(self, id: str, name: str) -> None:
         self.id = id
         self.name = name
         self.attributes: dict[str, Scalar] = {}
         """Never changed, but replaced."""
-        self.lock = RLock()
-        """For changes, and for saying them in their order."""
+        self._locks: list[RLock] = []
+
+    @property
+    def lock(self) -> RLock:
+        """For changes, and for saying them in their order.
+
+        Made when it is needed: eventlet tells a program of locks that were there before
+        it took their place.
+        """
+        if not self._locks:
+            self._locks.append(RLock())
+        return self._locks[0]  # whoever else was about to make one
 
     def update(
         self, values: Mapping[str, Scalar], most: int = ATTRIBUTES_BYTES
