@@ -1,6 +1,6 @@
 """The extension module: what the C core offers to ``kolo_c``. See src/module.c."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar as ContextVar
 from types import CodeType
 from typing import Any
@@ -95,8 +95,13 @@ class Session:
     def plugin_point(self, index: int, fields: dict[str, Any]) -> bool: ...
     def log(self, level: int, logger: str, text: str) -> bool: ...
     def simple_facts(
-        self, name: object, known: dict[str, Any], more: dict[str, Any]
-    ) -> tuple[dict[str, Any], str] | None: ...
+        self,
+        template: str | None,
+        name: object,
+        known: dict[str, Any],
+        names: tuple[str, ...] | None,
+        fields: Mapping[str, Any],
+    ) -> tuple[str, dict[str, Any], str] | None: ...
     def hides(self, name: str, value: object) -> bool: ...
     def masked(self, text: str) -> str: ...
     def skip_code(self, code: CodeType) -> None: ...

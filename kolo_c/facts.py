@@ -196,14 +196,32 @@ class OpenTraces:
     ) -> str:
         """Give a trace a name and more attributes, for a beginning or an end, which say
         them: all of these as JSON."""
-        # Of most requests they are simple, and here each call is paid by a request.
-        simple = self._simple(name, facts.attributes, more) if self._simple else None
-        if simple is None:
+        text = self.describe_simply(facts, None, name, None, more)
+        if not text:
             facts.name = kept_name(self._native.masked, name)
             facts.update(self.mask(more))
-            return facts.text()
-        facts.name = str(name)  # which it is, and nothing else
-        facts.attributes, text = simple
+            text = facts.text()
+        return text
+
+    def describe_simply(
+        self,
+        facts: TraceFacts,
+        template: str | None,
+        name: object,
+        names: tuple[str, ...] | None,
+        fields: Mapping[str, object],
+    ) -> str:
+        """The same, where it is simple, as of most requests: each call of Python's is
+        paid by a request. The name is a summary of ``fields`` by the ``template``, if
+        that says anything; ``names`` are those of the attributes among the fields.
+        Empty where it is not so simple.
+        """
+        if self._simple is None:
+            return ""
+        simple = self._simple(template, name, facts.attributes, names, fields)
+        if simple is None:
+            return ""
+        facts.name, facts.attributes, text = simple
         return str(text)
 
     def mask(self, values: Mapping[str, object]) -> dict[str, Scalar]:

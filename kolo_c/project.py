@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kolo_c.config import AnyPath
+    from kolo_c.config import AnyPath, Config
 
 MARKERS = (
     "pyproject.toml",
@@ -136,6 +136,27 @@ def why_not_writable(store: AnyPath) -> str:
     if not os.access(folder, os.W_OK | os.X_OK):
         return "is not writable"
     return ""
+
+
+def keep_bounds(store: str, config: Config, core: str) -> bool:
+    """Those of the store, at once, or (True) by the writer's thread: it takes long."""
+    from kolo_c.store import bounds  # noqa: PLC0415 - not for each
+
+    most, days = config.max_bytes, config.keep_days
+    count = bounds.MOST_AT_START if core == "c" else None
+    return bounds.keep_within_bounds(store, most, days, most=count)
+
+
+def note_bounds(store: str, config: Config, written: int, kept: bool) -> None:
+    """For the next one: so many bytes came, or the bounds were ``kept`` just now."""
+    if written > config.max_bytes // 100:
+        from kolo_c.store import bounds  # noqa: PLC0415 - not for each
+
+        bounds.note_written(store, written, config.max_bytes)
+    elif kept:
+        from kolo_c.store import bounds  # noqa: PLC0415 - not for each
+
+        bounds.note_applied(store, config.max_bytes, config.keep_days)
 
 
 def create_store(store: AnyPath) -> None:

@@ -32,7 +32,7 @@ from kolo_c.process_info import (
     skipped_of,
     to_json,
 )
-from kolo_c.project import create_store
+from kolo_c.project import create_store, keep_bounds, note_bounds
 from kolo_c.scope import SCOPE, SKIPPED, VARIABLE
 from kolo_c.summary import Summary
 
@@ -158,7 +158,7 @@ class Session:
             self.traces.process.name = kept_name(self._core.mask_text, self.name)
             if not self._later:
                 create_store(self.project.store)
-                self.bounds_wait = self._keep_bounds(core)
+                self.bounds_wait = keep_bounds(self.project.store, self.config, core)
             self._native = self._open()
             keep_ns = int(self.config.keep_days * 86_400e9)
             most = self.config.max_bytes
@@ -201,14 +201,6 @@ class Session:
             if not isinstance(error, Exception):
                 raise
             raise own_error(error) from error
-
-    def _keep_bounds(self, core: str) -> bool:
-        """Of the store: at once, or (True) by the writer's thread: that takes long."""
-        from kolo_c.store import bounds  # noqa: PLC0415 - not for each
-
-        most, days = self.config.max_bytes, self.config.keep_days
-        count = bounds.MOST_AT_START if core == "c" else None
-        return bounds.keep_within_bounds(self.project.store, most, days, most=count)
 
     def _record_output(self) -> None:
         from kolo_c.plugins.builtin.output import Output  # noqa: PLC0415 - rarely asked
@@ -304,16 +296,9 @@ class Session:
             self._problems.append(f"the recorder: {described(error)}")
         try:
             native.close(cause, _CLOSE_SECONDS)
-            if counters.get("bytes", 0) > self.config.max_bytes // 100:
-                from kolo_c.store import bounds  # noqa: PLC0415 - not for each
-
-                most = self.config.max_bytes
-                bounds.note_written(self.project.store, counters["bytes"], most)
-            elif native.stats().get("bounds_kept"):
-                from kolo_c.store import bounds  # noqa: PLC0415 - not for each
-
-                most, days = self.config.max_bytes, self.config.keep_days
-                bounds.note_applied(self.project.store, most, days)
+            kept = bool(native.stats().get("bounds_kept"))
+            written = counters.get("bytes", 0)
+            note_bounds(self.project.store, self.config, written, kept)
         except OSError as error:
             self._problems.append(f"not everything could be saved: {error}")
         except Exception as error:
@@ -404,24 +389,34 @@ class Session:
         """
         facts = TraceFacts(trace_id(), "")
         text = self.traces.describe(facts, name, attributes or {})
+        number = self.begin_described(facts, text, kind, settings, held, parent)
+        return number, facts.id
+
+    def begin_described(
+        self,
+        facts: TraceFacts,
+        text: str,
+        kind: str,
+        settings: Mapping[str, Any] | None,
+        held: bool,
+        parent: str | None,
+    ) -> int:
+        """The same for one that is described already: its attributes are ``text``."""
         chosen, is_new = 0, False
         if settings:
-            chosen, is_new = self._filters.use(
-                self._filters.variant(settings, self.project)
-            )
+            filter = self._filters.variant(settings, self.project)
+            chosen, is_new = self._filters.use(filter)
         else:
             self._filters.use_own()
         try:
-            number = int(
-                self._native.begin_trace(
-                    facts.id,
-                    kind,
-                    facts.name,
-                    parent or (self.trace_id if self._whole else self._parent),
-                    text,
-                    filter_set=chosen,
-                    held=held,
-                )
+            number: int = self._native.begin_trace(
+                facts.id,
+                kind,
+                facts.name,
+                parent or (self.trace_id if self._whole else self._parent),
+                text,
+                filter_set=chosen,
+                held=held,
             )
         except BaseException as error:
             self._filters.release(chosen)
@@ -434,7 +429,7 @@ class Session:
         if is_new:
             self._native.forget_verdicts()
         self.traces.begin(number, facts)
-        return number, facts.id
+        return number
 
     def default_boundary(self, number: int) -> None:
         """From now on what has no trace of its own belongs to this boundary's.
@@ -466,9 +461,15 @@ class Session:
         facts = self.traces.end(number)
         if facts is None:
             return  # with its session
-        self._filters.release(self._set_of.pop(number))
         with facts.lock:
             text = self.traces.describe(facts, name or facts.name, attributes or {})
+        self.end_described(number, facts, cause, text, stored)
+
+    def end_described(
+        self, number: int, facts: TraceFacts, cause: str, text: str, stored: bool
+    ) -> None:
+        """The same for one that ``traces`` have ended, with its attributes as text."""
+        self._filters.release(self._set_of.pop(number))
         self._native.end_trace(number, cause, facts.name, text, stored=stored)
 
     def flush(self, timeout: float = 2.0) -> bool:

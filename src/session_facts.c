@@ -12,6 +12,7 @@
 #define FACTS_KEY_MAX 100
 #define FACTS_TEXT_MAX 1000
 #define FACTS_JSON_MAX 4096
+#define FACTS_FIELD_MAX 200 /* as kolo_c/plugins/summary.py has it */
 
 struct facts_json {
     size_t used;
@@ -75,12 +76,21 @@ facts_add_text(struct facts_json *json, PyObject *text)
            facts_add(json, "\"", 1);
 }
 
+static bool
+facts_add_number(struct facts_json *json, PyObject *value)
+{
+    char digits[24];
+    int overflow = 0;
+    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    int len = snprintf(digits, sizeof digits, "%lld", number);
+    return overflow == 0 && facts_add(json, digits, (size_t)len);
+}
+
 /* Add a value as JSON; false where it is none of the simple ones. */
 static bool
 facts_add_value(const struct kc_values *values, struct facts_json *json,
                 PyObject *value)
 {
-    char digits[24];
     if (value == Py_None) {
         return facts_add(json, "null", 4);
     }
@@ -89,10 +99,7 @@ facts_add_value(const struct kc_values *values, struct facts_json *json,
                                 : facts_add(json, "false", 5);
     }
     if (PyLong_CheckExact(value)) {
-        int overflow = 0;
-        long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-        int len = snprintf(digits, sizeof digits, "%lld", number);
-        return overflow == 0 && facts_add(json, digits, (size_t)len);
+        return facts_add_number(json, value);
     }
     return facts_text_is_simple(values, value, FACTS_TEXT_MAX) &&
            facts_add_text(json, value);
@@ -111,35 +118,169 @@ facts_add_pair(struct kc_values *values, struct facts_json *json, PyObject *all,
            PyDict_SetItem(all, key, value) == 0;
 }
 
+/* Add the text of a field, which is on one line; false where it is none of the simple
+ * ones. */
+static bool
+facts_add_field(struct facts_json *line, PyObject *value)
+{
+    if (PyLong_CheckExact(value)) {
+        return facts_add_number(line, value);
+    }
+    if (!PyUnicode_CheckExact(value) || !kc_unicode_is_ready(value) ||
+        !PyUnicode_IS_ASCII(value) || PyUnicode_GET_LENGTH(value) > FACTS_FIELD_MAX)
+    {
+        return false;
+    }
+    const char *bytes = PyUnicode_DATA(value);
+    size_t len = (size_t)PyUnicode_GET_LENGTH(value);
+    char before = ' ';
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] < ' ' || bytes[i] > '~' || (bytes[i] == ' ' && before == ' ')) {
+            return false;
+        }
+        before = bytes[i];
+    }
+    return (len == 0 || before != ' ') && facts_add(line, bytes, len);
+}
+
+/* Add a part of a summary; an optional one is left out where a field is missing. */
+static bool
+facts_add_part(struct facts_json *line, const char *part, size_t len, bool optional,
+               PyObject *fields)
+{
+    size_t began = line->used;
+    for (;;) {
+        const char *open = memchr(part, '{', len);
+        const char *close =
+            open != NULL ? memchr(open, '}', len - (size_t)(open - part)) : NULL;
+        if (close == NULL) {
+            return facts_add(line, part, len);
+        }
+        PyObject *name = PyUnicode_FromStringAndSize(open + 1, close - open - 1);
+        PyObject *value = name != NULL ? PyDict_GetItemWithError(fields, name) : NULL;
+        Py_XDECREF(name);
+        bool missing = value == NULL || value == Py_None;
+        if (PyErr_Occurred() || !facts_add(line, part, (size_t)(open - part)) ||
+            (!missing && !facts_add_field(line, value)))
+        {
+            return false;
+        }
+        if (missing && optional) {
+            line->used = began;
+            return true;
+        }
+        len -= (size_t)(close + 1 - part);
+        part = close + 1;
+    }
+}
+
+/* The summary of `fields`, as kolo_c/plugins/summary.py makes it: a new reference, NULL
+ * where that is not simple. */
+static PyObject *
+facts_summary(struct facts_json *line, PyObject *template, PyObject *fields)
+{
+    Py_ssize_t size = 0;
+    const char *at = PyUnicode_AsUTF8AndSize(template, &size);
+    const char *end = at != NULL ? at + size : NULL;
+    while (at < end) {
+        const char *open = memchr(at, '[', (size_t)(end - at));
+        const char *close =
+            open != NULL ? memchr(open, ']', (size_t)(end - open)) : NULL;
+        if (close == NULL) {
+            open = close = end;
+        }
+        if (!facts_add_part(line, at, (size_t)(open - at), false, fields)) {
+            return NULL;
+        }
+        if (close < end &&
+            !facts_add_part(line, open + 1, (size_t)(close - open - 1), true, fields))
+        {
+            return NULL;
+        }
+        at = close < end ? close + 1 : end;
+    }
+    return end != NULL ? PyUnicode_DecodeUTF8(line->bytes, (Py_ssize_t)line->used, NULL)
+                       : NULL;
+}
+
+/* The name of a trace: from the template, where it says something. */
+static PyObject *
+facts_name(const struct kc_values *values, PyObject *const *args)
+{
+    struct facts_json line = {.used = 0};
+    PyObject *name = args[0] == Py_None ? PyUnicode_FromString("")
+                                        : facts_summary(&line, args[0], args[4]);
+    if (name != NULL && PyUnicode_GET_LENGTH(name) == 0) {
+        Py_SETREF(name, Py_NewRef(args[1]));
+    }
+    if (name != NULL && !facts_name_is_simple(values, name)) {
+        Py_CLEAR(name);
+    }
+    return name;
+}
+
+/* Add the fields that are attributes and that `known` has not. */
+static bool
+facts_add_chosen(struct kc_values *values, struct facts_json *json, PyObject *all,
+                 PyObject *const *args)
+{
+    PyObject *known = args[2];
+    PyObject *names = args[3];
+    bool simple = true;
+    for (Py_ssize_t i = 0; simple && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *key = PyTuple_GET_ITEM(names, i);
+        PyObject *value = PyDict_GetItemWithError(args[4], key);
+        if (value != NULL && value != Py_None &&
+            value != PyDict_GetItemWithError(known, key)) {
+            simple = facts_add_pair(values, json, all, key, value);
+        }
+        simple = simple && !PyErr_Occurred();
+    }
+    return simple;
+}
+
+static bool
+facts_add_all(struct kc_values *values, struct facts_json *json, PyObject *all,
+              PyObject *more)
+{
+    PyObject *key = NULL;
+    PyObject *value = NULL;
+    Py_ssize_t at = 0;
+    bool simple = true;
+    while (simple && PyDict_Next(more, &at, &key, &value)) {
+        simple = facts_add_pair(values, json, all, key, value);
+    }
+    return simple;
+}
+
 PyObject *
 kc_session_simple_facts(PyObject *op, PyObject *const *args, Py_ssize_t count)
 {
-    SessionObject *self = (SessionObject *)op;
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "simple_facts(name, known, more)");
+    struct kc_values *values = ((SessionObject *)op)->tracer.values;
+    if (count != 5 || !PyDict_Check(args[2]) ||
+        (args[3] != Py_None && !PyTuple_Check(args[3])))
+    {
+        PyErr_SetString(PyExc_TypeError,
+                        "simple_facts(template, name, known, names, fields)");
         return NULL;
     }
-    bool may = PyDict_CheckExact(args[1]) && PyDict_CheckExact(args[2]) &&
-               facts_name_is_simple(self->tracer.values, args[0]);
-    PyObject *all = may ? PyDict_New() : NULL;
+    bool may = PyDict_CheckExact(args[2]) && PyDict_CheckExact(args[4]) &&
+               (args[0] == Py_None || PyUnicode_CheckExact(args[0]));
+    PyObject *name = may ? facts_name(values, args) : NULL;
+    PyObject *all = name != NULL ? PyDict_New() : NULL;
     struct facts_json json = {.used = 1, .bytes = "{"};
-    bool simple = all != NULL;
-    for (int i = 1; simple && i < 3; i++) {
-        PyObject *key = NULL;
-        PyObject *value = NULL;
-        Py_ssize_t at = 0;
-        while (simple && PyDict_Next(args[i], &at, &key, &value)) {
-            simple = facts_add_pair(self->tracer.values, &json, all, key, value);
-        }
-    }
-    simple = simple && facts_add(&json, "}", 1);
+    bool simple = all != NULL && facts_add_all(values, &json, all, args[2]) &&
+                  (args[3] == Py_None ? facts_add_all(values, &json, all, args[4])
+                                      : facts_add_chosen(values, &json, all, args)) &&
+                  facts_add(&json, "}", 1);
     if (!simple) {
+        Py_XDECREF(name);
         Py_XDECREF(all);
         PyErr_Clear();
         Py_RETURN_NONE;
     }
     PyObject *text = PyUnicode_DecodeASCII(json.bytes, (Py_ssize_t)json.used, NULL);
-    return Py_BuildValue("(NN)", all, text);
+    return Py_BuildValue("(NNN)", name, all, text);
 }
 
 /* What the program says of a trace is masked as values are. */

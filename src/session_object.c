@@ -482,8 +482,10 @@ static PyMethodDef session_methods[] = {
      "these attributes (JSON text); False where that cannot be written."},
     {"simple_facts", (PyCFunction)(void (*)(void))kc_session_simple_facts,
      METH_FASTCALL,
-     "simple_facts(name, known, more)\n\nAttributes that a trace has, and more, in one "
-     "dict, and as JSON.\nNone where the name or one of them is not stored as it is."},
+     "simple_facts(template, name, known, names, fields)\n\nA trace's name, by the "
+     "template or else `name`; the attributes that are `known`,\nand of these `names` "
+     "(or all) in `fields`, in one dict, and as JSON text.\nNone where one of them is "
+     "not stored as it is."},
     {"hides", kc_session_hides, METH_VARARGS,
      "hides(name, value)\n\nWhether the value, under this name, is a secret."},
     {"masked", kc_session_masked, METH_O,

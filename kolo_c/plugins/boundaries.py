@@ -14,6 +14,8 @@ from __future__ import annotations
 import sys
 from _weakref import ref  # weakref itself is 1 ms more
 
+from kolo_c.facts import TraceFacts
+from kolo_c.identifiers import trace_id
 from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
@@ -111,20 +113,37 @@ class Boundaries:
         settings = None
         if plugin.settings is not None:
             settings = self._ask(plugin, "settings", None, fields)
-        boundary.attributes = _new_attributes(boundary)
-        within = self._session.traces.current() if plugin.apart else None
-        number = self._session.begin_boundary(
-            _summary(plugin, fields) or plugin.name,
+        session = self._session
+        within = session.traces.current() if plugin.apart else None
+        facts = TraceFacts(trace_id(), "")
+        number = session.begin_described(
+            facts,
+            self._describe(facts, boundary, plugin, plugin.name),
             plugin.kind.name,
             settings,
-            held=boundary.held,
-            parent=None if within is None else within[1].id,
-            attributes=boundary.attributes,
-        )[0]
+            boundary.held,
+            None if within is None else within[1].id,
+        )
         self._open[number] = boundary
         if plugin.takes_all:
-            self._session.default_boundary(number)
+            session.default_boundary(number)
         return number
+
+    def _describe(
+        self, facts: TraceFacts, boundary: Boundary, plugin: Compiled, name: str
+    ) -> str:
+        """Say of its trace what its fields say: the attributes as JSON. It is called
+        ``name`` where its summary is empty."""
+        assert plugin.kind is not None
+        traces, fields = self._session.traces, boundary.fields
+        text = traces.describe_simply(
+            facts, plugin.kind.summary, name, plugin.attributes, fields
+        )
+        if text:
+            boundary.attributes = facts.attributes
+            return text
+        new = boundary.attributes = _new_attributes(boundary)
+        return traces.describe(facts, _summary(plugin, fields) or name, new)
 
     def close(
         self, number: int, finished: Mapping[str, Any] | None, failed: bool
@@ -263,27 +282,23 @@ class Boundaries:
         del self._open[number]
         if self._tasks:
             self._look_for_done()
-        plugin = boundary.plugin
-        facts = self._session.traces.get(number)
+        session, plugin = self._session, boundary.plugin
+        facts = session.traces.end(number)
+        if facts is None:
+            return  # with its session
         cause = "exception" if boundary.ended else "exit"
-        if plugin is None or plugin.kind is None:
-            self._session.end_boundary(number, cause)
-            return
-        stored, name = True, ""
-        attributes: dict[str, Any] = {}
+        text, stored = "", True
         try:
-            name = _summary(plugin, boundary.fields)
-            if facts is not None:
-                self._remember(number, facts.id, name or plugin.name)
-            attributes = _new_attributes(boundary)
-            if boundary.held:
+            if plugin is not None:
+                with facts.lock:
+                    text = self._describe(facts, boundary, plugin, facts.name)
+                self._remember(number, facts.id, facts.name)
+            if plugin is not None and boundary.held:
                 failed = bool(boundary.ended)
                 answer = self._ask(plugin, "stored", True, boundary.fields, failed)
                 stored = bool(answer)
         finally:  # or it would be open for good
-            self._session.end_boundary(
-                number, cause, stored=stored, name=name, attributes=attributes
-            )
+            session.end_described(number, facts, cause, text or facts.text(), stored)
 
     def _ask(self, plugin: Compiled, what: str, default: Any, *arguments: Any) -> Any:
         """What the plugin's handler of this name says; ``default`` where it has none,

@@ -404,3 +404,41 @@ def test_what_a_boundary_is_told_is_stored_by_the_same_rules(trace):
         "y" * 250: {"seen": "***"},
         "\\ud800": {"least": -(1 << 63)},
     }
+
+
+def test_a_boundary_s_name_is_the_summary_of_its_fields(trace):
+    """What is simple the C core makes by itself, as Python does."""
+    traced = trace(
+        """
+        import itertools, kolo_c, kolo_c.session
+        from kolo_c.plugins.summary import summarise
+        class Text(str): pass
+        native = kolo_c.scope.active_session().native
+        templates = [
+            '', 'plain', '{a} {b}[ → {c}]', '{a}[ {b} {c}]!', '[{a}]', '[{a}', '{a} [',
+            '{a', '} {a}] [{b', '[ {}]', '{}{a}', '[[{a}]]', 'ü{a}ü', '[x]{a}[y {b} z]'
+        ]
+        values = [
+            None, '', 'GET', '/a b', ' a', 'a ', 'a  b', 'a\\tb', 'ü', '{b}', '[x]', 200,
+            -5, 1 << 80, True, 0.5, Text('t'), 'x' * 199, 'x' * 200, 'x' * 201, b'b'
+        ]
+        simple = wrong = 0
+        for template in templates:
+            for a, b in itertools.product(values, values):
+                fields = {'a': a, 'b': b, 'c': 'end' if a == b else None, '': 'empty'}
+                found = getattr(native, 'simple_facts', lambda *given: None)(
+                    template, 'other', {}, ('a', 'b', 'none'), fields)
+                if found is None:
+                    continue
+                simple += 1
+                line = summarise(template, fields) or 'other'
+                kept = {k: fields[k] for k in 'ab' if fields[k] is not None}
+                if (found[0], found[1]) != (line, kept):
+                    wrong += 1
+                    print(template, fields, found)
+        print(simple, wrong)
+        """
+    )
+    simple, wrong = traced.stdout.split()
+    assert wrong == "0"
+    assert int(simple) > 1000 or traced.core == "python"
