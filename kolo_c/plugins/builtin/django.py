@@ -12,6 +12,7 @@ Fails: never; a handler that raises is counted by the core.
 from __future__ import annotations
 
 from contextvars import ContextVar
+from itertools import islice
 from time import monotonic_ns
 
 from kolo_c.plugins.builtin import django_settings, django_streams
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 REQUEST = Kind("request", "REQUEST", "blue", "{method} {path}[ → {status}]")
 _QUERY_CHARACTERS = 4096
 _HEADERS_MOST = 64
+_MAYBE_EMPTY = ("Content-Type", "Content-Length")
+"""Servers have a variable for each of them in any case."""
+_KEYS_KNOWN = 2000
 
 OPEN: dict[int, Reading] = {}
 """By the address of its request, what is known of each that is being answered."""
@@ -187,14 +191,15 @@ def _taken_by(path: object) -> django_settings.Options | None:
 
 def request_headers(meta: Any) -> dict[str, Any]:
     """The headers of a request, from what WSGI calls them."""
-    found: dict[str, Any] = {}
-    for key, value in meta.items():
-        if key.startswith("HTTP_"):
-            found[_header_name(key[5:])] = value
-        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-            found[_header_name(key)] = value
-        if len(found) >= _HEADERS_MOST:
-            break
+    if not _keys.issuperset(meta):
+        _learn(meta)
+    names = _header_names
+    # Without a step of Python's for each of a server's variables.
+    headers = filter(names.__contains__, meta)
+    found = {names[key]: meta[key] for key in islice(headers, _HEADERS_MOST)}
+    for name in _MAYBE_EMPTY:
+        if name in found and not found[name]:
+            del found[name]
     return scrub_headers(found)
 
 
@@ -210,16 +215,27 @@ def response_headers(response: Any) -> dict[str, Any]:
     return scrub_headers(found)
 
 
+_keys: set[str] = set()
+"""Of the variables that were met."""
 _header_names: dict[str, str] = {}
+"""By key, those that are headers."""
+
+
+def _learn(meta: Any) -> None:
+    """Keys that were not met before."""
+    global _keys, _header_names
+    if len(_keys) + len(meta) > _KEYS_KNOWN:  # a client may send any
+        _keys, _header_names = set(), {}
+    for key in meta:
+        if key.startswith("HTTP_"):
+            _header_names[key] = _header_name(key[5:])
+        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            _header_names[key] = _header_name(key)
+        _keys.add(key)
 
 
 def _header_name(key: str) -> str:
-    name = _header_names.get(key)
-    if name is None:
-        name = "-".join(word.capitalize() for word in key.split("_"))
-        if len(_header_names) < 1000:  # a client may send any
-            _header_names[key] = name
-    return name
+    return "-".join([word.capitalize() for word in key.split("_")])
 
 
 def _status(response: Any) -> int | None:

@@ -15,7 +15,9 @@ Threads: any. Owns: what was read. Fails: never; ``problems`` says what is wrong
 
 from __future__ import annotations
 
+import importlib
 import random
+import sys
 from fnmatch import fnmatchcase
 
 from kolo_c.frozen import Frozen
@@ -76,10 +78,12 @@ _read: tuple[Any, Any, Options] = (None, None, Options())
 def options() -> Options:
     """Those in force."""
     global _read
-    from django.conf import settings  # noqa: PLC0415 - which the program has imported
-
+    conf: Any = sys.modules.get("django.conf")
+    if conf is None:
+        conf = importlib.import_module("django.conf")
+    settings = conf.settings
     # Asked by way of Django, a setting that is not there takes 20 us each time.
-    wrapped = vars(settings).get("_wrapped")
+    wrapped = object.__getattribute__(settings, "__dict__").get("_wrapped")
     own = getattr(wrapped, "__dict__", _NOTHING).get("KOLO_C")
     if wrapped is not _read[0] or own is not _read[1]:
         try:
