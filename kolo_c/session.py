@@ -296,9 +296,8 @@ class Session:
             self._problems.append(f"the recorder: {described(error)}")
         try:
             native.close(cause, _CLOSE_SECONDS)
-            kept = bool(native.stats().get("bounds_kept"))
-            written = counters.get("bytes", 0)
-            note_bounds(self.project.store, self.config, written, kept)
+            written, kept = counters.get("bytes", 0), native.stats().get("bounds_kept")
+            note_bounds(self.project.store, self.config, written, bool(kept))
         except OSError as error:
             self._problems.append(f"not everything could be saved: {error}")
         except Exception as error:
