@@ -173,6 +173,28 @@ def test_what_was_masked_once_is_masked_wherever_it_is_met(trace):
     assert_absent(traced, SECRET)
 
 
+@pytest.mark.parametrize("letter", ["x", "ü"])
+def test_a_text_that_was_clean_before_is_so_no_more(trace, letter):
+    """What is masked from now on may have stood in a long text that was kept whole."""
+    traced = trace(
+        f"""
+        import sys
+        def f(text): return len(text)
+        def use(password): return len(password)
+        secret = sys.stdin.read().strip()
+        text = secret + " " + "{letter}" * 600
+        f(text); f(text)
+        use(secret)
+        f(text); f(text[:-1] + "y")
+        """,
+        stdin=SECRET,
+    )
+    first, again, later, other = traced.whole().split("f(text=")[1:]
+    assert SECRET in first and SECRET in again
+    assert SECRET not in later and SECRET not in other
+    assert "***" in later and "***" in other
+
+
 def test_own_words_and_exceptions(trace):
     traced = trace(
         "def f(badge, session): pass\nf('blue badge 17', 'first session')",
