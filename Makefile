@@ -26,7 +26,8 @@ test-all: ## Everything: what the gate runs
 	script/test
 
 test-c: ## Plain C tests: as they are, under ASan and UBSan, under TSan
-	$(MAKE) -C tests/c all asan tsan $(if $(shell command -v clang),asan-clang)
+	@# Side by side: the disk's tests mostly wait.
+	$(MAKE) -j4 -C tests/c all asan tsan $(if $(shell command -v clang),asan-clang)
 
 test-spec: build ## Behaviour, one fact a test
 	$(PYTHON) -m pytest -q tests/spec

@@ -312,13 +312,16 @@ def test_threads_say_what_they_like_of_the_same_trace(trace):
     traced = trace(
         """
         import kolo_c, sys, threading
-        sys.setswitchinterval(1e-6)
+        go = threading.Event()
         def f(): pass
         f()
         def work(n):
+            go.wait()
             for i in range(100): assert kolo_c.current().set(**{f'thread{n}': i})
         threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
         for thread in threads: thread.start()
+        sys.setswitchinterval(1e-6)
+        go.set()
         for thread in threads: thread.join()
         """
     )
