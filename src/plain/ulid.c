@@ -72,7 +72,6 @@ kc_ulid_next(uint64_t after_ms, char text[KC_ULID_CHARACTERS])
     uint64_t now_ms = kc_clock_utc_ns() / NS_PER_MS;
     pid_t pid = getpid();
     if (pid != ulid.pid) { /* a forked child must not go on as its parent does */
-        ulid.pid = pid;
         ulid.left = 0;
         after_ms = ulid.last_ms > after_ms ? ulid.last_ms : after_ms;
     }
@@ -84,6 +83,7 @@ kc_ulid_next(uint64_t after_ms, char text[KC_ULID_CHARACTERS])
             return false;
         }
         ulid.last_ms = now_ms;
+        ulid.pid = pid;
     }
     else {
         ulid_count();

@@ -39,6 +39,12 @@ ANNOUNCES = """
     """
 
 
+def kill(process):
+    process.kill()
+    process.stdout.close()
+    process.wait()
+
+
 def start(project, core, source, *options):
     write_program(project, source)
     return subprocess.Popen(
@@ -191,9 +197,7 @@ def test_a_finalizer_that_hangs_when_all_is_saved_changes_nothing(core, tmp_path
         """,
     )
     assert process.stdout.readline() == b"ready\n"
-    process.kill()
-    process.stdout.close()
-    process.wait()
+    kill(process)
     found, status = arguments_of_f(tmp_path / ".kolo_c")
     assert (found, status) == ([1], "complete")
 
@@ -268,9 +272,7 @@ def test_threads_of_a_killed_program_all_keep_their_calls(core, tmp_path):
         """,
     )
     assert process.stdout.readline() == b"ready\n"
-    process.kill()
-    process.stdout.close()
-    process.wait()
+    kill(process)
     with Store(tmp_path / ".kolo_c") as store:
         trace = store.trace()
         full = 0
@@ -295,9 +297,7 @@ def test_a_running_trace_is_read_from_another_process(core, tmp_path):
             for _ in range(20):
                 announced = int(process.stdout.readline())
     finally:
-        process.kill()
-        process.stdout.close()
-        process.wait()
+        kill(process)
 
 
 def test_reading_does_not_disturb_a_running_trace(core, tmp_path):
@@ -314,9 +314,7 @@ def test_reading_does_not_disturb_a_running_trace(core, tmp_path):
             n += 1
         """,
     )
-    process.kill()
-    process.stdout.close()
-    process.wait()
+    kill(process)
     write_program(
         tmp_path,
         """
@@ -349,9 +347,7 @@ def test_reading_does_not_disturb_a_running_trace(core, tmp_path):
 def test_the_trace_of_a_killed_program_has_its_open_calls(core, tmp_path):
     process = start(tmp_path, core, ANNOUNCES)
     process.stdout.readline()
-    process.kill()
-    process.stdout.close()
-    process.wait()
+    kill(process)
     with Store(tmp_path / ".kolo_c") as store:
         builder = build(store.trace().stream(1))
         codes = store.trace().definitions
@@ -433,9 +429,7 @@ def test_a_recovery_waits_for_who_looks_at_the_same_mapping(core, tmp_path, shar
     """Another command that asks whether the process lives has a lock on it as well."""
     process = start(tmp_path, core, ANNOUNCES)
     process.stdout.readline()
-    process.kill()
-    process.stdout.close()
-    process.wait()
+    kill(process)
     store = tmp_path / ".kolo_c"
     (path,) = store.glob("segments/*.map")
     extension = Slow(core)
@@ -469,9 +463,7 @@ def test_a_program_that_is_being_recovered_does_not_run(core, tmp_path):
     """Its mapping is locked meanwhile, as that of one that runs is."""
     process = start(tmp_path, core, ANNOUNCES)
     process.stdout.readline()
-    process.kill()
-    process.stdout.close()
-    process.wait()
+    kill(process)
     store = tmp_path / ".kolo_c"
     (path,) = store.glob("segments/*.map")
     (segment,) = store.glob("segments/*-0.db")

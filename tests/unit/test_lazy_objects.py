@@ -9,6 +9,7 @@ import pytest
 
 from kolo_c.plugins.builtin.bodies import remember
 from kolo_c.plugins.builtin.django_signals import _sender
+from kolo_c.plugins.builtin.django_streams import Pieces, _Stream
 from kolo_c.plugins.builtin.logs import said
 from kolo_c.plugins.summary import summarise
 from kolo_c.scope import SCOPE
@@ -57,3 +58,19 @@ def test_what_stands_in_a_form_is_looked_at_by_its_type(
     remember({"user": Lazy(), "password": Lazy(), "a": [Lazy(), {"b": Lazy()}]})
     remember(Lazy())
     assert ("password", False) in hidden
+
+
+class Peculiar(bytes):
+    def __getitem__(self, _: Any) -> Any:
+        raise AssertionError("asked")
+
+
+def test_a_stream_of_any_pieces_goes_to_the_program_as_it_is() -> None:
+    released = memoryview(b"gone")
+    released.release()
+    several = memoryview(bytes(4)).cast("B", (2, 2))
+    given = ["ü", b"plain", Lazy(), Peculiar(b"own"), 7, released, several]
+    stream: Any = _Stream(SimpleNamespace(), 1, {})  # type: ignore[arg-type]
+    pieces = list(Pieces(iter(given), stream))
+    assert [id(piece) for piece in pieces] == [id(piece) for piece in given]
+    assert stream._copy.begin.startswith("ü".encode() + b"plain")

@@ -226,12 +226,13 @@ def _learn(meta: Any) -> None:
     global _keys, _header_names
     if len(_keys) + len(meta) > _KEYS_KNOWN:  # a client may send any
         _keys, _header_names = set(), {}
+    keys, names = _keys, _header_names  # another thread may begin anew meanwhile
     for key in meta:
         if key.startswith("HTTP_"):
-            _header_names[key] = _header_name(key[5:])
+            names[key] = _header_name(key[5:])
         elif key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            _header_names[key] = _header_name(key)
-        _keys.add(key)
+            names[key] = _header_name(key)
+        keys.add(key)
 
 
 def _header_name(key: str) -> str:

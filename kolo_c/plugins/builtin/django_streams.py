@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from kolo_c.plugins.boundaries import Boundaries
 
 
+_PIECES = (bytes, bytearray, memoryview)
+
+
 class _Stream:
     """A body that is being sent."""
 
@@ -53,22 +56,28 @@ class _Stream:
         return SCOPE.set(self._number if known else SCOPE.get())
 
     def add(self, piece: Any) -> None:
-        """What is made of it is sent."""
-        self._copy.add(
-            piece.encode("utf-8", "replace") if type(piece) is str else piece
-        )
+        """What is made of it is sent. Nothing of another type's own is asked."""
+        if type(piece) is str:
+            piece = piece.encode("utf-8", "replace")
+        if type(piece) in _PIECES:
+            try:
+                self._copy.add(piece)
+            except Exception:  # a view that was released, or has several dimensions
+                pass
 
     def release(self) -> None:
         """It is closed."""
         session = SCOPE.session
-        if self._copy.size:
-            fields: dict[str, Any] = {"size": self._copy.size}
-            self._copy.describe(fields, "response_body", self._headers)
-            token = self.enter()
-            point(SENT, fields)
-            SCOPE.reset(token)
-        if session is not None and session.boundaries is self._boundaries:
-            session.boundaries.release(self._number)
+        try:
+            if self._copy.size:
+                fields: dict[str, Any] = {"size": self._copy.size}
+                self._copy.describe(fields, "response_body", self._headers)
+                token = self.enter()
+                point(SENT, fields)
+                SCOPE.reset(token)
+        finally:  # or its trace would be open for good
+            if session is not None and session.boundaries is self._boundaries:
+                session.boundaries.release(self._number)
 
 
 _streams: dict[int, _Stream] = {}
