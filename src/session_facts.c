@@ -296,6 +296,31 @@ kc_session_hides(PyObject *op, PyObject *args)
     return PyBool_FromLong(kc_values_hide(self->tracer.values, name, value));
 }
 
+/* The same of a column: of each row that is a tuple. */
+PyObject *
+kc_session_hide_cells(PyObject *op, PyObject *args)
+{
+    SessionObject *self = (SessionObject *)op;
+    PyObject *name = NULL;
+    PyObject *rows = NULL;
+    Py_ssize_t at = 0;
+    if (!PyArg_ParseTuple(args, "UOn", &name, &rows, &at)) {
+        return NULL;
+    }
+    PyObject *fast = PySequence_Fast(rows, "rows are a list or a tuple");
+    if (fast == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast); i++) {
+        PyObject *row = PySequence_Fast_GET_ITEM(fast, i);
+        if (PyTuple_Check(row) && at >= 0 && at < PyTuple_GET_SIZE(row)) {
+            (void)kc_values_hide(self->tracer.values, name, PyTuple_GET_ITEM(row, at));
+        }
+    }
+    Py_DECREF(fast);
+    Py_RETURN_NONE;
+}
+
 PyObject *
 kc_session_masked(PyObject *op, PyObject *text)
 {

@@ -35,6 +35,7 @@ PyObject *kc_session_close_boundary(PyObject *op, PyObject *number);
 PyObject *kc_session_set_default(PyObject *op, PyObject *number);
 PyObject *kc_session_set(PyObject *op, PyObject *args);
 PyObject *kc_session_hides(PyObject *op, PyObject *args);
+PyObject *kc_session_hide_cells(PyObject *op, PyObject *args);
 PyObject *kc_session_masked(PyObject *op, PyObject *text);
 PyObject *kc_session_simple_facts(PyObject *op, PyObject *const *args,
                                   Py_ssize_t count);

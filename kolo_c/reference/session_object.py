@@ -38,7 +38,7 @@ from kolo_c.reference.value_state import Limits, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextvars import ContextVar
     from types import FrameType
     from typing import Any
@@ -252,6 +252,12 @@ class Session:
         """Whether the value, under this name, is a secret."""
         hide = self.tracer.values.hide
         return bool(self._keep_own(True, self._with_lock, hide, name, value))
+
+    def hide_cells(self, name: str, rows: Sequence[object], at: int) -> None:
+        """The same of a column of rows that are tuples."""
+        for row in rows:
+            if isinstance(row, tuple) and 0 <= at < tuple.__len__(row):
+                self.hides(name, tuple.__getitem__(row, at))
 
     def masked(self, text: str) -> str:
         """The text without its secrets, as a value is written."""

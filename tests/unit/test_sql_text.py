@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+from collections import namedtuple
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,9 @@ class Native:
 
     def hides(self, name, value):
         return explain(name).secret
+
+    def hide_cells(self, name, rows, at):
+        self.seen = [row[at] for row in rows]
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +173,15 @@ def test_rows_are_sampled_with_their_secrets_masked():
     for text in "SELECT token FROM t", "SELECT * FROM u":
         found = rows_of(text, [], (7, "a", None))
         assert found["rows_sample"] == [["***", "***", None]]
+
+
+def test_secret_columns_are_taken_note_of_in_rows_of_every_type(session):
+    names = ["id", "api_key"]
+    rows_of("SELECT id, api_key FROM t", names, (1, "one"), (2, "two"))
+    assert session.native.seen == ["one", "two"]
+    pair = namedtuple("pair", names)
+    rows_of("SELECT id, api_key FROM t", names, pair(1, "one"), [2, "two"])
+    assert session.native.seen == ["one", "two"]
 
 
 def test_a_sample_is_small_whatever_the_rows_are():

@@ -55,11 +55,13 @@ class Signal(Plugin):
         if session is None or not value:
             return
         # From 5.0 on there are two lists: synchronous ones and asynchronous ones.
+        receivers = [*value[0], *value[1]] if isinstance(value, tuple) else value
+        if _djangos.keys() >= set(map(id, receivers)):
+            return
         own: list[str] = []
-        for receiver in [*value[0], *value[1]] if isinstance(value, tuple) else value:
-            module = receiver.__module__ if type(receiver) is FunctionType else None
-            if type(module) is str and module.startswith("django."):
-                continue  # Django's own, of which each request meets some
+        for receiver in receivers:
+            if _is_djangos(receiver):
+                continue
             function = _function(receiver)
             if function is not None and _is_own(session, function):
                 own.append(f"{function.__module__}.{function.__qualname__}")
@@ -76,6 +78,21 @@ class Signal(Plugin):
                 "receivers": ", ".join(shown),
             },
         )
+
+
+_djangos: dict[int, Any] = {}
+"""By address, functions of Django's own modules, of which each request meets some."""
+
+
+def _is_djangos(receiver: Any) -> bool:
+    """Whether it is one of those."""
+    module = receiver.__module__ if type(receiver) is FunctionType else None
+    if type(module) is not str or not module.startswith("django."):
+        return False
+    # What a call has made is not kept beyond its time.
+    if "<locals>" not in receiver.__qualname__ and len(_djangos) < _KNOWN_MOST:
+        _djangos[id(receiver)] = receiver
+    return True
 
 
 def _function(receiver: Any) -> FunctionType | None:

@@ -49,6 +49,7 @@ _CELL_CHARACTERS = 100
 _MOST_CURSORS = 1024
 _MOST_CALLERS = 12
 
+_TUPLES = frozenset((id(tuple),))
 _UNSEEN: Columns = (None, frozenset())
 _CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"))
 _SMALL = NUMBERS | {"UUID"}
@@ -248,13 +249,11 @@ def _remember(statement: Statement, rows: Sequence[Any]) -> None:
     session, columns = SCOPE.session, statement.columns
     if session is None or columns is None:
         return
-    hides = session.native.hides
-    hidden = [(at, columns[at]) for at in statement.hidden]
-    for row in rows[:_MOST_REMEMBERED]:
-        cells = row if type(row) is tuple else tuple(cells_of(row) or ())
-        for at, name in hidden:
-            if at < len(cells) and cells[at] is not None:
-                hides(name, cells[at])
+    rows = rows[:_MOST_REMEMBERED]
+    if not _TUPLES.issuperset(map(id, map(type, rows))):
+        rows = [tuple(cells_of(row) or ()) for row in rows]
+    for at in statement.hidden:
+        session.native.hide_cells(columns[at], rows, at)
 
 
 def rows_wanted() -> bool:
