@@ -272,13 +272,33 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "django-enqueue",
         "tasks:DjangoEnqueue",
-        ("django.tasks.base:Task.enqueue", "django.tasks.base:Task.aenqueue"),
+        (
+            "django.tasks.base:Task.enqueue",
+            "django.tasks.base:Task.aenqueue",
+            "django_tasks.base:Task.enqueue",
+            "django_tasks.base:Task.aenqueue",
+        ),
         (),
     ),
     (
         "django-task",
         "tasks:DjangoTask",
-        ("django.tasks.base:Task.call", "django.tasks.base:Task.acall"),
+        (
+            "django.tasks.backends.immediate:ImmediateBackend._execute_task",
+            "django_tasks.backends.immediate:ImmediateBackend._execute_task",
+            "django_tasks_db.management.commands.db_worker:Worker.run_task",
+        ),
+        (),
+    ),
+    (
+        "django-task-call",
+        "tasks:DjangoCall",
+        (
+            "django.tasks.base:Task.call",
+            "django.tasks.base:Task.acall",
+            "django_tasks.base:Task.call",
+            "django_tasks.base:Task.acall",
+        ),
         (),
     ),
     # http_server.py, http_flask.py, http_starlette.py

@@ -1,5 +1,6 @@
-"""Tasks of queues: celery, huey, django.tasks. Who enqueues one has a record of it; its
-run is a trace of its own in the worker.
+"""Tasks of queues: celery, huey, django.tasks and django_tasks, which is the same for
+Django before 6.0. Who enqueues one has a record of it; its run is a trace of its own in
+the worker.
 
 celery's messages carry the id of the trace that enqueued them in a header, ``kolo_c``;
 the run's trace has it as the attribute ``enqueued_by``. others have no headers: there
@@ -24,6 +25,12 @@ TASK = Kind("task", "TASK", "purple", "task {name}[ → {status}]")
 ENQUEUE = Kind("enqueue", "ENQUEUE", "purple", "{name}[ to {queue}] · {id}")
 HEADER = "kolo_c"
 _ATTRIBUTES = ("name", "id", "queue", "status", "enqueued_by")
+_RUNS = {
+    ("django.tasks.backends.immediate", "_execute_task"),
+    ("django_tasks.backends.immediate", "_execute_task"),
+    ("django_tasks_db.management.commands.db_worker", "run_task"),
+}
+"""What DjangoTask watches: modules and functions."""
 
 
 class CeleryEnqueue(Plugin):
@@ -169,20 +176,82 @@ class DjangoEnqueue(Plugin):
 
 
 class DjangoTask(Plugin):
-    """A task of ``django.tasks`` runs, wherever its backend has that done."""
+    """A task of ``django.tasks`` runs: at once, by Django's own backend, or in a worker
+    of django-tasks-db. Both catch what it raises, and say how it ended."""
 
     kind = TASK
     boundary = True
     attributes = _ATTRIBUTES
 
     def start(self, frame: FrameType) -> Mapping[str, Any]:
-        """The backend calls it, and knows its id."""
-        back = frame.f_back
-        result = None if back is None else local(back, "task_result")
+        """It begins."""
+        row = local(frame, "db_task_result")
+        if row is None:
+            result = local(frame, "task_result")
+            return {
+                **_django_fields(getattr(result, "task", None)),
+                **_slots(result, ("id", "args", "kwargs")),
+            }
+        state = _state(row)
+        given = state.get("args_kwargs")
+        given = given if isinstance(given, dict) else {}
         return {
-            **_django_fields(local(frame, "self")),
+            "name": state.get("task_path"),
+            "queue": state.get("queue_name"),
+            "id": str(state.get("id")),
+            "args": given.get("args"),
+            "kwargs": given.get("kwargs"),
+        }
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """As Django has it: a task whose result is no JSON has failed."""
+        row = local(frame, "db_task_result")
+        if row is None:
+            result = local(frame, "task_result")
+            facts = _slots(result, ("status", "_return_value", "errors"))
+            returned, errors = facts["_return_value"], facts["errors"]
+            error = _slots(errors[-1] if errors else None, ("exception_class_path",))
+        else:
+            facts = error = _state(row)
+            returned = facts.get("return_value")
+        fields: dict[str, Any] = {"status": str(facts.get("status"))}
+        if fields["status"] == "SUCCESSFUL":
+            fields["result"] = returned
+        elif error.get("exception_class_path"):
+            fields["exception"] = error["exception_class_path"]
+        return fields
+
+
+class DjangoCall(Plugin):
+    """A task of ``django.tasks`` runs, wherever another backend has that done."""
+
+    kind = TASK
+    boundary = True
+    attributes = _ATTRIBUTES
+
+    def when(self, frame: FrameType) -> bool:
+        """Not where the backend's own function has a record of it."""
+        back = frame.f_back
+        if back is None:
+            return True
+        return (back.f_globals.get("__name__"), back.f_code.co_name) not in _RUNS
+
+    def start(self, frame: FrameType) -> Mapping[str, Any]:
+        """The backend calls it, and knows its id."""
+        back, task, args = frame.f_back, local(frame, "self"), local(frame, "args")
+        result = None if back is None else local(back, "task_result")
+        if getattr(task, "takes_context", False) is True:
+            args = args[1:]  # the backend's own, which is not among what was enqueued
+        return {
+            **_django_fields(task),
             **_slots(result, ("id",)),
-            "args": local(frame, "args"),
+            "args": args,
             "kwargs": local(frame, "kwargs"),
         }
 

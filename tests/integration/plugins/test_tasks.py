@@ -1,4 +1,5 @@
-"""Tasks that are enqueued here and run there, in real workers with a real Redis."""
+"""Tasks that are enqueued here and run there, in real workers with a real Redis. Those
+of Django are in test_tasks_django.py."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from tests.integration.plugins.recording import Recorded, record
+from tests.integration.plugins.recording import Recorded
 from tests.servers import Server
 from tests.spec.tracing import environment, trace_program, write_program
 
@@ -156,42 +157,3 @@ def test_a_huey_task_s_run_is_linked_by_its_id(kind, redis_server, tmp_path):
     ran = tasks["task double → SUCCESS"]
     assert ran.attributes["id"] == sent[0]["id"]
     assert "work" in [c.function for c in ran.calls()]
-
-
-def test_a_task_of_django_has_a_trace_with_its_id(tmp_path):
-    """Its own backend runs it at once. Outside every other boundary it has a trace of
-    its own."""
-    pytest.importorskip("django.tasks", reason="since Django 6.0")
-    recorded = record(
-        tmp_path,
-        """
-        import django, os
-        from django.conf import settings
-        settings.configure(TASKS={"default": {
-            "BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}})
-        django.setup()
-        import jobs
-        def ask():
-            print(jobs.double.enqueue(21).return_value)
-            print(jobs.fail.enqueue().status.name)
-        ask()
-        """,
-        files={
-            "jobs.py": """
-                from django.tasks import task
-                @task
-                def double(n): return n * 2
-                @task(queue_name="default")
-                def fail(): raise ValueError("no such order")
-            """
-        },
-        same=False,
-    )
-    assert recorded.traced.stdout == "42\nFAILED\n"
-    names = [trace.name for trace in recorded.traces("task")]
-    assert names == ["task jobs.double → SUCCESSFUL", "task jobs.fail → FAILED"]
-    sent = recorded.fields("enqueue")
-    assert [at["name"] for at in sent] == ["jobs.double", "jobs.fail"]
-    ran = recorded.traces("task")[0]
-    assert ran.attributes["id"] == sent[0]["id"]
-    assert [call.function for call in ran.calls()] == ["double"]
