@@ -205,11 +205,10 @@ def request_headers(meta: Any) -> dict[str, Any]:
 
 def response_headers(response: Any) -> dict[str, Any]:
     """Those of a response; of cookies that they are set."""
-    found: dict[str, Any] = {}
-    store = getattr(vars(response).get("headers"), "_store", None) or {}
-    for name, value in list(store.values())[:_HEADERS_MOST]:
-        found[name] = value
-    cookies = vars(response).get("cookies")
+    state = vars(response)
+    store = getattr(state.get("headers"), "_store", None) or {}
+    found: dict[str, Any] = dict(list(store.values())[:_HEADERS_MOST])
+    cookies = state.get("cookies")
     if cookies:
         found["Set-Cookie"] = ", ".join(map(str, dict.keys(cookies)))
     return scrub_headers(found)
@@ -265,5 +264,7 @@ def _add_route(fields: dict[str, Any], match: Any) -> None:
 def _user(state: dict[str, Any]) -> Any:
     """The primary key of the user, where the program has fetched it already."""
     user = state.get("_cached_user", state.get("_acached_user"))
+    if user is None:
+        return None
     key = getattr(getattr(getattr(type(user), "_meta", None), "pk", None), "attname", 0)
     return vars(user).get(key) if isinstance(key, str) else None

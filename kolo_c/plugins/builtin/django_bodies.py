@@ -116,24 +116,31 @@ def request_body(state: dict[str, Any], reading: Reading) -> Mapping[str, Any]:
     """The fields for the body of a request, of which ``state`` is the dict."""
     fields: dict[str, Any] = {}
     meta = state.get("META") or {}
+    post, body = state.get("_post"), state.get("_body")
+    if post is None and body is None and not reading.size:
+        return _unread(meta)
     content_type = _text(meta.get("CONTENT_TYPE"))
-    post = state.get("_post")
     if content_type.startswith("multipart/form-data") and isinstance(post, dict):
         found = {**_values(post), **_files(state.get("_files"))}
         return add_body(fields, "body", found, "") if found else fields
-    body = state.get("_body")
     if type(body) is bytes:
         copy, size = body[:COPY_BYTES], len(body)
     elif reading.size:
         copy, size = reading.copy, reading.size
     else:
-        expected = _text(meta.get("CONTENT_LENGTH")).strip()
-        chunked = _text(meta.get("HTTP_TRANSFER_ENCODING"))
-        if (expected and expected != "0") or chunked:
-            fields["body_note"] = "not read"
-        return fields
+        return _unread(meta)
     encoding = _text(meta.get("HTTP_CONTENT_ENCODING"))
     return add_body(fields, "body", *describe_body(copy, size, content_type, encoding))
+
+
+def _unread(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of a body that the program has not read."""
+    if not meta.get("CONTENT_LENGTH") and not meta.get("HTTP_TRANSFER_ENCODING"):
+        return {}
+    expected = _text(meta.get("CONTENT_LENGTH")).strip()
+    chunked = _text(meta.get("HTTP_TRANSFER_ENCODING"))
+    unread = (expected and expected != "0") or chunked
+    return {"body_note": "not read"} if unread else {}
 
 
 def response_body(response: Any, headers: Mapping[str, Any]) -> Mapping[str, Any]:
