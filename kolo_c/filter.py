@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kolo_c.project import Project
 
 _OWN_FOLDER = own_path.dirname(own_path.abspath(__file__))
+_NAMES_ALONE = SITE_NAMES | {"", ".", ".."}
 _EXAMPLES = 3
 _PATH_MOST = 4096
 _FOLDERS_MOST = 4096
@@ -118,6 +119,18 @@ class Filter:
         self._own = _forms(_OWN_FOLDER)
         self._venv_cache: dict[str, bool] = {}
         self._real_folders: dict[str, str] = {}
+        patterns = (config.include_frames, config.ignore_frames, config.rules)
+        self._by_folder = not any(patterns)
+        """What holds of one file holds of the others in its folder."""
+        self._folders: dict[str, Decision | None] = {}
+        self._paths_alone = frozenset(
+            (
+                *self._own,
+                *self._stdlib,
+                *(folder for folder, _, _ in self._kept_folders),
+            )
+        )
+        """But for these: a file may be a root, or be called as one was."""
 
     def is_same(self, other: Filter) -> bool:
         """Whether ``other`` says the same of all code of this project."""
@@ -144,6 +157,25 @@ class Filter:
         self, path: str, module: str | None, qualname: str | None
     ) -> Decision | None:
         """The decision; None only where ``qualname`` is None and would be needed."""
+        if not self._by_folder or not path.startswith("/"):
+            return self._decide_anew(path, module, qualname)
+        folder, _, name = path.rpartition("/")
+        alone = (
+            name in _NAMES_ALONE
+            or path in self._paths_alone
+            or len(path) > _PATH_MOST
+            or own_path.islink(path)
+        )
+        decision = None if alone else self._folders.get(folder)
+        if decision is None:
+            decision = self._decide_anew(path, module, qualname)
+            if not alone:
+                _remember(self._folders, folder, decision)
+        return decision
+
+    def _decide_anew(
+        self, path: str, module: str | None, qualname: str | None
+    ) -> Decision | None:
         # Before it is looked at: most processes meet files of ours alone.
         if ".." not in path and any(_is_below(path, own) for own in self._own):
             return Decision(False, "self", "it is kolo_c itself")

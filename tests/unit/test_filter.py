@@ -176,6 +176,33 @@ def test_a_library_linked_to_the_root_is_kept(tmp_path, root):
     assert decide(root, site / "pkg" / "a.py").keep
 
 
+def test_what_a_folder_says_is_not_said_of_what_is_different_in_it(tmp_path, root):
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    (root / "a.py").touch()
+    (site / "linked.py").symlink_to(root / "a.py")
+    (site / "alone.py").touch()
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    project = make_project(root)
+    settings = Config(roots=(str(site / "alone.py"), "/opt/tools"))
+    paths = [
+        *(f"{folder}/{name}" for folder in (root, root / "pkg", site, tmp_path / "venv")
+          for name in ("a.py", "linked.py", "alone.py", "site-packages", "..", ".", "")),
+        f"{tmp_path}/project", "/opt/tools", "/opt/other.py", "relative.py",
+        "<string>", "", "/", f"/{'x' * 5000}.py", *standard_library(),
+        f"{root}/../site-packages/a.py", f"{root}//a.py", f"{root}/a\0.py",
+    ]  # fmt: skip
+    kinds = [Filter(settings, project).decide(path, "m", "f").kind for path in paths]
+    for order in (paths, paths[::-1], paths * 2):
+        chosen = Filter(settings, project)
+        for path in order:
+            found = chosen.decide(path, "m", "f")
+            assert found.kind == kinds[paths.index(path)], path
+            assert chosen.decide_file(path) == found
+    assert {"root", "roots", "site", "outside", "stdlib"} <= set(kinds)
+
+
 @pytest.fixture
 def predicates(tmp_path, monkeypatch):
     (tmp_path / "my_filters.py").write_text(
