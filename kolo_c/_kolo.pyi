@@ -44,6 +44,7 @@ class Session:
         load_plugin: Callable[[int], None],
         late_scope: Callable[[int], int],
         thread_begins: Callable[[], None],
+        carrying: tuple[dict[int, int], dict[int, int], Callable[[int], None], int],
     ) -> None: ...
     def attach_thread(self, frame: Any, event: str, arg: Any) -> None: ...
     def begin_trace(
@@ -80,6 +81,7 @@ class Session:
         finish: Callable[..., Any] | None,
         boundary: int,
         limits: tuple[int, int, int, int],
+        carry: int = 0,
     ) -> None: ...
     def watch(
         self, index: int, module: str | None, qualname: str | None, path: str | None

@@ -18,6 +18,7 @@
 #include "session_object.h"
 #include "state.h"
 #include "trace/boundary.h"
+#include "trace/carry.h"
 #include "trace/filter.h"
 #include "trace/greenlet.h"
 #include "trace/hook.h"
@@ -126,6 +127,7 @@ struct arguments {
     PyObject *load_plugin;
     PyObject *late_scope;
     PyObject *thread_begins;
+    PyObject *carrying;
     PyObject *skipped;
     const char *hook;
     int new_threads;
@@ -162,6 +164,7 @@ session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given
                             "load_plugin",
                             "late_scope",
                             "thread_begins",
+                            "carrying",
                             NULL};
     struct kc_session_options *options = &given->options;
     unsigned long long segment_bytes = 0;
@@ -171,7 +174,7 @@ session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given
     int drop = 0;
     int later = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppOOO", names,
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppOOOO!", names,
             &options->directory, &options->process_id, &options->schema,
             &options->schema_version, &options->info, &options->compress,
             &segment_bytes, &free_disk_bytes, &max_trace_bytes, &wait_max_ns, &drop,
@@ -180,7 +183,7 @@ session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given
             &given->variable, &given->open_boundary, &given->close_boundary,
             &PyDict_Type, &given->skipped, &given->hook, &given->new_threads,
             &given->caught, &later, &given->load_plugin, &given->late_scope,
-            &given->thread_begins))
+            &given->thread_begins, &PyTuple_Type, &given->carrying))
     {
         return -1;
     }
@@ -240,7 +243,8 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->tracer.late_scope = Py_NewRef(given.late_scope);
     self->tracer.thread_begins = Py_NewRef(given.thread_begins);
     self->tracer.skipped_codes = Py_NewRef(given.skipped);
-    if (session_open_mask(self, given.words, given.exceptions) < 0 ||
+    if (kc_carry_use(&self->tracer, given.carrying) < 0 ||
+        session_open_mask(self, given.words, given.exceptions) < 0 ||
         kc_session_open(&self->session, &given.options) < 0 ||
         session_open_tracer(self, given.rules, given.hook) < 0)
     {
@@ -286,6 +290,7 @@ session_dealloc(PyObject *op)
     Py_CLEAR(tracer->close_boundary);
     Py_CLEAR(tracer->late_scope);
     Py_CLEAR(tracer->thread_begins);
+    kc_carry_clear(tracer);
     Py_CLEAR(tracer->files);
     Py_CLEAR(tracer->kept_codes);
     Py_CLEAR(tracer->skipped_codes);
@@ -395,6 +400,7 @@ session_close(PyObject *op, PyObject *args)
         Py_CLEAR(self->tracer.close_boundary);
         Py_CLEAR(self->tracer.late_scope);
         Py_CLEAR(self->tracer.thread_begins);
+        kc_carry_clear(&self->tracer);
         kc_plugins_clear(&self->tracer);
     }
     kc_exc_restore(error);
@@ -511,10 +517,12 @@ static PyMethodDef session_methods[] = {
      "add_plugin(name)\n\nIts number; it is defined by the time it is used."},
     {"define_plugin", (PyCFunction)(void (*)(void))kc_session_define_plugin,
      METH_VARARGS | METH_KEYWORDS,
-     "define_plugin(index, kind, when, start, finish, boundary, limits)\n\nWhat "
+     "define_plugin(index, kind, when, start, finish, boundary, limits, "
+     "carry=0)\n\nWhat "
      "plugin "
      "number `index` does, if nobody has said so yet. `kind` is (name, label, colour, "
-     "summary), `limits` (depth, items, text bytes, record bytes)."},
+     "summary), `limits` (depth, items, text bytes, record bytes). With `carry` it has "
+     "handlers in C: 1 a work item is made, 2 it is run."},
     {"watch", kc_session_watch, METH_VARARGS,
      "watch(index, module, qualname, path)\n\nIt watches code that fits these "
      "patterns; "

@@ -43,19 +43,20 @@ PyObject *
 kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
-    static char *names[] = {"index",  "kind",     "when",   "start",
-                            "finish", "boundary", "limits", NULL};
+    static char *names[] = {"index",    "kind",   "when",  "start", "finish",
+                            "boundary", "limits", "carry", NULL};
     unsigned long index = 0;
     PyObject *kind = NULL;
     PyObject *when = NULL;
     PyObject *start = NULL;
     PyObject *finish = NULL;
     int boundary = 0;
+    int carry = KC_CARRY_NOTHING;
     struct kc_value_limits limits;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "kOOOOi(IIII)", names, &index, &kind,
-                                     &when, &start, &finish, &boundary, &limits.depth,
-                                     &limits.items, &limits.text_bytes,
-                                     &limits.record_bytes))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "kOOOOi(IIII)|i", names, &index,
+                                     &kind, &when, &start, &finish, &boundary,
+                                     &limits.depth, &limits.items, &limits.text_bytes,
+                                     &limits.record_bytes, &carry))
     {
         return NULL;
     }
@@ -67,6 +68,10 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "a kind has a name, label, colour, summary");
         return NULL;
     }
+    if (carry < KC_CARRY_NOTHING || carry > KC_CARRY_RUN) {
+        PyErr_SetString(PyExc_ValueError, "a plugin carries nothing (0), 1 or 2");
+        return NULL;
+    }
     if (plugin->loaded) {
         Py_RETURN_NONE; /* by another thread, while this one imported its module */
     }
@@ -76,6 +81,7 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
     plugin->finish = plugins_optional(finish);
     plugin->boundary = boundary != 0;
     plugin->apart = boundary > 1;
+    plugin->carry = (enum kc_carry)carry;
     plugin->options.limits = limits;
     plugin->loaded = true;
     Py_RETURN_NONE;

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from _weakref import ref  # weakref itself is 1 ms more
+from itertools import count
 
 from kolo_c.facts import TraceFacts
 from kolo_c.identifiers import trace_id
@@ -33,6 +34,8 @@ _ENDED_MOST = 1024
 _LATE_MOST = 32
 """Traces for what came late that are open at the same time."""
 
+
+_serials = count(1)
 
 _summarise: Callable[[str, Mapping[str, Any]], str] | None = None
 
@@ -80,6 +83,9 @@ class Boundaries:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.serial = next(_serials) & 0xFFFFFFFF
+        """Numbers of traces are a session's own: whose they are, where one is met that
+        may be of an earlier session, or of the process that this is a fork of."""
         self._open: dict[int, Boundary] = {}
         self._ended: dict[int, tuple[str, str]] = {}
         """Id and name of those that ended lately, for what comes late."""
@@ -91,6 +97,15 @@ class Boundaries:
         """Weak references, by their own address, to threads that are carriers."""
         self._tasks: dict[int, Any] = {}
         """Weak references, by address, to the tasks that run late; for which trace."""
+
+    def handlers(self) -> dict[str, Any]:
+        """What the core asks, and the two dicts that it counts work items in."""
+        return {
+            "open_boundary": self.open,
+            "close_boundary": self.close,
+            "late_scope": self.late,
+            "carrying": (self._carriers, self._late, self.leave, self.serial),
+        }
 
     def open(
         self, code: CodeType, index: int | None, started: Mapping[str, Any] | None

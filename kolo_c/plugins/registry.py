@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 GROUP = "kolo_c.plugins"
 _BUILTIN_PACKAGE = "kolo_c.plugins.builtin"
 
+_CARRY = {"work-submitted": 1, "work-run": 2}
+"""Built-in ones that the C core has handlers of its own for (src/trace/carry.h)."""
+
 CODE_PLUGINS: list[Any] = []
 """What ``kolo_c.plugin`` was given, for sessions to come."""
 _loaded: dict[str, Compiled] = {}
@@ -100,7 +103,7 @@ class Registry:
         if installs:
             self._define_installer(index, plugin)
         else:
-            self._define(index, plugin)
+            self._define(index, plugin, _CARRY.get(plugin.name, 0))
 
     def plugin(self, index: int) -> Compiled:
         """The plugin with this number."""
@@ -173,7 +176,7 @@ class Registry:
                 name, modules, _later(_load_builtin, line), line
             )
 
-    def _define(self, index: int, plugin: Compiled) -> None:
+    def _define(self, index: int, plugin: Compiled, carry: int = 0) -> None:
         self._by_index[index] = plugin
         kind = plugin.kind
         self._native.define_plugin(
@@ -184,6 +187,7 @@ class Registry:
             plugin.finish,
             2 if plugin.apart else int(plugin.boundary),
             plugin.limits,
+            carry,
         )
 
     def _install_when_imported(

@@ -87,6 +87,7 @@ class Session:
         load_plugin: Callable[[int], None] | None = None,
         late_scope: Callable[[int], int] | None = None,
         thread_begins: Callable[[], None] | None = None,
+        carrying: object = None,
     ) -> None:
         """Open the store. RuntimeError where a session is active, OSError by it."""
         global _active
@@ -305,8 +306,10 @@ class Session:
         finish: Callable[..., Any] | None,
         boundary: int,
         limits: tuple[int, int, int, int],
+        carry: int = 0,
     ) -> None:
-        """What plugin number ``index`` does."""
+        """What plugin number ``index`` does; ``carry`` and what ``Session`` is given as
+        ``carrying`` are for a core that does it without these handlers."""
         handlers = when, start, finish
         plugins.define(self, index, kind, handlers, boundary, limits)
 

@@ -40,9 +40,8 @@ boundary_count(struct kc_thread *thread, uint64_t began_ns)
     kc_thread_count_own(thread, cost_ns);
 }
 
-/* The number that the scope variable has in this context; 0 for none. */
-static uint32_t
-boundary_current(const struct kc_session *session)
+uint32_t
+kc_boundary_current(const struct kc_session *session)
 {
     PyObject *value = NULL;
     if (PyContextVar_Get(session->scope_variable, NULL, &value) < 0 || value == NULL) {
@@ -64,7 +63,7 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
 {
     struct kc_session *session = thread->session;
     const struct kc_tracer *tracer = thread->tracer;
-    *outer = boundary_current(session);
+    *outer = kc_boundary_current(session);
     bool apart = plugin != NULL && plugin->plugin->apart;
     if (tracer->open_boundary == NULL || session->dead ||
         (!apart && thread->stream != NULL &&

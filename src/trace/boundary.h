@@ -21,6 +21,9 @@
 KC_COLD uint32_t kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
                                   const struct kc_plugin_call *plugin, uint32_t *outer);
 
+/* The number that the scope variable has in this context; 0 for none. */
+uint32_t kc_boundary_current(const struct kc_session *session);
+
 /* Move the scope to trace `number` (0: the process's). */
 KC_COLD void kc_boundary_scope(struct kc_thread *thread, uint32_t number);
 

@@ -46,20 +46,40 @@ kc_plugin_failed(struct kc_plugin *plugin, const char *where)
     Py_XDECREF(traceback);
 }
 
-/* Handlers run between these two: their time is ours, and is not that of the record. */
-static uint64_t
-handlers_begin(struct kc_thread *thread, PyThreadState *tstate)
+/* The handlers of one event, of which those in Python need all this. */
+struct handlers {
+    struct kc_thread *thread;
+    kc_frame *frame;
+    PyThreadState *tstate; /* NULL: none of them has run yet */
+    PyObject *object;      /* the frame's; NULL where there is none */
+    uint64_t began_ns;
+};
+
+/* One in Python runs next. Their time is ours, and is not that of the record. */
+static void
+handlers_begin(struct handlers *handlers)
 {
-    kc_recursion_lend(tstate, HANDLER_DEPTH);
-    thread->handling = true;
-    return kc_clock_system_ns();
+    if (handlers->tstate != NULL) {
+        return;
+    }
+    handlers->tstate = PyThreadState_Get();
+    kc_recursion_lend(handlers->tstate, HANDLER_DEPTH);
+    handlers->thread->handling = true;
+    handlers->began_ns = kc_clock_system_ns();
+    handlers->object = (PyObject *)kc_frame_object(handlers->tstate, handlers->frame);
+    PyErr_Clear();
 }
 
 static void
-handlers_end(struct kc_thread *thread, PyThreadState *tstate, uint64_t began_ns)
+handlers_end(struct handlers *handlers)
 {
-    uint64_t cost_ns = kc_clock_system_ns() - began_ns;
-    kc_recursion_lend(tstate, -HANDLER_DEPTH);
+    if (handlers->tstate == NULL) {
+        return;
+    }
+    struct kc_thread *thread = handlers->thread;
+    Py_CLEAR(handlers->object);
+    uint64_t cost_ns = kc_clock_system_ns() - handlers->began_ns;
+    kc_recursion_lend(handlers->tstate, -HANDLER_DEPTH);
     thread->handling = false;
     thread->cold_ns += cost_ns;
     kc_thread_count_own(thread, cost_ns);
@@ -81,10 +101,30 @@ plugin_wants(struct kc_plugin *plugin, PyObject *frame)
     return wants > 0;
 }
 
+/* The same for one whose handlers are in C: what the end wants, or NULL. */
+static PyObject *
+plugin_carry(struct kc_thread *thread, struct kc_plugin *plugin, kc_frame *frame)
+{
+    PyObject *started = kc_carry_begin(thread, frame, plugin->carry);
+    if (PyErr_Occurred()) {
+        kc_plugin_failed(plugin, "start()");
+    }
+    plugin->call_count++;
+    return started;
+}
+
 /* What start() gives: a new reference to a dict, or NULL where nothing is recorded. */
 static PyObject *
-plugin_start(struct kc_plugin *plugin, PyObject *frame)
+plugin_start(struct handlers *handlers, struct kc_plugin *plugin)
 {
+    if (plugin->carry != KC_CARRY_NOTHING) {
+        return plugin_carry(handlers->thread, plugin, handlers->frame);
+    }
+    handlers_begin(handlers);
+    PyObject *frame = handlers->object;
+    if (frame == NULL) {
+        return NULL;
+    }
     uint64_t began_ns = kc_clock_system_ns();
     PyObject *started = NULL;
     if (plugin_wants(plugin, frame)) {
@@ -107,12 +147,35 @@ plugin_start(struct kc_plugin *plugin, PyObject *frame)
     return started;
 }
 
+/* The same for one whose handlers are in C. */
+static void
+plugin_carry_end(struct handlers *handlers, struct kc_plugin *plugin, PyObject *started)
+{
+    struct kc_thread *thread = handlers->thread;
+    if (started != NULL && kc_carry_end(thread, started)) {
+        handlers_begin(handlers);
+        kc_carry_last(thread->tracer, started);
+    }
+    if (PyErr_Occurred()) {
+        kc_plugin_failed(plugin, "finish()");
+    }
+}
+
 /* What finish() gives: a new reference to a dict, or NULL. */
 static PyObject *
-plugin_finish(struct kc_plugin *plugin, PyObject *frame, PyObject *started,
+plugin_finish(struct handlers *handlers, struct kc_plugin *plugin, PyObject *started,
               const struct kc_plugin_end *end)
 {
+    if (plugin->carry != KC_CARRY_NOTHING) {
+        plugin_carry_end(handlers, plugin, started);
+        return NULL;
+    }
     if (plugin->finish == NULL) {
+        return NULL;
+    }
+    handlers_begin(handlers);
+    PyObject *frame = handlers->object;
+    if (frame == NULL) {
         return NULL;
     }
     uint64_t began_ns = kc_clock_system_ns();
@@ -135,15 +198,6 @@ plugin_finish(struct kc_plugin *plugin, PyObject *frame, PyObject *started,
     return finished;
 }
 
-/* The frame for handlers; NULL, with nothing set, where there is none. */
-static PyObject *
-handlers_frame(PyThreadState *tstate, kc_frame *frame)
-{
-    PyObject *object = (PyObject *)kc_frame_object(tstate, frame);
-    PyErr_Clear();
-    return object;
-}
-
 /* ---- a call begins ---- */
 
 void
@@ -161,23 +215,20 @@ kc_plugins_start(struct kc_thread *thread, kc_frame *frame, const struct kc_code
         return;
     }
     struct kc_exc pending = kc_exc_save();
-    PyThreadState *tstate = PyThreadState_Get();
-    uint64_t began_ns = handlers_begin(thread, tstate);
-    PyObject *object = handlers_frame(tstate, frame);
+    struct handlers handlers = {.thread = thread, .frame = frame};
     bool opens = false; /* one that comes later is inside the trace of an earlier one */
-    for (uint32_t i = 0; object != NULL && i < code->plugin_count; i++) {
+    for (uint32_t i = 0; i < code->plugin_count; i++) {
         struct kc_plugin *plugin = code->plugins[i];
         if (outside && !opens && !plugin->boundary && plugin->kind != NULL) {
             continue;
         }
-        PyObject *started = plugin_start(plugin, object);
+        PyObject *started = plugin_start(&handlers, plugin);
         if (started != NULL) {
             opens = opens || plugin->boundary;
             calls->calls[calls->count++] = (struct kc_plugin_call){plugin, started};
         }
     }
-    Py_XDECREF(object);
-    handlers_end(thread, tstate, began_ns);
+    handlers_end(&handlers);
     kc_exc_restore(pending);
 }
 
@@ -289,16 +340,13 @@ kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
 {
     uint32_t count = kc_stack_top(&thread->stack)->plugin_count;
     struct kc_exc pending = kc_exc_save();
-    PyThreadState *tstate = PyThreadState_Get();
-    uint64_t began_ns = handlers_begin(thread, tstate);
-    PyObject *object = handlers_frame(tstate, frame);
+    struct handlers handlers = {.thread = thread, .frame = frame};
     bool there = true;
     for (uint32_t i = 1; there && i <= count && i < thread->stack.depth; i++) {
         struct kc_entry *entry = kc_stack_top(&thread->stack) - i;
         struct kc_plugin *plugin = entry->plugin;
         PyObject *started = Py_XNewRef(entry->started);
-        PyObject *finished =
-            object != NULL ? plugin_finish(plugin, object, started, end) : NULL;
+        PyObject *finished = plugin_finish(&handlers, plugin, started, end);
         Py_XDECREF(started);
         there = plugins_are_there(thread, frame);
         if (there) {
@@ -310,8 +358,7 @@ kc_plugins_finish(struct kc_thread *thread, kc_frame *frame,
         }
         Py_XDECREF(finished);
     }
-    Py_XDECREF(object);
-    handlers_end(thread, tstate, began_ns);
+    handlers_end(&handlers);
     kc_exc_restore(pending);
     return there;
 }

@@ -1,10 +1,10 @@
 /* plugin.h -- plugins: which code they watch, and what becomes of a call of it.
  *
  * A plugin is two handlers, start and finish, in Python, that make the fields of a
- * record. Which code it watches is matched here, once per code object, and kept with
- * the verdict (kc_code.plugins). A call of watched code has one entry for each plugin
- * that wants it, below its own entry: that one is silent where no filter keeps the
- * code.
+ * record; two that make none are in C (carry.h). Which code it watches is matched here,
+ * once per code object, and kept with the verdict (kc_code.plugins). A call of watched
+ * code has one entry for each plugin that wants it, below its own entry: that one is
+ * silent where no filter keeps the code.
  *
  * Threads: the traced thread, with the GIL, the guard up.
  * Owns:    the plugins and the patterns of a tracer, until kc_plugins_free().
@@ -15,6 +15,7 @@
 #ifndef KC_PLUGIN_H
 #define KC_PLUGIN_H
 
+#include "trace/carry.h"
 #include "trace/tracer.h"
 
 #define KC_PLUGINS_MOST 8u /* that watch one code object */
@@ -27,6 +28,7 @@ struct kc_plugin {
     PyObject *when;       /* handlers: callables, or NULL */
     PyObject *start;
     PyObject *finish;
+    enum kc_carry carry; /* what it does instead of calling them */
     bool loaded;   /* handlers are known: built-in ones are imported at a first match */
     bool refused;  /* they could not be */
     bool boundary; /* a call is a trace of its own … */

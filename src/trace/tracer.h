@@ -44,9 +44,15 @@ struct kc_tracer {
     PyObject *load_plugin;    /* (index): has it defined */
     PyObject *late_scope;     /* (number of an ended trace) -> that for what is late */
     PyObject *thread_begins;  /* (): the profile function's first event in a thread */
-    PyObject *files;          /* dict: path -> what decide_file said */
-    PyObject *kept_codes;     /* dict: code object -> source text or None */
-    PyObject *skipped_codes;  /* dict, Python's: address of a code object -> … */
+    PyObject *carriers;      /* dict, Python's: number of a boundary -> how many threads
+                                and work items run in its scope */
+    PyObject *late_traces;   /* dict, Python's: … that has ended -> late_scope's */
+    PyObject *leave;         /* (number): one of them has ended; for the last */
+    PyObject *carried_name;  /* of a work item's attribute that has the number */
+    PyObject *files;         /* dict: path -> what decide_file said */
+    PyObject *kept_codes;    /* dict: code object -> source text or None */
+    PyObject *skipped_codes; /* dict, Python's: address of a code object -> … */
+    uint32_t serial;         /* of our session, among the process's: on work items */
     struct kc_plugin **plugins;
     uint32_t plugin_count;
     struct kc_watch_rule *watch_rules; /* plugin_match.c */

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _POOLS = "concurrent.futures.thread"
 _NUMBER = "_kolo_c_scope"
-"""On a work item, which is the executor's own."""
+"""On a work item, which is the executor's own: the scope's number, and above it the
+session's serial."""
 
 _starting: dict[int, int] = {}
 """By the address of a Thread that is being started, the number of its scope."""
@@ -117,23 +118,29 @@ def is_between_work() -> bool:
 
 
 class WorkSubmitted(Plugin):
-    """``Executor.submit`` makes a work item, in the thread that submits."""
+    """``Executor.submit`` makes a work item, in the thread that submits.
+
+    For the Python core, as the next; src/trace/carry.c is the C core's.
+    """
 
     def start(self, frame: FrameType) -> None:
         number = SCOPE.get()
         session = SCOPE.session
         if session is not None:
             item = local(frame, "self")
-            item.__dict__[_NUMBER] = number
+            item.__dict__[_NUMBER] = session.boundaries.serial << 32 | number
 
 
 class WorkRun(Plugin):
     """A worker runs it."""
 
     def start(self, frame: FrameType) -> dict[str, Any] | None:
-        number = local(frame, "self").__dict__.get(_NUMBER)
+        carried = local(frame, "self").__dict__.get(_NUMBER)
         session = SCOPE.session
-        if number is None or session is None:
+        if carried is None or session is None:
+            return None
+        serial, number = carried >> 32, carried & 0xFFFFFFFF
+        if serial != session.boundaries.serial:
             return None
         if number not in (0, PAUSED):
             session.boundaries.enter(number)
