@@ -388,7 +388,8 @@ stop = threading.Event()
 pool.submit(stop.wait)
 while pool._work_queue.qsize(): time.sleep(0.001)
 def run_next():
-    pool._work_queue.get_nowait().run()
+    make = getattr(pool, '_create_worker_context', None)  # from 3.14 on
+    pool._work_queue.get_nowait().run(*([] if make is None else [make()]))
 def handle(path):
     run_next()
     work(path, 'then')
@@ -419,7 +420,8 @@ stop = threading.Event()
 pool.submit(stop.wait)
 while pool._work_queue.qsize(): time.sleep(0.001)
 def run_next():
-    pool._work_queue.get_nowait().run()
+    make = getattr(pool, '_create_worker_context', None)  # from 3.14 on
+    pool._work_queue.get_nowait().run(*([] if make is None else [make()]))
 def handle(path, what):
     what()
 def both():
@@ -489,6 +491,9 @@ pool = ThreadPoolExecutor(1)
 stop = threading.Event()
 pool.submit(stop.wait)
 while pool._work_queue.qsize(): time.sleep(0.001)
+def run_next():
+    make = getattr(pool, '_create_worker_context', None)  # from 3.14 on
+    pool._work_queue.get_nowait().run(*([] if make is None else [make()]))
 def handle(path, what):
     return what()
 def submit():
@@ -497,7 +502,7 @@ future = handle('/parent', submit)
 child = os.fork()
 if child == 0:
     handle('/1', int)
-    handle('/2', pool._work_queue.get_nowait().run)
+    handle('/2', run_next)
     print(kolo_c.scope.SCOPE.session.boundaries._carriers, flush=True)
     kolo_c.scope.SCOPE.session.stop()
     os._exit(0)
