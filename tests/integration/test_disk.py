@@ -157,7 +157,7 @@ def test_a_full_disk_at_the_end_leaves_the_rest_to_a_recovery(core, project):
     with contextmanager(small_disk)(project / ".kolo_c", "40m"):
         began = time.monotonic()
         traced = run(project, core, FULL["tmpfs"].partition("    os.unlink")[0])
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20  # and not the 30 s of a close
         check_unharmed(traced)
         assert "not everything could be saved" in traced.stderr
         (project / ".kolo_c" / "fill").unlink()
