@@ -310,6 +310,18 @@ print({name: count for name, count in kept.items() if count > 2})
     assert len(names(traced)) == 50
 
 
+# Its one worker waits: what is submitted is run by whoever calls run_next().
+BUSY_POOL = """
+pool = ThreadPoolExecutor(1)
+stop = threading.Event()
+pool.submit(stop.wait)
+while pool._work_queue.qsize(): time.sleep(0.001)
+def run_next():
+    make = getattr(pool, '_create_worker_context', None)  # from 3.14 on
+    pool._work_queue.get_nowait().run(*([] if make is None else [make()]))
+"""
+
+
 def test_work_that_outlives_two_requests_is_told_apart_and_ends_with_its_last(trace):
     traced = trace(
         REQUEST
@@ -382,14 +394,8 @@ def test_work_runs_where_it_was_submitted_whoever_runs_it(trace):
     """An executor of the program's own may run it within another request."""
     traced = trace(
         REQUEST
+        + BUSY_POOL
         + """
-pool = ThreadPoolExecutor(1)
-stop = threading.Event()
-pool.submit(stop.wait)
-while pool._work_queue.qsize(): time.sleep(0.001)
-def run_next():
-    make = getattr(pool, '_create_worker_context', None)  # from 3.14 on
-    pool._work_queue.get_nowait().run(*([] if make is None else [make()]))
 def handle(path):
     run_next()
     work(path, 'then')
@@ -414,14 +420,8 @@ def test_work_of_another_session_stays_where_it_is_run(trace):
     """The number of its trace is that of another one in this session."""
     traced = trace(
         REQUEST
+        + BUSY_POOL
         + """
-pool = ThreadPoolExecutor(1)
-stop = threading.Event()
-pool.submit(stop.wait)
-while pool._work_queue.qsize(): time.sleep(0.001)
-def run_next():
-    make = getattr(pool, '_create_worker_context', None)  # from 3.14 on
-    pool._work_queue.get_nowait().run(*([] if make is None else [make()]))
 def handle(path, what):
     what()
 def both():
@@ -485,15 +485,9 @@ with kolo_c.trace('two'):
 def test_work_of_the_parent_belongs_to_no_trace_of_a_forked_child(trace):
     traced = trace(
         REQUEST
+        + BUSY_POOL
         + """
 import os
-pool = ThreadPoolExecutor(1)
-stop = threading.Event()
-pool.submit(stop.wait)
-while pool._work_queue.qsize(): time.sleep(0.001)
-def run_next():
-    make = getattr(pool, '_create_worker_context', None)  # from 3.14 on
-    pool._work_queue.get_nowait().run(*([] if make is None else [make()]))
 def handle(path, what):
     return what()
 def submit():
