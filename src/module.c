@@ -373,6 +373,9 @@ static PyMethodDef module_methods[] = {
      "this\nmillisecond since 1970."},
     {"frame_local", (PyCFunction)(void (*)(void))kc_frame_local, METH_FASTCALL,
      "frame_local(frame, name, default=None)\n\nA local of the frame, or `default`."},
+    {"held", (PyCFunction)(void (*)(void))kc_observed_held, METH_FASTCALL,
+     "held(owner, name)\n\nWhat an object has there, or None; no __getattr__ is "
+     "asked."},
     {"mentions", (PyCFunction)(void (*)(void))module_mentions, METH_FASTCALL,
      "mentions(text, words)\n\nWhether one of the words (ASCII) may stand in the text, "
      "in "

@@ -62,6 +62,22 @@ observed_is_empty(const ObservedObject *self, PyObject *const *args, Py_ssize_t 
     return empty;
 }
 
+PyObject *
+kc_observed_held(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 2 || !PyUnicode_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "held(owner, name)");
+        return NULL;
+    }
+    PyObject *held = PyObject_GenericGetAttr(args[0], args[1]);
+    if (held == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    return held;
+}
+
 /* An error of a handler is nobody's. */
 static void
 observed_drop_error(void)

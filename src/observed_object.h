@@ -21,4 +21,8 @@
 
 extern PyType_Spec kc_observed_type_spec;
 
+/* held(owner, name): what an object has there, or None, past what its class has of its
+ * own for that. */
+PyObject *kc_observed_held(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
 #endif

@@ -43,20 +43,22 @@ PyObject *
 kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
-    static char *names[] = {"index",    "kind",   "when",  "start", "finish",
-                            "boundary", "limits", "carry", NULL};
+    static char *names[] = {"index",  "kind",  "when",  "start",   "finish", "boundary",
+                            "limits", "carry", "meets", "ignored", NULL};
     unsigned long index = 0;
     PyObject *kind = NULL;
     PyObject *when = NULL;
     PyObject *start = NULL;
     PyObject *finish = NULL;
+    PyObject *meets = Py_None;
+    PyObject *ignored = Py_None;
     int boundary = 0;
     int carry = KC_CARRY_NOTHING;
     struct kc_value_limits limits;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "kOOOOi(IIII)|i", names, &index,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "kOOOOi(IIII)|iOO", names, &index,
                                      &kind, &when, &start, &finish, &boundary,
                                      &limits.depth, &limits.items, &limits.text_bytes,
-                                     &limits.record_bytes, &carry))
+                                     &limits.record_bytes, &carry, &meets, &ignored))
     {
         return NULL;
     }
@@ -72,6 +74,10 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "a plugin carries nothing (0), 1 or 2");
         return NULL;
     }
+    if (ignored != Py_None && !PySet_Check(ignored)) {
+        PyErr_SetString(PyExc_TypeError, "what a plugin ignores is a set");
+        return NULL;
+    }
     if (plugin->loaded) {
         Py_RETURN_NONE; /* by another thread, while this one imported its module */
     }
@@ -79,6 +85,8 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
     plugin->when = plugins_optional(when);
     plugin->start = plugins_optional(start);
     plugin->finish = plugins_optional(finish);
+    plugin->meets = plugins_optional(meets);
+    plugin->ignored = plugins_optional(ignored);
     plugin->boundary = boundary != 0;
     plugin->apart = boundary > 1;
     plugin->carry = (enum kc_carry)carry;

@@ -57,14 +57,17 @@ def finish(
         pass  # as above
 
 
-def point(kind: Kind, fields: Mapping[str, Any]) -> bool:
+def point(kind: Kind, fields: dict[str, Any]) -> bool:
     """Begin and end one at once; whether it was recorded."""
     session = SCOPE.session
     if session is None:
         return False
     try:
-        index = session.plugins.index_of(kind)
-        return bool(session.native.plugin_point(index, dict(fields)))
+        index = session.plugins.kinds.get(kind.name)
+        if index is None:
+            index = session.plugins.index_of(kind)
+        written: bool = session.native.plugin_point(index, fields)
+        return written
     except Exception:
         return False  # as above
 

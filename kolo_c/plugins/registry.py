@@ -53,7 +53,8 @@ class Registry:
         self._by_index: dict[int, Compiled] = {}
         self._lines: dict[int, tuple[_Line, bool]] = {}
         """Of built-in ones: the table's line, and whether it is for installing."""
-        self._kinds: dict[str, int] = {}
+        self.kinds: dict[str, int] = {}
+        """By name, the numbers under which records of kinds are emitted."""
         self._installed: list[Compiled] = []
         self._reported: set[tuple[str, str]] = set()
 
@@ -111,13 +112,13 @@ class Registry:
 
     def index_of(self, kind: Kind) -> int:
         """The number under which records of ``kind`` are emitted."""
-        index = self._kinds.get(kind.name)
+        index = self.kinds.get(kind.name)
         if index is None:
             index = int(self._native.add_plugin(kind.name))
             self._native.define_plugin(
                 index, kind.wire(), None, None, None, False, LIMITS
             )
-            self._kinds[kind.name] = index
+            self.kinds[kind.name] = index
         return index
 
     def report(self, plugin: Compiled, what: str, error: Exception) -> None:
@@ -188,6 +189,8 @@ class Registry:
             2 if plugin.apart else int(plugin.boundary),
             plugin.limits,
             carry,
+            plugin.meets,
+            plugin.ignored,
         )
 
     def _install_when_imported(
@@ -255,7 +258,14 @@ def _load_builtin(line: _Line) -> Compiled:
     if plugin is None:
         module, _, attribute = target.partition(":")
         found = getattr(_import_module(f"{_BUILTIN_PACKAGE}.{module}"), attribute)
-        plugin = compile_plugin(found, name=name, watch=watch, modules=modules)
+        plugin = compile_plugin(
+            found,
+            name=name,
+            watch=watch,
+            modules=modules,
+            meets=getattr(found, "meets", None),
+            ignored=getattr(found, "ignored", None),
+        )
         plugin = _loaded.setdefault(name, plugin)
     return plugin
 

@@ -24,7 +24,7 @@ from kolo_c.frozen import Frozen
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import Any
 
     Fields = Mapping[str, Any]
@@ -125,6 +125,12 @@ class Compiled(Frozen):
     when: Callable[[FrameType], Any] | None
     start: Callable[[FrameType], Any] | None
     finish: Callable[[FrameType, Any, Any, Any], Any] | None
+    meets: Callable[[CodeType], Any] | None
+    """Called once with each code object that it watches. For this and ``ignored`` a
+    program's own plugins have no names."""
+    ignored: set[Any] | None
+    """Functions: a call that returns a list with none but these, or a tuple of such
+    lists, is not shown to ``finish``."""
     holds: Callable[[Fields], bool] | None
     """Of a boundary, asked at its start: is it decided at its end whether it is
     stored?"""
@@ -135,7 +141,10 @@ class Compiled(Frozen):
     install: Callable[[], Sequence[str] | None] | None
     """May say what it could not do, for those who look for what is not recorded."""
     remove: Callable[[], None] | None
-    _aside = ("when", "start", "finish", "holds", "stored", "install", "remove")
+    _aside = (
+        "when", "start", "finish", "meets", "ignored", "holds", "stored", "install",
+        "remove",
+    )  # fmt: skip
 
 
 def compile_plugin(source: Any, **known: Any) -> Compiled:
@@ -176,6 +185,8 @@ def compile_plugin(source: Any, **known: Any) -> Compiled:
         _own(_callable(name, "when", get("when")), Plugin.when),
         _own(_callable(name, "start", get("start")), Plugin.start),
         _finish(_own(_callable(name, "finish", get("finish")), Plugin.finish)),
+        known.get("meets"),
+        known.get("ignored"),
         _callable(name, "holds", get("holds")),
         _callable(name, "stored", get("stored")),
         _callable(name, "settings", get("settings")),

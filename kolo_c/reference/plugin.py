@@ -15,6 +15,8 @@ Fails: never towards the hook: a handler that raises is counted, and the first t
 
 from __future__ import annotations
 
+from types import FunctionType
+
 from kolo_c.reference import capture, capture_said, clock, interrupt
 from kolo_c.reference.stack import Entry, WaitingPlugin
 
@@ -91,11 +93,24 @@ def _start(plugin: Plugin, frame: FrameType) -> dict[str, Any] | None:
     return started
 
 
+def _ignores(plugin: Plugin, end: End) -> bool:
+    """Whether the value is a list, or a tuple of such, with nothing but functions that
+    it ignores."""
+    if plugin.ignored is None or not end.returned:
+        return False
+    lists = end.value if type(end.value) is tuple else (end.value,)
+    return all(
+        type(one) is list
+        and all(type(item) is FunctionType and item in plugin.ignored for item in one)
+        for one in lists
+    )
+
+
 def _finish(
     plugin: Plugin, frame: FrameType, started: dict[str, Any] | None, end: End
 ) -> dict[str, Any] | None:
     """What finish() gives."""
-    if plugin.finish is None:
+    if plugin.finish is None or _ignores(plugin, end):
         return None
     began_ns = clock.system_ns()
     finished = None

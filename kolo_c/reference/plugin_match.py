@@ -34,6 +34,10 @@ class Plugin:
         self.when: Callable[..., Any] | None = None
         self.start: Callable[..., Any] | None = None
         self.finish: Callable[..., Any] | None = None
+        self.meets: Callable[..., Any] | None = None
+        """Called once with each code object that it watches."""
+        self.ignored: set[Any] | None = None
+        """Functions: what returns none but these is not shown to finish()."""
         self.loaded = False
         """Handlers are known: built-in ones are imported at a first match."""
         self.refused = False
@@ -77,7 +81,8 @@ class Plugins:
     def clear(self) -> None:
         """Let go of the handlers, which lead back to the session."""
         for plugin in self.all:
-            plugin.when = plugin.start = plugin.finish = None
+            plugin.when = plugin.start = plugin.finish = plugin.meets = None
+            plugin.ignored = None
         self.load = None
 
     def watch(self, rule: Rule) -> None:
@@ -120,7 +125,22 @@ def match(
 
         error = RuntimeError(f"{PLUGINS_MOST} plugins watch {qualname} already")
         failed(plugin, "watching", error)
-    return tuple(plugin for plugin in chosen if _load(plugins, plugin))
+    return tuple(
+        plugin for plugin in chosen if _load(plugins, plugin) and _meet(plugin, code)
+    )
+
+
+def _meet(plugin: Plugin, code: CodeType) -> bool:
+    """Show ``code`` to a plugin; whether its calls are to be shown, too."""
+    if plugin.meets is None:
+        return True
+    try:
+        plugin.meets(code)
+    except BaseException as error:
+        from kolo_c.reference.plugin import failed  # noqa: PLC0415 - a circle
+
+        failed(plugin, "meets()", error)
+    return bool(plugin.kind or plugin.start or plugin.finish)
 
 
 def _load(plugins: Plugins, plugin: Plugin) -> bool:

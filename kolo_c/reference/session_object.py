@@ -307,11 +307,13 @@ class Session:
         boundary: int,
         limits: tuple[int, int, int, int],
         carry: int = 0,
+        meets: Callable[..., Any] | None = None,
+        ignored: set[Any] | None = None,
     ) -> None:
         """What plugin number ``index`` does; ``carry`` and what ``Session`` is given as
         ``carrying`` are for a core that does it without these handlers."""
-        handlers = when, start, finish
-        plugins.define(self, index, kind, handlers, boundary, limits)
+        handlers = when, start, finish, meets
+        plugins.define(self, index, kind, handlers, boundary, limits, ignored)
 
     def watch(
         self, index: int, module: str | None, qualname: str | None, path: str | None

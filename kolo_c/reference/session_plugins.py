@@ -46,13 +46,15 @@ def define(
     handlers: tuple[Callable[..., Any] | None, ...],
     boundary: int,
     limits: tuple[int, int, int, int],
+    ignored: set[Any] | None,
 ) -> None:
     """What plugin number ``index`` does."""
     plugin = _find(session, index)
     if plugin.loaded:
         return  # by another thread, while this one imported its module
     plugin.kind = kind
-    plugin.when, plugin.start, plugin.finish = handlers
+    plugin.when, plugin.start, plugin.finish, plugin.meets = handlers
+    plugin.ignored = ignored
     plugin.boundary = bool(boundary)
     plugin.apart = boundary > 1
     chosen = Limits()

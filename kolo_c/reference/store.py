@@ -19,11 +19,11 @@ is rolled back: nothing of it is saved, and it may be tried again.
 from __future__ import annotations
 
 import sqlite3
+from _sqlite3 import connect  # of sqlite3 it may be what our own plugin put there
 from errno import ELOOP
 from functools import lru_cache
 from importlib import import_module
 from os import O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY
-from sqlite3 import connect
 from stat import S_ISLNK
 
 from kolo_c.reference import row, system

@@ -6,6 +6,7 @@ Threads: one at a time. Owns: the connection, until close(). Fails: DatabaseErro
 from __future__ import annotations
 
 import sqlite3
+from _sqlite3 import connect  # of sqlite3 it may be what our own plugin put there
 from threading import Lock
 
 from kolo_c.store.connection import (
@@ -57,7 +58,7 @@ class StockConnection:
     def __init__(self, uri: str, timeout_ms: int) -> None:
         self._use = Lock()
         try:
-            self._connection: sqlite3.Connection | None = sqlite3.connect(
+            self._connection: sqlite3.Connection | None = connect(
                 uri,
                 uri=True,
                 timeout=max(timeout_ms, 0) / 1000,

@@ -113,12 +113,27 @@ plugin_carry(struct kc_thread *thread, struct kc_plugin *plugin, kc_frame *frame
     return started;
 }
 
+/* The same for one that has neither when() nor start(). */
+static PyObject *
+plugin_start_plainly(struct kc_plugin *plugin)
+{
+    PyObject *started = PyDict_New();
+    if (started == NULL) {
+        kc_plugin_failed(plugin, "start()");
+    }
+    plugin->call_count++;
+    return started;
+}
+
 /* What start() gives: a new reference to a dict, or NULL where nothing is recorded. */
 static PyObject *
 plugin_start(struct handlers *handlers, struct kc_plugin *plugin)
 {
     if (plugin->carry != KC_CARRY_NOTHING) {
         return plugin_carry(handlers->thread, plugin, handlers->frame);
+    }
+    if (plugin->when == NULL && plugin->start == NULL) {
+        return plugin_start_plainly(plugin);
     }
     handlers_begin(handlers);
     PyObject *frame = handlers->object;
@@ -161,6 +176,40 @@ plugin_carry_end(struct handlers *handlers, struct kc_plugin *plugin, PyObject *
     }
 }
 
+static bool
+plugin_ignores_all(PyObject *ignored, PyObject *list)
+{
+    if (!PyList_CheckExact(list)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        PyObject *item = PyList_GET_ITEM(list, i);
+        /* Functions are compared by address: no code of the program runs. */
+        if (!PyFunction_Check(item) || PySet_Contains(ignored, item) != 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether `value` is a list, or a tuple of such, with nothing but ignored functions. */
+static bool
+plugin_ignores(const struct kc_plugin *plugin, PyObject *value)
+{
+    if (plugin->ignored == NULL || value == NULL) {
+        return false;
+    }
+    if (!PyTuple_CheckExact(value)) {
+        return plugin_ignores_all(plugin->ignored, value);
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(value); i++) {
+        if (!plugin_ignores_all(plugin->ignored, PyTuple_GET_ITEM(value, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What finish() gives: a new reference to a dict, or NULL. */
 static PyObject *
 plugin_finish(struct handlers *handlers, struct kc_plugin *plugin, PyObject *started,
@@ -170,7 +219,7 @@ plugin_finish(struct handlers *handlers, struct kc_plugin *plugin, PyObject *sta
         plugin_carry_end(handlers, plugin, started);
         return NULL;
     }
-    if (plugin->finish == NULL) {
+    if (plugin->finish == NULL || plugin_ignores(plugin, end->value)) {
         return NULL;
     }
     handlers_begin(handlers);

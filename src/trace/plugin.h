@@ -28,6 +28,9 @@ struct kc_plugin {
     PyObject *when;       /* handlers: callables, or NULL */
     PyObject *start;
     PyObject *finish;
+    PyObject *meets;   /* … called once with each code object that it watches */
+    PyObject *ignored; /* set of functions, or NULL: what returns none but these is not
+                        * shown to finish() */
     enum kc_carry carry; /* what it does instead of calling them */
     bool loaded;   /* handlers are known: built-in ones are imported at a first match */
     bool refused;  /* they could not be */

@@ -151,6 +151,8 @@ kc_plugins_clear(struct kc_tracer *tracer)
         Py_CLEAR(plugin->when);
         Py_CLEAR(plugin->start);
         Py_CLEAR(plugin->finish);
+        Py_CLEAR(plugin->meets);
+        Py_CLEAR(plugin->ignored);
     }
     Py_CLEAR(tracer->load_plugin);
 }
@@ -253,6 +255,21 @@ match_load(struct kc_tracer *tracer, struct kc_plugin *plugin)
     return plugin->loaded;
 }
 
+/* Show `code` to a plugin; whether its calls are to be shown, too. */
+static bool
+match_meet(struct kc_plugin *plugin, PyCodeObject *code)
+{
+    if (plugin->meets == NULL) {
+        return true;
+    }
+    PyObject *met = PyObject_CallOneArg(plugin->meets, (PyObject *)code);
+    if (met == NULL) {
+        kc_plugin_failed(plugin, "meets()");
+    }
+    Py_XDECREF(met);
+    return plugin->kind != NULL || plugin->start != NULL || plugin->finish != NULL;
+}
+
 static void
 match_all(struct kc_tracer *tracer, PyCodeObject *code, PyObject *module,
           PyObject *qualname, struct matches *matches)
@@ -281,8 +298,9 @@ kc_plugins_match(struct kc_tracer *tracer, PyCodeObject *code, PyObject *module,
     match_all(tracer, code, module, qualname, &matches);
     uint32_t count = 0;
     for (uint32_t i = 0; i < matches.count; i++) {
-        if (match_load(tracer, matches.plugins[i])) {
-            matches.plugins[count++] = matches.plugins[i];
+        struct kc_plugin *plugin = matches.plugins[i];
+        if (match_load(tracer, plugin) && match_meet(plugin, code)) {
+            matches.plugins[count++] = plugin;
         }
     }
     if (count == 0) {

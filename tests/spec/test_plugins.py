@@ -372,6 +372,98 @@ def test_the_program_may_emit_records_of_a_kind(trace):
     )
 
 
+NATIVE = """
+from kolo_c.plugins.spec import LIMITS
+from kolo_c.scope import SCOPE
+
+native = SCOPE.session.native
+
+def watch(qualname, finish, **more):
+    index = native.add_plugin(qualname)
+    native.define_plugin(index, None, None, None, finish, 0, LIMITS, 0, **more)
+    native.watch(index, "__main__", qualname, None)
+    native.forget_verdicts()
+"""
+
+
+def test_a_plugin_meets_each_code_object_once_and_its_calls_if_it_wants_them(trace):
+    traced = trace(
+        NATIVE
+        + """
+met = []
+
+def finish(frame, value, exception, started):
+    met.append(value)
+
+def failing(code):
+    raise KeyError(code.co_name)
+
+def first(): return 1
+def second(): return 2
+def third(): return 3
+
+watch("first", None, meets=lambda code: met.append(code.co_name))
+watch("second", finish, meets=lambda code: met.append(code.co_name))
+watch("third", finish, meets=failing)
+for _ in range(2):
+    first(), second(), third()
+print(met)
+for name, calls, _, errors, words in native.plugin_stats():
+    if name in ("first", "second", "third"):
+        print(name, calls, errors, words)
+"""
+    )
+    assert traced.stdout.splitlines() == [
+        "['first', 'second', 2, 3, 2, 3]",
+        "second 2 0 ",
+        "third 2 1 meets(): KeyError: 'third'",
+    ]
+
+
+def test_what_returns_ignored_functions_alone_is_not_shown_to_a_plugin(trace):
+    traced = trace(
+        NATIVE
+        + """
+shown = []
+
+def finish(frame, value, exception, started):
+    shown.append(value if exception is None else exception)
+
+def ours(): pass
+def theirs(): pass
+
+class Loud:
+    __name__ = "loud"
+    def __hash__(self): raise AssertionError
+    def __eq__(self, other): raise AssertionError
+
+def given(value):
+    if value is None:
+        raise KeyError("given")
+    return value
+
+loud = Loud()
+watch("given", finish, ignored={theirs})
+for value in [theirs], ([theirs, theirs], []), [], ([theirs], ours), (theirs,), 7, "":
+    given(value)
+given([theirs, ours])
+given(([], [theirs, loud]))
+try:
+    given(None)
+except KeyError:
+    pass
+print([
+    "ours" if one == ([theirs], ours) else type(one).__name__ for one in shown[:4]
+])
+print(shown[4] == [theirs, ours], shown[5][1][1] is loud, repr(shown[6]))
+"""
+    )
+    assert traced.stdout.splitlines() == [
+        "['ours', 'tuple', 'int', 'str']",
+        "True True KeyError('given')" if knows_exceptions() else "True True True",
+    ]
+
+
 def test_a_plugin_installs_when_its_module_is_imported_and_removes_at_the_end(trace):
     traced = trace(
         """

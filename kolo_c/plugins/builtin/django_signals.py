@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import sys
 from types import FunctionType, MethodType, ModuleType
+from weakref import ref
 
 from kolo_c.plugins import emit
 from kolo_c.plugins.emit import local
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from kolo_c.session import Session
 
+    _Known = tuple[ref[Any], str, str]
+
 SIGNAL = Kind("signal", "SIGNAL", "grey", "{name}[ from {sender}][ to {receivers}]")
 _RECEIVERS_MOST = 8
 _KNOWN_MOST = 2048
@@ -40,8 +43,15 @@ _DJANGO_S = (
 )
 
 
+_djangos: set[FunctionType] = set()
+"""Functions of Django's own modules, of which each request meets some. A call that
+finds none but these costs no Python."""
+
+
 class Signal(Plugin):
     """Receivers are about to be called."""
+
+    ignored = _djangos
 
     def finish(
         self,
@@ -56,43 +66,74 @@ class Signal(Plugin):
             return
         # From 5.0 on there are two lists: synchronous ones and asynchronous ones.
         receivers = [*value[0], *value[1]] if isinstance(value, tuple) else value
-        if _djangos.keys() >= set(map(id, receivers)):
-            return
+        process_id = session.process_id
         own: list[str] = []
         for receiver in receivers:
-            if _is_djangos(receiver):
-                continue
-            function = _function(receiver)
-            if function is not None and _is_own(session, function):
-                own.append(f"{function.__module__}.{function.__qualname__}")
+            known = _known.get(id(receiver))
+            if (
+                known is None
+                or known[0]() is not receiver
+                or known[1] is not process_id
+            ):
+                known = _look_at(session, receiver)
+            if known[2]:
+                own.append(known[2])
         if not own:
             return
-        shown = own[:_RECEIVERS_MOST]
-        if len(own) > len(shown):
-            shown.append(f"{len(own) - len(shown)} more")
+        shown = ", ".join(own[:_RECEIVERS_MOST])
+        if len(own) > _RECEIVERS_MOST:
+            shown += f", {len(own) - _RECEIVERS_MOST} more"
         emit.point(
             SIGNAL,
             {
                 "name": _name(local(frame, "self"), frame),
                 "sender": _sender(local(frame, "sender")),
-                "receivers": ", ".join(shown),
+                "receivers": shown,
             },
         )
 
 
-_djangos: dict[int, Any] = {}
-"""By address, functions of Django's own modules, of which each request meets some."""
+_known: dict[int, _Known] = {}
+"""By the address of a function: a weak reference to it, as Django has no other to it,
+the process that decided, and what to call it; empty: it is not the program's own."""
 
 
-def _is_djangos(receiver: Any) -> bool:
-    """Whether it is one of those."""
-    module = receiver.__module__ if type(receiver) is FunctionType else None
-    if type(module) is not str or not module.startswith("django."):
-        return False
-    # What a call has made is not kept beyond its time.
-    if "<locals>" not in receiver.__qualname__ and len(_djangos) < _KNOWN_MOST:
-        _djangos[id(receiver)] = receiver
-    return True
+def _look_at(session: Session, receiver: Any) -> _Known:
+    """The same of a receiver, which may be made of a function."""
+    function = _function(receiver)
+    if function is None:
+        return ref(Signal), session.process_id, ""
+    known = _known.get(id(function))
+    if (
+        known is None
+        or known[0]() is not function
+        or known[1] is not session.process_id
+    ):
+        name = _own_name(session, function)
+        known = ref(function), session.process_id, name
+        _keep(function, known)
+    if function is not receiver and type(receiver) is FunctionType:
+        known = ref(receiver), *known[1:]
+        _keep(receiver, known)
+    return known
+
+
+def _keep(function: FunctionType, known: _Known) -> None:
+    if len(_known) >= _KNOWN_MOST:
+        _known.clear()
+    _known[id(function)] = known
+
+
+def _own_name(session: Session, function: FunctionType) -> str:
+    """What to call one whose calls the process's filters keep, and is not Django's."""
+    module, name = function.__module__, function.__qualname__
+    if type(module) is str and module.startswith("django."):
+        # What a call has made is not kept beyond its time.
+        if "<locals>" not in name and len(_djangos) < _KNOWN_MOST:
+            _djangos.add(function)
+        return ""
+    path = function.__code__.co_filename
+    return f"{module}.{name}" if session.filter.decide(path, module, name).keep else ""
 
 
 def _function(receiver: Any) -> FunctionType | None:
@@ -110,24 +151,6 @@ def _function(receiver: Any) -> FunctionType | None:
         else:
             receiver = vars(type(receiver)).get("__call__")
     return None
-
-
-_own: dict[int, tuple[Any, bool]] = {}
-"""By the address of a code object: the session that decided, and what."""
-
-
-def _is_own(session: Session, function: FunctionType) -> bool:
-    """Whether the process's filters keep its calls."""
-    code = function.__code__
-    known = _own.get(id(code))
-    if known is None or known[0] is not session.process_id:
-        if len(_own) >= _KNOWN_MOST:
-            _own.clear()
-        keeps = session.filter.decide(
-            code.co_filename, function.__module__, function.__qualname__
-        ).keep
-        known = _own[id(code)] = (session.process_id, keeps)
-    return known[1]
 
 
 _names: dict[int, str] = {}
@@ -163,7 +186,8 @@ def _find_name(signal: Any, frame: FrameType) -> str:
 def _sender(sender: Any) -> str | None:
     # isinstance() would have a lazy object find what it stands for.
     kind = type(sender)
-    if sender is None or issubclass(kind, str):
+    if issubclass(kind, type):
+        kind = sender
+    elif sender is None or issubclass(kind, str):
         return sender  # type: ignore[no-any-return]
-    kind = sender if issubclass(kind, type) else kind
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -20,6 +20,7 @@ from itertools import count
 from types import BuiltinMethodType, CodeType, MethodType
 from weakref import ref
 
+from kolo_c.extension import extension_for_reading
 from kolo_c.plugins.builtin.sql_text import MASKED, NUMBERS, PLAIN, hides
 from kolo_c.plugins.emit import point
 from kolo_c.plugins.spec import Kind
@@ -51,11 +52,7 @@ _MOST_CALLERS = 12
 
 _TUPLES = frozenset((id(tuple),))
 _UNSEEN: Columns = (None, frozenset())
-_CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"))
 _SMALL = NUMBERS | {"UUID"}
-NO_ROWS = frozenset(
-    ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "CREATE", "DROP")
-)
 _ROWS = {
     "Row": ("sqlite3",),
     "Record": ("asyncpg.protocol.record", "asyncpg", "asyncpg.protocol.protocol"),
@@ -73,7 +70,7 @@ class Statement:
 
     __slots__ = (
         "_cursor", "_told", "bytes", "columns", "fetch_ns", "fetching", "hidden",
-        "number", "rows", "said", "sampled", "scope", "text",
+        "number", "quiet", "rows", "said", "sampled", "scope", "text",
     )  # fmt: skip
 
     def __init__(self, number: int, text: Text, cursor: Any) -> None:
@@ -81,6 +78,8 @@ class Statement:
         self.scope = SCOPE.get()
         self.fetch_ns = 0
         self.fetching = False
+        self.quiet = False
+        """Its rows are counted, and no more."""
         self.said: dict[str, Any] | None = None
         """The first rows, of drivers whose fetches are recorded together."""
         self.text = text
@@ -95,17 +94,18 @@ class Statement:
 
     def add(self, said: dict[str, Any]) -> None:
         """More of the first rows."""
-        if self.said is None:
-            self.said = said
+        if said and self.said is not None:
+            self.said["rows_sample"].extend(said["rows_sample"])
         elif said:
-            self.said.setdefault("rows_sample", []).extend(said["rows_sample"])
+            self.said = said
 
     def took(self, rows: Sequence[Any], cursor: Any) -> None:
         """The program has got these."""
         self.rows += len(rows)
-        text = self.text
-        if rows and (self.sampled < MOST_ROWS or text.sensitive or text.starred):
-            self.add(sample(self, rows, cursor))
+        if rows and not self.quiet:
+            said = sample(self, rows, cursor)
+            if said:
+                self.add(said)
 
     def end(self, _: object = None) -> None:
         """There are no more, or nobody who could ask for them."""
@@ -116,15 +116,17 @@ class Statement:
     def flush(self) -> None:
         """Record what was fetched, in one. Elsewhere than it was sent nobody would know
         what it belongs to."""
-        rows, fetch_ns, said = self.rows, self.fetch_ns, self.said or {}
+        rows, fetch_ns = self.rows, self.fetch_ns
         if not rows and (self._told or not fetch_ns):
             return
+        fields = {"number": self.number, "rows": rows, "fetch_ns": fetch_ns}
+        if self.said is not None:
+            fields.update(self.said)
+            self.said = None
         self.rows = self.fetch_ns = 0
-        self.said = None
         self._told = True
         if self.scope == SCOPE.get():
-            fields = {"number": self.number, "rows": rows, "fetch_ns": fetch_ns}
-            point(FETCH, {**fields, **said})
+            point(FETCH, fields)
 
     def keep(self, cursor: object) -> None:
         """The cursor that it is of; when that is gone, so are further rows."""
@@ -139,18 +141,18 @@ _cursors: dict[int, Statement] = {}
 """By the address of the cursor."""
 
 
-def held(owner: object) -> Any:
-    """What a connection or cursor of ours has; no ``__getattr__`` of a program's own
-    class is asked."""
+def held(owner: object, name: str) -> Any:
+    """What a connection or cursor of ours has in SLOT, or None; no ``__getattr__`` of a
+    program's own class is asked."""
     try:
-        return object.__getattribute__(owner, SLOT)
+        return object.__getattribute__(owner, name)
     except AttributeError:
         return None
 
 
-def hold(owner: object, value: object) -> None:
-    """Give it to one, past a ``__setattr__`` likewise."""
-    object.__setattr__(owner, SLOT, value)
+held = getattr(extension_for_reading(), "held", held)
+hold = object.__setattr__
+"""Give it to one, past a ``__setattr__`` likewise."""
 
 
 # ---- which statement a cursor has sent ----
@@ -158,7 +160,7 @@ def hold(owner: object, value: object) -> None:
 
 def changed(cursor: Any, text: Text) -> dict[str, Any] | None:
     """How many rows the database says that the statement has changed."""
-    if text.operation not in _CHANGES:
+    if not text.changes:
         return None
     found = getattr(cursor, "rowcount", -1)
     if type(found) is not int or found < 0:
@@ -171,11 +173,11 @@ def changed(cursor: Any, text: Text) -> dict[str, Any] | None:
 def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None:
     """What ``cursor`` fetches from now on is of this statement; ``framed``: in frames,
     although its class is ours."""
-    if text.operation in NO_ROWS:
+    if text.rowless:
         forget(cursor)
         return
     if not framed and hasattr(type(cursor), SLOT):  # a class of sql_cursor.py
-        hold(cursor, Statement(number, text, None))
+        hold(cursor, SLOT, Statement(number, text, None))
         return
     try:
         made = Statement(number, text, None)
@@ -191,10 +193,10 @@ def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None
 
 def settle(cursor: Any) -> None:
     """It is about to send another statement: no more rows of this one."""
-    if hasattr(type(cursor), SLOT):
-        statement = held(cursor)
-        hold(cursor, None)
-    else:
+    statement = held(cursor, SLOT)
+    if statement is not None:
+        hold(cursor, SLOT, None)
+    elif _cursors:
         statement = statement_of(cursor)
     if statement is not None:
         statement.end()
@@ -227,10 +229,15 @@ def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, 
     any of them is masked wherever the program takes it."""
     text = statement.text
     wanted = statement.sampled < MOST_ROWS and rows_wanted()
-    if not rows or not (wanted or text.sensitive or text.starred):
+    if not (wanted or text.sensitive or text.starred):
+        statement.quiet = True
         return {}
-    if wanted or not _has_columns_for(statement, rows[0]):
-        _look_at_columns(statement, cursor, rows[0])
+    if not rows:
+        return {}
+    row, columns = rows[0], statement.columns
+    # Those that are known may do: drivers make them anew each time they are asked.
+    if wanted or columns is None or type(row) is not tuple or len(row) != len(columns):
+        _look_at_columns(statement, cursor, row)
     if statement.hidden:
         _remember(statement, rows)
     if not wanted:
@@ -263,20 +270,11 @@ def rows_wanted() -> bool:
     if chosen != "debug":
         return bool(chosen == "always")
     conf = sys.modules.get("django.conf")
-    if conf is None:
-        return True
     settings = getattr(conf, "settings", None)
     if settings is None:
         return True
-    wrapped = vars(settings).get("_wrapped")
-    return bool(getattr(wrapped, "DEBUG", True))
-
-
-def _has_columns_for(statement: Statement, row: Any) -> bool:
-    """Whether those that are known will do: drivers make them anew each time they are
-    asked."""
-    columns = statement.columns
-    return type(row) is tuple and columns is not None and len(row) == len(columns)
+    # Of the lazy object nothing is asked that would have it read the settings.
+    return bool(getattr(vars(settings).get("_wrapped"), "DEBUG", True))
 
 
 def _look_at_columns(statement: Statement, cursor: Any, row: Any) -> None:

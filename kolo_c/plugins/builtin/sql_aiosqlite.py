@@ -57,7 +57,7 @@ class Aiosqlite(Plugin):
         connection = local(frame, "self")._connection
         fields: dict[str, Any] = {
             "system": "sqlite",
-            "database": sql.held(connection),
+            "database": sql.held(connection, sql.SLOT),
         }
         if name in _ENDS:
             fields["operation"] = fields["text"] = name.upper()

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-_CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE"))
-_NO_ROWS = _CHANGES | sql.NO_ROWS
 _MOST_PORTALS = 256
 _portals: dict[str, sql.Statement] = {}
 """By the name of the portal, which is given once in a process, what a cursor has sent:
@@ -88,11 +86,11 @@ class Asyncpg(Plugin):
             if isinstance(value[1], bytes):
                 status = value[1].decode("utf-8", "replace")
         fields: dict[str, Any] = {}
-        if status is not None and known.operation in _CHANGES:
+        if status is not None and known.changes:
             count = status.rpartition(" ")[2]
             if count.isdigit():
                 fields["changed"] = int(count)
-        if type(rows) is list and (rows or known.operation not in _NO_ROWS):
+        if type(rows) is list and (rows or not (known.changes or known.rowless)):
             statement = sql.Statement(0, known, None)
             fields["rows"] = len(rows)
             fields.update(sql.sample(statement, rows, None))

@@ -62,21 +62,26 @@ class Derived:
     def __init__(self, base: type, methods: dict[str, Any]) -> None:
         self.base = base
         self.ours = derive(base, methods)
-        self._of: dict[type, type] = {base: self.ours}
+        self.known: dict[int, tuple[Any, Any]] = {}
+        """By the address of what is to make one, that and what does it instead."""
+        self.of(base)
 
     def of(self, factory: Any) -> Any:
         """What to make instead of what ``factory`` makes."""
+        known = self.known.get(id(factory))
+        if known is not None:
+            return known[1]
         if not isinstance(factory, type) or not issubclass(factory, self.base):
             return factory
-        if issubclass(factory, self.ours):
-            return factory
-        found = self._of.get(factory)
-        if found is None:
+        found: type = factory
+        if factory is self.base:
+            found = self.ours
+        elif not issubclass(factory, self.ours):
             try:
                 found = derive(factory, {}, self.ours)
             except Exception:  # it has slots of its own, is final, has a metaclass, …
-                found = factory
-            self._of[factory] = found
+                pass
+        self.known[id(factory)] = factory, found
         return found
 
 
@@ -84,7 +89,7 @@ def statement_fields(
     system: str, connection: Any, text: Text, params: Any, many: bool
 ) -> dict[str, Any]:
     """Of a statement that is sent through one of our connections."""
-    name = sql.held(connection)
+    name = sql.held(connection, sql.SLOT)
     fields: dict[str, Any] = {
         "system": system,
         "database": name,
@@ -135,15 +140,15 @@ def end_statement(sent: Sent, result: Any, exception: BaseException | None) -> N
 
 def flush(cursor: Any, *_: Any) -> None:
     """What was fetched of its last statement is recorded."""
-    statement = sql.held(cursor)
+    statement = sql.held(cursor, sql.SLOT)
     if statement is not None:
-        sql.hold(cursor, None)
+        sql.hold(cursor, sql.SLOT, None)
         statement.flush()
 
 
 def begin_fetch(cursor: Any, *arguments: Any, **keywords: Any) -> Any:
     """Rows are fetched."""
-    statement = sql.held(cursor)
+    statement = sql.held(cursor, sql.SLOT)
     if statement is None:
         return None
     wanted = arguments[0] if arguments else None
@@ -216,7 +221,7 @@ def transaction_fields(system: str, connection: Any, word: str) -> dict[str, Any
     """Of what begins or ends a transaction."""
     return {
         "system": system,
-        "database": sql.held(connection),
+        "database": sql.held(connection, sql.SLOT),
         "operation": word,
         "text": word,
     }

@@ -16,35 +16,42 @@ from kolo_c.plugins.spec import Plugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import Any
 
     Fields = dict[str, Any]
 
+_MYSQL = "django.db.backends.mysql.base"
 _BEGINS = "_start_transaction_under_autocommit"
+
+
+def _tells(code: CodeType) -> None:
+    """What a function of Django's does is told of here, and not by the driver's."""
+    sql.tells(code, "django")
 
 
 class DjangoStatement(Plugin):
     """``CursorWrapper``: execute, executemany, callproc."""
 
     kind = sql.SQL
+    meets = staticmethod(_tells)
 
     def start(self, frame: FrameType) -> Fields | None:
         """It is sent."""
-        code = frame.f_code
-        sql.tells(code, "django")
-        get = sql.getter()
-        wrapper = get(frame, "self", None)
-        many = code.co_name == "_executemany"
-        if code.co_name == "callproc":
-            text: Any = f"CALL {get(frame, 'procname', None)}"
-            params = get(frame, "params", None)
-        else:
-            text = get(frame, "sql", None)
-            params = get(frame, "param_list" if many else "params", None)
+        wrapper = local(frame, "self")
+        text: Any = local(frame, "sql")
+        params = local(frame, "params")
+        name = frame.f_code.co_name
+        if name == "_executemany":
+            params = local(frame, "param_list")
+        elif name == "callproc":
+            text = f"CALL {local(frame, 'procname')}"
         if type(text) is not str:
             text = text_of(text) or f"<{type(text).__name__}>"
-        cursor = _driver_cursor(wrapper.cursor)
+        cursor = wrapper.cursor
+        if type(cursor).__module__ == _MYSQL:
+            # Whose methods fetch: Django has a wrapper more around that of MySQLdb.
+            cursor = vars(cursor).get("cursor", cursor)
         sql.settle(cursor)
         db = wrapper.db
         vendor = db.vendor
@@ -61,7 +68,8 @@ class DjangoStatement(Plugin):
         }
         if db.in_atomic_block:
             fields["transaction"] = True
-        add_parameters(fields, params, known, many)
+        if params is not None:
+            add_parameters(fields, params, known, name == "_executemany")
         return fields
 
     def finish(
@@ -73,7 +81,7 @@ class DjangoStatement(Plugin):
             sql.forget(cursor)
             return None
         sql.remember(cursor, started["number"], known)
-        return sql.changed(cursor, known)
+        return sql.changed(cursor, known) if known.changes else None
 
 
 class DjangoConnection(Bridge):
@@ -85,18 +93,19 @@ class DjangoTransaction(Plugin):
     """Transactions: what is not sent as a statement of Django's own."""
 
     kind = sql.SQL
+    meets = staticmethod(_tells)
 
     def start(self, frame: FrameType) -> Fields | None:
         """It begins or ends."""
-        sql.tells(frame.f_code, "django")
         name = frame.f_code.co_name
+        if name == "set_autocommit" and local(frame, "autocommit"):
+            return None  # it ends one by itself
         db = local(frame, "self")
         if name == "set_autocommit":
-            if local(frame, "autocommit") or (
-                local(frame, "force_begin_transaction_with_broken_autocommit")
-                and hasattr(type(db), _BEGINS)
-            ):
-                return None  # it ends one by itself, or sends BEGIN
+            if local(
+                frame, "force_begin_transaction_with_broken_autocommit"
+            ) and hasattr(type(db), _BEGINS):
+                return None  # it sends BEGIN
             word = "BEGIN"
         elif db.connection is None:
             return None
@@ -109,10 +118,3 @@ class DjangoTransaction(Plugin):
             "operation": word,
             "text": word,
         }
-
-
-def _driver_cursor(cursor: Any) -> Any:
-    """Whose methods fetch: Django has a wrapper more around that of MySQLdb."""
-    if type(cursor).__module__ == "django.db.backends.mysql.base":
-        return vars(cursor).get("cursor", cursor)
-    return cursor

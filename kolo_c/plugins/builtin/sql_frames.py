@@ -22,7 +22,7 @@ from kolo_c.plugins.spec import Plugin
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import CodeType, FrameType
     from typing import Any
 
     Fields = dict[str, Any]
@@ -193,7 +193,7 @@ class Bridge(Plugin):
 
     kind = None
 
-    def start(self, frame: FrameType) -> Fields | None:
+    @staticmethod
+    def meets(code: CodeType) -> None:
         """Known from now on."""
-        sql.tells(frame.f_code, "bridge")
-        return None
+        sql.tells(code, "bridge")

@@ -140,7 +140,7 @@ class _Classes:
     def _end_connect(self, token: Any, connection: Any, exception: Any) -> None:
         if isinstance(connection, self.connections.ours):
             parts: dict[str, str] = connection.get_dsn_parameters()  # type: ignore[attr-defined]
-            sql.hold(connection, parts.get("dbname"))
+            sql.hold(connection, sql.SLOT, parts.get("dbname"))
 
 
 class Psycopg2(Plugin):

@@ -114,6 +114,15 @@ def _is_djangos(frame: FrameType) -> bool:
     return sql_cursor.caller_module(frame).startswith("django.db.backends.sqlite3")
 
 
+def _name_of(database: Any) -> str | None:
+    """The text of what ``connect`` was given, where that is of a type that is known."""
+    if isinstance(database, bytes):
+        return database.decode("utf-8", "replace")
+    if type(database).__module__.partition(".")[0] == "pathlib":
+        return str(database)
+    return database if isinstance(database, str) else None
+
+
 class _Classes:
     """Our subclasses, made when the program has imported sqlite3."""
 
@@ -164,13 +173,14 @@ class _Classes:
     def _begin_cursor(self, connection: Any, *arguments: Any, **keywords: Any) -> Any:
         if SCOPE.session is None:
             return None
-        if not arguments and not keywords and _is_djangos(sys._getframe()):
-            return None
         if arguments:
             factory = self.cursors.of(arguments[0])
             return (connection, factory, *arguments[1:]), keywords
-        factory = self.cursors.of(keywords.get("factory", self.cursors.base))
-        return (connection,), {**keywords, "factory": factory}
+        if not keywords and _is_djangos(sys._getframe()):
+            return None
+        factory = keywords.get("factory", self.cursors.base)
+        keywords["factory"] = self.cursors.of(factory)
+        return (connection,), keywords
 
     def _begin_direct(self, connection: Any, *arguments: Any) -> Any:
         """The same method of a cursor of ours."""
@@ -180,26 +190,24 @@ class _Classes:
         return (cursor, *arguments), {}
 
     def _begin_connect(self, *arguments: Any, **keywords: Any) -> Any:
-        caller = sql_cursor.caller_module(sys._getframe())
-        if SCOPE.session is None or caller.startswith("kolo_c."):
-            return None  # the last is our own store
+        if SCOPE.session is None:
+            return None
         if len(arguments) > _FACTORY_AT:
             before, after = arguments[:_FACTORY_AT], arguments[_FACTORY_AT + 1 :]
             factory = self.connections.of(arguments[_FACTORY_AT])
             return (*before, factory, *after), keywords
-        factory = self.connections.of(keywords.get("factory", self.connections.base))
-        return arguments, {**keywords, "factory": factory}
+        factory = keywords.get("factory", self.connections.base)
+        keywords["factory"] = self.connections.of(factory)
+        return arguments, keywords
 
     def _end_connect(self, token: Any, connection: Any, exception: Any) -> None:
         if not isinstance(connection, self.connections.ours):
             return
         arguments, keywords = token
         name = arguments[0] if arguments else keywords.get("database")
-        if isinstance(name, bytes):
-            name = name.decode("utf-8", "replace")
-        elif type(name).__module__.partition(".")[0] == "pathlib":
-            name = str(name)
-        sql.hold(connection, name if isinstance(name, str) else None)
+        if type(name) is not str:
+            name = _name_of(name)
+        sql.hold(connection, sql.SLOT, name)
 
 
 class Sqlite3(Plugin):

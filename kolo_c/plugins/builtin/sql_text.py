@@ -36,6 +36,10 @@ _NAMING = frozenset(
     ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE")
 )
 """Operations that name the columns of their rows, if not by a star."""
+_CHANGES = frozenset(("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"))
+_ROWLESS = frozenset(
+    ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "CREATE", "DROP")
+)
 _STAR = re.compile(r"(?<!\()\*")  # COUNT(*) is none
 _LITERALS = re.compile(
     r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\$(\w*)\$.*?(?:\$\1\$|\Z)|(?<![\w.$%:?])\d{4,}(?!\w)",
@@ -54,12 +58,16 @@ _MOST_PARAMETERS = 64
 class Text:
     """What is known of the text of a statement."""
 
-    __slots__ = ("columns", "operation", "sensitive", "shown", "starred")
+    __slots__ = (
+        "changes", "columns", "operation", "rowless", "sensitive", "shown", "starred",
+    )  # fmt: skip
 
     def __init__(
         self, operation: str, sensitive: bool, shown: str, starred: bool
     ) -> None:
         self.operation = operation
+        self.changes = operation in _CHANGES
+        self.rowless = operation in _ROWLESS
         self.sensitive = sensitive
         """It names a column whose values are secret."""
         self.shown = shown
