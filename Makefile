@@ -4,6 +4,8 @@ PYTHON := .venv/bin/python
 RUFF := .venv/bin/ruff
 CLANG_FORMAT := .venv/bin/clang-format
 C_FILES = $(shell find src tests/c -name '*.[ch]' 2>/dev/null)
+# KOLO_C_TEST_LONG=1: what the gate does in part is done in full.
+LONG := $(filter-out 0,$(KOLO_C_TEST_LONG))
 PYTHON_FILES := kolo_c tests tools benchmarks examples setup.py
 GENERATORS = $(wildcard tools/generate_*.py)
 
@@ -39,13 +41,15 @@ test-django: .venv/bin/python ## The shop's own tests on Django 4.2, 5.2, 6.0 an
 	script/test-django --all
 
 # The Python core, which has no C to look at, is left to the other runs. Of the unit tests,
-# those that reach into the extension, or compile parts of it.
+# those that reach into the extension, or compile parts of it. The usual hook, and each
+# one with KOLO_C_TEST_LONG=1.
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 IN_C = cli connection corrupt_store delete export extension grep masking matching reader \
     value_guest value_types values
 sanitize: .venv/bin/python ## The extension's suite under ASan and UBSan
 	KOLO_C_SANITIZE=1 KOLO_C_DEBUG=1 KOLO_C_TEST_CFLAGS="$(SANITIZERS)" \
-	    script/test-python $(PYTHON) --core=c tests/spec \
+	    script/test-python $(PYTHON) --core=c \
+	    $(if $(LONG),,--hook=auto) tests/spec \
 	    $(addprefix tests/unit/test_,$(addsuffix .py,$(IN_C)))
 
 # What the interpreter leaves undefined on purpose (small integers made from bytes) taints
@@ -84,9 +88,9 @@ forks: build ## 1,000 forks in the middle of a busy writer: two whole traces eac
 validate: build ## Generated programs, recorded by every core and hook, compared (PROGRAMS=2000)
 	$(PYTHON) -m kolo_c validate --generate $(or $(PROGRAMS),2000) --seed $(or $(SEED),0)
 
-programs: build ## The gate's generated programs: 2,000 by every hook of the C core, 400 by both cores
-	$(PYTHON) -m kolo_c validate --generate 2000 --sides 'c/*'
-	$(PYTHON) -m kolo_c validate --generate 400 --seed 2000
+programs: build ## The gate's generated programs, by every hook of the C core and by both cores (KOLO_C_TEST_LONG=1: more)
+	$(PYTHON) -m kolo_c validate --generate $(if $(LONG),2000,300) --sides 'c/*'
+	$(PYTHON) -m kolo_c validate --generate $(if $(LONG),400,100) --seed 2000
 
 fuzz: build ## Hostile bytes for the reader, hostile values for the encoder (ROUNDS=20000)
 	FUZZ_ROUNDS=$(or $(ROUNDS),20000) $(PYTHON) -m pytest -q -o faulthandler_timeout=0 \

@@ -52,6 +52,7 @@ RESERVED_VARIABLES = frozenset(
         "KOLO_C_RUNNER",
         "KOLO_C_TEST_CFLAGS",
         "KOLO_C_TEST_JOBS",
+        "KOLO_C_TEST_LONG",
         "KOLO_C_PARENT",
         "KOLO_C_START",
         "KOLO_C_TICKING",

@@ -37,7 +37,7 @@ def outside_of_any_environment() -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("VIRTUAL_ENV", "KOLO_C_", "PYTEST_", "PYTHONPATH"))
-    }
+    } | {"KOLO_C_DEBUG": "1"}  # but the compiler may be quick
 
 
 def run(clone: Path, script: str) -> str:

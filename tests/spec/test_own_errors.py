@@ -11,8 +11,10 @@ from tests.spec.faults import FAULTS, WORK
 
 
 @pytest.fixture
-def core():
+def core(request):
     """The Python core alone."""
+    if request.config.getoption("--core") == "c":
+        pytest.skip("--core asks for the other one")
     return "python"
 
 
