@@ -114,8 +114,10 @@ class OpenTraces:
         self._process_number = 0
         self._default_number = 0
         self._native: Any = None
-        self._simple: Any = None
-        """As the core does it, if it does."""
+        self.simple_facts: Any = None
+        """Describes a trace where that is simple, as of most requests: its name, its
+        attributes and these as JSON, or None. The C core has it, and the Python core
+        None (src/session_facts.c)."""
         self._names: dict[str, tuple[str, str]] = {}
         """Of attributes: as text, and without secrets."""
         self._credit_bytes: float = BURST_BYTES
@@ -128,7 +130,7 @@ class OpenTraces:
         """
         self._process_number = number if whole else 0
         self._native = native
-        self._simple = getattr(native, "simple_facts", None)
+        self.simple_facts = getattr(native, "simple_facts", None)
         self._open[number] = self.process
 
     def begin(self, number: int, facts: TraceFacts) -> None:
@@ -158,6 +160,12 @@ class OpenTraces:
             number = 0 if number == PAUSED else self._default()
         facts = self._open.get(number)
         return None if facts is None else (number, facts)
+
+    def is_boundary(self, number: int) -> bool:
+        """Whether it is a trace of its own that this number of a context, which is not
+        paused, leads to: not the process's."""
+        facts = self._open.get(number) or self._open.get(self._default_number)
+        return facts is not None and facts is not self.process
 
     def _default(self) -> int:
         number = self._default_number
@@ -196,31 +204,13 @@ class OpenTraces:
     ) -> str:
         """Give a trace a name and more attributes, for a beginning or an end, which say
         them: all of these as JSON."""
-        text = self.describe_simply(facts, None, name, None, more)
-        if not text:
+        simple = None
+        if self.simple_facts is not None:
+            simple = self.simple_facts(None, name, facts.attributes, None, more)
+        if simple is None:
             facts.name = kept_name(self._native.masked, name)
             facts.update(self.mask(more))
-            text = facts.text()
-        return text
-
-    def describe_simply(
-        self,
-        facts: TraceFacts,
-        template: str | None,
-        name: object,
-        names: tuple[str, ...] | None,
-        fields: Mapping[str, object],
-    ) -> str:
-        """The same, where it is simple, as of most requests: each call of Python's is
-        paid by a request. The name is a summary of ``fields`` by the ``template``, if
-        that says anything; ``names`` are those of the attributes among the fields.
-        Empty where it is not so simple.
-        """
-        if self._simple is None:
-            return ""
-        simple = self._simple(template, name, facts.attributes, names, fields)
-        if simple is None:
-            return ""
+            return facts.text()
         facts.name, facts.attributes, text = simple
         return str(text)
 

@@ -56,16 +56,15 @@ class FilterSets:
         """From now on the session has this one."""
         self._filters[0] = own
 
-    def use_own(self) -> None:
-        """One more trace has the session's, which is number 0."""
-        self._users[0] += 1
-
     def use(self, filter: Filter) -> tuple[int, bool]:
-        """The number of its set for one more trace, and whether that is a new set."""
+        """The number of its set for one more trace, and whether that is a new set.
+
+        Who has the first, which is always there, is not counted.
+        """
         free = None
         for number, known in enumerate(self._filters):
             if known is not None and known.is_same(filter):
-                self._users[number] += 1
+                self._users[number] += number > 0
                 return number, False
             if self._users[number] == 0:
                 free = number
@@ -85,7 +84,7 @@ class FilterSets:
 
     def release(self, number: int) -> None:
         """A trace with this set has ended. It stays, for the next one like it."""
-        self._users[number] -= 1
+        self._users[number] -= number > 0
 
     def decide(
         self, path: str, module: str | None, qualname: str

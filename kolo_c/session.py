@@ -89,7 +89,7 @@ class Session:
         self._not_begun: dict[str, int] = {}
         """By the reason, how many traces could not be."""
         self._set_of: dict[int, int] = {}
-        """By number of a boundary's trace, the set of its filters."""
+        """By number of a boundary's trace, the set of its filters; not that of 0."""
         self.kind = kind
         self.argv = tuple(argv)
         self.traces = OpenTraces(TraceFacts(trace_id(), name))
@@ -401,12 +401,10 @@ class Session:
         parent: str | None,
     ) -> int:
         """The same for one that is described already: its attributes are ``text``."""
-        chosen, is_new = 0, False
+        chosen, is_new = 0, False  # the session's own filter
         if settings:
             filter = self._filters.variant(settings, self.project)
             chosen, is_new = self._filters.use(filter)
-        else:
-            self._filters.use_own()
         try:
             number: int = self._native.begin_trace(
                 facts.id,
@@ -424,7 +422,8 @@ class Session:
                 self._not_begun[words] = self._not_begun.get(words, 0) + 1
                 raise TracerError(words) from error
             raise
-        self._set_of[number] = chosen
+        if chosen:
+            self._set_of[number] = chosen
         if is_new:
             self._native.forget_verdicts()
         self.traces.begin(number, facts)
@@ -468,7 +467,8 @@ class Session:
         self, number: int, facts: TraceFacts, cause: str, text: str, stored: bool
     ) -> None:
         """The same for one that ``traces`` have ended, with its attributes as text."""
-        self._filters.release(self._set_of.pop(number))
+        if self._set_of:
+            self._filters.release(self._set_of.pop(number, 0))
         self._native.end_trace(number, cause, facts.name, text, stored=stored)
 
     def flush(self, timeout: float = 2.0) -> bool:

@@ -66,7 +66,7 @@ class KoloCMiddleware:
             await self.app(scope, receive, send)
             return
         options = self._options
-        if options.ignores(scope.get("path", "")) or not options.takes():
+        if not options.takes(scope.get("path")):
             token = SCOPE.set(PAUSED)
             try:
                 await self.app(scope, receive, send)

@@ -75,7 +75,7 @@ class KoloCMiddleware:
             return self.app(environ, start_response)
         options = self._options
         path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
-        if options.ignores(path) or not options.takes():
+        if not options.takes(path):
             token = SCOPE.set(PAUSED)
             try:
                 return self.app(environ, start_response)

@@ -35,6 +35,8 @@ _LATE_MOST = 32
 """Traces for what came late that are open at the same time."""
 
 
+_NOTHING: Mapping[str, Any] = {}
+
 _serials = count(1)
 
 _summarise: Callable[[str, Mapping[str, Any]], str] | None = None
@@ -55,13 +57,15 @@ class Boundary:
 
     __slots__ = ("attributes", "ended", "fields", "held", "holders", "plugin")
 
-    def __init__(self, plugin: Compiled | None, fields: dict[str, Any]) -> None:
+    def __init__(
+        self, plugin: Compiled | None, fields: dict[str, Any], held: bool
+    ) -> None:
         self.plugin = plugin
         self.fields = fields
-        self.attributes: dict[str, Any] = {}
-        """Those that its trace has begun with."""
-        self.held = False
+        self.held = held
         """Whether it is stored is decided at its end."""
+        self.attributes: Mapping[str, Any] = _NOTHING
+        """Those that its trace has begun with."""
         self.holders = 0
         self.ended: bool | None = None
         """Whether its call has failed, once it has ended."""
@@ -88,7 +92,7 @@ class Boundaries:
         may be of an earlier session, or of the process that this is a fork of."""
         self._open: dict[int, Boundary] = {}
         self._ended: dict[int, tuple[str, str]] = {}
-        """Id and name of those that ended lately, for what comes late."""
+        """Id and name of those that ended lately: what comes late is named after it."""
         self._late: dict[int, int] = {}
         """By the number of one that has ended, that of the trace for what came late."""
         self._carriers: dict[int, int] = {}
@@ -114,29 +118,29 @@ class Boundaries:
         if index is None:
             name = getattr(code, "co_qualname", code.co_name)
             number = self._session.begin_boundary(name, "boundary")[0]
-            self._open[number] = Boundary(None, {})
+            self._open[number] = Boundary(None, {}, held=False)
             return number
         plugin = self._session.plugins.plugin(index)
-        return self.begin(plugin, dict(started or {}))
+        return self.begin(plugin, {**started} if started else {})
 
     def begin(self, plugin: Compiled, fields: dict[str, Any]) -> int:
         """A trace for ``plugin``'s kind, named by its fields: its number."""
-        assert plugin.kind is not None  # compile_plugin saw to that
-        boundary = Boundary(plugin, fields)
+        held, settings = False, None
         if plugin.holds is not None:
-            boundary.held = bool(self._ask(plugin, "holds", False, fields))
-        settings = None
+            held = bool(self._ask(plugin, "holds", False, fields))
         if plugin.settings is not None:
             settings = self._ask(plugin, "settings", None, fields)
+        assert plugin.kind is not None  # compile_plugin saw to that
         session = self._session
         within = session.traces.current() if plugin.apart else None
-        facts = TraceFacts(trace_id(), "")
+        boundary = Boundary(plugin, fields, held)
+        facts = TraceFacts(trace_id(), plugin.name)
         number = session.begin_described(
             facts,
-            self._describe(facts, boundary, plugin, plugin.name),
+            self._describe(facts, boundary, plugin),
             plugin.kind.name,
             settings,
-            boundary.held,
+            held,
             None if within is None else within[1].id,
         )
         self._open[number] = boundary
@@ -144,21 +148,27 @@ class Boundaries:
             session.default_boundary(number)
         return number
 
-    def _describe(
-        self, facts: TraceFacts, boundary: Boundary, plugin: Compiled, name: str
-    ) -> str:
-        """Say of its trace what its fields say: the attributes as JSON. It is called
-        ``name`` where its summary is empty."""
-        assert plugin.kind is not None
-        traces, fields = self._session.traces, boundary.fields
-        text = traces.describe_simply(
-            facts, plugin.kind.summary, name, plugin.attributes, fields
-        )
-        if text:
-            boundary.attributes = facts.attributes
-            return text
+    def _describe(self, facts: TraceFacts, boundary: Boundary, plugin: Compiled) -> str:
+        """Say of its trace what its fields say: the attributes as JSON. It keeps its
+        name where its summary is empty."""
+        kind, traces = plugin.kind, self._session.traces
+        assert kind is not None
+        if traces.simple_facts is not None:
+            # As of most requests: each call of Python's is paid by a request.
+            simple = traces.simple_facts(
+                kind.summary,
+                facts.name,
+                facts.attributes,
+                plugin.attributes,
+                boundary.fields,
+            )
+            if simple is not None:
+                facts.name, facts.attributes, text = simple
+                boundary.attributes = facts.attributes
+                return str(text)
         new = boundary.attributes = _new_attributes(boundary)
-        return traces.describe(facts, _summary(plugin, fields) or name, new)
+        name = _summary(plugin, boundary.fields) or facts.name
+        return traces.describe(facts, name, new)
 
     def close(
         self, number: int, finished: Mapping[str, Any] | None, failed: bool
@@ -167,7 +177,8 @@ class Boundaries:
         boundary = self._open.get(number)
         if boundary is None:
             return  # with its session
-        boundary.fields.update(finished or {})
+        if finished:
+            boundary.fields.update(finished)
         boundary.ended = failed
         if boundary.holders == 0:
             self._end(number, boundary)
@@ -258,7 +269,7 @@ class Boundaries:
             self.leave(oldest)
         id, name = origin
         late = self._session.begin_boundary(f"after {name}", "background", parent=id)[0]
-        self._open[late] = Boundary(None, {})
+        self._open[late] = Boundary(None, {}, held=False)
         self._late[number] = late
         self._carry_task(number)
         return late
@@ -301,18 +312,19 @@ class Boundaries:
         facts = session.traces.end(number)
         if facts is None:
             return  # with its session
-        cause = "exception" if boundary.ended else "exit"
-        text, stored = "", True
+        text, stored, failed = "", True, bool(boundary.ended)
         try:
             if plugin is not None:
                 with facts.lock:
-                    text = self._describe(facts, boundary, plugin, facts.name)
-                self._remember(number, facts.id, facts.name)
-            if plugin is not None and boundary.held:
-                failed = bool(boundary.ended)
-                answer = self._ask(plugin, "stored", True, boundary.fields, failed)
-                stored = bool(answer)
+                    text = self._describe(facts, boundary, plugin)
+                if len(self._ended) >= _ENDED_MOST:
+                    self._forget_ended()
+                self._ended[number] = (facts.id, facts.name)
+                if boundary.held:
+                    answer = self._ask(plugin, "stored", True, boundary.fields, failed)
+                    stored = bool(answer)
         finally:  # or it would be open for good
+            cause = "exception" if failed else "exit"
             session.end_described(number, facts, cause, text or facts.text(), stored)
 
     def _ask(self, plugin: Compiled, what: str, default: Any, *arguments: Any) -> Any:
@@ -325,9 +337,6 @@ class Boundaries:
             self._session.plugins.report(plugin, f"{what}()", error)
             return default
 
-    def _remember(self, number: int, id: str, name: str) -> None:
-        """What is late is named after it."""
-        if len(self._ended) >= _ENDED_MOST:
-            for old in list(self._ended)[: _ENDED_MOST // 4]:
-                del self._ended[old]
-        self._ended[number] = (id, name)
+    def _forget_ended(self) -> None:
+        for old in list(self._ended)[: _ENDED_MOST // 4]:
+            del self._ended[old]

@@ -79,7 +79,7 @@ def describe_body(
     if not size:
         return None, ""
     whole = len(copy) >= size
-    packed = encoding.strip().lower()
+    packed = encoding.strip().lower() if encoding else ""
     if packed and packed != "identity":
         decoded = _decode(copy, packed)
         if decoded is None:

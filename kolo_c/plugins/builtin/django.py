@@ -25,7 +25,7 @@ from kolo_c.plugins.builtin.bodies import (
 from kolo_c.plugins.builtin.django_bodies import Reading, request_body, response_body
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Kind, Plugin
-from kolo_c.scope import PAUSED, SCOPE
+from kolo_c.scope import PAUSED, SCOPE, VARIABLE
 from kolo_c.within import current
 
 TYPE_CHECKING = False
@@ -57,17 +57,27 @@ class Request(Plugin):
     limits = (6, 64, 8192, 24_576)
 
     def start(self, frame: FrameType) -> Mapping[str, Any] | None:
-        """It comes to the first middleware; None where it is not to be recorded."""
+        """It comes to the first middleware; None where it is not to be recorded.
+
+        One within a test, or what else has a trace, always is; others where the
+        settings do not ignore their path, or leave them out of the sample.
+        """
         request = local(frame, "request")
         state = vars(request)
         path = state.get("path")
-        options = _taken_by(path)
-        if options is None:
+        session = SCOPE.session
+        if _paused.get():  # of a coroutine that has ended nobody tells in a pause
+            _paused.set(False)
+            SCOPE.set(0)
+        number = VARIABLE.get(0)
+        if session is None or number == PAUSED:
+            return None
+        options = django_settings.options()
+        if not session.traces.is_boundary(number) and not options.takes(path):
             _left_out.add(id(request))
             return None
-        if SCOPE.get() == PAUSED:
-            return None
-        django_streams.release_abandoned()
+        if django_streams.abandoned:
+            django_streams.release_abandoned()
         meta = state.get("META") or {}
         fields: dict[str, Any] = {
             "method": state.get("method"),
@@ -77,7 +87,7 @@ class Request(Plugin):
             "_began_ns": monotonic_ns(),
         }
         query = meta.get("QUERY_STRING")
-        if isinstance(query, str) and query:
+        if query and isinstance(query, str):
             fields["query"] = form(query[:_QUERY_CHARACTERS])
         fields["headers"] = request_headers(meta)
         cookies = meta.get("HTTP_COOKIE")
@@ -170,25 +180,6 @@ class Failure(Plugin):
             reading.exception = exception
 
 
-def _taken_by(path: object) -> django_settings.Options | None:
-    """The settings by which a request is recorded; None: it is not. One within a test,
-    or what else has a trace, always is; others where the settings do not ignore their
-    path, or leave them out of the sample."""
-    session = SCOPE.session
-    if session is None:
-        return None
-    if _paused.get():  # of a coroutine that has ended nobody tells in a pause
-        _paused.set(False)
-        SCOPE.set(0)
-    options = django_settings.options()
-    found = session.traces.current()
-    if found is not None and found[1] is not session.traces.process:
-        return options
-    if isinstance(path, str) and options.ignores(path):
-        return None
-    return options if options.takes() else None
-
-
 def request_headers(meta: Any) -> dict[str, Any]:
     """The headers of a request, from what WSGI calls them."""
     if not _keys.issuperset(meta):
@@ -197,9 +188,10 @@ def request_headers(meta: Any) -> dict[str, Any]:
     # Without a step of Python's for each of a server's variables.
     headers = filter(names.__contains__, meta)
     found = {names[key]: meta[key] for key in islice(headers, _HEADERS_MOST)}
-    for name in _MAYBE_EMPTY:
-        if name in found and not found[name]:
-            del found[name]
+    if "" in found.values():
+        for name in _MAYBE_EMPTY:
+            if not found.get(name, name):
+                del found[name]
     return scrub_headers(found)
 
 
@@ -243,6 +235,11 @@ def _status(response: Any) -> int | None:
     status = vars(response).get("status_code")
     if status is None:
         status = getattr(type(response), "status_code", None)
+    return status if type(status) is int else _whole_number(status)
+
+
+def _whole_number(status: object) -> int | None:
+    """Of an enumeration, as it is stored."""
     return int(status) if isinstance(status, int) else None
 
 

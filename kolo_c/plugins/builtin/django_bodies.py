@@ -23,22 +23,20 @@ if TYPE_CHECKING:
 
 _FILES_MOST = 16
 _VALUES_MOST = 64
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Reading:
     """What is known of a request that is being answered."""
 
-    __slots__ = ("copy", "exception", "remembered", "size")
-
-    def __init__(self) -> None:
-        self.copy = b""
-        """The beginning of what was read as a stream."""
-        self.size = 0
-        """Of all of that."""
-        self.exception: BaseException | None = None
-        """What Django made a response of."""
-        self.remembered = False
-        """Secrets in what was read are known."""
+    copy = b""
+    """The beginning of what was read as a stream."""
+    size = 0
+    """Of all of that."""
+    exception: BaseException | None = None
+    """What Django made a response of."""
+    remembered = False
+    """Secrets in what was read are known."""
 
     def add(self, piece: bytes) -> None:
         """The program has read ``piece``."""
@@ -114,15 +112,16 @@ def _reading(frame: FrameType) -> Reading | None:
 
 def request_body(state: dict[str, Any], reading: Reading) -> Mapping[str, Any]:
     """The fields for the body of a request, of which ``state`` is the dict."""
-    fields: dict[str, Any] = {}
-    meta = state.get("META") or {}
+    meta = state.get("META") or _NOTHING
     post, body = state.get("_post"), state.get("_body")
     if post is None and body is None and not reading.size:
+        if not meta.get("CONTENT_LENGTH") and "HTTP_TRANSFER_ENCODING" not in meta:
+            return _NOTHING
         return _unread(meta)
     content_type = _text(meta.get("CONTENT_TYPE"))
     if content_type.startswith("multipart/form-data") and isinstance(post, dict):
         found = {**_values(post), **_files(state.get("_files"))}
-        return add_body(fields, "body", found, "") if found else fields
+        return {"body": found} if found else {}
     if type(body) is bytes:
         copy, size = body[:COPY_BYTES], len(body)
     elif reading.size:
@@ -130,13 +129,11 @@ def request_body(state: dict[str, Any], reading: Reading) -> Mapping[str, Any]:
     else:
         return _unread(meta)
     encoding = _text(meta.get("HTTP_CONTENT_ENCODING"))
-    return add_body(fields, "body", *describe_body(copy, size, content_type, encoding))
+    return add_body({}, "body", *describe_body(copy, size, content_type, encoding))
 
 
 def _unread(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     """Of a body that the program has not read."""
-    if not meta.get("CONTENT_LENGTH") and not meta.get("HTTP_TRANSFER_ENCODING"):
-        return {}
     expected = _text(meta.get("CONTENT_LENGTH")).strip()
     chunked = _text(meta.get("HTTP_TRANSFER_ENCODING"))
     unread = (expected and expected != "0") or chunked
@@ -145,24 +142,24 @@ def _unread(meta: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def response_body(response: Any, headers: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields for the body of a response, from what it holds already."""
-    fields: dict[str, Any] = {}
     if getattr(type(response), "streaming", False) is True:
-        fields["streaming"] = True
-        return fields
+        return {"streaming": True}
     pieces = vars(response).get("_container")
     if type(pieces) is not list:
-        return fields
+        return _NOTHING
     copy, size = b"", 0
     for piece in pieces:
         if type(piece) is not bytes:
-            return fields
-        if len(copy) < COPY_BYTES:
-            copy += piece[: COPY_BYTES - len(copy)]
+            return _NOTHING
         size += len(piece)
+        if len(copy) < COPY_BYTES:
+            copy = (
+                copy + piece[: COPY_BYTES - len(copy)] if copy else piece[:COPY_BYTES]
+            )
     content_type = _text(headers.get("Content-Type"))
     encoding = _text(headers.get("Content-Encoding"))
     return add_body(
-        fields, "response_body", *describe_body(copy, size, content_type, encoding)
+        {}, "response_body", *describe_body(copy, size, content_type, encoding)
     )
 
 

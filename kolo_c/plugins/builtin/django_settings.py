@@ -60,8 +60,10 @@ class Options(Frozen):
             fnmatchcase(path, pattern) for pattern in self.patterns
         )
 
-    def takes(self) -> bool:
-        """Whether the next request is one of the sample."""
+    def takes(self, path: object) -> bool:
+        """Whether the next request, for ``path``, is recorded."""
+        if isinstance(path, str) and self.ignores(path):
+            return False
         return self.sample >= 1 or _random.random() < self.sample
 
     def stores(self, failed: bool, milliseconds: float) -> bool:
@@ -85,13 +87,16 @@ def options() -> Options:
     # Asked by way of Django, a setting that is not there takes 20 us each time.
     wrapped = object.__getattribute__(settings, "__dict__").get("_wrapped")
     own = getattr(wrapped, "__dict__", _NOTHING).get("KOLO_C")
-    if wrapped is not _read[0] or own is not _read[1]:
-        try:
-            source = getattr(settings, "KOLO_C", None)
-        except Exception:  # settings that cannot be read are the program's to tell
-            return Options()
-        _read = wrapped, own, read(source)
-    return _read[2]
+    known_wrapped, known_own, known = _read
+    if wrapped is known_wrapped and own is known_own:
+        return known
+    try:
+        source = getattr(settings, "KOLO_C", None)
+    except Exception:  # settings that cannot be read are the program's to tell
+        return Options()
+    known = read(source)
+    _read = wrapped, own, known
+    return known
 
 
 def read(source: Any) -> Options:

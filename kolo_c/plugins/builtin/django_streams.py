@@ -82,7 +82,7 @@ class _Stream:
 
 _streams: dict[int, _Stream] = {}
 """By the address of the response."""
-_abandoned: deque[int] = deque()
+abandoned: deque[int] = deque()
 """Of responses that nobody closed before they went away."""
 
 
@@ -100,7 +100,7 @@ def follow(response: Any, headers: Mapping[str, Any]) -> None:
 
     def gone(_: Any) -> None:
         # Whatever runs now was interrupted: the trace is ended at a better time.
-        _abandoned.append(address)
+        abandoned.append(address)
 
     stream = _streams[address] = _Stream(session.boundaries, number, headers)
     stream.response = weakref.ref(response, gone)
@@ -110,8 +110,8 @@ def follow(response: Any, headers: Mapping[str, Any]) -> None:
 
 def release_abandoned() -> None:
     """End the traces of responses that are no more."""
-    while _abandoned:
-        address = _abandoned.popleft()
+    while abandoned:
+        address = abandoned.popleft()
         stream = _streams.get(address)
         if stream is not None and stream.response() is None:
             _release(address)
