@@ -45,6 +45,7 @@ class Session:
         late_scope: Callable[[int], int],
         thread_begins: Callable[[], None],
         carrying: tuple[dict[int, int], dict[int, int], Callable[[int], None], int],
+        simple: tuple[Any, ...] | None,
     ) -> None: ...
     def attach_thread(self, frame: Any, event: str, arg: Any) -> None: ...
     def begin_trace(
@@ -84,6 +85,7 @@ class Session:
         carry: int = 0,
         meets: Callable[..., Any] | None = None,
         ignored: set[Any] | None = None,
+        simple: tuple[Any, tuple[str, ...], Callable[..., Any] | None] | None = None,
     ) -> None: ...
     def watch(
         self, index: int, module: str | None, qualname: str | None, path: str | None

@@ -110,7 +110,8 @@ class OpenTraces:
 
     def __init__(self, process: TraceFacts) -> None:
         self.process = process
-        self._open: dict[int, TraceFacts] = {}
+        self.open: dict[int, TraceFacts] = {}
+        """By number."""
         self._process_number = 0
         self._default_number = 0
         self._native: Any = None
@@ -131,49 +132,49 @@ class OpenTraces:
         self._process_number = number if whole else 0
         self._native = native
         self.simple_facts = getattr(native, "simple_facts", None)
-        self._open[number] = self.process
+        self.open[number] = self.process
 
     def begin(self, number: int, facts: TraceFacts) -> None:
         """Another trace has begun."""
-        self._open[number] = facts
+        self.open[number] = facts
 
     def end(self, number: int) -> TraceFacts | None:
         """It ends: what there is to say of it; None where it has ended already."""
-        return self._open.pop(number, None)
+        return self.open.pop(number, None)
 
     def get(self, number: int) -> TraceFacts | None:
         """Of an open trace; None where it has ended."""
-        return self._open.get(number)
+        return self.open.get(number)
 
     def stop(self) -> None:
         """All have ended."""
-        self._open.clear()
+        self.open.clear()
 
     def facts(self, number: int) -> TraceFacts:
         """Of an open trace; of the process's where it has ended, or for 0."""
-        return self._open.get(number, self.process)
+        return self.open.get(number, self.process)
 
     def current(self) -> tuple[int, TraceFacts] | None:
         """The trace that this context belongs to, with its number; None in a pause."""
         number = SCOPE.get()
-        if number not in self._open:
+        if number not in self.open:
             number = 0 if number == PAUSED else self._default()
-        facts = self._open.get(number)
+        facts = self.open.get(number)
         return None if facts is None else (number, facts)
 
     def is_boundary(self, number: int) -> bool:
         """Whether it is a trace of its own that this number of a context, which is not
         paused, leads to: not the process's."""
-        facts = self._open.get(number) or self._open.get(self._default_number)
+        facts = self.open.get(number) or self.open.get(self._default_number)
         return facts is not None and facts is not self.process
 
     def _default(self) -> int:
         number = self._default_number
-        return number if number in self._open else self._process_number
+        return number if number in self.open else self._process_number
 
     def has_default(self) -> bool:
         """Whether such a trace runs: see ``set_default``."""
-        return self._default_number in self._open
+        return self._default_number in self.open
 
     def set_default(self, number: int) -> None:
         """What has no trace of its own belongs to this one; 0: to the process's."""
@@ -181,7 +182,7 @@ class OpenTraces:
 
     def rename(self, number: int, facts: TraceFacts, name: object) -> bool:
         """Give an open trace a name; False where it has ended."""
-        if self._open.get(number) is not facts:
+        if self.open.get(number) is not facts:
             return False
         kept = kept_name(self._native.masked, name)
         with facts.lock:
@@ -191,7 +192,7 @@ class OpenTraces:
     def set(self, number: int, facts: TraceFacts, values: Mapping[str, object]) -> bool:
         """Add attributes to an open trace; False: it has ended, or has too many, or a
         name is one of ours."""
-        if self._open.get(number) is not facts:
+        if self.open.get(number) is not facts:
             return False
         masked = self.mask(values)
         if any(name.startswith(OWN) for name in masked):

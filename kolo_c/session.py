@@ -107,6 +107,7 @@ class Session:
         self._main = MainText(main_file, main_source)
         self.boundaries = Boundaries(self)
         self._whole = whole
+        self._above = self.trace_id if whole else self._parent
         self._core: Any = None
         self._names = "", ""
         self._native: Any = None
@@ -410,7 +411,7 @@ class Session:
                 facts.id,
                 kind,
                 facts.name,
-                parent or (self.trace_id if self._whole else self._parent),
+                parent or self._above,
                 text,
                 filter_set=chosen,
                 held=held,
@@ -509,7 +510,7 @@ class Session:
             decide=self._decide,
             decide_file=self._decide_file,
             scope_variable=VARIABLE,
-            **self.boundaries.handlers(),
+            **self.boundaries.handlers(self._above),
             load_plugin=self._load_plugin,
             thread_begins=self._thread_begins,
             skipped=SKIPPED,

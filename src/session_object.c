@@ -18,6 +18,7 @@
 #include "session_object.h"
 #include "state.h"
 #include "trace/boundary.h"
+#include "trace/boundary_simple.h"
 #include "trace/carry.h"
 #include "trace/filter.h"
 #include "trace/greenlet.h"
@@ -128,6 +129,7 @@ struct arguments {
     PyObject *late_scope;
     PyObject *thread_begins;
     PyObject *carrying;
+    PyObject *simple;
     PyObject *skipped;
     const char *hook;
     int new_threads;
@@ -165,6 +167,7 @@ session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given
                             "late_scope",
                             "thread_begins",
                             "carrying",
+                            "simple",
                             NULL};
     struct kc_session_options *options = &given->options;
     unsigned long long segment_bytes = 0;
@@ -174,7 +177,7 @@ session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given
     int drop = 0;
     int later = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppOOOO!", names,
+            args, kwargs, "$sssisiKKKKpOOO!O!O!OOOO!spppOOOO!O", names,
             &options->directory, &options->process_id, &options->schema,
             &options->schema_version, &options->info, &options->compress,
             &segment_bytes, &free_disk_bytes, &max_trace_bytes, &wait_max_ns, &drop,
@@ -183,7 +186,7 @@ session_read_arguments(PyObject *args, PyObject *kwargs, struct arguments *given
             &given->variable, &given->open_boundary, &given->close_boundary,
             &PyDict_Type, &given->skipped, &given->hook, &given->new_threads,
             &given->caught, &later, &given->load_plugin, &given->late_scope,
-            &given->thread_begins, &PyTuple_Type, &given->carrying))
+            &given->thread_begins, &PyTuple_Type, &given->carrying, &given->simple))
     {
         return -1;
     }
@@ -244,6 +247,7 @@ session_init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->tracer.thread_begins = Py_NewRef(given.thread_begins);
     self->tracer.skipped_codes = Py_NewRef(given.skipped);
     if (kc_carry_use(&self->tracer, given.carrying) < 0 ||
+        kc_simple_use(&self->tracer, given.simple) < 0 ||
         session_open_mask(self, given.words, given.exceptions) < 0 ||
         kc_session_open(&self->session, &given.options) < 0 ||
         session_open_tracer(self, given.rules, given.hook) < 0)
@@ -291,6 +295,7 @@ session_dealloc(PyObject *op)
     Py_CLEAR(tracer->late_scope);
     Py_CLEAR(tracer->thread_begins);
     kc_carry_clear(tracer);
+    kc_simple_clear(tracer);
     Py_CLEAR(tracer->files);
     Py_CLEAR(tracer->kept_codes);
     Py_CLEAR(tracer->skipped_codes);
@@ -401,6 +406,7 @@ session_close(PyObject *op, PyObject *args)
         Py_CLEAR(self->tracer.late_scope);
         Py_CLEAR(self->tracer.thread_begins);
         kc_carry_clear(&self->tracer);
+        kc_simple_clear(&self->tracer);
         kc_plugins_clear(&self->tracer);
     }
     kc_exc_restore(error);

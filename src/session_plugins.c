@@ -44,7 +44,7 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
 {
     SessionObject *self = (SessionObject *)op;
     static char *names[] = {"index",  "kind",  "when",  "start",   "finish", "boundary",
-                            "limits", "carry", "meets", "ignored", NULL};
+                            "limits", "carry", "meets", "ignored", "simple", NULL};
     unsigned long index = 0;
     PyObject *kind = NULL;
     PyObject *when = NULL;
@@ -52,13 +52,14 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *finish = NULL;
     PyObject *meets = Py_None;
     PyObject *ignored = Py_None;
+    PyObject *simple = Py_None;
     int boundary = 0;
     int carry = KC_CARRY_NOTHING;
     struct kc_value_limits limits;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "kOOOOi(IIII)|iOO", names, &index,
-                                     &kind, &when, &start, &finish, &boundary,
-                                     &limits.depth, &limits.items, &limits.text_bytes,
-                                     &limits.record_bytes, &carry, &meets, &ignored))
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "kOOOOi(IIII)|iOOO", names, &index, &kind, &when, &start,
+            &finish, &boundary, &limits.depth, &limits.items, &limits.text_bytes,
+            &limits.record_bytes, &carry, &meets, &ignored, &simple))
     {
         return NULL;
     }
@@ -78,6 +79,13 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "what a plugin ignores is a set");
         return NULL;
     }
+    if (simple != Py_None &&
+        (kind == Py_None || !PyTuple_Check(simple) || PyTuple_GET_SIZE(simple) != 3 ||
+         !PyTuple_Check(PyTuple_GET_ITEM(simple, 1))))
+    {
+        PyErr_SetString(PyExc_TypeError, "simple is (plugin, attributes, holds)");
+        return NULL;
+    }
     if (plugin->loaded) {
         Py_RETURN_NONE; /* by another thread, while this one imported its module */
     }
@@ -87,6 +95,7 @@ kc_session_define_plugin(PyObject *op, PyObject *args, PyObject *kwargs)
     plugin->finish = plugins_optional(finish);
     plugin->meets = plugins_optional(meets);
     plugin->ignored = plugins_optional(ignored);
+    plugin->simple = plugins_optional(simple);
     plugin->boundary = boundary != 0;
     plugin->apart = boundary > 1;
     plugin->carry = (enum kc_carry)carry;

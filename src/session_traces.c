@@ -3,10 +3,8 @@
 
 #include "compat.h"
 
-#include <stdio.h>
-
 #include "session_object.h"
-#include "trace/limit.h"
+#include "trace/ending.h"
 #include "trace/value.h"
 
 PyObject *
@@ -46,11 +44,7 @@ kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     trace->keep_bit = (uint8_t)(1u << filter_set);
     trace->held = held;
-    if (trace->number > 1) { /* what went wrong before the first is told with it */
-        trace->errors_before =
-            self->session.error_count +
-            kc_values_borrow_counters(self->tracer.values)->error_count;
-    }
+    kc_ending_count_from_now(&self->tracer, trace);
     if (of_process) {
         self->session.process_trace = trace;
     }
@@ -63,69 +57,11 @@ kc_session_begin(PyObject *op, PyObject *args, PyObject *kwargs)
 static struct kc_trace *
 session_find_trace(SessionObject *self, unsigned long number)
 {
-    for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
-        if (self->session.traces[i].number == number) {
-            return &self->session.traces[i];
-        }
+    struct kc_trace *trace = kc_session_find_trace(&self->session, number);
+    if (trace == NULL) {
+        PyErr_Format(PyExc_LookupError, "no trace has number %lu", number);
     }
-    PyErr_Format(PyExc_LookupError, "no trace has number %lu", number);
-    return NULL;
-}
-
-/* The counters of `trace` as JSON text: what happened in it; of the time in threads
- * that all use, what passed meanwhile. That of the process has all of our own time. */
-static int
-session_format_counters(SessionObject *self, const struct kc_trace *trace, char *text,
-                        size_t size)
-{
-    const struct kc_session *session = &self->session;
-    const struct kc_value_counters *values =
-        kc_values_borrow_counters(self->tracer.values);
-    bool whole = trace == session->process_trace;
-    kc_values_settle(self->tracer.values);
-    uint64_t calls = trace->call_count;
-    return snprintf(
-        text, size,
-        "{\"calls\": %llu, \"records\": %llu, \"bytes\": %llu, \"skipped\": %llu, "
-        "\"kept\": %llu, \"masked\": %llu, \"truncated\": %llu, \"lost\": %llu, "
-        "\"waited_ns\": %llu, \"errors\": %llu, \"own_ns\": %llu, \"writer_ns\": %llu, "
-        "\"blind\": %llu, \"values_off\": %s}",
-        (unsigned long long)calls, (unsigned long long)trace->record_count,
-        (unsigned long long)trace->byte_count,
-        (unsigned long long)self->tracer.skipped_count,
-        (unsigned long long)self->tracer.kept_count,
-        (unsigned long long)trace->masked_count,
-        (unsigned long long)trace->truncated_count,
-        (unsigned long long)trace->lost_count,
-        (unsigned long long)(session->waited_ns - trace->waited_before_ns),
-        (unsigned long long)(session->error_count + values->error_count -
-                             trace->errors_before),
-        (unsigned long long)(whole ? session->own_ns : trace->own_ns),
-        (unsigned long long)(atomic_load(&session->writer.cpu_ns) -
-                             trace->writer_before_ns),
-        (unsigned long long)(session->blind_count - trace->blind_before),
-        trace->limited ? "true" : "false");
-}
-
-/* What was counted instead of recorded goes to the trace's first stream. */
-static void
-session_tell_counts(SessionObject *self, const struct kc_trace *trace)
-{
-    for (struct kc_thread *thread = self->session.threads; thread != NULL;
-         thread = thread->next)
-    {
-        for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-             stream = stream->next)
-        {
-            if (stream->trace == trace && !kc_thread_is_busy(thread)) {
-                uint8_t guard = thread->guard;
-                thread->guard = KC_GUARD_FLUSH;
-                kc_limit_tell_counts(thread, stream);
-                thread->guard = guard;
-                return;
-            }
-        }
-    }
+    return trace;
 }
 
 PyObject *
@@ -138,7 +74,7 @@ kc_session_end(PyObject *op, PyObject *args, PyObject *kwargs)
     PyObject *name = NULL;
     PyObject *attributes = NULL;
     int stored = 1;
-    char counters[1024];
+    struct kc_ending ending;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ksUU|$p", names, &number, &cause,
                                      &name, &attributes, &stored))
     {
@@ -157,23 +93,11 @@ kc_session_end(PyObject *op, PyObject *args, PyObject *kwargs)
     }
     Py_SETREF(trace->name, Py_NewRef(name));
     Py_SETREF(trace->attributes, Py_NewRef(attributes));
-    if (stored) {
-        session_tell_counts(self, trace);
-        kc_session_keep_held(&self->session, trace);
-        if (!kc_session_flush_trace(&self->session, trace)) {
-            Py_RETURN_NONE;
-        }
+    if (!kc_ending_end(&self->tracer, trace, cause, stored != 0, &ending)) {
+        Py_RETURN_NONE;
     }
-    (void)session_format_counters(self, trace, counters, sizeof counters);
-    PyObject *result = Py_BuildValue(
-        "(Os)", stored && trace->announced ? Py_True : Py_False, counters);
-    if (stored) {
-        kc_session_end_trace(&self->session, trace, cause, counters);
-    }
-    else {
-        kc_session_drop_trace(&self->session, trace);
-    }
-    return result;
+    return Py_BuildValue("(Os)", stored && ending.announced ? Py_True : Py_False,
+                         ending.counters);
 }
 
 PyObject *

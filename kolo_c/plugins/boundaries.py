@@ -16,7 +16,7 @@ from _weakref import ref  # weakref itself is 1 ms more
 from itertools import count
 
 from kolo_c.facts import TraceFacts
-from kolo_c.identifiers import trace_id
+from kolo_c.identifiers import TICKING, trace_id
 from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
@@ -102,13 +102,17 @@ class Boundaries:
         self._tasks: dict[int, Any] = {}
         """Weak references, by address, to the tasks that run late; for which trace."""
 
-    def handlers(self) -> dict[str, Any]:
-        """What the core asks, and the two dicts that it counts work items in."""
+    def handlers(self, parent: str | None) -> dict[str, Any]:
+        """What the core asks, the two dicts that it counts work items in, and what it
+        begins and ends simple boundaries with, as children of the trace ``parent``."""
+        facts = self._session.traces.open
+        simple = self._open, facts, self._ended, self._tasks, Boundary, TraceFacts
         return {
             "open_boundary": self.open,
             "close_boundary": self.close,
             "late_scope": self.late,
             "carrying": (self._carriers, self._late, self.leave, self.serial),
+            "simple": None if TICKING else (*simple, parent, _ENDED_MOST),
         }
 
     def open(

@@ -191,6 +191,7 @@ class Registry:
             carry,
             plugin.meets,
             plugin.ignored,
+            (plugin, plugin.attributes, plugin.holds) if plugin.is_simple else None,
         )
 
     def _install_when_imported(

@@ -146,6 +146,13 @@ class Compiled(Frozen):
         "remove",
     )  # fmt: skip
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether the core may begin and end the traces of a boundary by itself
+        (src/trace/boundary_simple.h)."""
+        special = self.apart or self.takes_all or self.settings is not None
+        return self.boundary and not special
+
 
 def compile_plugin(source: Any, **known: Any) -> Compiled:
     """Read a plugin: a class, an object, or a dict. PluginError if it is none.

@@ -88,6 +88,7 @@ class Session:
         late_scope: Callable[[int], int] | None = None,
         thread_begins: Callable[[], None] | None = None,
         carrying: object = None,
+        simple: object = None,
     ) -> None:
         """Open the store. RuntimeError where a session is active, OSError by it."""
         global _active
@@ -309,9 +310,11 @@ class Session:
         carry: int = 0,
         meets: Callable[..., Any] | None = None,
         ignored: set[Any] | None = None,
+        simple: object = None,
     ) -> None:
-        """What plugin number ``index`` does; ``carry`` and what ``Session`` is given as
-        ``carrying`` are for a core that does it without these handlers."""
+        """What plugin number ``index`` does; ``carry``, ``simple`` and what ``Session``
+        is given as ``carrying`` and ``simple`` are for a core that does it without
+        these handlers."""
         handlers = when, start, finish, meets
         plugins.define(self, index, kind, handlers, boundary, limits, ignored)
 

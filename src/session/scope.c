@@ -202,12 +202,8 @@ done:
 static struct kc_trace *
 scope_open_trace(struct kc_session *session, unsigned long number)
 {
-    for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
-        if (session->traces[i].number == number && session->traces[i].open) {
-            return &session->traces[i];
-        }
-    }
-    return NULL;
+    struct kc_trace *trace = kc_session_find_trace(session, number);
+    return trace != NULL && trace->open ? trace : NULL;
 }
 
 /* The trace that the context variable names, the one for what came after its end, else

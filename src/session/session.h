@@ -38,6 +38,7 @@ struct kc_trace {
     uint32_t limit_marked; /* the level that the last LIMIT mark told */
     uint8_t keep_bit;      /* of its filter set */
     uint32_t number;       /* 0: the slot is free */
+    uint32_t opener;       /* 0, or a plugin's index and 1 (boundary_simple.h) */
     uint64_t generation;
     char id[40];
     char kind[24];
@@ -170,6 +171,10 @@ void kc_session_destroy(struct kc_session *session);
 struct kc_trace *kc_session_begin_trace(struct kc_session *session, const char *id,
                                         const char *kind, PyObject *name,
                                         PyObject *parent, PyObject *attributes);
+
+/* The one with this number, which has not ended; NULL where there is none. */
+struct kc_trace *kc_session_find_trace(struct kc_session *session,
+                                       unsigned long number);
 
 /* Write the trace's definition, if that has not been done. False when it cannot be. */
 bool kc_session_announce(struct kc_session *session, struct kc_trace *trace);

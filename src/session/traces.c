@@ -47,6 +47,17 @@ kc_session_begin_trace(struct kc_session *session, const char *id, const char *k
     return trace;
 }
 
+struct kc_trace *
+kc_session_find_trace(struct kc_session *session, unsigned long number)
+{
+    for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
+        if (session->traces[i].number == number) {
+            return &session->traces[i];
+        }
+    }
+    return NULL;
+}
+
 struct kc_trace_facts
 kc_session_trace_facts(const struct kc_trace *trace)
 {

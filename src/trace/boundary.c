@@ -7,6 +7,7 @@
 #include "plain/clock.h"
 #include "session/interrupt.h"
 #include "session/scope.h"
+#include "trace/boundary_simple.h"
 
 /* A call of ours raised: say so, or give the program what was meant for it. */
 static void
@@ -57,22 +58,11 @@ kc_boundary_current(const struct kc_session *session)
     return (uint32_t)number;
 }
 
-uint32_t
-kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
-                 const struct kc_plugin_call *plugin, uint32_t *outer)
+/* Ask Python for the trace: its number, or 0. */
+static uint32_t
+boundary_ask(struct kc_session *session, const struct kc_tracer *tracer,
+             const struct kc_code *code, const struct kc_plugin_call *plugin)
 {
-    struct kc_session *session = thread->session;
-    const struct kc_tracer *tracer = thread->tracer;
-    *outer = kc_boundary_current(session);
-    bool apart = plugin != NULL && plugin->plugin->apart;
-    if (tracer->open_boundary == NULL || session->dead ||
-        (!apart && thread->stream != NULL &&
-         thread->stream->trace != session->process_trace))
-    {
-        return 0; /* what is in a boundary's trace already joins it */
-    }
-    uint64_t began_ns = kc_clock_ns();
-    struct kc_exc pending = kc_exc_save();
     PyObject *opened =
         plugin == NULL ? PyObject_CallFunction(tracer->open_boundary, "OOO", code->code,
                                                Py_None, Py_None)
@@ -84,23 +74,51 @@ kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
         number = 0;
     }
     Py_XDECREF(opened);
-    kc_exc_restore(pending);
-    if (number != 0) {
-        kc_boundary_scope(thread, (uint32_t)number);
-    }
-    boundary_count(thread, began_ns);
     return (uint32_t)number;
 }
 
+uint32_t
+kc_boundary_open(struct kc_thread *thread, const struct kc_code *code,
+                 const struct kc_plugin_call *plugin, uint32_t *outer)
+{
+    struct kc_session *session = thread->session;
+    struct kc_tracer *tracer = thread->tracer;
+    *outer = kc_boundary_current(session);
+    bool apart = plugin != NULL && plugin->plugin->apart;
+    if (tracer->open_boundary == NULL || session->dead ||
+        (!apart && thread->stream != NULL &&
+         thread->stream->trace != session->process_trace))
+    {
+        return 0; /* what is in a boundary's trace already joins it */
+    }
+    uint64_t began_ns = kc_clock_ns();
+    struct kc_exc pending = kc_exc_save();
+    uint32_t number =
+        plugin != NULL ? kc_simple_begin(tracer, plugin->plugin, plugin->started) : 0;
+    if (number == 0 && tracer->open_boundary != NULL) {
+        number = boundary_ask(session, tracer, code, plugin);
+    }
+    kc_exc_restore(pending);
+    if (number != 0) {
+        kc_boundary_scope(thread, number);
+    }
+    boundary_count(thread, began_ns);
+    return number;
+}
+
+/* `finished` is NULL or what the plugin's finish() gave. */
 static void
 boundary_end(struct kc_session *session, uint32_t number, PyObject *finished,
              bool failed)
 {
-    PyObject *close = session->tracer->close_boundary;
-    if (close == NULL || session->dead) {
-        return; /* with its session */
+    struct kc_tracer *tracer = session->tracer;
+    if (tracer->close_boundary == NULL || session->dead ||
+        kc_simple_end(tracer, number, finished, failed))
+    {
+        return; /* with its session, or so */
     }
-    PyObject *closed = PyObject_CallFunction(close, "IOO", number, finished,
+    PyObject *closed = PyObject_CallFunction(tracer->close_boundary, "IOO", number,
+                                             finished != NULL ? finished : Py_None,
                                              failed ? Py_True : Py_False);
     if (closed == NULL) {
         boundary_failed(session, "a boundary's trace could not be ended");
@@ -114,8 +132,7 @@ kc_boundary_close(struct kc_thread *thread, uint32_t number, uint32_t outer,
 {
     uint64_t began_ns = kc_clock_ns();
     struct kc_exc pending = kc_exc_save();
-    boundary_end(thread->session, number, finished != NULL ? finished : Py_None,
-                 failed);
+    boundary_end(thread->session, number, finished, failed);
     kc_boundary_scope(thread, outer);
     kc_exc_restore(pending);
     boundary_count(thread, began_ns);
@@ -124,7 +141,7 @@ kc_boundary_close(struct kc_thread *thread, uint32_t number, uint32_t outer,
 void
 kc_boundary_end(struct kc_session *session, uint32_t number)
 {
-    boundary_end(session, number, Py_None, false);
+    boundary_end(session, number, NULL, false);
 }
 
 uint32_t

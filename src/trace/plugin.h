@@ -31,6 +31,8 @@ struct kc_plugin {
     PyObject *meets;   /* … called once with each code object that it watches */
     PyObject *ignored; /* set of functions, or NULL: what returns none but these is not
                         * shown to finish() */
+    PyObject *simple;  /* (what Python has of it, names of attributes, holds() or None),
+                          where its boundaries are simple; or NULL */
     enum kc_carry carry; /* what it does instead of calling them */
     bool loaded;   /* handlers are known: built-in ones are imported at a first match */
     bool refused;  /* they could not be */

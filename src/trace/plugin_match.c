@@ -153,6 +153,7 @@ kc_plugins_clear(struct kc_tracer *tracer)
         Py_CLEAR(plugin->finish);
         Py_CLEAR(plugin->meets);
         Py_CLEAR(plugin->ignored);
+        Py_CLEAR(plugin->simple);
     }
     Py_CLEAR(tracer->load_plugin);
 }

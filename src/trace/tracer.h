@@ -22,6 +22,33 @@
 
 struct kc_hook; /* trace/hook.h */
 
+/* What is set of Python's objects (boundary_simple.c). */
+enum kc_simple_name {
+    KC_SIMPLE_PLUGIN,
+    KC_SIMPLE_FIELDS,
+    KC_SIMPLE_HELD,
+    KC_SIMPLE_ATTRIBUTES,
+    KC_SIMPLE_HOLDERS,
+    KC_SIMPLE_ENDED,
+    KC_SIMPLE_LOCKS,
+    KC_SIMPLE_ID,
+    KC_SIMPLE_NAME,
+    KC_SIMPLE_NAMES,
+};
+
+/* What kolo_c/plugins/boundaries.py and facts.py have of boundaries. */
+struct kc_simple {
+    PyObject *open;  /* dict: number -> Boundary; NULL: nothing is simple */
+    PyObject *facts; /* dict: number -> TraceFacts */
+    PyObject *ended; /* dict: number -> (id, name) */
+    PyObject *tasks; /* dict: empty where none runs late */
+    PyObject *boundary_type;
+    PyObject *facts_type;
+    PyObject *parent; /* str: the id of the trace that they are children of; or None */
+    PyObject *names[KC_SIMPLE_NAMES]; /* interned */
+    uint32_t ended_most;
+};
+
 struct kc_tracer {
     struct kc_session *session; /* borrowed */
     const struct kc_hook *hook;
@@ -52,7 +79,8 @@ struct kc_tracer {
     PyObject *files;         /* dict: path -> what decide_file said */
     PyObject *kept_codes;    /* dict: code object -> source text or None */
     PyObject *skipped_codes; /* dict, Python's: address of a code object -> … */
-    uint32_t serial;         /* of our session, among the process's: on work items */
+    struct kc_simple simple;
+    uint32_t serial; /* of our session, among the process's: on work items */
     struct kc_plugin **plugins;
     uint32_t plugin_count;
     struct kc_watch_rule *watch_rules; /* plugin_match.c */

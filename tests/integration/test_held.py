@@ -142,7 +142,7 @@ def test_a_held_trace_that_is_stored_equals_one_that_was_not_held(held):
         for is_held in (True, False):
             number = begin('same', held=is_held)
             run(number, test)
-            session.traces._open[number].name = 'the end'
+            session.traces.open[number].name = 'the end'
             session.end_boundary(number, 'exit')
         """
     )

@@ -256,6 +256,55 @@ before()
     )
 
 
+def test_a_boundary_says_the_same_where_its_facts_are_simple_and_where_not(trace):
+    traced = trace(
+        REQUEST
+        + """
+import threading
+from kolo_c.scope import SCOPE
+def view(path):
+    if path == "/set":
+        kolo_c.current().set(customer=7, password="hunter22")
+    if path == "/told":
+        kolo_c.current().name = "another"
+    if path == "/held":
+        numbers.append(SCOPE.session.boundaries.hold())
+    return Answer() if path == "/answer" else 200
+class Answer(int): pass
+numbers = []
+paths = ["/plain", "/täglich", "/set", "/told", "/answer", "/held", "/" + 300 * "x",
+         "/ghp_" + 36 * "a", "/plain"]
+for path in paths:
+    handle(path)
+boundaries = SCOPE.session.boundaries
+print([boundaries.is_open(number) for number in numbers])
+boundaries.add(numbers[0], {"status": 204})
+boundaries.release(numbers[0])
+print([boundaries.is_open(number) for number in numbers])
+"""
+    )
+    assert traced.stdout == "[True]\n[False]\n"
+    found = {info.row.name: dict(info.attributes) for info in traced.infos()[1:]}
+    long = "/" + 300 * "x"
+    assert found == {
+        "GET /plain → 200": {"path": "/plain", "status": 200},
+        "GET /täglich → 200": {"path": "/täglich", "status": 200},
+        "GET /set → 200": {
+            "customer": 7,
+            "password": "***",
+            "path": "/set",
+            "status": 200,
+        },
+        "GET /told → 200": {"path": "/told", "status": 200},
+        "GET /answer → 0": {"path": "/answer", "status": 0},
+        "GET /held → 204": {"path": "/held", "status": 204},
+        f"GET {long[:199]}… → 200": {"path": long, "status": 200},
+        "GET /*** → 200": {"path": "/***", "status": 200},
+    }
+    assert len(traced.infos()) == 10
+    assert {info.row.cause for info in traced.infos()} == {"exit"}
+
+
 def test_boundaries_that_are_interleaved_have_their_own_calls(trace):
     traced = trace(
         REQUEST

@@ -90,12 +90,13 @@ def describe_body(
         content_type
     )
     note = "" if whole else f"cut: {size:,} bytes{f', {packed}' if packed else ''}"
-    if kind == _FORM:
-        return form(copy.decode("utf-8", "replace")), note
-    if kind == "application/json" or kind.endswith("+json"):
-        return _json(copy, whole), note
-    if not is_text and (kind or b"\0" in copy):
-        return None, f"{size:,} bytes{f', {kind}' if kind else ''}"
+    if not is_text:
+        if kind == _FORM:
+            return form(copy.decode("utf-8", "replace")), note
+        if kind == "application/json" or kind.endswith("+json"):
+            return _json(copy, whole), note
+        if kind or b"\0" in copy:
+            return None, f"{size:,} bytes{f', {kind}' if kind else ''}"
     text = copy[:_DECODED_FIRST].decode(charset, "replace")
     if len(text) <= TEXT_CHARACTERS and len(copy) > _DECODED_FIRST:
         text = copy.decode(charset, "replace")
@@ -340,10 +341,11 @@ def _decode_brotli(copy: bytes) -> tuple[bytes, bool] | None:
 
 
 def _read_type(content_type: str) -> tuple[str, bool, str]:
-    """What a header's ``Content-Type`` says: the type, whether that is one of texts,
-    and the charset."""
+    """What a header's ``Content-Type`` says: the type, whether that is one of texts
+    that are no JSON, and the charset."""
     kind = content_type.partition(";")[0].strip().lower()
     is_text = kind.startswith("text/") or kind in _TEXTS or kind.endswith("+xml")
+    is_text = is_text and not kind.endswith("+json")
     found = kind, is_text, _charset(content_type)
     if len(_content_types) < _TYPES_KNOWN:
         _content_types[content_type] = found

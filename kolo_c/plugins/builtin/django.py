@@ -110,18 +110,20 @@ class Request(Plugin):
         fields: dict[str, Any] = {}
         if value is not None:
             fields["status"] = _status(value)
-        _add_route(fields, state.get("resolver_match"))
-        user = _user(state)
-        if user is not None:
-            fields["user"] = user
+        match = state.get("resolver_match")
+        if match is not None:
+            _add_route(fields, vars(match))
+        user = state.get("_cached_user", state.get("_acached_user"))
+        if user is not None and (key := _key_of(user)) is not None:
+            fields["user"] = key
         if reading.exception is not None:
             fields["exception"] = reading.exception
         fields.update(request_body(state, reading))
         if value is not None:
-            headers = response_headers(value)
-            fields["response_headers"] = headers
+            headers = fields["response_headers"] = response_headers(value)
             fields.update(response_body(value, headers))
-            django_streams.follow(value, headers)
+            if "_iterator" in vars(value):
+                django_streams.follow(value, headers)
         return fields
 
     def holds(self, fields: Mapping[str, Any]) -> bool:
@@ -243,11 +245,8 @@ def _whole_number(status: object) -> int | None:
     return int(status) if isinstance(status, int) else None
 
 
-def _add_route(fields: dict[str, Any], match: Any) -> None:
+def _add_route(fields: dict[str, Any], state: dict[str, Any]) -> None:
     """Where its path led: the pattern, the view, and what the view was given."""
-    if match is None:
-        return
-    state = vars(match)
     fields["route"] = state.get("route")
     fields["view"] = state.get("_func_path")
     if state.get("url_name"):
@@ -258,10 +257,7 @@ def _add_route(fields: dict[str, Any], match: Any) -> None:
         fields["view_kwargs"] = state["kwargs"]
 
 
-def _user(state: dict[str, Any]) -> Any:
-    """The primary key of the user, where the program has fetched it already."""
-    user = state.get("_cached_user", state.get("_acached_user"))
-    if user is None:
-        return None
+def _key_of(user: Any) -> Any:
+    """The primary key of a user that the program has fetched already."""
     key = getattr(getattr(getattr(type(user), "_meta", None), "pk", None), "attname", 0)
     return vars(user).get(key) if isinstance(key, str) else None
