@@ -111,7 +111,7 @@ def test_an_unknown_step_is_refused_before_anything_is_set_up() -> None:
         ["script/test", "styel"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 2
-    steps = "style sanitize c python programs pythons wheel django"
+    steps = "style python sanitize django c pythons programs wheel"
     assert answer.stderr == f"test: no step styel ({steps})\n"
 
 
