@@ -109,7 +109,7 @@ class Session:
         fields: Mapping[str, Any],
     ) -> tuple[str, dict[str, Any], str] | None: ...
     def hides(self, name: str, value: object) -> bool: ...
-    def hide_cells(self, name: str, rows: Sequence[object], at: int) -> None: ...
+    def hide_cells(self, name: str, rows: Sequence[object], at: int) -> bool: ...
     def masked(self, text: str) -> str: ...
     def skip_code(self, code: CodeType) -> None: ...
     def keep_bounds(self, max_bytes: int, keep_ns: int, now: bool) -> None: ...
@@ -164,6 +164,13 @@ class Scan:
         list[tuple[int, int, int, int, int]],
     ]: ...
 
+class Fetched:
+    """What a cursor has fetched of a statement; kolo_c.plugins.observed uses it."""
+
+    def __new__(
+        cls, number: int, scope: int, text: Any, columns: Any, hidden: Any
+    ) -> Fetched: ...
+
 class Observed:
     """A function that is watched from outside; kolo_c.plugins.observed uses it."""
 
@@ -171,11 +178,13 @@ class Observed:
         cls,
         function: Callable[..., Any],
         begin: Callable[..., Any],
-        end: Callable[[Any, Any, Any], Any],
+        end: Callable[[Any, Any, Any], Any] | None,
         *,
         instead: Callable[..., Any] | None = None,
         told: dict[int, Any] = ...,
         slot: str = ...,
+        fetches: int = ...,
+        makes: tuple[dict[int, type], str, type | None, int] = ...,
     ) -> Observed: ...
     def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
 

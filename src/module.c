@@ -11,6 +11,7 @@
 #include <zstd.h>
 
 #include "connection_object.h"
+#include "fetched_object.h"
 #include "observed_object.h"
 #include "plain/clock.h"
 #include "plain/mask.h"
@@ -408,10 +409,11 @@ module_exec(PyObject *module)
         module_add_type(module, &kc_connection_type_spec, "Connection");
     Py_XDECREF(module_add_type(module, &kc_scan_type_spec, "Scan"));
     Py_XDECREF(module_add_type(module, &kc_observed_type_spec, "Observed"));
+    state->fetched_type = module_add_type(module, &kc_fetched_type_spec, "Fetched");
     state->database_error = kc_connection_new_error();
     if (state->thread_type == NULL || state->session_type == NULL ||
-        state->connection_type == NULL || state->database_error == NULL ||
-        PyErr_Occurred() != NULL ||
+        state->connection_type == NULL || state->fetched_type == NULL ||
+        state->database_error == NULL || PyErr_Occurred() != NULL ||
         PyModule_AddObjectRef(module, "DatabaseError", state->database_error) < 0 ||
         PyModule_AddObjectRef(module, "ContextVar", (PyObject *)&PyContextVar_Type) < 0)
     {
@@ -432,6 +434,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     struct kc_module_state *state = PyModule_GetState(module);
     Py_VISIT(state->session_type);
     Py_VISIT(state->connection_type);
+    Py_VISIT(state->fetched_type);
     Py_VISIT(state->database_error);
     Py_VISIT(state->thread_type);
     return 0;
@@ -443,6 +446,7 @@ module_clear(PyObject *module)
     struct kc_module_state *state = PyModule_GetState(module);
     Py_CLEAR(state->session_type);
     Py_CLEAR(state->connection_type);
+    Py_CLEAR(state->fetched_type);
     Py_CLEAR(state->database_error);
     Py_CLEAR(state->thread_type);
     return 0;

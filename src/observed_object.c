@@ -2,24 +2,29 @@
 
 #include "compat.h"
 
+#include "fetched_object.h"
 #include "observed_object.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <structmember.h>
 
+#include "plain/clock.h"
 #include "session/interrupt.h"
+#include "state.h"
 
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *function;
     PyObject *begin;   /* (*arguments) -> token; None: end() is not called */
-    PyObject *end;     /* (token, result, exception) */
+    PyObject *end;     /* (token, result, exception), or None */
     PyObject *instead; /* or NULL; else called with what begin gives as its token:
                         * (arguments, keywords) */
     PyObject *told;    /* or NULL: by address, codes whose callees begin() is not for */
     PyObject *slot;    /* or NULL: the attribute without which it is not, either */
+    enum kc_fetches fetches;
+    PyObject *makes; /* or NULL: (classes, keyword, class, most) */
 } ObservedObject;
 
 #define TOLD_CALLERS_MAX 12
@@ -48,18 +53,18 @@ observed_is_told(const ObservedObject *self)
     return found;
 }
 
-/* Whether the slot of the first argument is empty. No code of the program is asked. */
-static bool
-observed_is_empty(const ObservedObject *self, PyObject *const *args, Py_ssize_t count)
+/* What the first argument has in its slot, or NULL. No code of the program is asked. */
+static PyObject *
+observed_slot(const ObservedObject *self, PyObject *owner)
 {
-    if (self->slot == NULL || count == 0) {
-        return false;
+    PyObject *held = PyObject_GenericGetAttr(owner, self->slot);
+    if (held == NULL) {
+        PyErr_Clear();
     }
-    PyObject *held = PyObject_GenericGetAttr(args[0], self->slot);
-    bool empty = held == NULL || held == Py_None;
-    Py_XDECREF(held);
-    PyErr_Clear();
-    return empty;
+    else if (held == Py_None) {
+        Py_CLEAR(held);
+    }
+    return held;
 }
 
 PyObject *
@@ -101,15 +106,139 @@ observed_end(const ObservedObject *self, PyObject *token, PyObject *result)
     kc_exc_restore(raised);
 }
 
-static PyObject *
-observed_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names)
+/* ---- fetches ---- */
+
+/* How many rows are asked for; -1 where that is not said. */
+static Py_ssize_t
+observed_wanted(PyObject *const *args, Py_ssize_t count)
 {
-    const ObservedObject *self = (const ObservedObject *)op;
-    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
-    if (observed_is_empty(self, args, count) || observed_is_told(self)) {
-        return PyObject_Vectorcall(self->function, args, nargsf, names);
+    Py_ssize_t wanted =
+        count > 1 && PyLong_CheckExact(args[1]) ? PyLong_AsSsize_t(args[1]) : -1;
+    PyErr_Clear();
+    return wanted;
+}
+
+/* There are no more rows: what `owner` has in its slot tells of them. */
+static void
+observed_flush(const ObservedObject *self, PyObject *owner)
+{
+    PyObject *held = observed_slot(self, owner);
+    if (held == NULL) {
+        return;
     }
-    PyObject *token = PyObject_Vectorcall(self->begin, args, (size_t)count, names);
+    PyObject *flushed = NULL;
+    if (PyObject_GenericSetAttr(owner, self->slot, Py_None) == 0) {
+        flushed = PyObject_CallMethod(held, "flush", NULL);
+    }
+    if (flushed == NULL) {
+        observed_drop_error();
+    }
+    Py_XDECREF(flushed);
+    Py_DECREF(held);
+}
+
+/* The function gives rows, which `fetched` counts. */
+static PyObject *
+observed_fetch(const ObservedObject *self, PyObject *fetched, PyObject *const *args,
+               size_t nargsf, PyObject *names)
+{
+    Py_ssize_t wanted = observed_wanted(args, PyVectorcall_NARGS(nargsf));
+    uint64_t began_ns = kc_clock_system_ns();
+    PyObject *result = PyObject_Vectorcall(self->function, args, nargsf, names);
+    uint64_t took_ns = kc_clock_system_ns() - began_ns;
+    struct kc_exc raised = kc_exc_save_value();
+    bool more =
+        kc_fetched_add(fetched, args[0], self->fetches, result, wanted, took_ns);
+    if (PyErr_Occurred()) {
+        observed_drop_error();
+    }
+    if (!more) {
+        observed_flush(self, args[0]);
+    }
+    kc_exc_restore(raised);
+    return result;
+}
+
+static bool
+observed_is_fetch(const ObservedObject *self, PyObject *held)
+{
+    if (self->fetches == KC_FETCHES_NOTHING) {
+        return false;
+    }
+    const struct kc_module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    return PyObject_TypeCheck(held, state->fetched_type);
+}
+
+/* ---- what makes an object ---- */
+
+/* The keywords of a call with our class in place of the one that is given there; NULL,
+ * perhaps with an exception, where there is none of ours. */
+static PyObject *
+observed_choose(const ObservedObject *self, PyObject *const *named, PyObject *names)
+{
+    PyObject *keyword = PyTuple_GET_ITEM(self->makes, 1);
+    PyObject *given = PyTuple_GET_ITEM(self->makes, 2);
+    PyObject *keywords = PyDict_New();
+    Py_ssize_t count = names != NULL ? PyTuple_GET_SIZE(names) : 0;
+    for (Py_ssize_t i = 0; keywords != NULL && i < count; i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_Compare(name, keyword) == 0) {
+            given = named[i];
+        }
+        if (PyDict_SetItem(keywords, name, named[i]) < 0) {
+            Py_CLEAR(keywords);
+        }
+    }
+    PyObject *address = keywords != NULL ? PyLong_FromVoidPtr(given) : NULL;
+    PyObject *ours =
+        address != NULL
+            ? PyDict_GetItemWithError(PyTuple_GET_ITEM(self->makes, 0), address)
+            : NULL;
+    if (ours == NULL || PyDict_SetItem(keywords, keyword, ours) < 0) {
+        Py_CLEAR(keywords);
+    }
+    Py_XDECREF(address);
+    return keywords;
+}
+
+/* The token of a call that makes an object of a class of ours; NULL for another. */
+static PyObject *
+observed_make(const ObservedObject *self, PyObject *const *args, Py_ssize_t count,
+              PyObject *names)
+{
+    PyObject *classes = PyTuple_GET_ITEM(self->makes, 0);
+    Py_ssize_t most = PyLong_AsSsize_t(PyTuple_GET_ITEM(self->makes, 3));
+    if (count > most || PyDict_GET_SIZE(classes) == 0) {
+        return NULL;
+    }
+    PyObject *token = NULL;
+    PyObject *keywords = observed_choose(self, args + count, names);
+    PyObject *arguments = keywords != NULL ? PyTuple_New(count) : NULL;
+    if (arguments != NULL) {
+        for (Py_ssize_t i = 0; i < count; i++) {
+            PyTuple_SET_ITEM(arguments, i, Py_NewRef(args[i]));
+        }
+        token = PyTuple_Pack(2, arguments, keywords);
+    }
+    Py_XDECREF(arguments);
+    Py_XDECREF(keywords);
+    PyErr_Clear();
+    return token;
+}
+
+/* ---- a call ---- */
+
+/* begin() is asked, if that must be. */
+static PyObject *
+observed_watch(const ObservedObject *self, PyObject *const *args, size_t nargsf,
+               PyObject *names)
+{
+    Py_ssize_t count = PyVectorcall_NARGS(nargsf);
+    PyObject *token =
+        self->makes != NULL ? observed_make(self, args, count, names) : NULL;
+    if (token == NULL) {
+        token = PyObject_Vectorcall(self->begin, args, (size_t)count, names);
+    }
     if (token == NULL) {
         observed_drop_error();
     }
@@ -125,26 +254,65 @@ observed_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *name
     else {
         result = PyObject_Vectorcall(self->function, args, nargsf, names);
     }
-    observed_end(self, token, result);
+    if (self->end != Py_None) {
+        observed_end(self, token, result);
+    }
     Py_DECREF(token);
     return result;
 }
 
 static PyObject *
+observed_call(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    const ObservedObject *self = (const ObservedObject *)op;
+    if (self->slot != NULL && PyVectorcall_NARGS(nargsf) != 0) {
+        PyObject *held = observed_slot(self, args[0]);
+        if (held == NULL) {
+            return PyObject_Vectorcall(self->function, args, nargsf, names);
+        }
+        bool fetches = observed_is_fetch(self, held);
+        PyObject *result =
+            fetches ? observed_fetch(self, held, args, nargsf, names) : NULL;
+        Py_DECREF(held);
+        if (fetches) {
+            return result;
+        }
+    }
+    if (observed_is_told(self)) {
+        return PyObject_Vectorcall(self->function, args, nargsf, names);
+    }
+    return observed_watch(self, args, nargsf, names);
+}
+
+static PyObject *
 observed_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"function", "begin", "end", "instead",
-                               "told",     "slot",  NULL};
+    static char *keywords[] = {"function", "begin",   "end",   "instead", "told",
+                               "slot",     "fetches", "makes", NULL};
     PyObject *function = NULL;
     PyObject *begin = NULL;
     PyObject *end = NULL;
     PyObject *instead = NULL;
     PyObject *told = NULL;
     PyObject *slot = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|$OO!U", keywords, &function,
-                                     &begin, &end, &instead, &PyDict_Type, &told,
-                                     &slot))
+    PyObject *makes = NULL;
+    int fetches = KC_FETCHES_NOTHING;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|$OO!UiO!", keywords, &function,
+                                     &begin, &end, &instead, &PyDict_Type, &told, &slot,
+                                     &fetches, &PyTuple_Type, &makes))
     {
+        return NULL;
+    }
+    if (makes != NULL &&
+        (PyTuple_GET_SIZE(makes) != 4 || !PyDict_Check(PyTuple_GET_ITEM(makes, 0)) ||
+         !PyUnicode_Check(PyTuple_GET_ITEM(makes, 1)) ||
+         !PyLong_Check(PyTuple_GET_ITEM(makes, 3))))
+    {
+        PyErr_SetString(PyExc_TypeError, "makes is (dict, keyword, class, most)");
+        return NULL;
+    }
+    if (fetches < KC_FETCHES_NOTHING || fetches > KC_FETCHES_ALL) {
+        PyErr_SetString(PyExc_ValueError, "a function fetches nothing (0), 1, 2 or 3");
         return NULL;
     }
     ObservedObject *self = (ObservedObject *)type->tp_alloc(type, 0);
@@ -156,6 +324,8 @@ observed_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         self->instead = instead != Py_None ? Py_XNewRef(instead) : NULL;
         self->told = Py_XNewRef(told);
         self->slot = Py_XNewRef(slot);
+        self->fetches = (enum kc_fetches)fetches;
+        self->makes = Py_XNewRef(makes);
     }
     return (PyObject *)self;
 }
@@ -192,6 +362,7 @@ observed_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->end);
     Py_VISIT(self->instead);
     Py_VISIT(self->told);
+    Py_VISIT(self->makes);
     return 0;
 }
 
@@ -205,6 +376,7 @@ observed_clear(PyObject *op)
     Py_CLEAR(self->instead);
     Py_CLEAR(self->told);
     Py_CLEAR(self->slot);
+    Py_CLEAR(self->makes);
     return 0;
 }
 

@@ -44,7 +44,7 @@ kc_session_hides(PyObject *op, PyObject *args)
     return PyBool_FromLong(kc_values_hide(self->tracer.values, name, value));
 }
 
-/* The same of a column: of each row that is a tuple. */
+/* The same of a column: of each row that is a tuple. Whether all are. */
 PyObject *
 kc_session_hide_cells(PyObject *op, PyObject *args)
 {
@@ -59,14 +59,16 @@ kc_session_hide_cells(PyObject *op, PyObject *args)
     if (fast == NULL) {
         return NULL;
     }
+    bool all = true;
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast); i++) {
         PyObject *row = PySequence_Fast_GET_ITEM(fast, i);
+        all = all && PyTuple_Check(row);
         if (PyTuple_Check(row) && at >= 0 && at < PyTuple_GET_SIZE(row)) {
             (void)kc_values_hide(self->tracer.values, name, PyTuple_GET_ITEM(row, at));
         }
     }
     Py_DECREF(fast);
-    Py_RETURN_NONE;
+    return PyBool_FromLong(all);
 }
 
 PyObject *

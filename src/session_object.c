@@ -501,7 +501,9 @@ static PyMethodDef session_methods[] = {
     {"hides", kc_session_hides, METH_VARARGS,
      "hides(name, value)\n\nWhether the value, under this name, is a secret."},
     {"hide_cells", kc_session_hide_cells, METH_VARARGS,
-     "hide_cells(name, rows, at)\n\nThe same of a column of rows that are tuples."},
+     "hide_cells(name, rows, at)\n\nThe same of a column of those rows that are "
+     "tuples; "
+     "whether all are."},
     {"masked", kc_session_masked, METH_O,
      "masked(text)\n\nThe text without its secrets, as a value is written."},
     {"skip_code", session_skip_code, METH_O,

@@ -14,6 +14,7 @@ struct kc_module_state {
     PyTypeObject *session_type;
     PyTypeObject *thread_type;
     PyTypeObject *connection_type;
+    PyTypeObject *fetched_type;
     PyObject *database_error;
 };
 

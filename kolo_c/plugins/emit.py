@@ -63,11 +63,9 @@ def point(kind: Kind, fields: dict[str, Any]) -> bool:
     if session is None:
         return False
     try:
-        index = session.plugins.kinds.get(kind.name)
-        if index is None:
-            index = session.plugins.index_of(kind)
-        written: bool = session.native.plugin_point(index, fields)
-        return written
+        plugins = session.plugins
+        index = plugins.kinds.get(kind.name) or plugins.index_of(kind)
+        return session.native.plugin_point(index, fields)  # type: ignore[no-any-return]
     except Exception:
         return False  # as above
 

@@ -255,11 +255,13 @@ class Session:
         hide = self.tracer.values.hide
         return bool(self._keep_own(True, self._with_lock, hide, name, value))
 
-    def hide_cells(self, name: str, rows: Sequence[object], at: int) -> None:
-        """The same of a column of rows that are tuples."""
-        for row in rows:
-            if isinstance(row, tuple) and 0 <= at < tuple.__len__(row):
+    def hide_cells(self, name: str, rows: Sequence[object], at: int) -> bool:
+        """The same of a column of those rows that are tuples; whether all are."""
+        tuples = [row for row in rows if isinstance(row, tuple)]
+        for row in tuples:
+            if 0 <= at < tuple.__len__(row):
                 self.hides(name, tuple.__getitem__(row, at))
+        return len(tuples) == len(rows)
 
     def masked(self, text: str) -> str:
         """The text without its secrets, as a value is written."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from kolo_c.session import Session
 
-    _Known = tuple[ref[Any], str, str]
+    _Known = tuple[ref[Any], str]
 
 SIGNAL = Kind("signal", "SIGNAL", "grey", "{name}[ from {sender}][ to {receivers}]")
 _RECEIVERS_MOST = 8
@@ -66,54 +66,53 @@ class Signal(Plugin):
             return
         # From 5.0 on there are two lists: synchronous ones and asynchronous ones.
         receivers = [*value[0], *value[1]] if isinstance(value, tuple) else value
-        process_id = session.process_id
+        if _known_for is not session.process_id:
+            _of_this_process(session.process_id)
         own: list[str] = []
         for receiver in receivers:
             known = _known.get(id(receiver))
-            if (
-                known is None
-                or known[0]() is not receiver
-                or known[1] is not process_id
-            ):
+            if known is None or known[0]() is not receiver:
                 known = _look_at(session, receiver)
-            if known[2]:
-                own.append(known[2])
+            if known[1]:
+                own.append(known[1])
         if not own:
             return
-        shown = ", ".join(own[:_RECEIVERS_MOST])
         if len(own) > _RECEIVERS_MOST:
-            shown += f", {len(own) - _RECEIVERS_MOST} more"
+            own[_RECEIVERS_MOST:] = [f"{len(own) - _RECEIVERS_MOST} more"]
         emit.point(
             SIGNAL,
             {
                 "name": _name(local(frame, "self"), frame),
                 "sender": _sender(local(frame, "sender")),
-                "receivers": shown,
+                "receivers": ", ".join(own),
             },
         )
 
 
 _known: dict[int, _Known] = {}
 """By the address of a function: a weak reference to it, as Django has no other to it,
-the process that decided, and what to call it; empty: it is not the program's own."""
+and what to call it; empty: it is not the program's own."""
+_known_for = ""
+
+
+def _of_this_process(process_id: str) -> None:
+    """Another one, or another session of this one, may have other filters."""
+    global _known_for
+    _known_for = process_id
+    _known.clear()
 
 
 def _look_at(session: Session, receiver: Any) -> _Known:
     """The same of a receiver, which may be made of a function."""
     function = _function(receiver)
     if function is None:
-        return ref(Signal), session.process_id, ""
+        return ref(Signal), ""
     known = _known.get(id(function))
-    if (
-        known is None
-        or known[0]() is not function
-        or known[1] is not session.process_id
-    ):
-        name = _own_name(session, function)
-        known = ref(function), session.process_id, name
+    if known is None or known[0]() is not function:
+        known = ref(function), _own_name(session, function)
         _keep(function, known)
     if function is not receiver and type(receiver) is FunctionType:
-        known = ref(receiver), *known[1:]
+        known = ref(receiver), known[1]
         _keep(receiver, known)
     return known
 

@@ -23,8 +23,9 @@ from weakref import ref
 from kolo_c.extension import extension_for_reading
 from kolo_c.plugins.builtin.sql_text import MASKED, NUMBERS, PLAIN, hides
 from kolo_c.plugins.emit import point
+from kolo_c.plugins.observed import Fetched
 from kolo_c.plugins.spec import Kind
-from kolo_c.scope import SCOPE
+from kolo_c.scope import SCOPE, VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ _CELL_CHARACTERS = 100
 _MOST_CURSORS = 1024
 _MOST_CALLERS = 12
 
-_TUPLES = frozenset((id(tuple),))
 _UNSEEN: Columns = (None, frozenset())
 _SMALL = NUMBERS | {"UUID"}
 _ROWS = {
@@ -65,47 +65,30 @@ OUTER: dict[int, tuple[str, CodeType]] = {}
 it, and their layer."""
 
 
-class Statement:
+class Statement(Fetched):
     """One that was sent: what later fetches belong to."""
 
-    __slots__ = (
-        "_cursor", "_told", "bytes", "columns", "fetch_ns", "fetching", "hidden",
-        "number", "quiet", "rows", "said", "sampled", "scope", "text",
-    )  # fmt: skip
-
-    def __init__(self, number: int, text: Text, cursor: Any) -> None:
-        self.number = number
-        self.scope = SCOPE.get()
-        self.fetch_ns = 0
-        self.fetching = False
-        self.quiet = False
-        """Its rows are counted, and no more."""
-        self.said: dict[str, Any] | None = None
-        """The first rows, of drivers whose fetches are recorded together."""
-        self.text = text
-        # What a star stands for may be another table's now.
-        self.columns, self.hidden = _UNSEEN if text.starred else text.columns
-        self.rows = 0
-        """-1: there are no more."""
-        self.sampled = 0
-        self.bytes = 0
-        self._cursor = cursor
-        self._told = False
-
-    def add(self, said: dict[str, Any]) -> None:
-        """More of the first rows."""
-        if said and self.said is not None:
-            self.said["rows_sample"].extend(said["rows_sample"])
-        elif said:
-            self.said = said
+    __slots__ = ()
 
     def took(self, rows: Sequence[Any], cursor: Any) -> None:
         """The program has got these."""
         self.rows += len(rows)
         if rows and not self.quiet:
-            said = sample(self, rows, cursor)
-            if said:
-                self.add(said)
+            self.look_at(rows, cursor)
+
+    def look_at(self, rows: Sequence[Any], cursor: Any) -> None:
+        """Keep the first ones, and what is secret in any."""
+        if self.sampled < MOST_ROWS and rows_wanted():
+            self.add(_keep(self, rows, cursor))
+        else:
+            _look_for_secrets(self, rows, cursor)
+
+    def add(self, said: dict[str, Any]) -> None:
+        """More of the first rows."""
+        if self.said is None:
+            self.said = said or None
+        elif said:
+            self.said["rows_sample"].extend(said["rows_sample"])
 
     def end(self, _: object = None) -> None:
         """There are no more, or nobody who could ask for them."""
@@ -117,24 +100,31 @@ class Statement:
         """Record what was fetched, in one. Elsewhere than it was sent nobody would know
         what it belongs to."""
         rows, fetch_ns = self.rows, self.fetch_ns
-        if not rows and (self._told or not fetch_ns):
+        if not rows and (self.told or not fetch_ns):
             return
         fields = {"number": self.number, "rows": rows, "fetch_ns": fetch_ns}
         if self.said is not None:
             fields.update(self.said)
             self.said = None
         self.rows = self.fetch_ns = 0
-        self._told = True
-        if self.scope == SCOPE.get():
+        self.told = True
+        if self.scope == VARIABLE.get(0):
             point(FETCH, fields)
 
     def keep(self, cursor: object) -> None:
         """The cursor that it is of; when that is gone, so are further rows."""
-        self._cursor = ref(cursor, self.end)
+        self.cursor = ref(cursor, self.end)
 
     def is_of(self, cursor: object) -> bool:
         """Whether this cursor sent it, and not one that was at its address."""
-        return self._cursor() is cursor
+        return self.cursor is not None and self.cursor() is cursor
+
+
+def sent(number: int, text: Text) -> Statement:
+    """It was sent just now, from here."""
+    # What a star stands for may be another table's now.
+    columns, hidden = _UNSEEN if text.starred else text.columns
+    return Statement(number, VARIABLE.get(0), text, columns, hidden)
 
 
 _cursors: dict[int, Statement] = {}
@@ -177,10 +167,10 @@ def remember(cursor: Any, number: int, text: Text, framed: bool = False) -> None
         forget(cursor)
         return
     if not framed and hasattr(type(cursor), SLOT):  # a class of sql_cursor.py
-        hold(cursor, SLOT, Statement(number, text, None))
+        hold(cursor, SLOT, sent(number, text))
         return
     try:
-        made = Statement(number, text, None)
+        made = sent(number, text)
         made.keep(cursor)
     except TypeError:
         return
@@ -227,21 +217,18 @@ def fetcher(function: Any) -> tuple[Any, str]:
 def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, Any]:
     """The first rows of those that the program has fetched itself. What is secret in
     any of them is masked wherever the program takes it."""
-    text = statement.text
-    wanted = statement.sampled < MOST_ROWS and rows_wanted()
-    if not (wanted or text.sensitive or text.starred):
-        statement.quiet = True
-        return {}
     if not rows:
         return {}
-    row, columns = rows[0], statement.columns
-    # Those that are known may do: drivers make them anew each time they are asked.
-    if wanted or columns is None or type(row) is not tuple or len(row) != len(columns):
-        _look_at_columns(statement, cursor, row)
-    if statement.hidden:
-        _remember(statement, rows)
-    if not wanted:
-        return {}
+    if statement.sampled < MOST_ROWS and rows_wanted():
+        return _keep(statement, rows, cursor)
+    _look_for_secrets(statement, rows, cursor)
+    return {}
+
+
+def _keep(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, Any]:
+    """The first ones, which are recorded."""
+    _look_at_columns(statement, cursor, rows[0])
+    _remember(statement, rows)
     kept: list[Any] = []
     for row in rows[: MOST_ROWS - statement.sampled]:
         if statement.bytes >= _MOST_BYTES:
@@ -251,30 +238,47 @@ def sample(statement: Statement, rows: Sequence[Any], cursor: Any) -> dict[str, 
     return {"columns": statement.columns, "rows_sample": kept} if kept else {}
 
 
+def _look_for_secrets(statement: Statement, rows: Sequence[Any], cursor: Any) -> None:
+    """Of rows that are not recorded."""
+    text = statement.text
+    if not (text.sensitive or text.starred):
+        statement.quiet = True
+        return
+    row, columns = rows[0], statement.columns
+    # Those that are known will do: drivers make them anew each time they are asked.
+    if columns is None or type(row) is not tuple or len(row) != len(columns):
+        _look_at_columns(statement, cursor, row)
+    _remember(statement, rows)
+
+
 def _remember(statement: Statement, rows: Sequence[Any]) -> None:
     """What stands in secret columns."""
-    session, columns = SCOPE.session, statement.columns
-    if session is None or columns is None:
+    hidden, session = statement.hidden, SCOPE.session
+    if not hidden or session is None:
         return
+    hide, columns = session.native.hide_cells, statement.columns
     rows = rows[:_MOST_REMEMBERED]
-    if not _TUPLES.issuperset(map(id, map(type, rows))):
-        rows = [tuple(cells_of(row) or ()) for row in rows]
-    for at in statement.hidden:
-        session.native.hide_cells(columns[at], rows, at)
+    for at in hidden:
+        if not hide(columns[at], rows, at):
+            rows = [tuple(cells_of(row) or ()) for row in rows]
+            hide(columns[at], rows, at)
 
 
 def rows_wanted() -> bool:
     """Whether rows are recorded: not where Django runs without DEBUG, by default."""
     session = SCOPE.session
-    chosen = session.config.sql_rows if session is not None else "never"
+    if session is None:
+        return False
+    chosen = session.config.sql_rows
     if chosen != "debug":
-        return bool(chosen == "always")
-    conf = sys.modules.get("django.conf")
-    settings = getattr(conf, "settings", None)
-    if settings is None:
+        return chosen == "always"
+    conf: Any = sys.modules.get("django.conf")
+    if conf is None:
         return True
-    # Of the lazy object nothing is asked that would have it read the settings.
-    return bool(getattr(vars(settings).get("_wrapped"), "DEBUG", True))
+    try:  # the lazy object itself would read the settings
+        return bool(vars(conf.settings)["_wrapped"].DEBUG)
+    except (AttributeError, KeyError):
+        return True
 
 
 def _look_at_columns(statement: Statement, cursor: Any, row: Any) -> None:

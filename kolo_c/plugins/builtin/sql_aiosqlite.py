@@ -85,7 +85,7 @@ class Aiosqlite(Plugin):
         if exception is not None or known is None:
             return None
         if isinstance(value, list):
-            statement = sql.Statement(started["number"], known, None)
+            statement = sql.sent(started["number"], known)
             columns = _described.pop(id(value), None)
             return {"rows": len(value), **sql.sample(statement, value, columns)}
         if hasattr(value, "rowcount"):

@@ -91,7 +91,7 @@ class Asyncpg(Plugin):
             if count.isdigit():
                 fields["changed"] = int(count)
         if type(rows) is list and (rows or not (known.changes or known.rowless)):
-            statement = sql.Statement(0, known, None)
+            statement = sql.sent(0, known)
             fields["rows"] = len(rows)
             fields.update(sql.sample(statement, rows, None))
         return fields
@@ -115,7 +115,7 @@ class AsyncpgCursor(Asyncpg):
         cursor = started["_cursor"]
         if exception is not None or cursor._exhausted:
             return super().finish(frame, value, exception, started)
-        statement = sql.Statement(started["number"], started["_known"], None)
+        statement = sql.sent(started["number"], started["_known"])
         if frame.f_code.co_name == "_bind_exec":
             statement.took(value, None)
         if len(_portals) >= _MOST_PORTALS:

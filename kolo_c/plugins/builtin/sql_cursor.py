@@ -11,12 +11,11 @@ Fails: never; where a class cannot be derived from, the program gets its own.
 from __future__ import annotations
 
 import sys
-from time import perf_counter_ns
 
 from kolo_c.plugins import emit
 from kolo_c.plugins.builtin import sql
 from kolo_c.plugins.builtin.sql_text import add_parameters
-from kolo_c.plugins.observed import observed
+from kolo_c.plugins.observed import ALL, ONE, SOME, observed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,27 +61,30 @@ class Derived:
     def __init__(self, base: type, methods: dict[str, Any]) -> None:
         self.base = base
         self.ours = derive(base, methods)
-        self.known: dict[int, tuple[Any, Any]] = {}
-        """By the address of what is to make one, that and what does it instead."""
-        self.of(base)
+        self._known: dict[int, type] = {}
+        """By the address of a class, which one is made instead."""
+        self.used: dict[int, type] = {}
+        """The same of those that were asked for in this session."""
 
     def of(self, factory: Any) -> Any:
         """What to make instead of what ``factory`` makes."""
-        known = self.known.get(id(factory))
-        if known is not None:
-            return known[1]
         if not isinstance(factory, type) or not issubclass(factory, self.base):
             return factory
-        found: type = factory
-        if factory is self.base:
-            found = self.ours
-        elif not issubclass(factory, self.ours):
-            try:
-                found = derive(factory, {}, self.ours)
-            except Exception:  # it has slots of its own, is final, has a metaclass, …
-                pass
-        self.known[id(factory)] = factory, found
+        found = self._known.get(id(factory))
+        if found is None:
+            found = self._known[id(factory)] = self._derive(factory)
+        self.used[id(factory)] = found  # which keeps the other
         return found
+
+    def _derive(self, factory: type) -> type:
+        if factory is self.base:
+            return self.ours
+        if issubclass(factory, self.ours):
+            return factory
+        try:
+            return derive(factory, {}, self.ours)
+        except Exception:  # it has slots of its own, is final, has a metaclass, …
+            return factory
 
 
 def statement_fields(
@@ -146,58 +148,24 @@ def flush(cursor: Any, *_: Any) -> None:
         statement.flush()
 
 
-def begin_fetch(cursor: Any, *arguments: Any, **keywords: Any) -> Any:
-    """Rows are fetched."""
-    statement = sql.held(cursor, sql.SLOT)
-    if statement is None:
-        return None
-    wanted = arguments[0] if arguments else None
-    return statement, cursor, perf_counter_ns(), wanted
-
-
-def end_one(token: Any, row: Any, exception: BaseException | None) -> None:
-    """One row, or none."""
-    statement, cursor, began_ns, _ = token
-    statement.fetch_ns += perf_counter_ns() - began_ns
-    if row is None:
-        flush(cursor)
-    else:
-        statement.took((row,), cursor)
-
-
-def end_some(token: Any, rows: Any, exception: BaseException | None) -> None:
-    """Several rows; there are no more where they are fewer than the program wanted."""
-    statement, cursor, began_ns, wanted = token
-    statement.fetch_ns += perf_counter_ns() - began_ns
-    if not isinstance(rows, list):
-        flush(cursor)
-        return
-    statement.took(rows, cursor)
-    if not rows or (type(wanted) is int and len(rows) < wanted):
-        flush(cursor)
-
-
-def end_all(token: Any, rows: Any, exception: BaseException | None) -> None:
-    """All that there were."""
-    end_some(token, rows, exception)
-    flush(token[1])
-
-
 def do_nothing(*_: Any) -> None:
     """The end of what is over with its beginning."""
 
 
-def fetching(cursor: type) -> dict[str, Any]:
+def fetching(cursor: Any) -> dict[str, Any]:
     """The methods of a cursor that fetch, or end what it fetches."""
-    methods: dict[str, Any] = {"__del__": flush}
-    for name, begin, end in (
-        ("fetchone", begin_fetch, end_one),
-        ("fetchmany", begin_fetch, end_some),
-        ("fetchall", begin_fetch, end_all),
-        ("__next__", begin_fetch, end_one),
-        ("close", flush, do_nothing),
+    methods: dict[str, Any] = {}
+    for name, function, fetches in (
+        ("fetchone", cursor.fetchone, ONE),
+        ("fetchmany", cursor.fetchmany, SOME),
+        ("fetchall", cursor.fetchall, ALL),
+        ("__next__", cursor.__next__, ONE),
+        ("close", cursor.close, 0),
+        ("__del__", id, 0),  # that does nothing by itself
     ):
-        methods[name] = observed(getattr(cursor, name), begin, end, slot=sql.SLOT)
+        methods[name] = observed(
+            function, flush, do_nothing, slot=sql.SLOT, fetches=fetches
+        )
     return methods
 
 

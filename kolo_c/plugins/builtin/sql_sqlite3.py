@@ -145,7 +145,12 @@ class _Classes:
         nothing = sql_cursor.do_nothing
         methods = {
             "cursor": observed(
-                base.cursor, self._begin_cursor, nothing, instead=base.cursor
+                base.cursor,
+                self._begin_cursor,
+                None,
+                instead=base.cursor,
+                # Without a factory it is to be asked who calls.
+                makes=(self.cursors.used, "factory", None, 1),
             ),
             "commit": ending(_SYSTEM, "COMMIT", base.commit, _is_open),
             "rollback": ending(_SYSTEM, "ROLLBACK", base.rollback, _is_open),
@@ -163,11 +168,14 @@ class _Classes:
                     instead=getattr(self.cursors.ours, name),
                 )
         self.connections = sql_cursor.Derived(base, methods)
+        # That of another class raises, which whoever calls _end_connect() drops.
+        self._name = vars(self.connections.ours)[sql.SLOT].__set__
         self.connect = observed(
             sqlite3.connect,
             self._begin_connect,
             self._end_connect,
             instead=sqlite3.connect,
+            makes=(self.connections.used, "factory", base, _FACTORY_AT),
         )
 
     def _begin_cursor(self, connection: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -201,13 +209,11 @@ class _Classes:
         return arguments, keywords
 
     def _end_connect(self, token: Any, connection: Any, exception: Any) -> None:
-        if not isinstance(connection, self.connections.ours):
-            return
         arguments, keywords = token
         name = arguments[0] if arguments else keywords.get("database")
         if type(name) is not str:
             name = _name_of(name)
-        sql.hold(connection, sql.SLOT, name)
+        self._name(connection, name)
 
 
 class Sqlite3(Plugin):
@@ -237,6 +243,9 @@ class Sqlite3(Plugin):
 
     def remove(self) -> None:
         """It makes the driver's own again."""
+        if self._classes is not None:
+            self._classes.cursors.used.clear()
+            self._classes.connections.used.clear()
         while self._put:
             module, original = self._put.pop()
             assert self._classes is not None
