@@ -113,10 +113,11 @@ monitoring_answer_throw(uint64_t word)
 }
 
 static PyObject *
-on_start(PyObject *module, PyObject *const *args, Py_ssize_t count)
+on_start(PyObject *listener, PyObject *const *args, size_t count, PyObject *names)
 {
-    (void)module;
+    (void)listener;
     (void)count;
+    (void)names;
     PyCodeObject *code = (PyCodeObject *)args[0];
     uint64_t word = kc_verdict_probe(code);
     if (kc_verdict_skips(word)) {
@@ -143,10 +144,11 @@ monitoring_resume(const struct place *place, bool throws, PyObject *exception)
 }
 
 static PyObject *
-on_resume(PyObject *module, PyObject *const *args, Py_ssize_t count)
+on_resume(PyObject *listener, PyObject *const *args, size_t count, PyObject *names)
 {
-    (void)module;
+    (void)listener;
     (void)count;
+    (void)names;
     PyCodeObject *code = (PyCodeObject *)args[0];
     uint64_t word = kc_verdict_probe(code);
     if (kc_verdict_skips(word)) {
@@ -172,10 +174,11 @@ monitoring_throw(const struct place *place, PyObject *exception)
 }
 
 static PyObject *
-on_throw(PyObject *module, PyObject *const *args, Py_ssize_t count)
+on_throw(PyObject *listener, PyObject *const *args, size_t count, PyObject *names)
 {
-    (void)module;
+    (void)listener;
     (void)count;
+    (void)names;
     PyCodeObject *code = (PyCodeObject *)args[0];
     uint64_t word = kc_verdict_probe(code);
     if (kc_verdict_skips(word)) {
@@ -189,10 +192,11 @@ on_throw(PyObject *module, PyObject *const *args, Py_ssize_t count)
 }
 
 static PyObject *
-on_return(PyObject *module, PyObject *const *args, Py_ssize_t count)
+on_return(PyObject *listener, PyObject *const *args, size_t count, PyObject *names)
 {
-    (void)module;
+    (void)listener;
     (void)count;
+    (void)names;
     PyCodeObject *code = (PyCodeObject *)args[0];
     uint64_t word = kc_verdict_probe(code);
     if (kc_verdict_skips(word)) {
@@ -206,10 +210,11 @@ on_return(PyObject *module, PyObject *const *args, Py_ssize_t count)
 }
 
 static PyObject *
-on_yield(PyObject *module, PyObject *const *args, Py_ssize_t count)
+on_yield(PyObject *listener, PyObject *const *args, size_t count, PyObject *names)
 {
-    (void)module;
+    (void)listener;
     (void)count;
+    (void)names;
     PyCodeObject *code = (PyCodeObject *)args[0];
     uint64_t word = kc_verdict_probe(code);
     if (kc_verdict_skips(word)) {
@@ -222,53 +227,67 @@ on_yield(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return monitoring_answer(place.word);
 }
 
-static PyObject *
-on_unwind(PyObject *module, PyObject *const *args, Py_ssize_t count)
+/* An exception leaves kept code, most likely. */
+KC_COLD static PyObject *
+monitoring_unwind(PyCodeObject *code, PyObject *exception)
 {
-    (void)module;
-    (void)count;
-    PyCodeObject *code = (PyCodeObject *)args[0];
     uint64_t word = kc_verdict_probe(code);
     if (!kc_verdict_skips(word)) {
         struct place place = monitoring_place(code, word);
         if (place.code != NULL) {
-            kc_tracer_raise(place.thread, place.frame, place.code, args[2]);
+            kc_tracer_raise(place.thread, place.frame, place.code, exception);
         }
     }
     Py_RETURN_NONE;
+}
+
+/* What was never kept has nothing that could end, and most exceptions leave that. */
+static PyObject *
+on_unwind(PyObject *listener, PyObject *const *args, size_t count, PyObject *names)
+{
+    (void)listener;
+    (void)count;
+    (void)names;
+    PyCodeObject *code = (PyCodeObject *)args[0];
+    if (KC_LIKELY(!kc_verdict_may_be_kept(code))) {
+        Py_RETURN_NONE;
+    }
+    return monitoring_unwind(code, args[2]);
 }
 
 /* An exception comes to a part of the code that is there for exceptions. */
-static PyObject *
-on_handled(PyObject *module, PyObject *const *args, Py_ssize_t count)
+KC_COLD static PyObject *
+monitoring_handled(PyCodeObject *code, PyObject *offset, PyObject *exception)
 {
-    (void)module;
-    (void)count;
-    PyCodeObject *code = (PyCodeObject *)args[0];
     uint64_t word = kc_verdict_probe(code);
     if (!kc_verdict_skips(word)) {
         struct place place = monitoring_place(code, word);
         if (place.code != NULL) {
-            int at = (int)(PyLong_AsLong(args[1]) / 2);
-            kc_tracer_catch(place.thread, place.frame, place.code, args[2], at);
+            int at = (int)(PyLong_AsLong(offset) / 2);
+            kc_tracer_catch(place.thread, place.frame, place.code, exception, at);
         }
     }
     Py_RETURN_NONE;
 }
 
-#define CALLBACK(name, function, text)                                                 \
-    {                                                                                  \
-        name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL, text             \
+static PyObject *
+on_handled(PyObject *listener, PyObject *const *args, size_t count, PyObject *names)
+{
+    (void)listener;
+    (void)count;
+    (void)names;
+    PyCodeObject *code = (PyCodeObject *)args[0];
+    if (KC_LIKELY(!kc_verdict_may_be_kept(code))) {
+        Py_RETURN_NONE;
     }
+    return monitoring_handled(code, args[1], args[2]);
+}
 
-static PyMethodDef monitoring_methods[KC_EVENT_COUNT] = {
-    [KC_EVENT_START] = CALLBACK("on_start", on_start, "A call begins."),
-    [KC_EVENT_RESUME] = CALLBACK("on_resume", on_resume, "A generator goes on."),
-    [KC_EVENT_RETURN] = CALLBACK("on_return", on_return, "A call returns."),
-    [KC_EVENT_YIELD] = CALLBACK("on_yield", on_yield, "A generator yields."),
-    [KC_EVENT_THROW] = CALLBACK("on_throw", on_throw, "A generator is thrown at."),
-    [KC_EVENT_UNWIND] = CALLBACK("on_unwind", on_unwind, "An exception leaves a call."),
-    [KC_EVENT_HANDLED] = CALLBACK("on_handled", on_handled, "One is handled in it."),
+static const vectorcallfunc monitoring_callbacks[KC_EVENT_COUNT] = {
+    [KC_EVENT_START] = on_start,     [KC_EVENT_RESUME] = on_resume,
+    [KC_EVENT_RETURN] = on_return,   [KC_EVENT_YIELD] = on_yield,
+    [KC_EVENT_THROW] = on_throw,     [KC_EVENT_UNWIND] = on_unwind,
+    [KC_EVENT_HANDLED] = on_handled,
 };
 
 /* Give what is kept already these events of its own. */
@@ -316,7 +335,7 @@ monitoring_begin(struct kc_tracer *tracer)
     tracer->sees_exceptions = true;
     int result = 0;
     for (int i = 0; i < KC_EVENT_COUNT && result == 0; i++) {
-        result = kc_monitoring_listen((enum kc_event)i, &monitoring_methods[i]);
+        result = kc_monitoring_listen((enum kc_event)i, monitoring_callbacks[i]);
     }
     /* What an earlier session has disabled is to be told again. */
     if (result < 0 || kc_monitoring_restart() < 0 ||

@@ -106,10 +106,15 @@ hook_borrow_thread(void)
 /* PY_UNWIND and PY_THROW: (code, offset, exception). Comes after the profile event,
  * which waits for it. */
 static PyObject *
-hook_on_exception(PyObject *module, PyObject *const *args, Py_ssize_t count)
+hook_on_exception(PyObject *listener, PyObject *const *args, size_t count,
+                  PyObject *names)
 {
-    (void)module;
+    (void)listener;
     (void)count;
+    (void)names;
+    if (KC_LIKELY(!kc_verdict_may_be_kept((PyCodeObject *)args[0]))) {
+        Py_RETURN_NONE;
+    }
     struct kc_thread *thread = hook_borrow_thread();
     if (thread != NULL && thread->pending != KC_PENDING_NONE &&
         thread->guard == KC_GUARD_FREE &&
@@ -119,10 +124,6 @@ hook_on_exception(PyObject *module, PyObject *const *args, Py_ssize_t count)
     }
     Py_RETURN_NONE;
 }
-
-static PyMethodDef hook_exception_method = {
-    "on_exception", (PyCFunction)(void (*)(void))hook_on_exception, METH_FASTCALL,
-    "The exception that leaves a frame, or is thrown into it."};
 
 static void
 hook_end(struct kc_tracer *tracer)
@@ -142,8 +143,8 @@ hook_begin(struct kc_tracer *tracer)
     }
     tracer->tool_id = kc_monitoring_tool();
     tracer->sees_exceptions = true;
-    if (kc_monitoring_listen(KC_EVENT_UNWIND, &hook_exception_method) < 0 ||
-        kc_monitoring_listen(KC_EVENT_THROW, &hook_exception_method) < 0 ||
+    if (kc_monitoring_listen(KC_EVENT_UNWIND, hook_on_exception) < 0 ||
+        kc_monitoring_listen(KC_EVENT_THROW, hook_on_exception) < 0 ||
         kc_monitoring_set(KC_EVENT_BIT(KC_EVENT_UNWIND) |
                           KC_EVENT_BIT(KC_EVENT_THROW)) < 0)
     {

@@ -6,7 +6,9 @@
 
 #if KC_HAS_MONITORING
 
+#include <stddef.h>
 #include <string.h>
+#include <structmember.h>
 
 #define TOOL_NAME "kolo_c"
 #define TOOL_FIRST 4
@@ -17,13 +19,50 @@ static const char *const event_names[KC_EVENT_COUNT] = {
     "PY_THROW", "PY_UNWIND", "EXCEPTION_HANDLED",
 };
 
+/* What sys.monitoring calls. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc callback;
+} ListenerObject;
+
 static struct {
     int tool;          /* 0: none, since neither id of ours is 0 */
     PyObject *module;  /* sys.monitoring */
     PyObject *disable; /* sys.monitoring.DISABLE */
     PyObject *set_local_events;
+    PyTypeObject *listener_type;
     long numbers[KC_EVENT_COUNT];
 } monitoring; /* guarded by the GIL; of the main interpreter */
+
+static void
+listener_dealloc(PyObject *op)
+{
+    PyTypeObject *type = Py_TYPE(op);
+    type->tp_free(op);
+    Py_DECREF(type); /* heap types are owned by their instances */
+}
+
+static PyMemberDef listener_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(ListenerObject, callback), READONLY,
+     NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot listener_slots[] = {
+    {Py_tp_dealloc, listener_dealloc},
+    {Py_tp_call, PyVectorcall_Call},
+    {Py_tp_members, listener_members},
+    {Py_tp_doc, "Has kolo_c told of one kind of event."},
+    {0, NULL},
+};
+
+static PyType_Spec listener_type_spec = {
+    .name = "kolo_c._kolo.Listener",
+    .basicsize = sizeof(ListenerObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = listener_slots,
+};
 
 /* What does not change while the process lives. */
 static int
@@ -54,6 +93,13 @@ monitoring_load(void)
         }
     }
     Py_DECREF(events);
+    if (monitoring.listener_type == NULL) {
+        PyObject *type = PyType_FromSpec(&listener_type_spec);
+        monitoring.listener_type = (PyTypeObject *)type;
+    }
+    if (monitoring.listener_type == NULL) {
+        return -1;
+    }
     monitoring.set_local_events = PyObject_GetAttrString(module, "set_local_events");
     return monitoring.set_local_events != NULL ? 0 : -1;
 }
@@ -155,15 +201,16 @@ kc_monitoring_release(void)
 }
 
 int
-kc_monitoring_listen(enum kc_event event, PyMethodDef *method)
+kc_monitoring_listen(enum kc_event event, vectorcallfunc callback)
 {
-    PyObject *callback = PyCFunction_New(method, NULL);
-    if (callback == NULL) {
+    ListenerObject *listener = PyObject_New(ListenerObject, monitoring.listener_type);
+    if (listener == NULL) {
         return -1;
     }
+    listener->callback = callback;
     int result = monitoring_call("register_callback", "ilO", monitoring.tool,
-                                 monitoring.numbers[event], callback);
-    Py_DECREF(callback);
+                                 monitoring.numbers[event], (PyObject *)listener);
+    Py_DECREF(listener);
     return result;
 }
 

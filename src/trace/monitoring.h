@@ -1,9 +1,11 @@
 /* monitoring.h -- our tool of sys.monitoring (3.12 and newer).
  *
- * There is no C API to listen with: callbacks are Python callables, here C functions.
- * The tool id is 4, else 3; never taken from another tool, never 0, 1, 2 or 5, which
- * programs use. The numbers of events shift between versions and are read at run time.
- * The tool is the process's: a forked child goes on with its parent's.
+ * There is no C API to listen with: callbacks are Python callables. Ours are of a type
+ * of our own, which has the interpreter call the C function at once: as a builtin
+ * function it would be checked and counted as a level of recursion first, at each
+ * event. The tool id is 4, else 3; never taken from another tool, never 0, 1, 2 or 5,
+ * which programs use. The numbers of events shift between versions and are read at run
+ * time. The tool is the process's: a forked child goes on with its parent's.
  *
  * Threads: GIL.
  * Owns:    the tool id, between acquire and release.
@@ -42,8 +44,8 @@ PyObject *kc_monitoring_describe_holders(void);
 /* Give the id back, with all callbacks and events. No exception. */
 void kc_monitoring_release(void);
 
-/* Have `event` call the method, a METH_FASTCALL function. */
-int kc_monitoring_listen(enum kc_event event, PyMethodDef *method);
+/* Have `event` call the function. */
+int kc_monitoring_listen(enum kc_event event, vectorcallfunc callback);
 
 /* Have these events (KC_EVENT_BIT) everywhere, or in `code` as well. */
 int kc_monitoring_set(unsigned events);

@@ -2,6 +2,8 @@
 
 #include "trace/verdict.h"
 
+#include <string.h>
+
 #include "trace/filter.h"
 #include "trace/plugin.h"
 
@@ -9,6 +11,7 @@
 #define CODES_MOST (1u << 20) /* a program that makes code without end is cut off */
 
 uint64_t kc_verdict_generation;
+uint64_t kc_verdict_kept[(1u << KC_VERDICT_KEPT_SHIFT) / 64];
 static struct kc_tracer *verdict_tracer;
 
 /* Whether the word was made in this session, under these filters or earlier ones. */
@@ -44,6 +47,10 @@ verdict_write(PyCodeObject *code, uint64_t word)
         PyErr_Clear();
         return false;
     }
+    if (word >> KC_VERDICT_INDEX_SHIFT != 0) {
+        uint32_t bit = kc_verdict_kept_bit(code);
+        kc_verdict_kept[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
     return true;
 }
 
@@ -57,6 +64,7 @@ void
 kc_verdict_use(struct kc_tracer *tracer)
 {
     verdict_tracer = tracer;
+    memset(kc_verdict_kept, 0, sizeof kc_verdict_kept);
 }
 
 uint64_t

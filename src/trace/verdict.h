@@ -31,6 +31,27 @@
  * it without going through the thread. */
 extern uint64_t kc_verdict_generation;
 
+/* Which code objects have had a struct kc_code in this session, by their addresses: a
+ * bit for each, which others may share. Small enough to stay in the processor's cache,
+ * which the table of words is not. */
+#define KC_VERDICT_KEPT_SHIFT 12
+extern uint64_t kc_verdict_kept[(1u << KC_VERDICT_KEPT_SHIFT) / 64];
+
+static inline uint32_t
+kc_verdict_kept_bit(const PyCodeObject *code)
+{
+    uint64_t spread = (uint64_t)(uintptr_t)code * UINT64_C(0x9E3779B97F4A7C15);
+    return (uint32_t)(spread >> (64 - KC_VERDICT_KEPT_SHIFT));
+}
+
+/* False: no call of `code` can be on a stack of ours, or wait. */
+static inline bool
+kc_verdict_may_be_kept(const PyCodeObject *code)
+{
+    uint32_t bit = kc_verdict_kept_bit(code);
+    return ((kc_verdict_kept[bit / 64] >> bit % 64) & 1) != 0;
+}
+
 /* Look the word up. No allocation, no Python, no lock. */
 static inline uint64_t
 kc_verdict_probe(PyCodeObject *code)
