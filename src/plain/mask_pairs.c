@@ -350,6 +350,9 @@ pair_option(const struct kc_mask *mask, const struct text *text, size_t at,
     return pair_value(text, behind, ' ', name, span);
 }
 
+/* Characters at which something may be found. */
+static const bool SIGNS[256] = {['='] = true, [':'] = true, ['-'] = true};
+
 /* Where the first of the signs may be; text->len for none. */
 static size_t
 pair_first(const struct text *text, size_t from)
@@ -371,6 +374,9 @@ kc_mask_find_pair(const struct kc_mask *mask, const char *bytes, size_t len,
     /* Most texts have none; where there is one, others are near. */
     for (size_t at = pair_first(&text, from); at < len; at++) {
         char c = bytes[at];
+        if (!SIGNS[(unsigned char)c]) {
+            continue;
+        }
         if (c == '=' || c == ':' ? pair_sign(mask, &text, at, span)
                                  : c == '-' && pair_at_is(&text, at + 1, "-") &&
                                        pair_option(mask, &text, at, span))

@@ -58,8 +58,12 @@ kc_value_is_chosen(const struct value_shape *shape, PyObject *name)
     if (shape->chosen == NULL) {
         return true;
     }
+    if (!kc_unicode_is_ready(name) || !PyUnicode_IS_COMPACT_ASCII(name)) {
+        return false;
+    }
+    char first = *(const char *)PyUnicode_DATA(name); /* an empty name has a NUL */
     for (size_t i = 0; shape->chosen[i] != NULL; i++) {
-        if (kc_value_text_is(name, shape->chosen[i])) {
+        if (first == shape->chosen[i][0] && kc_value_text_is(name, shape->chosen[i])) {
             return true;
         }
     }

@@ -116,10 +116,12 @@ kc_value_object(struct kc_values *values, struct kc_cursor *cursor, PyObject *va
         return;
     }
     kc_fields_begin(&fields, value, &shape->slots);
-    while (object_next_field(&fields, shape, &name, &field)) {
+    bool none = room == 0; /* of its fields can be written */
+    while (!none && object_next_field(&fields, shape, &name, &field)) {
         object_plan_field(values, &plan, name, room);
+        none = plan.count == 0 || object_at_limit(values);
     }
-    if (room == 0 || (plan.total > 0 && (object_at_limit(values) || plan.count == 0))) {
+    if (none) {
         values->counters.truncated_count++;
         kc_value_ref(values, cursor, value);
         return;

@@ -22,12 +22,18 @@ text_transcode(int kind, const void *data, Py_ssize_t len, Py_ssize_t *at, char 
                size_t size)
 {
     size_t used = 0;
-    for (; *at < len; (*at)++) {
-        Py_UCS4 c = PyUnicode_READ(kind, data, *at);
-        if (c < 0x80 && used < size) {
-            out[used++] = (char)c;
-            continue;
+    Py_ssize_t i = *at;
+    while (i < len) {
+        Py_ssize_t room = (Py_ssize_t)(size - used);
+        Py_ssize_t end = len - i < room ? len : i + room;
+        while (i < end && PyUnicode_READ(kind, data, i) < 0x80) {
+            out[used++] = (char)PyUnicode_READ(kind, data, i);
+            i++;
         }
+        if (i == len) {
+            break;
+        }
+        Py_UCS4 c = PyUnicode_READ(kind, data, i);
         size_t need = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
         if (need > size - used) {
             break;
@@ -49,7 +55,9 @@ text_transcode(int kind, const void *data, Py_ssize_t len, Py_ssize_t *at, char 
             to[3] = (unsigned char)(0x80 | (c & 0x3f));
         }
         used += need;
+        i++;
     }
+    *at = i;
     return used;
 }
 
