@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 DISK_CHECK_NS = 1_000_000_000
 KILLS_NS = 1_000_000_000
+ANCHOR_NS = 1_000_000_000  # a page more to write, each time
 RUNNING, STOPPED, FAILED = 1, 2, 3
 
 
@@ -174,10 +175,14 @@ def _try_transaction(writer: Writer) -> Status:
     if not _has_disk(writer):
         return Status.IO
     status = Status.IO
+    now_ns = clock.system_ns()
+    anchors = now_ns - writer.anchor_saved_ns >= ANCHOR_NS
     try:
         status = store.begin()
         if status is Status.OK:
-            status = store.anchor(*renew_anchor(writer))
+            both = renew_anchor(writer)
+            if anchors:
+                status = store.anchor(*both)
         if status is Status.OK:
             status = _fill_transaction(writer)
         if status is Status.OK:
@@ -187,6 +192,8 @@ def _try_transaction(writer: Writer) -> Status:
             store.rollback()
             store.stored_bytes, store.mask_count = stored_bytes, mask_count
     if status is Status.OK:
+        if anchors:
+            writer.anchor_saved_ns = now_ns
         writer.stored_bytes += store.stored_bytes - stored_bytes
         writer.mask_count += store.mask_count - mask_count
         drop_before(

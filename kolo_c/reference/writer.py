@@ -99,6 +99,7 @@ class Writer:
         self.rotate_bytes = 0
         self.disk_checked_ns = 0
         self.kills_noted_ns = 0
+        self.anchor_saved_ns = 0
         self.retry_ns = 0  # no try before
         self.pause_ns = PAUSE_LEAST_NS
 

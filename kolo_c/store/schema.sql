@@ -7,7 +7,7 @@ CREATE TABLE process (
     pid            INTEGER NOT NULL,
     started_ns     INTEGER NOT NULL,
     started_utc_ns INTEGER NOT NULL,
-    anchor_ns      INTEGER,           -- the clocks read together, at the last transaction
+    anchor_ns      INTEGER,           -- the clocks read together, within a second of the last transaction
     anchor_utc_ns  INTEGER,
     ended_ns       INTEGER,           -- NULL: running, or died
     cause          TEXT,              -- exit, interrupted, …

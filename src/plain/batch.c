@@ -24,6 +24,7 @@
 #define BATCH_LAST_TRIES_NS UINT64_C(1000000000)
 #define BATCH_DISK_CHECK_NS (1000 * NS_PER_MS)
 #define BATCH_KILLS_NS (1000 * NS_PER_MS)
+#define BATCH_ANCHOR_NS (1000 * NS_PER_MS) /* a page more to write, each time */
 
 void
 kc_batch_set_state(struct kc_writer *writer, enum kc_writer_state state, int error)
@@ -219,10 +220,14 @@ batch_try_transaction(struct kc_writer *writer)
     if (!batch_has_disk(writer)) {
         return KC_IO;
     }
+    uint64_t now_ns = kc_clock_system_ns();
+    bool anchors = now_ns - writer->anchor_saved_ns >= BATCH_ANCHOR_NS;
     enum kc_status status = kc_store_begin(store);
     if (status == KC_OK) {
         kc_batch_renew_anchor(writer, &anchor_ns, &anchor_utc_ns);
-        status = kc_store_anchor(store, anchor_ns, anchor_utc_ns);
+        if (anchors) {
+            status = kc_store_anchor(store, anchor_ns, anchor_utc_ns);
+        }
     }
     if (status == KC_OK) {
         status = batch_fill_transaction(writer);
@@ -235,6 +240,9 @@ batch_try_transaction(struct kc_writer *writer)
         store->stored_bytes = stored_bytes;
         store->mask_count = mask_count;
         return status;
+    }
+    if (anchors) {
+        writer->anchor_saved_ns = now_ns;
     }
     atomic_fetch_add(&writer->stored_bytes, store->stored_bytes - stored_bytes);
     atomic_fetch_add(&writer->mask_count, store->mask_count - mask_count);

@@ -74,6 +74,7 @@ struct kc_writer {
     uint64_t rotate_bytes;        /* size of the segment that lets it rotate */
     uint64_t disk_checked_ns;
     uint64_t kills_noted_ns;
+    uint64_t anchor_saved_ns;
     uint64_t cpu_base_ns; /* of earlier runs of the thread */
 
     char error_text[256]; /* of the last failure */
