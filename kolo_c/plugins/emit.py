@@ -57,7 +57,7 @@ def finish(
         pass  # as above
 
 
-def point(kind: Kind, fields: dict[str, Any]) -> bool:
+def point(kind: Kind, fields: Mapping[str, Any]) -> bool:
     """Begin and end one at once; whether it was recorded."""
     session = SCOPE.session
     if session is None:
@@ -65,7 +65,8 @@ def point(kind: Kind, fields: dict[str, Any]) -> bool:
     try:
         plugins = session.plugins
         index = plugins.kinds.get(kind.name) or plugins.index_of(kind)
-        return session.native.plugin_point(index, fields)  # type: ignore[no-any-return]
+        given = fields if type(fields) is dict else dict(fields)
+        return session.native.plugin_point(index, given)  # type: ignore[no-any-return]
     except Exception:
         return False  # as above
 

@@ -394,6 +394,7 @@ def test_secret_fields_are_masked_and_long_ones_cut(trace):
 def test_the_program_may_emit_records_of_a_kind(trace):
     traced = trace(
         """
+        import types
         import kolo_c
         from kolo_c.plugins import emit
         KIND = kolo_c.Kind("step", "STEP", "pink", "{name}")
@@ -402,7 +403,7 @@ def test_the_program_may_emit_records_of_a_kind(trace):
             emitted = emit.begin(KIND, {"name": "one", "_private": object()})
             f(1)
             emit.finish(emitted, {"done": True})
-            emit.point(KIND, {"name": "two"})
+            emit.point(KIND, types.MappingProxyType({"name": "two"}))
             emit.log(30, "shop", "low on tea")
             again = emit.begin(KIND, {"name": "three"})
             emit.finish(again, exception=KeyError(3))

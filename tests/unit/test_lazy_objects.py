@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kolo_c.plugins.builtin.bodies import remember
+from kolo_c.plugins.builtin.django import request_headers
 from kolo_c.plugins.builtin.django_signals import _sender
 from kolo_c.plugins.builtin.django_streams import Pieces, _Stream
 from kolo_c.plugins.builtin.logs import said
@@ -40,6 +41,14 @@ def test_the_name_of_a_trace_has_the_type_of_an_object() -> None:
     fields = {"order": Lazy(), "status": 200, "ok": True, "ratio": 0.5}
     line = summarise("{order} {status} {ok} {ratio}[ {none}]", fields)
     assert line == f"<{__name__}.Lazy> 200 True 0.5"
+
+
+def test_the_headers_of_a_request_are_not_asked() -> None:
+    tenant = Lazy()
+    meta = {"HTTP_X_TENANT": tenant, "CONTENT_TYPE": "", "CONTENT_LENGTH": "3"}
+    found = request_headers(meta)
+    assert list(found) == ["X-Tenant", "Content-Length"]
+    assert found["X-Tenant"] is tenant
 
 
 def test_what_stands_in_a_form_is_looked_at_by_its_type(

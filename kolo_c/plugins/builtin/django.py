@@ -87,7 +87,7 @@ class Request(Plugin):
             "_began_ns": monotonic_ns(),
         }
         query = meta.get("QUERY_STRING")
-        if query and isinstance(query, str):
+        if isinstance(query, str) and query:
             fields["query"] = form(query[:_QUERY_CHARACTERS])
         fields["headers"] = request_headers(meta)
         cookies = meta.get("HTTP_COOKIE")
@@ -190,10 +190,9 @@ def request_headers(meta: Any) -> dict[str, Any]:
     # Without a step of Python's for each of a server's variables.
     headers = filter(names.__contains__, meta)
     found = {names[key]: meta[key] for key in islice(headers, _HEADERS_MOST)}
-    if "" in found.values():
-        for name in _MAYBE_EMPTY:
-            if not found.get(name, name):
-                del found[name]
+    for name in _MAYBE_EMPTY:
+        if name in found and not found[name]:
+            del found[name]
     return scrub_headers(found)
 
 

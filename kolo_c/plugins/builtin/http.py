@@ -105,7 +105,7 @@ class Reading:
             fields["complete"] = False
         fields["read_ns"] = time.monotonic_ns() - self.began_ns
         found = describe_body(self.copy, self.size, self.content_type, self.encoding)
-        emit.point(BODY, dict(add_body(fields, "response_body", *found)))
+        emit.point(BODY, add_body(fields, "response_body", *found))
 
 
 def _forget(key: int, gone: Reading) -> None:
