@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 BLIND_BYTES = 64  # more than the mark takes
 _FRAMES_LEAST = 4  # below the recursion limit: too few to call a function of ours
+_TRIES = 9  # to set a function, while others set theirs
 
 _audited = False
 
@@ -127,6 +128,17 @@ def set_function(thread: Thread, function: Any) -> None:
         thread.changing = False
 
 
+def _set_surely(thread: Thread, function: Any) -> None:
+    """The same, again where it was refused: before 3.12 CPython does that while another
+    thread is about to set one, and forgets about that thread when it has refused."""
+    for _ in range(_TRIES):
+        try:
+            return set_function(thread, function)
+        except RuntimeError:
+            pass  # another one, if threads take turns that fast
+    return set_function(thread, function)
+
+
 def has_place(thread: Thread) -> bool:
     """Whether the running thread has our function, or needs none."""
     if not thread.session.hook.PER_THREAD:
@@ -157,7 +169,7 @@ def attach(session: Session) -> Thread:
     function = session.hook.profile_function(thread)
     function.end = end
     thread.function = ref(function)
-    set_function(thread, function)
+    _set_surely(thread, function)
     return thread
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 QUEUE_BLOCKS = 128
 """8 MiB."""
+QUEUE_GATHER_BLOCKS = 16
+"""So many are handed over together where there are none left."""
 
 
 class Queue:

@@ -18,7 +18,7 @@ from kolo_c.reference import attach, clock, system, traces
 from kolo_c.reference.definitions import Definitions
 from kolo_c.reference.held import keep_held
 from kolo_c.reference.mapping import MAPPING_BLOCKS, Mapping
-from kolo_c.reference.queue import QUEUE_BLOCKS, Queue
+from kolo_c.reference.queue import QUEUE_BLOCKS, QUEUE_GATHER_BLOCKS, Queue
 from kolo_c.reference.stack import WaitingTable
 from kolo_c.reference.status import Status
 from kolo_c.reference.store import make_directory
@@ -322,11 +322,11 @@ class Session:
         self.waited_ns += ns
         self.wait_left_ns = max(self.wait_left_ns - ns, 0)
 
-    def _flush_oldest(self) -> None:
-        """The pool is empty: the stream used longest ago hands over its block as it is.
+    def _flush_oldest(self) -> bool:
+        """The stream used longest ago hands over its block as it is.
 
-        It may be another one of the running thread, which waits for a block and is
-        writing nothing.
+        False where none has one. It may be another one of the running thread, which
+        waits for a block and is writing nothing.
         """
         oldest: tuple[int, Thread, ThreadStream] | None = None
         for thread in self.threads:
@@ -341,6 +341,15 @@ class Session:
         if oldest is not None:
             _, thread, stream = oldest
             thread.with_guard(thread.flush_stream, stream)
+        return oldest is not None
+
+    def _flush_some(self) -> None:
+        """The pool is empty: streams hand over what they have, as many as the writer
+        saves in one transaction. With one each the program would wait for a
+        transaction a block."""
+        waiting = self.queue.count + 1
+        while self._flush_oldest() and waiting < QUEUE_GATHER_BLOCKS:
+            waiting += 1
 
     def take_block(self) -> Block | None:
         """A block for whoever needs one: from the pool or, where that is empty, from
@@ -348,7 +357,7 @@ class Session:
         block = self.mapping.take()
         if block is None:
             self._start_writer_soon()  # a fork may have stopped it, with no room left
-            self._flush_oldest()
+            self._flush_some()
             block = self.mapping.take()
         if block is None:
             block = self._wait(self.mapping.take_wait)

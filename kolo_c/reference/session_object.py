@@ -177,9 +177,10 @@ class Session:
 
     # ---- attaching: session_register.py ----
 
-    def attach_thread(self, frame: FrameType, event: str, arg: Any) -> None:
-        """For threading.setprofile(): attach the thread that calls it."""
-        register.attach_thread(self, frame, event, arg)
+    @property
+    def attach_thread(self) -> Callable[[FrameType, str, Any], None]:
+        """For threading.setprofile(): attaches the thread that calls it."""
+        return register.ThreadHook(self)
 
     # ---- traces: session_traces.py ----
 

@@ -6,6 +6,8 @@ Threads: any. Owns: nothing. Fails: ``register`` and ``unregister`` with Runtime
 
 from __future__ import annotations
 
+import sys
+import threading
 from types import FunctionType
 
 from kolo_c.reference import (
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolo_c.reference.session_object import Session
+
+_bootstrap = threading.Thread._bootstrap_inner.__code__  # type: ignore[attr-defined]
 
 
 def other_profiler() -> str | None:
@@ -115,22 +119,50 @@ def _tell(session: Session) -> None:
             session.inner.error("the trace of a new thread is not known")
 
 
-def attach_thread(session: Session, frame: FrameType, event: str, arg: Any) -> None:
-    """For threading.setprofile(): the first event of a new thread attaches it."""
+def attach_thread(session: Session) -> bool:
+    """Attach a thread that has just begun; false where that was not to be done."""
     inner = session.inner
     if not session.registered or inner.dead:
-        system.setprofile(None)
-        return
+        return False
     try:
         _tell(session)
         with inner.lock:
-            thread = attach.attach_new(inner)
+            attach.attach_new(inner)
     except BaseException as error:
-        system.setprofile(None)
         if not interrupt.swallow(inner, error):
             raise
-        return
-    function = thread.function() if thread.function is not None else None
-    # The event that brought us here may be a call of the program's.
-    if function is not None and event == "call":
-        function(frame, event, arg)
+        return False
+    return True
+
+
+class ThreadHook:
+    """For threading.setprofile(): a new thread asks for it, or calls it first.
+
+    Before 3.12 CPython refuses to set a profile function while another thread is about
+    to, and the thread whose bootstrap asked would end before it ran. So it is told that
+    there is none, and gets its function meanwhile.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def __bool__(self) -> bool:
+        if sys.version_info >= (3, 12) or system._getframe(1).f_code is not _bootstrap:
+            return True
+        attach_thread(self.session)
+        return False
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        attached = False
+        try:
+            attached = attach_thread(self.session)
+        finally:
+            if not attached:
+                system.setprofile(None)
+        thread = self.session.inner.running_thread() if attached else None
+        if thread is None or thread.function is None:
+            return
+        function = thread.function()
+        # The event that brought us here may be a call of the program's.
+        if function is not None and event == "call":
+            function(frame, event, arg)

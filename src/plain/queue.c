@@ -207,10 +207,8 @@ void
 kc_queue_hurry(struct kc_queue *queue)
 {
     (void)pthread_mutex_lock(&queue->lock);
-    if (queue->gathering) {
-        queue->hurried = true;
-        (void)pthread_cond_signal(&queue->filled);
-    }
+    queue->hurried = true; /* the consumer may be on its way to what was pushed */
+    (void)pthread_cond_signal(&queue->filled);
     (void)pthread_mutex_unlock(&queue->lock);
 }
 

@@ -298,10 +298,10 @@ wait_for_room(struct kc_session *session, uint64_t deadline_ns, void *result)
     return kc_queue_wait_room(&session->queue, deadline_ns) == KC_OK;
 }
 
-/* The pool is empty: the stream used longest ago hands over its block as it is. It may
- * be another one of the running thread, which waits for a block and is writing nothing.
- */
-static void
+/* The stream used longest ago hands over its block as it is; false where none has one.
+ * It may be another one of the running thread, which waits for a block and is writing
+ * nothing. */
+static bool
 session_flush_oldest(struct kc_session *session)
 {
     struct kc_thread *oldest = NULL;
@@ -329,6 +329,18 @@ session_flush_oldest(struct kc_session *session)
         kc_thread_flush_stream(oldest, oldest_stream);
         oldest->guard = guard;
     }
+    return oldest != NULL;
+}
+
+/* The pool is empty: streams hand over what they have, as many as the writer saves in
+ * one transaction. With one each the program would wait for a transaction a block. */
+static void
+session_flush_some(struct kc_session *session)
+{
+    uint32_t waiting = kc_queue_count(&session->queue) + 1;
+    while (session_flush_oldest(session) && waiting < KC_QUEUE_GATHER_BLOCKS) {
+        waiting++;
+    }
 }
 
 /* Have a writer, unless the program has just forked: its handlers run then, and it is
@@ -350,7 +362,7 @@ kc_session_take_block(struct kc_session *session)
     }
     /* A fork may have stopped the writer while nothing could be written. */
     (void)session_start_writer_soon(session);
-    session_flush_oldest(session);
+    session_flush_some(session);
     block = kc_mapping_take(&session->mapping);
     if (block == NULL && !session_wait(session, wait_for_block, &block)) {
         return NULL;

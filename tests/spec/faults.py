@@ -50,6 +50,7 @@ _EXEMPT = (
     "session_object",
     "core",
     "session_says",
+    "session_register.ThreadHook",
     "session_register.attach_thread",
     "fork",
 )

@@ -309,8 +309,8 @@ def test_an_exception_of_a_signals_handler_reaches_the_program_and_no_more(trace
         signal.signal(signal.SIGALRM, handler)
         seen, count, end = set(), 0, time.monotonic() + 5
         while count < 10 and time.monotonic() < end:
-            signal.setitimer(signal.ITIMER_REAL, 0.002)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.002)
                 work()
             except Timeout as error:
                 count += 1
@@ -318,13 +318,13 @@ def test_an_exception_of_a_signals_handler_reaches_the_program_and_no_more(trace
         signal.setitimer(signal.ITIMER_REAL, 0)
         def last(): pass
         last()
-        # It may strike in f or not, and in nothing else than the program's.
-        print(count > 3, sorted(seen - {'f'}))
+        # It may strike in both or not, and in nothing else than the program's.
+        print(count > 3, sorted(seen - {'f', 'work'}))
         """,
         clean=False,
     )
     if traced.hook == "setprofile" or traced.core == "c":
-        assert traced.stdout == "True ['<module>', 'handler', 'work']\n"
+        assert traced.stdout == "True ['<module>', 'handler']\n"
     assert traced.stdout.startswith("True ")
     assert "last() -> None" in traced.calls(values=False)
 

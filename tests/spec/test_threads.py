@@ -142,6 +142,28 @@ def test_threads_that_end_leave_everything_they_did(trace):
     assert steps == [str(n) for n in range(7)]
 
 
+def test_threads_that_begin_while_others_do_run_and_are_recorded(trace):
+    """Before 3.12 CPython refuses to set a profile function while another thread is about
+    to: of those of the Python core one in 200 ended before it ran.
+    """
+    traced = trace(
+        """
+        import sys, threading
+        sys.setswitchinterval(1e-6)
+        ran = []
+        def work(n): ran.append(n)
+        for turn in range(60):
+            threads = [threading.Thread(target=work, args=(turn,)) for _ in range(8)]
+            for t in threads: t.start()
+            for t in threads: t.join()
+        print(len(ran))
+        """
+    )
+    assert traced.stdout == "480\n"
+    assert traced.stderr == ""
+    assert sum(len(tree.find("work")) for tree in traced.trees()) == 480
+
+
 def test_eight_threads_at_once_lose_nothing(trace):
     traced = trace(
         """

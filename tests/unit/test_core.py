@@ -237,31 +237,6 @@ def test_a_start_that_fails_half_way_leaves_nothing_behind(trace):
     assert [traced.calls(i) for i in range(len(traced.infos()))] == ["f(n=2) -> 2"]
 
 
-def test_many_boundaries_in_one_thread_share_the_pool(trace):
-    """Each has a block of its own. When all were taken, the thread waited for one in vain:
-    its other streams were not asked for theirs.
-    """
-    traced = trace(
-        """
-        import contextvars, kolo_c, kolo_c.session
-        def f(n): return n
-        def inside(number, turn):
-            kolo_c.scope.SCOPE.set(number)
-            f(turn)
-        with kolo_c.trace('x'):
-            session = kolo_c.scope.active_session()
-            numbers = [session.begin_boundary(str(n), 'request')[0] for n in range(255)]
-            for turn in range(2):
-                for number in numbers:
-                    contextvars.copy_context().run(inside, number, turn)
-            for number in numbers: session.end_boundary(number, 'exit')
-        """,
-        under=(),
-    )
-    assert len(traced.infos()) == 256
-    assert traced.calls(200) == "f(n=0) -> 0\nf(n=1) -> 1"
-
-
 def test_the_scope_of_a_generator_ends_at_each_of_its_yields(trace):
     """The core looked the scope up for a new context only: what the consumer did between
     two steps of a generator with a trace of its own was recorded in that trace.
