@@ -1,4 +1,7 @@
-"""What ``kolo_c.start`` names: Python 3.15 imports it at each start, so it is short."""
+"""What ``kolo_c.start`` names: Python 3.15 imports it at each start, so it is short.
+
+PYTEST_DONT_REWRITE: see kolo_c/__init__.py.
+"""
 
 import os
 

@@ -2,6 +2,8 @@
 
 ``import kolo_c`` costs next to nothing: what it offers is imported when it is used.
 
+PYTEST_DONT_REWRITE: pytest would warn of a module that was imported before it.
+
 Threads: any. Owns: nothing. Fails: never.
 """
 

@@ -23,7 +23,9 @@ import os
 import sys
 from _frozen_importlib_external import (  # type: ignore[attr-defined]  # for its cost
     FileFinder,
+    FileLoader,
     SourceFileLoader,
+    SourceLoader,
     _get_supported_file_loaders,
 )
 
@@ -56,8 +58,17 @@ def _own_path() -> Any:
 path = _own_path()
 
 
-class Loader(SourceFileLoader):
-    """Imports a module with the builtins that were kept."""
+class Loader(FileLoader, SourceLoader):
+    """Imports a module with the builtins that were kept.
+
+    It is no SourceFileLoader, but has all of it: the modules of such a loader are
+    changed by who rewrites programs (pytest its plugins', for their assertions), and
+    imported without ours.
+    """
+
+    path_stats = SourceFileLoader.path_stats
+    set_data = SourceFileLoader.set_data
+    _cache_bytecode = SourceFileLoader._cache_bytecode  # type: ignore[attr-defined]
 
     def exec_module(self, module: ModuleType) -> None:
         self.prepare(module)
@@ -73,7 +84,7 @@ def keep(folders: Sequence[str]) -> None:
     """Have the modules in these ``folders`` imported with builtins of their own."""
     if not folders:
         return
-    loaders = [
+    loaders: list[tuple[Any, Any]] = [
         (Loader if loader is SourceFileLoader else loader, suffixes)
         for loader, suffixes in _get_supported_file_loaders()
     ]

@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import CodeType
+    from typing import Any
 
 _FOLDER = os.path.dirname(os.path.dirname(__file__))
 # Where Python keeps what it has compiled of `x.py`, which is this without the folder.
@@ -51,7 +52,7 @@ def bring_in(names: Iterable[str]) -> None:
 
 
 def _load(name: str, path: str, cached: str, code: CodeType, is_package: bool) -> None:
-    loader = Loader(name, path)
+    loader: Any = Loader(name, path)
     spec = ModuleSpec(name, loader, origin=path, is_package=is_package)
     if spec.submodule_search_locations is not None:
         spec.submodule_search_locations.append(os.path.dirname(path))

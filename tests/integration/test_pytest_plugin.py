@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shlex
 import sys
 
@@ -528,3 +529,48 @@ def test_the_plugin_is_an_entry_point():
     text = ROOT.joinpath("pyproject.toml").read_text("utf-8")
     found = tomllib.loads(text)["project"]["entry-points"]["pytest11"]
     assert found == {"kolo_c": "kolo_c.integrations.pytest_plugin"}
+
+
+@pytest.mark.parametrize(
+    ("before", "options"),
+    [((), ("--kolo-c",)), (("kolo_c", "run", "--quiet", "-m"), ())],
+    ids=["its option", "run"],
+)
+def test_modules_of_ours_are_imported_by_our_loader_in_a_wheel(
+    run, monkeypatch, before, options
+):
+    """pytest rewrites what a distribution with a plugin has, and warns where it came too
+    late: a suite that has warnings be errors did not begin under ``kolo-c run``. What it
+    rewrote had the program's builtins, and took four times as long.
+    """
+    installed = run.pytester.path / "installed"
+    about = installed / "kolo_c-0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: kolo-c\nVersion: 0\n")
+    (about / "entry_points.txt").write_text(
+        "[pytest11]\nkolo_c = kolo_c.integrations.pytest_plugin\n"
+    )
+    (about / "RECORD").write_text("kolo_c/__init__.py,,\n_kolo_c_start.py,,\n")
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.setenv("PYTHONPATH", f"{installed}{os.pathsep}{PACKAGE_PARENT}")
+    run.pytester.makepyfile(
+        test_run="""
+        import sys
+        import _kolo_c_start
+        def test_loaders():
+            rewriting = type(__loader__)
+            assert rewriting.__name__ == "AssertionRewritingHook"
+            assert not [
+                name for name, module in sys.modules.items()
+                if name.startswith("kolo_c.plugins")
+                and isinstance(module.__loader__, rewriting)
+            ]
+            assert "kolo_c.plugins.registry" in sys.modules
+        """
+    )
+    words = ["-p", "no:cacheprovider", "-p", "_kolo_c_start"]
+    words += ["-W", "error::pytest.PytestAssertRewriteWarning"]
+    done = run.pytester.run(
+        sys.executable, "-m", *before, "pytest", *words, *options, "test_run.py"
+    )
+    done.assert_outcomes(passed=1)

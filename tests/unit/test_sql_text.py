@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections import namedtuple
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
 
-from kolo_c.masking import explain
+from kolo_c.masking import DEFAULT_WORDS, explain
 from kolo_c.plugins.builtin import sql
 from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
+from kolo_c.plugins.stems import mentions, stems
 from kolo_c.scope import SCOPE
 
 
@@ -28,7 +30,8 @@ class Native:
 
 @pytest.fixture(autouse=True)
 def session(monkeypatch):
-    made = SimpleNamespace(native=Native(), config=SimpleNamespace(sql_rows="always"))
+    config = SimpleNamespace(sql_rows="always", mask_words=())
+    made = SimpleNamespace(native=Native(), config=config)
     monkeypatch.setattr(SCOPE, "session", made)
     return made
 
@@ -138,10 +141,24 @@ def test_what_is_no_container_is_not_asked_for_anything():
     assert fields == {"params": "***"}
 
 
+@pytest.mark.parametrize("word", DEFAULT_WORDS)
+def test_a_secret_name_is_seen_by_the_first_look(word):
+    """Where it sees none, nothing else of the text is looked at."""
+    cases = (str, str.upper, str.title, str.capitalize)
+    met = 0
+    for case, between, before in product(cases, ("", "_", "-"), ("", "user_", "x", "é")):
+        name = before + case(word).replace("_", between)
+        if explain(name).secret:
+            met += 1
+            assert mentions(f"SELECT {name} FROM t", stems()), name
+    assert met
+
+
 def test_other_words_of_another_session_hold(monkeypatch, session):
     assert not describe("SELECT fruit FROM t").sensitive
     other = SimpleNamespace(
-        native=SimpleNamespace(hides=lambda name, _: name == "fruit")
+        native=SimpleNamespace(hides=lambda name, _: name == "fruit"),
+        config=SimpleNamespace(mask_words=("fruit",)),
     )
     monkeypatch.setattr(SCOPE, "session", other)
     assert describe("SELECT fruit FROM t").sensitive

@@ -5,7 +5,7 @@ dict, which the recorder masks by its names; in a text (HTML, a part of a JSON b
 values that follow a secret name, and those of secret fields of a form, are replaced
 here.
 
-Threads: any. Owns: which names are secret, for a session's masking rules.
+Threads: any. Owns: what headers of types say.
 Fails: never; what cannot be decoded is told by its size.
 """
 
@@ -15,9 +15,8 @@ import re
 import sys
 from urllib.parse import parse_qsl
 
-from kolo_c.extension import extension_for_reading
-from kolo_c.masking import DEFAULT_WORDS, split
 from kolo_c.plugins.secret import is_secret
+from kolo_c.plugins.stems import mentions, stems
 from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
@@ -61,8 +60,6 @@ _VALUE = re.compile(r"""\b(value|content)(\s*=\s*)("[^"]*"?|'[^']*'?|[^\s>]+)"""
 _TYPES_KNOWN = 256
 _content_types: dict[str, tuple[str, bool, str]] = {}
 """By the text of the header: what it says."""
-_known_stems: tuple[tuple[str, ...] | None, tuple[str, ...]] = (None, ())
-"""For a session's mask_words."""
 
 
 def describe_body(
@@ -120,7 +117,7 @@ def form(text: str) -> dict[str, Any]:
 
 def scrub(text: str) -> str:
     """``text`` without the values that stand under secret names in it."""
-    if not _mentions(text, _stems()):
+    if not mentions(text, stems()):
         return text
     places = _suspicious(text)
     if "<" in text and (places or "password" in text):
@@ -142,14 +139,6 @@ def scrub(text: str) -> str:
     return "".join((*pieces, text[done:])) if done else text
 
 
-def _may(text: str, words: tuple[str, ...]) -> bool:
-    """Whether one of these may stand in it: a first look, which is in C."""
-    return True
-
-
-_mentions = getattr(extension_for_reading(), "mentions", _may)
-
-
 def _suspicious(text: str) -> list[int]:
     """Where something of a secret name stands in it: a look at each word would take a
     hundred times as long."""
@@ -159,7 +148,7 @@ def _suspicious(text: str) -> list[int]:
             small if len(small := letter.lower()) == 1 else letter for letter in text
         )
     places: list[int] = []
-    for stem in _stems():
+    for stem in stems():
         at = lowered.find(stem)
         while at >= 0:
             places.append(at)
@@ -175,29 +164,6 @@ def _start_of_word(text: str, at: int, least: int) -> int:
     while at < len(text) and not (text[at].isalpha() or text[at] == "_"):
         at += 1
     return at
-
-
-def _stems() -> tuple[str, ...]:
-    """Short texts, one of which is in every secret name."""
-    global _known_stems
-    session = SCOPE.session
-    more = session.config.mask_words if session is not None else ()
-    if _known_stems[0] != more:
-        words = [split(word).strip("_") for word in (*DEFAULT_WORDS, *more)]
-        stems = {part for word in words for part in word.split("_")}
-        # A bit for each word that a stem is in; sorted, so that runs are alike.
-        bits = [
-            (stem, sum(1 << at for at, word in enumerate(words) if stem in word))
-            for stem in sorted(stems, key=lambda stem: (len(stem), stem), reverse=True)
-        ]
-        left = (1 << len(words)) - 1
-        chosen: list[str] = []
-        while left:  # the one that most of the others have in them
-            best, found = max(bits, key=lambda row: (row[1] & left).bit_count())
-            chosen.append(best)
-            left &= ~found
-        _known_stems = more, tuple(chosen)
-    return _known_stems[1]
 
 
 def scrub_path(path: str) -> str:

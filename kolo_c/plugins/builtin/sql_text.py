@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from kolo_c.plugins.stems import mentions, stems
 from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
@@ -127,6 +128,8 @@ def _read(text: str, quoted: bool) -> Text:
 def _is_sensitive(text: str) -> bool:
     if len(text) > _LONGEST_READ:
         return True  # reading it would take as long as the database's own
+    if not mentions(text, stems()):
+        return False
     if "'" in text:
         text = _STRINGS.sub("''", text)
     for before, name, after in set(_NAMES.findall(text)):
