@@ -146,7 +146,9 @@ def test_a_secret_name_is_seen_by_the_first_look(word):
     """Where it sees none, nothing else of the text is looked at."""
     cases = (str, str.upper, str.title, str.capitalize)
     met = 0
-    for case, between, before in product(cases, ("", "_", "-"), ("", "user_", "x", "é")):
+    for case, between, before in product(
+        cases, ("", "_", "-"), ("", "user_", "x", "é")
+    ):
         name = before + case(word).replace("_", between)
         if explain(name).secret:
             met += 1
