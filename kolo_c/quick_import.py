@@ -24,6 +24,41 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
+# What a session is begun with, each after those that it imports.
+SESSION = (
+    "kolo_c.errors",
+    "kolo_c.extension",
+    "kolo_c.frozen",
+    "kolo_c.core",
+    "kolo_c.store.",
+    "kolo_c.store.private",
+    "kolo_c.store.locate",
+    "kolo_c.settings",
+    "kolo_c.function_rules",
+    "kolo_c.config",
+    "kolo_c.project",
+    "kolo_c.filter",
+    "kolo_c._version",
+    "kolo_c.masking",
+    "kolo_c.core_options",
+    "kolo_c.plain",
+    "kolo_c.process_info",
+    "kolo_c.scope",
+    "kolo_c.facts",
+    "kolo_c.filter_sets",
+    "kolo_c.forks",
+    "kolo_c.hook",
+    "kolo_c.identifiers",
+    "kolo_c.plugins.",
+    "kolo_c.plugins.boundaries",
+    "kolo_c.plugins.builtin.",
+    "kolo_c.plugins.builtin.table_sql",
+    "kolo_c.plugins.builtin.table",
+    "kolo_c.plugins.spec",
+    "kolo_c.plugins.registry",
+    "kolo_c.summary",
+    "kolo_c.session",
+)
 _FOLDER = os.path.dirname(os.path.dirname(__file__))
 # Where Python keeps what it has compiled of `x.py`, which is this without the folder.
 _CACHED = cache_from_source("x.py")

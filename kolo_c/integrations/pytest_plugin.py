@@ -49,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
     asked = {name: _asked(config, name) for name, _, _ in _OPTIONS}
     if any(asked.values()) and not config.option.collectonly:
+        from kolo_c.quick_import import SESSION, bring_in  # noqa: PLC0415 - only then
+
+        bring_in(SESSION)
         from kolo_c.integrations.pytest_tracing import begin  # noqa: PLC0415
 
         begin(config, asked)

@@ -20,7 +20,7 @@ import os
 import sys
 from os import getpid  # a program may replace it
 
-from kolo_c.quick_import import bring_in
+from kolo_c.quick_import import SESSION, bring_in
 
 # What a start needs to know what it is about to record, and what it records with.
 FIRST = (
@@ -31,38 +31,7 @@ FIRST = (
     "kolo_c.core",
     "kolo_c.integrations.command_line",
 )
-SECOND = (
-    "kolo_c.store.",
-    "kolo_c.store.private",
-    "kolo_c.store.locate",
-    "kolo_c.follow",
-    "kolo_c.settings",
-    "kolo_c.function_rules",
-    "kolo_c.config",
-    "kolo_c.project",
-    "kolo_c.filter",
-    "kolo_c._version",
-    "kolo_c.masking",
-    "kolo_c.core_options",
-    "kolo_c.plain",
-    "kolo_c.process_info",
-    "kolo_c.scope",
-    "kolo_c.facts",
-    "kolo_c.filter_sets",
-    "kolo_c.forks",
-    "kolo_c.hook",
-    "kolo_c.identifiers",
-    "kolo_c.plugins.",
-    "kolo_c.plugins.boundaries",
-    "kolo_c.plugins.builtin.",
-    "kolo_c.plugins.builtin.table_sql",
-    "kolo_c.plugins.builtin.table",
-    "kolo_c.plugins.spec",
-    "kolo_c.plugins.registry",
-    "kolo_c.summary",
-    "kolo_c.session",
-    "kolo_c.integrations.exits",
-)
+SECOND = (*SESSION, "kolo_c.follow", "kolo_c.integrations.exits")
 
 bring_in(FIRST)
 
