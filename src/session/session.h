@@ -60,6 +60,8 @@ struct kc_trace {
     uint64_t errors_before;
     uint64_t blind_before;
     uint64_t writer_before_ns;
+    const struct kc_thread *last_thread;  /* that asked for its stream … */
+    struct kc_thread_stream *last_stream; /* … which is this; NULL: unknown */
 };
 
 /* What stood on a stack and has ended unseen, where no Python may run. */
@@ -121,7 +123,8 @@ struct kc_session {
     struct kc_thread *threads;
     uint32_t thread_count; /* numbers given so far */
     struct kc_trace traces[KC_TRACES_MOST];
-    uint32_t trace_count;    /* numbers given so far */
+    uint32_t trace_numbers[KC_TRACES_MOST]; /* theirs, close together for a search */
+    uint32_t trace_count;                   /* numbers given so far */
     struct kc_trace ended;   /* of streams that could not be let go with their trace */
     struct kc_trace dropped; /* the same, where the trace is not to be stored */
     struct kc_block *held;   /* names of the held traces; NULL where none has one */

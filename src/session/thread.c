@@ -66,13 +66,15 @@ kc_thread_new(struct kc_session *session, PyThreadState *tstate)
     return thread;
 }
 
-/* Whose state was asked for last: a thread asks many times before another does. */
-static struct {
+/* Whose states were asked for, by the states' numbers: of a server's threads each asks
+ * many times before others do, and then goes on. */
+#define THREADS_KNOWN 64u
+static struct thread_known {
     const struct kc_session *session;
     PyThreadState *tstate;
     uint64_t id; /* of the state: its place is used again for another */
     struct kc_thread *thread;
-} thread_last; /* guarded by the GIL */
+} threads_known[THREADS_KNOWN]; /* guarded by the GIL */
 
 struct kc_thread *
 kc_thread_find(struct kc_session *session, PyThreadState *tstate)
@@ -111,7 +113,7 @@ thread_watch(struct kc_thread *thread)
     return placed;
 }
 
-/* The state of a thread that was not the last one to ask. */
+/* The state of a thread that has not asked yet, or long ago. */
 KC_COLD static struct kc_thread *
 thread_look_up(struct kc_session *session, PyThreadState *tstate)
 {
@@ -130,10 +132,11 @@ thread_look_up(struct kc_session *session, PyThreadState *tstate)
     }
     kc_exc_restore(pending);
     if (thread != NULL) {
-        thread_last.session = session;
-        thread_last.tstate = tstate;
-        thread_last.id = thread->tstate_id;
-        thread_last.thread = thread;
+        struct thread_known *known = &threads_known[thread->tstate_id % THREADS_KNOWN];
+        known->session = session;
+        known->tstate = tstate;
+        known->id = thread->tstate_id;
+        known->thread = thread;
     }
     return thread;
 }
@@ -146,10 +149,11 @@ kc_thread_borrow_own(struct kc_session *session, PyThreadState *tstate)
                    ? ((ThreadObject *)tstate->c_profileobj)->thread
                    : NULL;
     }
-    if (KC_LIKELY(thread_last.tstate == tstate && thread_last.session == session &&
-                  thread_last.id == tstate->id))
+    const struct thread_known *known = &threads_known[tstate->id % THREADS_KNOWN];
+    if (KC_LIKELY(known->tstate == tstate && known->session == session &&
+                  known->id == tstate->id))
     {
-        return thread_last.thread;
+        return known->thread;
     }
     return thread_look_up(session, tstate);
 }
@@ -170,12 +174,22 @@ kc_thread_detach(struct kc_thread *thread, PyThreadState *tstate)
     }
 }
 
+void
+kc_thread_free_stream(struct kc_thread_stream *stream)
+{
+    if (stream->trace->last_stream == stream) {
+        stream->trace->last_stream = NULL;
+    }
+    PyMem_RawFree(stream);
+}
+
 /* Everything that the thread owns. */
 static void
 thread_clear(struct kc_thread *thread)
 {
-    if (thread_last.thread == thread) {
-        thread_last.tstate = NULL;
+    struct thread_known *known = &threads_known[thread->tstate_id % THREADS_KNOWN];
+    if (known->thread == thread) {
+        known->tstate = NULL;
     }
     thread->stream = NULL;
     thread->keep_bits = 0;
@@ -184,7 +198,7 @@ thread_clear(struct kc_thread *thread)
     while (thread->streams != NULL) {
         struct kc_thread_stream *stream = thread->streams;
         thread->streams = stream->next;
-        PyMem_RawFree(stream);
+        kc_thread_free_stream(stream);
     }
     kc_stack_destroy(&thread->stack);
     kc_thread_clear_pending(thread);
@@ -218,21 +232,25 @@ kc_thread_clear_pending(struct kc_thread *thread)
 struct kc_thread_stream *
 kc_thread_stream_of(struct kc_thread *thread, struct kc_trace *trace)
 {
-    for (struct kc_thread_stream *stream = thread->streams; stream != NULL;
-         stream = stream->next)
-    {
-        if (stream->stream.trace_number == trace->number) {
-            return stream;
-        }
+    if (trace->last_stream != NULL && trace->last_thread == thread) {
+        return trace->last_stream;
     }
-    struct kc_thread_stream *stream = PyMem_RawCalloc(1, sizeof *stream);
+    struct kc_thread_stream *stream = thread->streams;
+    while (stream != NULL && stream->stream.trace_number != trace->number) {
+        stream = stream->next;
+    }
     if (stream == NULL) {
-        return NULL;
+        stream = PyMem_RawCalloc(1, sizeof *stream);
+        if (stream == NULL) {
+            return NULL;
+        }
+        kc_stream_init(&stream->stream, trace->number, thread->number);
+        stream->trace = trace;
+        stream->next = thread->streams;
+        thread->streams = stream;
     }
-    kc_stream_init(&stream->stream, trace->number, thread->number);
-    stream->trace = trace;
-    stream->next = thread->streams;
-    thread->streams = stream;
+    trace->last_thread = thread;
+    trace->last_stream = stream;
     return stream;
 }
 

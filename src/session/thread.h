@@ -144,6 +144,9 @@ void kc_thread_detach(struct kc_thread *thread, PyThreadState *tstate);
 /* Give back the blocks to the pool without saving, and all memory. */
 void kc_thread_free(struct kc_thread *thread);
 
+/* Its block is gone, and nothing of its thread points to it. */
+void kc_thread_free_stream(struct kc_thread_stream *stream);
+
 /* The stream of `trace` on this thread, made if need be; NULL without memory. */
 struct kc_thread_stream *kc_thread_stream_of(struct kc_thread *thread,
                                              struct kc_trace *trace);

@@ -12,7 +12,7 @@ static struct kc_trace *
 session_free_slot(struct kc_session *session)
 {
     for (uint32_t i = 0; i < KC_TRACES_MOST; i++) {
-        if (session->traces[i].number == 0) {
+        if (session->trace_numbers[i] == 0) {
             return &session->traces[i];
         }
     }
@@ -31,6 +31,7 @@ kc_session_begin_trace(struct kc_session *session, const char *id, const char *k
     }
     memset(trace, 0, sizeof *trace);
     trace->number = ++session->trace_count;
+    session->trace_numbers[trace - session->traces] = trace->number;
     trace->open = true;
     trace->keep_bit = 1;
     (void)snprintf(trace->id, sizeof trace->id, "%s", id);
@@ -51,7 +52,7 @@ struct kc_trace *
 kc_session_find_trace(struct kc_session *session, unsigned long number)
 {
     for (uint32_t i = 0; number != 0 && i < KC_TRACES_MOST; i++) {
-        if (session->traces[i].number == number) {
+        if (session->trace_numbers[i] == number) {
             return &session->traces[i];
         }
     }
@@ -188,7 +189,7 @@ session_forget_stream(struct kc_thread *thread, const struct kc_trace *trace)
         thread->stream = NULL;
     }
     session_forget_calls(thread, stream);
-    PyMem_RawFree(stream);
+    kc_thread_free_stream(stream);
     return true;
 }
 
@@ -226,8 +227,10 @@ session_free_trace(struct kc_session *session, struct kc_trace *trace)
     Py_CLEAR(trace->name);
     Py_CLEAR(trace->parent);
     Py_CLEAR(trace->attributes);
+    trace->last_stream = NULL;
     trace->open = false;
     trace->number = 0;
+    session->trace_numbers[trace - session->traces] = 0;
 }
 
 void

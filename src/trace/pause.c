@@ -9,14 +9,9 @@
 struct kc_thread_stream *
 kc_pause_stream(struct kc_thread *thread, uint32_t number)
 {
-    struct kc_session *session = thread->session;
-    for (uint32_t i = 0; number != 0 && thread->announced && i < KC_TRACES_MOST; i++) {
-        struct kc_trace *trace = &session->traces[i];
-        if (trace->number == number && trace->open) {
-            return kc_thread_stream_of(thread, trace);
-        }
-    }
-    return NULL;
+    struct kc_trace *trace =
+        thread->announced ? kc_session_find_trace(thread->session, number) : NULL;
+    return trace != NULL && trace->open ? kc_thread_stream_of(thread, trace) : NULL;
 }
 
 void
