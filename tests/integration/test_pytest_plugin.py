@@ -541,7 +541,7 @@ def test_modules_of_ours_are_imported_by_our_loader_in_a_wheel(
 ):
     """pytest rewrites what a distribution with a plugin has, and warns where it came too
     late: a suite that has warnings be errors did not begin under ``kolo-c run``. What it
-    rewrote had the program's builtins, and took four times as long.
+    rewrote had the program's builtins.
     """
     installed = run.pytester.path / "installed"
     about = installed / "kolo_c-0.dist-info"

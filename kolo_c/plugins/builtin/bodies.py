@@ -5,7 +5,7 @@ dict, which the recorder masks by its names; in a text (HTML, a part of a JSON b
 values that follow a secret name, and those of secret fields of a form, are replaced
 here.
 
-Threads: any. Owns: what headers of types say.
+Threads: any. Owns: what each Content-Type says.
 Fails: never; what cannot be decoded is told by its size.
 """
 
