@@ -12,6 +12,7 @@
 
 #include "connection_object.h"
 #include "fetched_object.h"
+#include "mentions.h"
 #include "observed_object.h"
 #include "plain/clock.h"
 #include "plain/mask.h"
@@ -211,113 +212,6 @@ module_ulid(PyObject *module, PyObject *after_ms)
     return PyUnicode_FromStringAndSize(text, KC_ULID_CHARACTERS);
 }
 
-#define MENTIONS_WORDS 64
-#define MENTIONS_LEAST 3 /* characters of a word */
-#define MENTIONS_BITS 4096u
-
-/* The last three characters as one number, letters without their case. */
-static inline uint32_t
-module_last_three(uint32_t before, Py_UCS4 letter)
-{
-    return (before << 5 | (letter & 0x1f)) & 0x7fff;
-}
-
-/* Its place among the bits. Other beginnings may have the same: what is found is
- * compared. */
-static inline uint32_t
-module_bit(uint32_t three)
-{
-    return three * 2654435761u >> 20;
-}
-
-static bool
-module_stands_at(int kind, const void *data, Py_ssize_t length, Py_ssize_t at,
-                 const char *word)
-{
-    for (; *word != '\0' && at < length; word++, at++) {
-        Py_UCS4 letter = PyUnicode_READ(kind, data, at);
-        if ((letter | 0x20) != (Py_UCS4)(*word | 0x20)) {
-            return false;
-        }
-    }
-    return *word == '\0';
-}
-
-/* Made for each kind of text: this goes over every character. */
-static inline bool
-module_find_in(int kind, const void *data, Py_ssize_t length, const uint64_t *begins,
-               const char *const *words, Py_ssize_t count)
-{
-    uint32_t three = 0;
-    for (Py_ssize_t at = 0; at < length; at++) {
-        three = module_last_three(three, PyUnicode_READ(kind, data, at));
-        uint32_t bit = module_bit(three);
-        if ((begins[bit / 64] >> bit % 64 & 1) == 0 || at < MENTIONS_LEAST - 1) {
-            continue;
-        }
-        for (Py_ssize_t i = 0; i < count; i++) {
-            if (module_stands_at(kind, data, length, at - (MENTIONS_LEAST - 1),
-                                 words[i])) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static bool
-module_find_word(PyObject *text, const char *const *words, Py_ssize_t count)
-{
-    uint64_t begins[MENTIONS_BITS / 64] = {0};
-    const void *data = PyUnicode_DATA(text);
-    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        uint32_t three = 0;
-        for (int at = 0; at < MENTIONS_LEAST; at++) {
-            three = module_last_three(three, (Py_UCS4)words[i][at]);
-        }
-        uint32_t bit = module_bit(three);
-        begins[bit / 64] |= (uint64_t)1 << bit % 64;
-    }
-    switch ((int)PyUnicode_KIND(text)) {
-    case PyUnicode_1BYTE_KIND:
-        return module_find_in(PyUnicode_1BYTE_KIND, data, length, begins, words, count);
-    case PyUnicode_2BYTE_KIND:
-        return module_find_in(PyUnicode_2BYTE_KIND, data, length, begins, words, count);
-    default:
-        return module_find_in(PyUnicode_4BYTE_KIND, data, length, begins, words, count);
-    }
-}
-
-/* Whether one of a few words stands anywhere in a text. Where that takes more than a
- * look, it may. */
-static PyObject *
-module_mentions(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    const char *words[MENTIONS_WORDS];
-    if (count != 2 || !PyUnicode_Check(args[0]) || !PyTuple_Check(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "mentions(text, words)");
-        return NULL;
-    }
-    Py_ssize_t word_count = PyTuple_GET_SIZE(args[1]);
-    if (word_count > MENTIONS_WORDS || !kc_unicode_is_ready(args[0])) {
-        Py_RETURN_TRUE;
-    }
-    for (Py_ssize_t i = 0; i < word_count; i++) {
-        Py_ssize_t length = 0;
-        words[i] = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(args[1], i), &length);
-        if (words[i] == NULL) {
-            return NULL;
-        }
-        if (length < MENTIONS_LEAST ||
-            !PyUnicode_IS_ASCII(PyTuple_GET_ITEM(args[1], i))) {
-            Py_RETURN_TRUE;
-        }
-    }
-    return PyBool_FromLong(module_find_word(args[0], words, word_count));
-}
-
 static PyObject *
 module_clock(PyObject *module, PyObject *none)
 {
@@ -377,7 +271,7 @@ static PyMethodDef module_methods[] = {
     {"held", (PyCFunction)(void (*)(void))kc_observed_held, METH_FASTCALL,
      "held(owner, name)\n\nWhat an object has there, or None; no __getattr__ is "
      "asked."},
-    {"mentions", (PyCFunction)(void (*)(void))module_mentions, METH_FASTCALL,
+    {"mentions", (PyCFunction)(void (*)(void))kc_mentions, METH_FASTCALL,
      "mentions(text, words)\n\nWhether one of the words (ASCII) may stand in the text, "
      "in "
      "either case."},

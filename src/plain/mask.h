@@ -46,6 +46,11 @@ struct kc_mask_span {
  * texts without one: looks at candidates only. */
 bool kc_mask_find(const char *text, size_t len, size_t from, struct kc_mask_span *span);
 
+/* The same of those that show without a sign beside them (mask_signs.h): tokens and
+ * keys by their beginning, not what stands in a URL or behind `Basic`. */
+bool kc_mask_find_run(const char *text, size_t len, size_t from,
+                      struct kc_mask_span *span);
+
 /* The first value at or after `from` that stands behind a secret name: `password=x`,
  * `"token": "x"`, `Key (password)=(x)`, `--api-key x`, `Cookie: x=y; z=w`. Without its
  * quotes or brackets. */

@@ -398,6 +398,12 @@ shape_run(const struct text *text, struct kc_mask_span *span)
 }
 
 bool
+kc_mask_find_run(const char *bytes, size_t len, size_t from, struct kc_mask_span *span)
+{
+    return from < len && shape_run(&(struct text){bytes, len, from}, span);
+}
+
+bool
 kc_mask_find(const char *bytes, size_t len, size_t from, struct kc_mask_span *span)
 {
     bool (*const finders[])(const struct text *, struct kc_mask_span *) = {

@@ -52,6 +52,16 @@ kc_value_chosen_fields(PyTypeObject *type)
     return NULL;
 }
 
+size_t
+kc_value_chosen_count(const char *const *fields)
+{
+    size_t count = 0;
+    while (fields[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
 bool
 kc_value_is_chosen(const struct value_shape *shape, PyObject *name)
 {

@@ -117,7 +117,9 @@ kc_value_object(struct kc_values *values, struct kc_cursor *cursor, PyObject *va
     }
     kc_fields_begin(&fields, value, &shape->slots);
     bool none = room == 0; /* of its fields can be written */
-    while (!none && object_next_field(&fields, shape, &name, &field)) {
+    while (!none && plan.total < shape->field_most &&
+           object_next_field(&fields, shape, &name, &field))
+    {
         object_plan_field(values, &plan, name, room);
         none = plan.count == 0 || object_at_limit(values);
     }

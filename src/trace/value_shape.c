@@ -267,6 +267,7 @@ static void
 shape_decide(struct value_shape *shape, PyTypeObject *type)
 {
     shape->exact = true;
+    shape->field_most = SIZE_MAX;
     shape->kind = (uint8_t)shape_of_exact(type);
     if (shape->kind != VALUE_OBJECT) {
         return;
@@ -292,6 +293,9 @@ shape_decide(struct value_shape *shape, PyTypeObject *type)
     }
     if (shape->kind == VALUE_OBJECT) {
         shape->chosen = kc_value_chosen_fields(type);
+    }
+    if (shape->chosen != NULL) {
+        shape->field_most = kc_value_chosen_count(shape->chosen);
     }
 }
 

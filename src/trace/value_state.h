@@ -97,6 +97,7 @@ struct value_shape {
     uint16_t detail;           /* of the kind: see value_shape.c */
     PyObject *names;           /* NAMEDTUPLE: its `_fields`, a tuple of strings */
     const char *const *chosen; /* the fields that are written alone; NULL: all are */
+    size_t field_most; /* so many are written: of chosen ones all, or no limit */
     struct kc_slots slots;
 };
 
@@ -265,6 +266,7 @@ bool kc_value_text_is(PyObject *text, const char *with);
 
 /* The fields that are written alone of instances of `type`; NULL: all of them are. */
 const char *const *kc_value_chosen_fields(PyTypeObject *type);
+size_t kc_value_chosen_count(const char *const *fields);
 
 /* Whether the field `name` is written. */
 bool kc_value_is_chosen(const struct value_shape *shape, PyObject *name);

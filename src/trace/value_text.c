@@ -4,6 +4,7 @@
  * PyUnicode_AsUTF8() would keep its result in the program's string and double it.
  */
 
+#include "plain/mask_signs.h"
 #include "trace/value_state.h"
 
 #define CUT_TEXT_BYTES 18u /* what CUT_STR adds: array, ext, str head, length */
@@ -179,10 +180,15 @@ text_find(const struct kc_values *values, const struct text_window *window, size
     struct kc_mask_span found[3];
     size_t count = 0;
     named->end = 0;
-    if (kc_mask_find_pair(values->mask, window->bytes, window->len, from, named)) {
-        found[count++] = *named;
+    if (kc_mask_has_signs(window->bytes + from, window->len - from)) {
+        if (kc_mask_find_pair(values->mask, window->bytes, window->len, from, named)) {
+            found[count++] = *named;
+        }
+        count += kc_mask_find(window->bytes, window->len, from, &found[count]);
     }
-    count += kc_mask_find(window->bytes, window->len, from, &found[count]);
+    else {
+        count += kc_mask_find_run(window->bytes, window->len, from, &found[count]);
+    }
     count += kc_known_find(&values->known, window->bytes, window->len, from,
                            window->more, &found[count]);
     if (KC_LIKELY(count == 0)) {

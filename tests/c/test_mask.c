@@ -2,6 +2,7 @@
 
 #include "plain/known.h"
 #include "plain/mask.h"
+#include "plain/mask_signs.h"
 
 #include <stdlib.h>
 
@@ -105,6 +106,11 @@ find(const char *text, size_t from, struct kc_mask_span *span)
     }
     memcpy(copy, text, len);
     bool found = kc_mask_find(copy, len, from, span);
+    struct kc_mask_span run;
+    if (from <= len && !kc_mask_has_signs(copy + from, len - from)) {
+        CHECK(kc_mask_find_run(copy, len, from, &run) == found);
+        CHECK(!found || (run.start == span->start && run.end == span->end));
+    }
     free(copy);
     return found;
 }
@@ -218,6 +224,28 @@ test_no_text_leads_out_of_bounds(void)
     }
 }
 
+static void
+test_a_sign_is_seen_wherever_it_stands(void)
+{
+    static const char signs[] = "=:-@B";
+    for (size_t len = 4; len < 70; len++) {
+        char *text = malloc(len); /* so that a sanitizer sees a step too far */
+        if (text == NULL) {
+            return;
+        }
+        memset(text, 'b', len);
+        CHECK(!kc_mask_has_signs(text, len));
+        for (size_t at = 0; at < len; at++) {
+            for (size_t i = 0; i < sizeof signs - 1; i++) {
+                text[at] = signs[i];
+                CHECK(kc_mask_has_signs(text, len));
+            }
+            text[at] = 'b';
+        }
+        free(text);
+    }
+}
+
 /* What stands behind a secret name in `text`, or "" for nothing. */
 static const char *
 behind_name(const struct kc_mask *mask, const char *text)
@@ -229,6 +257,7 @@ behind_name(const struct kc_mask *mask, const char *text)
         return "";
     }
     CHECK(span.start < span.end && span.end <= len);
+    CHECK(kc_mask_has_signs(text, len));
     memcpy(found, text + span.start, span.end - span.start);
     found[span.end - span.start] = '\0';
     return found;
@@ -372,6 +401,7 @@ main(void)
     test_only_the_password_of_a_url_is_secret();
     test_the_search_goes_on_behind_a_secret();
     test_no_text_leads_out_of_bounds();
+    test_a_sign_is_seen_wherever_it_stands();
     test_a_value_is_found_behind_its_name();
     test_a_known_secret_is_found_between_words();
     test_of_too_many_known_secrets_the_oldest_is_forgotten();

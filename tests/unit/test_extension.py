@@ -58,6 +58,17 @@ def test_a_first_look_at_a_text_misses_no_word():
     assert mentions("{'пароль': 'x'}", ("token", "пароль"))
     assert not mentions("{'passwor': 'x'}", ("token", "password"))
     assert not mentions("ends with pass", ("pass word", "pass "))
+    for before in (
+        "",
+        "a",
+        "ab",
+        "naïve ",
+        "нет ",
+    ):  # wherever it begins, whatever is around
+        assert mentions(f"{before}Key", ("token", "key")), before
+        assert mentions(f"{before}to.token-", ("token", "key")), before
+        assert not mentions(f"{before}ke", ("token", "key")), before
+        assert not mentions(f"{before}k-ey tok_en", ("token", "key")), before
 
 
 @needs_extension
