@@ -52,14 +52,8 @@ def run_rounds(
     turns: int,
     rounds: int,
     variants: Sequence[Variant],
-    settle: int = 0,
 ) -> tuple[dict[str, Series], int]:
-    """The series by variant's name, and how many windows each had, warm-up included.
-
-    ``settle`` turns of each window run before its clock does: to attach or detach a
-    hook makes the interpreter instrument every code object anew when it runs next,
-    once for a process that is recorded, and for each window here.
-    """
+    """The series by variant's name, and how many windows each had, warm-up included."""
     found = {variant.name: Series() for variant in variants}
     gc.collect()
     gc.disable()
@@ -67,7 +61,7 @@ def run_rounds(
         for number in range(rounds + _WARM_ROUNDS):
             shift = number % len(variants)
             for variant in (*variants[shift:], *variants[:shift]):
-                cpu_ns, wall_ns, process_ns = _window(workload, turns, variant, settle)
+                cpu_ns, wall_ns, process_ns = _window(workload, turns, variant)
                 if number >= _WARM_ROUNDS:
                     series = found[variant.name]
                     series.cpu_ns.append(cpu_ns)
@@ -79,15 +73,11 @@ def run_rounds(
     return found, rounds + _WARM_ROUNDS
 
 
-def _window(
-    workload: Workload, turns: int, variant: Variant, settle: int
-) -> tuple[int, int, int]:
+def _window(workload: Workload, turns: int, variant: Variant) -> tuple[int, int, int]:
     count = getattr(workload, "THREADS", 1)
     process = time.process_time_ns()
     if count == 1:
         variant.attach()
-        if settle:
-            workload.run(settle)
         cpu_ns, wall_ns = _timed(workload, turns)
         variant.detach()
     else:

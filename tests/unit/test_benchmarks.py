@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.__main__ import NAMES, main, parse
-from benchmarks.bench_page import SETTLE
-from benchmarks.child import measure_in_child
+from benchmarks.bench_page import ALIKE, measure
+from benchmarks.child import ChildError
 from benchmarks.recording import read_back
 from benchmarks.results import (
     Figure,
@@ -28,6 +28,7 @@ from benchmarks.results import (
 )
 from benchmarks.rounds import Series, load, run_rounds
 from benchmarks.shop import copy_shop
+from benchmarks.turns import take_turns
 from kolo_c.hook import choose_hook
 from tools import generate_costs
 
@@ -195,16 +196,25 @@ def test_a_page_of_the_shop_leaves_the_calls_that_were_counted(tmp_path: Path) -
     pytest.importorskip("rest_framework")
     pytest.importorskip("celery")
     project, told = copy_shop(tmp_path)
-    store = tmp_path / "traced" / ".kolo_c"
-    store.parent.mkdir()
-    job = {"project": str(project), "told": told, "turns": 2, "rounds": 1}
-    job |= {"hook": choose_hook("auto").name, "store": str(store)}
-    answer = measure_in_child("bench_page", job)
-    assert answer["windows"] == 3 and answer["lost"] == 0
-    assert 150 <= answer["calls"] <= 170
-    read = read_back(store)
-    pages = answer["windows"] * (job["turns"] + SETTLE)
-    assert (read["CALL"], read["RETURN"]) == (answer["calls"] * pages,) * 2
+    job = {"project": str(project), "told": told, "quick": True}
+    hook = choose_hook("auto").name
+    cpu_ns, answers = measure(job, ("untraced", "kolo_c"), tmp_path, hook)
+    assert len(cpu_ns["untraced"]) == len(cpu_ns["kolo_c"]) == 12 * ALIKE
+    assert min(cpu_ns["untraced"]) > 0
+    for number in range(ALIKE):
+        found = answers[f"kolo_c {number}"]
+        assert 150 <= found["calls"] <= 170 and found["lost"] == 0
+        read = read_back(Path(found["store"]))
+        pages = found["pages"]
+        assert pages == 14
+        assert (read["CALL"], read["RETURN"]) == (found["calls"] * pages,) * 2
+        assert answers[f"untraced {number}"]["stored_bytes"] == 0
+
+
+def test_what_a_child_that_takes_turns_says_last_is_told(tmp_path: Path) -> None:
+    job = {"project": str(tmp_path), "told": {}, "variant": "untraced"}
+    with pytest.raises(ChildError, match=r"exit code 1\nTraceback"):
+        take_turns("bench_page", {"one": job}, 1, 0)
 
 
 def test_the_table_has_a_column_for_each_version_in_its_order() -> None:
