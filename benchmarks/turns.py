@@ -20,11 +20,12 @@ import contextlib
 import gc
 import importlib
 import json
+import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from benchmarks.child import ROOT, ChildError
@@ -100,9 +101,10 @@ def take_turns(
     """By the names of ``jobs``: the CPU time of each turn behind the first ``warm_up``
     (ns), and what each child says at its end.
 
-    The order of the children moves on by one from turn to turn, and is turned around
-    with each round of that, so that each follows each other.
+    The order of the children is another in each round, so that each follows each other.
     """
+    order = list(jobs)
+    chance = random.Random(0)
     children: dict[str, _Child] = {}
     cpu_ns: dict[str, list[int]] = {name: [] for name in jobs}
     try:
@@ -111,7 +113,8 @@ def take_turns(
         for child in children.values():
             child.read()
         for number in range(warm_up + turns):
-            for name in _order(tuple(jobs), number):
+            chance.shuffle(order)
+            for name in order:
                 took_ns = children[name].play()
                 if number >= warm_up:
                     cpu_ns[name].append(took_ns)
@@ -120,12 +123,6 @@ def take_turns(
         for child in children.values():
             child.kill()
     return cpu_ns, answers
-
-
-def _order(names: Sequence[str], number: int) -> Sequence[str]:
-    shift = number % len(names)
-    found = (*names[shift:], *names[:shift])
-    return found if number // len(names) % 2 == 0 else found[::-1]
 
 
 def main() -> None:
