@@ -58,7 +58,7 @@ def run(quick: bool) -> Figure:
     return Figure(NAME, TITLE, METHOD, rows)
 
 
-def measure(
+def measure_pages(
     job: dict[str, Any], variants: Sequence[str], folder: Path, hook: str = ""
 ) -> tuple[dict[str, list[int]], dict[str, dict[str, Any]]]:
     """CPU time of each page by variant, those of processes that are alike one behind
@@ -87,7 +87,7 @@ def measure(
 
 
 def _recorded(job: dict[str, Any], hook: str, folder: Path) -> list[Row]:
-    cpu, answers = measure(job, ("untraced", "noop", "kolo_c"), folder, hook)
+    cpu, answers = measure_pages(job, ("untraced", "noop", "kolo_c"), folder, hook)
     found = [answers[f"kolo_c {number}"] for number in range(ALIKE)]
     over = {
         name: [one / other for one, other in zip(cpu["kolo_c"], cpu[name], strict=True)]
@@ -149,7 +149,7 @@ def _switched_off(job: dict[str, Any]) -> Row:
     name = "page, middleware off over without it"
     if importlib.util.find_spec(MIDDLEWARE) is None:
         return Row(name, "x", None, most=OFF_MOST, void=f"there is no {MIDDLEWARE}")
-    cpu, answers = measure(job, ("untraced", "off"), Path(job["project"]))
+    cpu, answers = measure_pages(job, ("untraced", "off"), Path(job["project"]))
     pairs = zip(cpu["off"], cpu["untraced"], strict=True)
     ratios = [one / other for one, other in pairs]
     stored = any(answer["stored_bytes"] for answer in answers.values())

@@ -21,32 +21,12 @@ mask_signs_in(mask_bytes bytes)
                         (bytes == '@') | (bytes == 'B'));
 }
 
+/* Up to sixteen bytes; no sign is in those that are not there. */
 static inline mask_bytes
-mask_load(const char *bytes)
+mask_load(const char *bytes, size_t len)
 {
-    mask_bytes loaded;
-    memcpy(&loaded, bytes, sizeof loaded);
-    return loaded;
-}
-
-/* The first and the last eight bytes, or four, of fewer than sixteen: they overlap. */
-static inline mask_bytes
-mask_load_short(const char *bytes, size_t len)
-{
-    mask_bytes loaded;
-    uint64_t halves[2];
-    if (len >= sizeof halves[0]) {
-        memcpy(&halves[0], bytes, sizeof halves[0]);
-        memcpy(&halves[1], bytes + len - sizeof halves[1], sizeof halves[1]);
-    }
-    else {
-        uint32_t quarters[2];
-        memcpy(&quarters[0], bytes, sizeof quarters[0]);
-        memcpy(&quarters[1], bytes + len - sizeof quarters[1], sizeof quarters[1]);
-        memcpy(&halves[0], quarters, sizeof quarters);
-        halves[1] = halves[0];
-    }
-    memcpy(&loaded, halves, sizeof loaded);
+    mask_bytes loaded = {0};
+    memcpy(&loaded, bytes, len);
     return loaded;
 }
 
@@ -55,20 +35,14 @@ mask_load_short(const char *bytes, size_t len)
 static inline bool
 kc_mask_has_signs(const char *bytes, size_t len)
 {
-    mask_bytes found;
+    const size_t most = sizeof(mask_bytes);
+    size_t at = 0;
+    mask_bytes found = {0};
     uint64_t halves[2];
-    if (len < sizeof(uint32_t)) {
-        return true; /* too few to be worth it */
+    for (; len - at >= most; at += most) {
+        found |= mask_signs_in(mask_load(bytes + at, most));
     }
-    if (len < sizeof found) {
-        found = mask_signs_in(mask_load_short(bytes, len));
-    }
-    else {
-        found = mask_signs_in(mask_load(bytes + len - sizeof found));
-        for (size_t at = 0; at < len - sizeof found; at += sizeof found) {
-            found |= mask_signs_in(mask_load(bytes + at));
-        }
-    }
+    found |= mask_signs_in(mask_load(bytes + at, len - at));
     memcpy(halves, &found, sizeof halves);
     return (halves[0] | halves[1]) != 0;
 }

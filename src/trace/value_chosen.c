@@ -56,6 +56,9 @@ size_t
 kc_value_chosen_count(const char *const *fields)
 {
     size_t count = 0;
+    if (fields == NULL) {
+        return SIZE_MAX;
+    }
     while (fields[count] != NULL) {
         count++;
     }

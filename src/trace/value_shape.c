@@ -293,8 +293,6 @@ shape_decide(struct value_shape *shape, PyTypeObject *type)
     }
     if (shape->kind == VALUE_OBJECT) {
         shape->chosen = kc_value_chosen_fields(type);
-    }
-    if (shape->chosen != NULL) {
         shape->field_most = kc_value_chosen_count(shape->chosen);
     }
 }

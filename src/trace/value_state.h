@@ -266,6 +266,8 @@ bool kc_value_text_is(PyObject *text, const char *with);
 
 /* The fields that are written alone of instances of `type`; NULL: all of them are. */
 const char *const *kc_value_chosen_fields(PyTypeObject *type);
+
+/* How many these are; SIZE_MAX for all. */
 size_t kc_value_chosen_count(const char *const *fields);
 
 /* Whether the field `name` is written. */

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.__main__ import NAMES, main, parse
-from benchmarks.bench_page import ALIKE, measure
+from benchmarks.bench_page import ALIKE, measure_pages
 from benchmarks.child import ChildError
 from benchmarks.recording import read_back
 from benchmarks.results import (
@@ -198,7 +198,7 @@ def test_a_page_of_the_shop_leaves_the_calls_that_were_counted(tmp_path: Path) -
     project, told = copy_shop(tmp_path)
     job = {"project": str(project), "told": told, "quick": True}
     hook = choose_hook("auto").name
-    cpu_ns, answers = measure(job, ("untraced", "kolo_c"), tmp_path, hook)
+    cpu_ns, answers = measure_pages(job, ("untraced", "kolo_c"), tmp_path, hook)
     assert len(cpu_ns["untraced"]) == len(cpu_ns["kolo_c"]) == 12 * ALIKE
     assert min(cpu_ns["untraced"]) > 0
     for number in range(ALIKE):
