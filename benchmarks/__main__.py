@@ -29,7 +29,7 @@ NAMES = (
     "serving",
 )
 # Only when named: it installs other people's packages.
-NAMED = ("peers",)
+NAMED = ("peers", "page_peers")
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
@@ -70,7 +70,7 @@ def main(words: Sequence[str] | None = None) -> int:
     modules = [importlib.import_module(f"benchmarks.bench_{name}") for name in names]
     if args.list:
         for module in modules:
-            print(f"{module.NAME:9} {module.TITLE}")
+            print(f"{module.NAME:10} {module.TITLE}")
         return 0
     folder = args.results or (None if args.quick else report.RESULTS)
     results = []

@@ -54,7 +54,7 @@ def run(quick: bool) -> Figure:
     reason = missing("gunicorn", "uvicorn", "aiohttp")
     if reason:
         return Figure(NAME, TITLE, METHOD, [Row("serving", "x", None, void=reason)])
-    rounds, each = (2, 2) if quick else (8, 8)
+    rounds, each = (2, 2) if quick else (24, 4)
     rows: list[Row] = []
     for server in SERVERS:
         with tempfile.TemporaryDirectory() as folder:

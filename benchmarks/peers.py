@@ -12,7 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +32,18 @@ class Peer:
     name: str
     package: str
     """What pip installs; empty for python alone."""
-    words: tuple[str, ...]
+    words: tuple[str, ...] = ()
     """The command before the script."""
     leaves: str = ""
     """What it leaves, below the working directory."""
     prepare: Callable[[Path], None] = lambda folder: None
     """Called with the working directory before a run."""
+    beside: tuple[str, ...] = ()
+    """What pip installs with it, for the program."""
 
 
-def _kolo_settings(folder: Path) -> None:
-    # Otherwise a process of its own renders each trace, beside what is timed next.
+def settle_kolo(folder: Path) -> None:
+    """Kolo renders no traces in a process of its own, beside what is timed next."""
     (folder / ".kolo").mkdir()
     (folder / ".kolo" / "config.toml").write_text("auto_emit = false\n", "utf-8")
 
@@ -67,28 +69,30 @@ PEERS = (
         ),
         "result.json",
     ),
-    Peer("Kolo", "kolo", ("kolo", "run"), ".kolo", _kolo_settings),
+    Peer("Kolo", "kolo", ("kolo", "run"), ".kolo", settle_kolo),
     Peer("coverage", "coverage", ("coverage", "run"), ".coverage"),
 )  # fmt: skip
 
 
 def command(peer: Peer) -> list[str]:
     """The words to put before a script; makes the environment where it is missing."""
-    folder = _folder(peer)
-    if not (folder / "done").exists():
-        _make(peer, folder)
-    return [str(folder / "bin" / peer.words[0]), *peer.words[1:]]
+    return [str(_made(peer) / "bin" / peer.words[0]), *peer.words[1:]]
+
+
+def interpreter(peer: Peer) -> str:
+    """The Python of its environment; makes that where it is missing."""
+    return str(_made(peer) / "bin" / "python")
 
 
 def version(peer: Peer) -> str:
     """The version of its package that is installed."""
     code = f"import importlib.metadata as m; print(m.version({_distribution(peer)!r}))"
-    return _run([str(_folder(peer) / "bin" / "python"), "-c", code]).strip()
+    return _run([interpreter(peer), "-c", code]).strip()
 
 
-def forget_ours() -> None:
+def forget_ours(compared: Iterable[Peer] = PEERS) -> None:
     """Let kolo_c be installed anew: the tree may have changed."""
-    for peer in PEERS:
+    for peer in compared:
         if peer.package == str(ROOT):
             shutil.rmtree(_folder(peer), ignore_errors=True)
 
@@ -99,15 +103,24 @@ def _distribution(peer: Peer) -> str:
 
 def _folder(peer: Peer) -> Path:
     name = _distribution(peer) if peer.package else "python"
+    name = "-".join([name, *peer.beside])
     return ROOT / "build" / "peers" / platform.python_version() / name
+
+
+def _made(peer: Peer) -> Path:
+    folder = _folder(peer)
+    if not (folder / "done").exists():
+        _make(peer, folder)
+    return folder
 
 
 def _make(peer: Peer, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(folder)])
-    if peer.package:
+    packages = [peer.package] * bool(peer.package) + [*peer.beside]
+    if packages:
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        _run([*pip, "--disable-pip-version-check", peer.package])
+        _run([*pip, "--disable-pip-version-check", *packages])
     (folder / "done").touch()
 
 

@@ -6,9 +6,10 @@ not. And a process of its own for each variant has nothing of another's left in 
 CPython 3.12 code that a tool has once instrumented lacks its superinstructions for
 good.
 
-A bench has ``begin(job)``, which makes a player. The child says ``ready``; for each
-line that it is sent it does a turn and says how much CPU time its thread took (ns); at
-the end of its input it says ``end()``, as JSON.
+A bench has ``begin(job)``, which makes a player, in the Python that ``job["python"]``
+names, or in this one. The child says ``ready``; for each line that it is sent it does a
+turn and says how much CPU time its thread took (ns); at the end of its input it says
+``end()``, as JSON. What the player prints goes to stderr.
 
 Threads: the main one. Owns: the processes, while they play.
 Fails: ChildError in the parent, with what the child said.
@@ -20,6 +21,7 @@ import contextlib
 import gc
 import importlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -49,8 +51,9 @@ class _Child:
     def __init__(self, bench: str, job: dict[str, Any]) -> None:
         self._what = f"{bench} {job}"
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - until it ends
+        python = job.get("python", sys.executable)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.turns", bench, json.dumps(job)],
+            [python, "-m", "benchmarks.turns", bench, json.dumps(job)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -128,19 +131,21 @@ def take_turns(
 def main() -> None:
     """Play what the parent asks for."""
     bench, job = sys.argv[1:]
+    said = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
     player: Player = importlib.import_module(f"benchmarks.{bench}").begin(
         json.loads(job)
     )
     gc.collect()
     gc.disable()
-    print("ready", flush=True)
+    print("ready", file=said)
     for number, _ in enumerate(sys.stdin):
         began_ns = time.thread_time_ns()
         player.turn()
-        print(time.thread_time_ns() - began_ns, flush=True)
+        print(time.thread_time_ns() - began_ns, file=said)
         if number % _COLLECT_TURNS == 0:
             gc.collect()
-    print(json.dumps(player.end()))
+    print(json.dumps(player.end()), file=said)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,43 @@ LINES = (
         "x",
         1,
     ),
+    Line(
+        "page of a Django project with 150 calls of its own, over untraced",
+        "page",
+        ("page, monitoring over", "page, frame_eval over"),
+        "",
+        "x",
+    ),
+    Line(
+        "… with the middleware installed and off",
+        "page",
+        ("page, middleware off",),
+        "",
+        "x",
+    ),
+    Line(
+        "… bytes on disk for it",
+        "page",
+        ("page, monitoring, stored", "page, frame_eval, stored"),
+        digits=0,
+    ),
+    Line(
+        "gunicorn with 50 clients, requests a second over untraced",
+        "serving",
+        ("gunicorn, requests",),
+        "",
+        "x",
+    ),
+    Line(
+        "uvicorn with 50 clients, the same", "serving", ("uvicorn, requests",), "", "x"
+    ),
+    Line(
+        "a Django project's tests under `--kolo-c`, over without",
+        "suite",
+        ("suite, each",),
+        "",
+        "x",
+    ),
 )
 
 
@@ -209,8 +246,29 @@ def peers_table(results: Iterable[Result]) -> str:
     return "\n".join(lines)
 
 
-def _peer_cell(row: dict[str, Any]) -> str:
-    return "void" if row["void"] else f"{row['value']:.1f}x"
+def page_peers_table(results: Iterable[Result]) -> str:
+    """The same of a Django page."""
+    found = [result for result in results if result["figure"] == "page_peers"]
+    if not found:
+        return "No results yet: `python -m benchmarks page_peers` measures.\n"
+    result = found[-1]
+    rows = result["rows"]
+    tools = [row["name"].partition(": ")[2] for row in rows]
+    left = (row["values"].get("bytes_a_page") for row in rows)
+    sizes = ["" if value is None else f"{value / 1000:,.0f} kB" for value in left]
+    lines = [
+        _line(["a Django page, over untraced", *tools]),
+        _line(["---"] * (len(tools) + 1)),
+        _line(["CPU time of the thread", *(_peer_cell(row, 2) for row in rows)]),
+        _line(["on disk", *sizes]),
+    ]
+    python = result["python"]
+    lines += ["", f"CPython {python['version']}, measured {_origin(result)}.", ""]
+    return "\n".join(lines)
+
+
+def _peer_cell(row: dict[str, Any], digits: int = 1) -> str:
+    return "void" if row["void"] else f"{row['value']:.{digits}f}x"
 
 
 def replaced(text: str, name: str, made: str) -> str:
@@ -232,6 +290,7 @@ def main() -> int:
     results = load(RESULTS)
     made = replaced(text, "costs", table(results))
     made = replaced(made, "peers", peers_table(results))
+    made = replaced(made, "page_peers", page_peers_table(results))
     if made == text:
         return 0
     if args.check:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report
+from benchmarks import bench_page_peers, report
 from benchmarks.__main__ import NAMES, main, parse
 from benchmarks.bench_page import ALIKE, measure_pages
 from benchmarks.child import ChildError
@@ -211,6 +211,76 @@ def test_a_page_of_the_shop_leaves_the_calls_that_were_counted(tmp_path: Path) -
         assert answers[f"untraced {number}"]["stored_bytes"] == 0
 
 
+def test_a_page_under_the_middleware_is_whole_and_is_compared(tmp_path: Path) -> None:
+    pytest.importorskip("django")
+    pytest.importorskip("rest_framework")
+    pytest.importorskip("celery")
+    ours, untraced = bench_page_peers.KOLO_C, bench_page_peers.UNTRACED
+    jobs = {
+        f"{peer.name} {number}": bench_page_peers.job_for(
+            peer, sys.executable, tmp_path / f"{peer.name} {number}"
+        )
+        for peer in (ours, untraced)
+        for number in range(ALIKE)
+    }
+    cpu_ns, answers = bench_page_peers.compare(jobs, 3, 1)
+    assert {len(each) for each in cpu_ns.values()} == {3}
+    assert {answer["pages"] for answer in answers.values()} == {4}
+    assert bench_page_peers.objection(ours, answers) == ""
+    assert answers[f"{ours.name} 0"]["bytes"] > 4096
+    assert answers[f"{untraced.name} 0"]["bytes"] == 0
+    answers[f"{ours.name} 1"]["pages"] += 1
+    assert "4 of 5 pages" in bench_page_peers.objection(ours, answers)
+
+
+def test_a_tool_that_leaves_too_little_has_a_void_row() -> None:
+    kolo, viztracer = (
+        next(peer for peer in bench_page_peers.PEERS if peer.name.startswith(name))
+        for name in ("Kolo", "VizTracer")
+    )
+    answers = {
+        f"{peer.name} {number}": {"pages": 10, "bytes": 5000, "entries": 1500}
+        for peer in (kolo, viztracer)
+        for number in range(ALIKE)
+    }
+    assert bench_page_peers.objection(kolo, answers) == ""
+    assert bench_page_peers.objection(viztracer, answers) == ""
+    for answer in answers.values():
+        answer["pages"] = 11
+    assert "5,000 bytes of 11" in bench_page_peers.objection(kolo, answers)
+    assert "1,500 entries of 11" in bench_page_peers.objection(viztracer, answers)
+
+
+def test_what_a_player_prints_is_not_taken_for_a_time() -> None:
+    """Tools greet whoever starts them."""
+    code = """
+import sys, types
+from benchmarks import turns
+class Loud:
+    def turn(self): print("a turn")
+    def end(self): return {"ended": True}
+def begin(job):
+    print("welcome", flush=True)
+    return Loud()
+sys.modules["benchmarks.loud"] = types.SimpleNamespace(begin=begin)
+sys.argv = ["turns", "loud", "{}"]
+turns.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        input="\n\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ready, one, two, ended = done.stdout.splitlines()
+    assert ready == "ready"
+    assert int(one) > 0 and int(two) > 0
+    assert json.loads(ended) == {"ended": True}
+    assert "welcome" in done.stderr
+
+
 def test_what_a_child_that_takes_turns_says_last_is_told(tmp_path: Path) -> None:
     job = {"project": str(tmp_path), "told": {}, "variant": "untraced"}
     with pytest.raises(ChildError, match=r"exit code 1\nTraceback"):
@@ -265,3 +335,22 @@ def test_the_peers_stand_side_by_side_and_a_void_row_says_so() -> None:
     assert "2.5x | void |" in text
     assert "for each such call | 6.2 | 6.2 |" in text
     assert "python -m benchmarks peers" in generate_costs.peers_table([])
+
+
+def test_the_peers_of_a_page_have_a_table_of_their_own() -> None:
+    rows = [
+        Row("page: ours 1.0", "x", 1.064, values={"bytes_a_page": 4321.0}).as_dict(),
+        Row("page: theirs 2.0", "x", 2.5, void="it left nothing").as_dict(),
+    ]
+    result = {
+        "figure": "page_peers",
+        "python": {"version": "3.14.1", "build": "PGO and LTO"},
+        "machine": {"cores": 2, "cpu": "a CPU"},
+        "date": "2026-11-22",
+        "rows": rows,
+    }
+    text = generate_costs.page_peers_table([result])
+    assert "over untraced | ours 1.0 | theirs 2.0 |" in text
+    assert "| CPU time of the thread | 1.06x | void |" in text
+    assert "| on disk | 4 kB |  |" in text
+    assert "benchmarks page_peers" in generate_costs.page_peers_table([])
