@@ -12,11 +12,11 @@ from typing import Any
 
 from benchmarks import peers
 from benchmarks.bench_page import ALIKE, PATH, Page
-from benchmarks.child import ROOT
 from benchmarks.peers import Peer, settle_kolo
 from benchmarks.results import Figure, Row, median, percentile
 from benchmarks.shop import NEEDED, copy_shop, missing
 from benchmarks.turns import take_turns
+from kolo_c._version import __version__
 from kolo_c.store.reader import Store
 
 NAME = "page_peers"
@@ -24,19 +24,19 @@ TITLE = "A Django page under kolo_c and its peers, over untraced"
 METHOD = """\
 /orders/ of tests/programs/shop (SQLite) through its WSGI handler: 50 rows, one join, \
 a template, some 160 calls of the project. DEBUG is on, which Kolo asks for. Each tool \
-is installed in an environment of its own, of the same Python, and switched on as its \
-users do: kolo_c, Kolo and django-silk by their middleware, VizTracer around all \
-requests. Two processes of each, and two untraced, answer a page each in turn, \
-a hundred times; the CPU time of the program's thread, the median over all pairs of \
-pages of one round. Beside it that of the whole process, with what other threads do. \
-Kolo's rendering of traces in a process of its own is off. VizTracer leaves C \
-functions out, and writes its file at the end, which is not measured."""
+is in an environment of its own (kolo_c is this tree), of the same Python, and \
+switched on as its users do: kolo_c, Kolo and django-silk by their middleware, \
+VizTracer around all requests. Two processes of each, and two untraced, answer a page \
+each in turn, a hundred times; the CPU time of the program's thread, the median over \
+all pairs of pages of one round. Beside it that of the whole process, with what other \
+threads do. Kolo's rendering of traces in a process of its own is off. VizTracer \
+leaves C functions out, and writes its file at the end, which is not measured."""
 DJANGO = ("django", "djangorestframework", *NEEDED[2:], "msgpack")
 CALLS_LEAST = 150
 _LEAST_BYTES = 500
 
 UNTRACED = Peer("untraced", "", beside=DJANGO)
-KOLO_C = Peer("kolo_c", str(ROOT), leaves=".kolo_c", beside=DJANGO)
+KOLO_C = Peer("kolo_c", "", leaves=".kolo_c", beside=DJANGO)
 PEERS = (
     KOLO_C,
     Peer("VizTracer, with values", "viztracer", beside=DJANGO),
@@ -56,7 +56,6 @@ def run(quick: bool) -> Figure:
     reason = missing()
     if reason:
         return Figure(NAME, TITLE, METHOD, [Row("page", "x", None, void=reason)])
-    peers.forget_ours(PEERS)
     turns, warm_up = (6, 2) if quick else (100, 10)
     with tempfile.TemporaryDirectory() as folder:
         jobs = {
@@ -148,8 +147,9 @@ def _row(
         mine = [answers[f"{peer.name} {number}"] for number in numbers]
         left = sum(answer["bytes"] for answer in mine)
         values["bytes_a_page"] = left / sum(answer["pages"] for answer in mine)
+    version = __version__ if peer is KOLO_C else peers.version(peer)
     return Row(
-        f"page: {peer.name} {peers.version(peer)}",
+        f"page: {peer.name} {version}",
         "x",
         median(ratios),
         percentile(ratios, 0.99),

@@ -12,7 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,9 +90,9 @@ def version(peer: Peer) -> str:
     return _run([interpreter(peer), "-c", code]).strip()
 
 
-def forget_ours(compared: Iterable[Peer] = PEERS) -> None:
+def forget_ours() -> None:
     """Let kolo_c be installed anew: the tree may have changed."""
-    for peer in compared:
+    for peer in PEERS:
         if peer.package == str(ROOT):
             shutil.rmtree(_folder(peer), ignore_errors=True)
 
