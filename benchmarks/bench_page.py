@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import tempfile
 import wsgiref.util
@@ -14,11 +13,10 @@ from typing import Any
 
 from benchmarks.recording import Recording, hooks, read_back
 from benchmarks.results import Figure, Proof, Row, add, median, percentile, times
-from benchmarks.shop import copy_shop, missing
+from benchmarks.shop import copy_shop, enter, missing, objection
 from benchmarks.turns import take_turns
 from benchmarks.variants import Noop
 from kolo_c.config import Config
-from kolo_c.store.reader import Store
 
 NAME = "page"
 TITLE = "A Django page under the recorder"
@@ -75,15 +73,14 @@ def measure_pages(
     }
     turns, warm_up = (12, 2) if job["quick"] else (600, 20)
     each, answers = take_turns("bench_page", jobs, turns, warm_up)
-    cpu_ns = {
-        variant: [
-            took_ns
-            for number in range(ALIKE)
-            for took_ns in each[f"{variant} {number}"]
-        ]
-        for variant in variants
-    }
-    return cpu_ns, answers
+    return {variant: of_alike(each, variant) for variant in variants}, answers
+
+
+def of_alike(cpu_ns: dict[str, list[int]], name: str) -> list[int]:
+    """The times of the processes that are alike, one behind the other."""
+    return [
+        took_ns for number in range(ALIKE) for took_ns in cpu_ns[f"{name} {number}"]
+    ]
 
 
 def _recorded(job: dict[str, Any], hook: str, folder: Path) -> list[Row]:
@@ -135,14 +132,10 @@ def _recorded(job: dict[str, Any], hook: str, folder: Path) -> list[Row]:
 
 def _objection(store: Path, read: dict[str, int], pages: int) -> str:
     """What is missing beside the calls: traces, and what plugins say."""
-    with Store(store) as opened:
-        requests = [info for info in opened.traces() if info.row.kind == "request"]
-    complete = sum(info.status == "complete" for info in requests)
-    if complete != pages:
-        return f"{complete} of {pages} requests have a complete trace of their own"
-    if read.get("PLUGIN", 0) < _PLUGIN_RECORDS * pages:
+    void = objection(store, PATH, pages)
+    if not void and read.get("PLUGIN", 0) < _PLUGIN_RECORDS * pages:
         return f"{read.get('PLUGIN', 0)} records of plugins in {pages} pages"
-    return ""
+    return void
 
 
 def _switched_off(job: dict[str, Any]) -> Row:
@@ -224,11 +217,7 @@ class Pages:
 
 def begin(job: dict[str, Any]) -> Pages:
     """The page, as ``job`` wants it."""
-    os.environ.update(job["told"])
-    os.chdir(job["project"])
-    sys.path.insert(0, job["project"])
-    django: Any = importlib.import_module("django")
-    django.setup()
+    enter(job["project"], job["told"])
     return Pages(job)
 
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers
-from benchmarks.bench_page import ALIKE, PATH, Page
+from benchmarks import peers, shop
+from benchmarks.bench_page import ALIKE, PATH, Page, of_alike
 from benchmarks.peers import Peer, settle_kolo
 from benchmarks.results import Figure, Row, median, percentile
-from benchmarks.shop import NEEDED, copy_shop, missing
 from benchmarks.turns import take_turns
 from kolo_c._version import __version__
-from kolo_c.store.reader import Store
 
 NAME = "page_peers"
 TITLE = "A Django page under kolo_c and its peers, over untraced"
@@ -31,8 +27,8 @@ each in turn, a hundred times; the CPU time of the program's thread, the median 
 all pairs of pages of one round. Beside it that of the whole process, with what other \
 threads do. Kolo's rendering of traces in a process of its own is off. VizTracer \
 leaves C functions out, and writes its file at the end, which is not measured."""
-DJANGO = ("django", "djangorestframework", *NEEDED[2:], "msgpack")
-CALLS_LEAST = 150
+# What the shop needs, and kolo_c, by the names that pip knows.
+DJANGO = ("django", "djangorestframework", "celery", "httpx", "requests", "msgpack")
 _LEAST_BYTES = 500
 
 UNTRACED = Peer("untraced", "", beside=DJANGO)
@@ -53,7 +49,7 @@ MIDDLEWARE = {
 
 def run(quick: bool) -> Figure:
     """Every tool's ratio."""
-    reason = missing()
+    reason = shop.missing()
     if reason:
         return Figure(NAME, TITLE, METHOD, [Row("page", "x", None, void=reason)])
     turns, warm_up = (6, 2) if quick else (100, 10)
@@ -85,7 +81,7 @@ def compare(
 def job_for(peer: Peer, python: str, folder: Path) -> dict[str, Any]:
     """A shop and a database of its own, with what the tool wants of them."""
     folder.mkdir()
-    project, told = copy_shop(folder)
+    project, told = shop.copy_shop(folder)
     peer.prepare(project)
     told["SHOP_DEBUG"] = "1"
     told["SHOP_MIDDLEWARE"] = MIDDLEWARE.get(peer.name, "")
@@ -107,17 +103,12 @@ def objection(peer: Peer, answers: dict[str, dict[str, Any]]) -> str:
         answer = answers[f"{peer.name} {number}"]
         pages = answer["pages"]
         if peer is KOLO_C:
-            with Store(answer["leaves"]) as opened:
-                found = [each for each in opened.traces() if PATH in each.row.name]
-            complete = [each for each in found if each.status == "complete"]
-            if len(complete) != pages:
-                return f"{len(complete)} of {pages} pages have a complete trace"
-            fewest = min(each.calls for each in complete)
-            if fewest < CALLS_LEAST:
-                return f"a page has {fewest} calls"
+            found = shop.objection(Path(answer["leaves"]), PATH, pages)
+            if found:
+                return found
         elif peer.leaves and answer["bytes"] < _LEAST_BYTES * pages:
             return f"it left {answer['bytes']:,} bytes of {pages} pages"
-        elif not peer.leaves and answer["entries"] < pages * CALLS_LEAST:
+        elif not peer.leaves and answer["entries"] < pages * shop.CALLS_LEAST:
             return f"it has {answer['entries']:,} entries of {pages} pages"
     return ""
 
@@ -128,25 +119,20 @@ def _row(
     answers: dict[str, dict[str, Any]],
     void: str,
 ) -> Row:
-    numbers = range(ALIKE)
-    ratios = [
-        one / other
-        for number in numbers
-        for one, other in zip(
-            cpu_ns[f"{peer.name} {number}"],
-            cpu_ns[f"{UNTRACED.name} {number}"],
-            strict=True,
-        )
-    ]
-    spent = {
-        name: sum(answers[f"{name} {number}"]["cpu_s"] for number in numbers)
-        for name in (peer.name, UNTRACED.name)
-    }
-    values = {"process_x": spent[peer.name] / spent[UNTRACED.name]}
+    pairs = zip(
+        of_alike(cpu_ns, peer.name), of_alike(cpu_ns, UNTRACED.name), strict=True
+    )
+    ratios = [one / other for one, other in pairs]
+
+    def total(tool: str, what: str) -> float:
+        of_each = [answers[f"{tool} {number}"][what] for number in range(ALIKE)]
+        return float(sum(of_each))
+
+    spent = total(peer.name, "cpu_s"), total(UNTRACED.name, "cpu_s")
+    values = {"process_x": spent[0] / spent[1]}
     if peer.leaves:
-        mine = [answers[f"{peer.name} {number}"] for number in numbers]
-        left = sum(answer["bytes"] for answer in mine)
-        values["bytes_a_page"] = left / sum(answer["pages"] for answer in mine)
+        left, pages = total(peer.name, "bytes"), total(peer.name, "pages")
+        values["bytes_a_page"] = left / pages
     version = __version__ if peer is KOLO_C else peers.version(peer)
     return Row(
         f"page: {peer.name} {version}",
@@ -187,11 +173,7 @@ class Pages:
 
 def begin(job: dict[str, Any]) -> Pages:
     """The page, as ``job`` wants it."""
-    os.environ.update(job["told"])
-    os.chdir(job["project"])
-    sys.path.insert(0, job["project"])
-    django: Any = importlib.import_module("django")
-    django.setup()
+    shop.enter(job["project"], job["told"])
     if job["tool"] == "django-silk":
         _add_silk()
     return Pages(job)

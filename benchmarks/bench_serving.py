@@ -15,9 +15,8 @@ from typing import Any
 
 from benchmarks.bench_page import PATH
 from benchmarks.results import Figure, Row, median, percentile
-from benchmarks.shop import copy_shop, environment, missing
+from benchmarks.shop import copy_shop, environment, missing, objection
 from kolo_c.hook import choose_hook
-from kolo_c.store.reader import Store
 
 NAME = "serving"
 TITLE = "Requests a second and their slowest, 50 clients"
@@ -35,7 +34,6 @@ SERVERS = {"gunicorn": (4, 4), "uvicorn": (1, 1)}
 # Required of sys.monitoring alone.
 RATE_LEAST = 0.95
 SLOWEST_MOST = 1.05
-CALLS_LEAST = 150
 _SECONDS = 300.0
 
 
@@ -63,7 +61,7 @@ def run(quick: bool) -> Figure:
             project, told = copy_shop(Path(folder))
             loads = _measure(server, project, told, rounds, each)
             asked = CLIENTS * each * (rounds + 1)
-            void = _objection(project / ".kolo_c", asked)
+            void = objection(project / ".kolo_c", PATH, asked)
         rows += _rows(server, loads, void)
     return Figure(NAME, TITLE, METHOD, rows)
 
@@ -127,25 +125,6 @@ async def _ask_all(url: str, each: int) -> tuple[float, list[float]]:
         began = time.perf_counter()
         await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
         return len(seconds) / (time.perf_counter() - began), seconds
-
-
-def _objection(store: Path, asked: int) -> str:
-    """Why what was recorded is not what was asked for."""
-    with Store(store) as opened:
-        infos = opened.traces()
-        pages = [
-            info
-            for info in infos
-            if info.row.kind == "request" and PATH in info.row.name
-        ]
-        complete = sum(info.status == "complete" for info in pages)
-        lost = sum(info.count("lost") for info in infos)
-        fewest = min((info.calls for info in pages), default=0)
-    if complete != asked:
-        return f"{complete} of {asked} requests have a complete trace of their own"
-    if lost:
-        return f"{lost} records were lost"
-    return f"a page has {fewest} calls" if fewest < CALLS_LEAST else ""
 
 
 def _rows(server: str, loads: dict[str, Load], void: str) -> list[Row]:

@@ -11,11 +11,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import ROOT
 from benchmarks.programs import ProgramError
+from kolo_c.store.reader import Store
 
 SHOP = ROOT / "tests" / "programs" / "shop"
+CALLS_LEAST = 150
+"""Of the project's own, in each trace of its page."""
 NEEDED = ("django", "rest_framework", "celery", "httpx", "requests")
 
 
@@ -51,6 +55,34 @@ def copy_shop(folder: Path) -> tuple[Path, dict[str, str]]:
     if done.returncode:
         raise ProgramError(f"manage.py seed: {done.stdout}{done.stderr}")
     return project, told
+
+
+def enter(project: str, told: dict[str, str]) -> None:
+    """Let this process be the project's, with Django set up."""
+    os.environ.update(told)
+    os.chdir(project)
+    sys.path.insert(0, project)
+    django: Any = importlib.import_module("django")
+    django.setup()
+
+
+def objection(store: Path, path: str, asked: int) -> str:
+    """Why ``asked`` requests for ``path`` were not recorded whole; else empty."""
+    with Store(store) as opened:
+        infos = opened.traces()
+        pages = [
+            info
+            for info in infos
+            if info.row.kind == "request" and path in info.row.name
+        ]
+        complete = sum(info.status == "complete" for info in pages)
+        lost = sum(info.count("lost") for info in infos)
+        fewest = min((info.calls for info in pages), default=0)
+    if complete != asked:
+        return f"{complete} of {asked} requests have a complete trace of their own"
+    if lost:
+        return f"{lost} records were lost"
+    return f"a page has {fewest} calls" if fewest < CALLS_LEAST else ""
 
 
 def environment(told: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -230,7 +231,7 @@ def test_a_page_under_the_middleware_is_whole_and_is_compared(tmp_path: Path) ->
     assert answers[f"{ours.name} 0"]["bytes"] > 4096
     assert answers[f"{untraced.name} 0"]["bytes"] == 0
     answers[f"{ours.name} 1"]["pages"] += 1
-    assert "4 of 5 pages" in bench_page_peers.objection(ours, answers)
+    assert "4 of 5 requests" in bench_page_peers.objection(ours, answers)
 
 
 def test_a_tool_that_leaves_too_little_has_a_void_row() -> None:
@@ -287,16 +288,22 @@ def test_what_a_child_that_takes_turns_says_last_is_told(tmp_path: Path) -> None
         take_turns("bench_page", {"one": job}, 1, 0)
 
 
+def _result(
+    figure: str, version: str, build: str, rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "figure": figure,
+        "python": {"version": version, "build": build},
+        "machine": {"cores": 2, "cpu": "a CPU"},
+        "date": "2026-11-21",
+        "rows": rows,
+    }
+
+
 def test_the_table_has_a_column_for_each_version_in_its_order() -> None:
     rows = [Row("5 million calls", "bytes", 4.51, most=24.0).as_dict()]
     results = [
-        {
-            "figure": "size",
-            "python": {"version": version, "build": build},
-            "machine": {"cores": 2, "cpu": "a CPU"},
-            "date": "2026-11-21",
-            "rows": rows,
-        }
+        _result("size", version, build, rows)
         for version, build in (("3.9.1", "plain (no PGO)"), ("3.14.1", "PGO and LTO"))
     ]
     text = generate_costs.table(reversed(results))
@@ -322,13 +329,7 @@ def test_the_peers_stand_side_by_side_and_a_void_row_says_so() -> None:
         for tool, value in (("ours 1.0", 2.54), ("theirs 2.0", 20.0))
     ]
     rows[-1]["void"] = "it lost records"
-    result = {
-        "figure": "peers",
-        "python": {"version": "3.14.1", "build": "PGO and LTO"},
-        "machine": {"cores": 2, "cpu": "a CPU"},
-        "date": "2026-11-21",
-        "rows": rows,
-    }
+    result = _result("peers", "3.14.1", "PGO and LTO", rows)
     text = generate_costs.peers_table([result])
     assert "| over python alone | ours 1.0 | theirs 2.0 |" in text
     assert "| an empty script, whole process | 2.5x | 20.0x |" in text
@@ -342,13 +343,7 @@ def test_the_peers_of_a_page_have_a_table_of_their_own() -> None:
         Row("page: ours 1.0", "x", 1.064, values={"bytes_a_page": 4321.0}).as_dict(),
         Row("page: theirs 2.0", "x", 2.5, void="it left nothing").as_dict(),
     ]
-    result = {
-        "figure": "page_peers",
-        "python": {"version": "3.14.1", "build": "PGO and LTO"},
-        "machine": {"cores": 2, "cpu": "a CPU"},
-        "date": "2026-11-22",
-        "rows": rows,
-    }
+    result = _result("page_peers", "3.14.1", "PGO and LTO", rows)
     text = generate_costs.page_peers_table([result])
     assert "over untraced | ours 1.0 | theirs 2.0 |" in text
     assert "| CPU time of the thread | 1.06x | void |" in text
