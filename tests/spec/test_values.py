@@ -142,10 +142,10 @@ def test_huge_arguments_cost_no_more_than_small_ones(trace):
         big = list(range(1_000_000))
         def f(a): return a
         f(big)
-        start = time.perf_counter()
+        start = time.thread_time()
         for _ in range(200):
             f(big)
-        print(time.perf_counter() - start)
+        print(time.thread_time() - start)
         """
     )
     assert float(traced.stdout) < 0.5

@@ -260,7 +260,7 @@ def test_a_locked_file_is_waited_for_so_long_and_no_longer(copy, path):
     with locked(path), connect(path, "rw", 0.3) as database:
         began = time.monotonic()
         assert code_of(database, "INSERT INTO t VALUES (1)") == BUSY
-        assert 0.25 < time.monotonic() - began < 2
+        assert 0.25 < time.monotonic() - began < 10
 
 
 def test_closing_waits_for_nobody_and_asks_for_no_signal(copy, path):
@@ -363,7 +363,7 @@ def test_a_signal_ends_a_long_query(only_extension, alarm, path):
         began = time.monotonic()
         with pytest.raises(Struck):
             database.execute(COUNT_FOR_EVER)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         assert database.execute("SELECT 1") == [(1,)]
 
 
@@ -373,7 +373,7 @@ def test_a_signal_ends_the_wait_for_a_lock(only_extension, alarm, path):
         began = time.monotonic()
         with pytest.raises(Struck):
             database.execute("INSERT INTO t VALUES (1)")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 def test_a_handler_that_only_looks_ends_nothing(only_extension, path):

@@ -173,9 +173,9 @@ def test_a_text_of_any_kind_is_scrubbed_in_bounded_time() -> None:
         "a" + " " * 4000 + "=", "'" * 4096, "x='" * 1365, "<meta" + " " * 4000,
     ]  # fmt: skip
     for text in texts:
-        began = time.perf_counter()
+        began = time.thread_time()
         scrub(text)
-        assert time.perf_counter() - began < 0.25, text[:20]
+        assert time.thread_time() - began < 0.25, text[:20]
 
 
 def test_keys_of_a_cache_do_not_tell_what_follows_a_secret_name() -> None:
