@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -159,6 +161,15 @@ def test_steps_run_side_by_side_and_each_ones_output_is_whole(tmp_path: Path) ->
         assert f"== {name}: its output\n{name} begins\n{name} ends\n" in answer.stdout
         assert f"== {name}: passed in " in answer.stdout
     assert "script/test: all passed (one two) in " in answer.stdout
+
+
+def test_what_a_step_took_of_the_processors_is_its_own() -> None:
+    """Of all its processes: what makes the gate long is to be seen."""
+    works = "import time\nwhile time.process_time() < 1: pass"
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(works)}; true"
+    answer = side_by_side(2, "works", command, "waits", "sleep 1.5")
+    assert re.search(r"== works: passed in \d+ s, [12] s of CPU", answer.stdout)
+    assert re.search(r"== waits: passed in \d+ s, 0 s of CPU", answer.stdout)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

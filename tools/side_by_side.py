@@ -3,9 +3,10 @@
     python tools/side_by_side.py --jobs 2 NAME COMMAND [NAME COMMAND …]
 
 Commands are the shell's. They are started in the order given, so many at a time; the
-output of each is printed when it ends. With one at a time there is nothing to keep
-apart, and they write where they like. Ends with 1 where one failed. SIGINT, SIGTERM and
-SIGHUP end all that runs, and what it had said is printed.
+output of each is printed when it ends, and what it took of time and processors. With
+one at a time there is nothing to keep apart, and they write where they like. Ends with
+1 where one failed. SIGINT, SIGTERM and SIGHUP end all that runs, and what it had said
+is printed.
 
 Threads: the main one. Owns: the processes it starts, each a group of its own.
 Fails: exit code 1, or that of the signal.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -52,6 +54,15 @@ class Job:
             # Started with an & we ignore it ourselves, and it would be inherited.
             preexec_fn=default_signals,
         )
+        self.cpu = 0.0
+
+    def ended(self) -> bool:
+        """Whether it has, and if so with how much of the processors' time."""
+        before = cpu_of_children()
+        if self.process.poll() is None:
+            return False
+        self.cpu = cpu_of_children() - before
+        return True
 
     def report(self, how: str) -> None:
         """Print what it wrote, and how it ended."""
@@ -60,7 +71,8 @@ class Job:
             with self.output as output:
                 output.seek(0)
                 shutil.copyfileobj(output, sys.stdout.buffer)
-        say(f"== {self.name}: {how} {time.monotonic() - self.began:.0f} s")
+        cpu = f", {self.cpu:.0f} s of CPU" if self.cpu else ""
+        say(f"== {self.name}: {how} {time.monotonic() - self.began:.0f} s{cpu}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it to everything that the command started."""
@@ -111,11 +123,17 @@ def run(commands: list[tuple[str, str]], jobs: int) -> list[str]:
 def ended(running: list[Job]) -> Iterator[Job]:
     """Those that have ended, when one has."""
     while True:
-        found = [job for job in running if job.process.poll() is not None]
+        found = [job for job in running if job.ended()]
         if found:
             yield from found
             return
         time.sleep(0.05)
+
+
+def cpu_of_children() -> float:
+    """Seconds, of those that have been waited for, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def stop(running: list[Job]) -> None:
