@@ -204,8 +204,9 @@ test_a_file_that_is_no_segment_is_refused(void)
     CHECK_EQUAL(SQLITE_NOTADB, store.error_code);
     kc_store_remove(path);
     free(path);
-    CHECK_EQUAL(KC_STORE, kc_store_open(&store, "/nonexistent/x.db", rig_schema(), 1));
-    CHECK(strstr(kc_store_error(&store), "/nonexistent/x.db") != NULL);
+    CHECK_EQUAL(KC_STORE,
+                kc_store_open(&store, "/proc/nonexistent/x.db", rig_schema(), 1));
+    CHECK(strstr(kc_store_error(&store), "/proc/nonexistent/x.db") != NULL);
 }
 
 static unsigned
@@ -404,7 +405,7 @@ test_sources_are_kept_once_per_content(void)
     log_file(&log, 3, path, size + 1, mtime_ns, NULL);
     log_file(&log, 4, "<string>", 0, 0, "a");
     log_file(&log, 5, "<frozen x>", 0, 0, NULL);
-    log_file(&log, 6, "/nonexistent.py", 1, 1, NULL);
+    log_file(&log, 6, "/proc/nonexistent.py", 1, 1, NULL);
     log_file(&log, 7, path, (uint64_t)5 << 20, mtime_ns, NULL);
     log_file(&log, 8, folder, 4096, 1, NULL);
     log_file(&log, 9, "<empty>", 0, 0, "");

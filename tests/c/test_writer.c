@@ -317,9 +317,9 @@ test_a_folder_that_is_not_there_is_told(void)
     struct rig rig;
     rig_make_folder(folder, sizeof folder);
     rig_init(&rig, folder);
-    rig.writer.directory = "/nonexistent";
+    rig.writer.directory = "/proc/nonexistent";
     CHECK_EQUAL(KC_STORE, kc_writer_open(&rig.writer, 0, 0));
-    CHECK(strstr(rig.writer.error_text, "/nonexistent") != NULL);
+    CHECK(strstr(rig.writer.error_text, "/proc/nonexistent") != NULL);
     rig_destroy(&rig, true);
     rig_remove_folder(folder);
 }
