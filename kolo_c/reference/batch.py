@@ -123,6 +123,8 @@ def _has_room(writer: Writer) -> bool:
 
 def restore_removed(writer: Writer) -> bool:
     """Where somebody has removed the segment, write it anew; False where that fails."""
+    if not _has_files(writer):
+        return False
     if not _is_removed(writer):
         return True
     store = writer.store
@@ -140,6 +142,12 @@ def restore_removed(writer: Writer) -> bool:
     return True
 
 
+def _has_files(writer: Writer) -> bool:
+    """Whether what we have open is ours still. Where the program has taken the numbers
+    of its descriptors, go on with others."""
+    return writer.store.has_files() or restore(writer.store) is Status.OK
+
+
 def _has_project(writer: Writer) -> bool:
     """Whether the folder that the store's folder is in is there."""
     return _is_there(writer.directory.rpartition("/")[0].rpartition("/")[0] or "/")
@@ -153,7 +161,7 @@ def _is_removed(writer: Writer) -> bool:
     """
     if _is_there(writer.store.path):
         return False
-    if writer.mapping.fd >= 0:
+    if writer.mapping.has_file():
         removed = system.fstat(writer.mapping.fd).st_nlink == 0
         return removed or _is_there(writer.directory)
     return _has_project(writer)
@@ -172,7 +180,7 @@ def _is_there(path: str) -> bool:
 def _try_transaction(writer: Writer) -> Status:
     store = writer.store
     stored_bytes, mask_count = store.stored_bytes, store.mask_count
-    if not _has_disk(writer):
+    if not _has_files(writer) or not _has_disk(writer):
         return Status.IO
     status = Status.IO
     now_ns = clock.system_ns()
@@ -185,6 +193,9 @@ def _try_transaction(writer: Writer) -> Status:
                 status = store.anchor(*both)
         if status is Status.OK:
             status = _fill_transaction(writer)
+        if status is Status.OK and not store.has_files():
+            store.error_code = BUSY  # as a lock does, it passes by itself
+            status = Status.IO
         if status is Status.OK:
             status = store.commit()
     finally:
@@ -272,7 +283,7 @@ def set_rotate_bytes(writer: Writer, size: int) -> None:
 
 def rotate_if_due(writer: Writer) -> None:
     """Go on in a new segment, where this one has grown past its limit."""
-    if writer.segment_max_bytes == 0:
+    if writer.segment_max_bytes == 0 or not writer.store.has_files():
         return
     size = writer.store.size()
     # What is free in it is used again, but not once nobody writes to it.

@@ -33,6 +33,13 @@ from kolo_c.reference.block import (
     BLOCK_MAGIC,
     Block,
 )
+from kolo_c.reference.descriptor import (
+    Descriptor,
+    find_descriptor,
+    keep_for_ever,
+    note_descriptor,
+    out_of_the_way,
+)
 from kolo_c.reference.last_word import BOOT_BYTES, HOST_BYTES
 from kolo_c.reference.last_word import system as about_system
 from kolo_c.reference.status import Status
@@ -47,8 +54,6 @@ MAPPING_BLOCKS = 256
 BLOCKS_MOST = 65536  # 4 GiB: no header of ours asks for more
 SINGLE = 4  # blocks that come in page by page
 ID_BYTES = 32
-_DESCRIPTORS_FROM = 200
-"""Numbers that few programs come to."""
 
 _HEAD = Struct(f"=8sIIII32sQQQQQQIIQQ{BOOT_BYTES}s{HOST_BYTES}s")
 _DEAD, _STATE_AT = 4, 104  # a writer_state, and where it stands
@@ -137,6 +142,8 @@ class Mapping:
     def __init__(self) -> None:
         self.path: str | None = None
         self.fd = -1  # -1: anonymous
+        self._descriptor: Descriptor | None = None  # what it is
+        self._mapped: Descriptor | None = None  # Python's own descriptor
         self.shared = False
         self.block_count = 0
         self.free_list: list[int] = []
@@ -231,8 +238,11 @@ class Mapping:
             _allocate(fd, size)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             memory = _map(fd, size)
-            fd = _out_of_the_way(fd)
+            # mmap keeps a descriptor of its own: with both of them in front, the files
+            # that the program opens would have other numbers than beside the C core.
+            fd = out_of_the_way(fd)
             _advise(memory, block_count)
+            lowest = find_descriptor(name)
             self._set_memory(memory, block_count)
             self.header.fill(block_count, process_id)
             os.rename(name, path)
@@ -241,8 +251,18 @@ class Mapping:
             self._release_memory()
             system.close(fd)
             raise
+        self._set_fd(fd)
+        self._mapped = lowest if lowest is not None and lowest.fd != fd else None
+
+    def _set_fd(self, fd: int) -> None:
         self.fd = fd
+        self._descriptor = note_descriptor(fd)
         self.shared = True
+
+    def has_file(self) -> bool:
+        """Whether there is a file, and its descriptor is that still: a program may have
+        closed it, or have a file of its own there. (What is mapped keeps the lock.)"""
+        return self.fd >= 0 and (self._descriptor is None or self._descriptor.is_ours())
 
     def _create_anonymous(self, block_count: int, process_id: str) -> None:
         memory = mmap.mmap(
@@ -303,8 +323,7 @@ class Mapping:
             fd, mapping_size(block_count), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ
         )
         self._set_memory(memory, block_count)
-        self.fd = fd
-        self.shared = True
+        self._set_fd(fd)
         return Status.OK
 
     # ---- the pool ----
@@ -358,7 +377,7 @@ class Mapping:
         """Unmap and close, and with ``unlink_file`` remove it."""
         # Remove it while the lock is held: whoever gets the lock later sees that it is
         # gone.
-        if unlink_file and self.fd >= 0 and self.path is not None:
+        if unlink_file and self.shared and self.path is not None:
             try:
                 system.unlink(self.path)
             except OSError:
@@ -371,7 +390,7 @@ class Mapping:
         The lock belongs to the open file: as long as the parent has it, it stays.
         """
         self._release_memory()
-        if self.fd >= 0:
+        if self.has_file():
             system.close(self.fd)
         self.fd = -1
         self.free_list = []
@@ -390,24 +409,13 @@ class Mapping:
         self._header = self._view = None
         self.block_count = 0
         if memory is not None:
+            if self._mapped is not None and not self._mapped.is_ours():
+                keep_for_ever(memory)
+                return
             try:
                 memory.close()
             except BufferError:  # somebody looks at it still: it goes with the last
                 pass
-
-
-def _out_of_the_way(fd: int) -> int:
-    """The same open file, and its lock, at a number that a program hardly comes to.
-
-    mmap keeps a descriptor of its own: with both of them in front, the files that the
-    program opens would have other numbers than beside the C core.
-    """
-    try:
-        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _DESCRIPTORS_FROM)
-    except OSError:  # the limit is lower
-        return fd
-    system.close(fd)
-    return moved
 
 
 def _allocate(fd: int, size: int) -> None:

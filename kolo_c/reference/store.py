@@ -33,6 +33,7 @@ from kolo_c.reference.block import (
     CLOSE_BYTES,
     OPEN_BYTES,
 )
+from kolo_c.reference.descriptor import Descriptor, find_descriptor, keep_for_ever
 from kolo_c.reference.status import Status
 
 TYPE_CHECKING = False
@@ -153,6 +154,8 @@ class Store:
         self.error_code = 0  # SQLite's, of the last failure
         self.error = ""
         self._db: sqlite3.Connection | None = None
+        self._files: list[Descriptor] | None = None
+        """The descriptors that SQLite has; None until it has opened them all."""
 
     # ---- life ----
 
@@ -222,6 +225,7 @@ class Store:
                 check_same_thread=False,
             )
             self._db = db
+            self._files = None
             # What does not fit into memory would go to a folder that is none of ours.
             db.execute("PRAGMA temp_store = MEMORY")
             for pragma in _UNSHARED if self.unshared else ():
@@ -239,6 +243,8 @@ class Store:
 
         A child of a fork must not have it, nor even close it.
         """
+        if not self.has_files():
+            keep_for_ever(self.abandon())
         db, self._db = self._db, None
         try:
             if db is not None:
@@ -248,7 +254,7 @@ class Store:
 
     def close(self) -> None:
         """Close; the last connection folds the WAL into the file."""
-        if self.unshared:
+        if self.unshared and self.has_files():
             # It is there for as long as the file is written to: kolo_c/store/opening.py
             self.run_aside("PRAGMA journal_mode = DELETE")
         self.suspend()
@@ -257,6 +263,22 @@ class Store:
         """Forget the connection without closing it; whoever gets it keeps it."""
         db, self._db = self._db, None
         return db
+
+    def has_files(self) -> bool:
+        """Whether the descriptors that SQLite has are its files' still.
+
+        Where the program has closed them, or they are files of its own by now, nothing
+        must be done with the connection any more, and ``close`` does nothing with it.
+        """
+        if self._db is None:
+            return True
+        return all(file.is_ours() for file in self._files or ())
+
+    def _note_files(self) -> None:
+        """Remember which they are."""
+        names = [self.path + ending for ending in ("", "-wal", "-shm", "-journal")]
+        found = [find_descriptor(name) for name in names]
+        self._files = [file for file in found if file is not None]
 
     # ---- statements ----
 
@@ -311,7 +333,10 @@ class Store:
     def begin(self) -> Status:
         """Begin a transaction."""
         self.drops.clear()
-        return self.run(row.BEGIN)
+        status = self.run(row.BEGIN)
+        if self._files is None and status is Status.OK:
+            self._note_files()
+        return status
 
     def commit(self) -> Status:
         """End it."""
@@ -320,7 +345,7 @@ class Store:
     def rollback(self) -> None:
         """Take it back; the first error is the one to tell."""
         try:
-            if self._db is not None and self._db.in_transaction:
+            if self._db is not None and self.has_files() and self._db.in_transaction:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error:
             pass

@@ -1,4 +1,5 @@
-"""A segment whose file was removed is written anew. Twin of src/plain/store_restore.c.
+"""A segment whose file was removed is written anew, and one whose descriptors the
+program has taken is gone on with in a copy. Twin of src/plain/store_restore.c.
 
 Threads: the store's. Owns: nothing. Fails: as store.py says; the store is as it was,
 then.
@@ -6,7 +7,13 @@ then.
 
 from __future__ import annotations
 
+import sqlite3
+from _sqlite3 import connect  # as in store.py
+from contextlib import closing
+from os import O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY
+
 from kolo_c.reference import system
+from kolo_c.reference.descriptor import out_of_the_way
 from kolo_c.reference.status import Status
 from kolo_c.reference.store import make_file, store_remove
 
@@ -18,17 +25,18 @@ if TYPE_CHECKING:
 def restore(store: Store) -> Status:
     """Write all that ``store`` has anew under the same name, and go on there.
 
-    Its file was removed while it is open. Where the connection is closed, as around a
-    fork, there is nothing left of it.
+    Its file was removed while it is open; or it has lost its descriptors, and what is
+    on the disk is written. Where the connection is closed, as around a fork, there is
+    nothing left of it.
     """
     if not store.is_connected:
         store.error = f"{store.path}: was removed"
         return Status.STORE
     name = f"{store.path}.new"
-    _remove(name)
-    status = _copy(store, name)
+    store_remove(name)
+    status = _copy(store, name) if store.has_files() else _duplicate(store, name)
     if status is not Status.OK:
-        _remove(name)
+        store_remove(name)
         return status
     store.suspend()  # the next statement opens the new file
     if store.unshared:
@@ -43,18 +51,56 @@ def _copy(store: Store, name: str) -> Status:
     except OSError as error:
         return store.fail(error)
     status = store.run("VACUUM INTO ?", name)
-    if status is Status.OK:
-        store_remove(store.path)  # a WAL that was left beside it is of no other file
-        try:
-            system.rename(name, store.path)
-        except OSError as error:
-            store.error = f"{store.path}: {error}"
-            return Status.IO
-    return status
+    return _replace(store, name) if status is Status.OK else status
 
 
-def _remove(name: str) -> None:
+def _replace(store: Store, name: str) -> Status:
+    store_remove(store.path)  # a WAL that was left beside it is of no other file
     try:
-        system.unlink(name)
-    except OSError:
-        pass
+        system.rename(name, store.path)
+    except OSError as error:
+        store.error = f"{store.path}: {error}"
+        return Status.IO
+    return Status.OK
+
+
+def _duplicate(store: Store, name: str) -> Status:
+    """What is on the disk, in the file's place.
+
+    First the logs: what another process may fold into the segment meanwhile is then in
+    both of them.
+    """
+    try:
+        for ending in ("-wal", "-journal", ""):
+            _copy_file(store.path + ending, name + ending)
+        # The last one to close it folds the log in.
+        with closing(connect(name, isolation_level=None)) as copy:
+            copy.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        _keep_inode(store.path)
+    except (OSError, sqlite3.Error) as error:
+        return store.fail(error)
+    return _replace(store, name)
+
+
+def _copy_file(path: str, name: str) -> None:
+    """Where there is one."""
+    try:
+        source = system.open(path, O_RDONLY | O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        target = system.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+        try:
+            while data := system.read(source, 1 << 20):
+                while data:
+                    data = data[system.write(target, data) :]
+        finally:
+            system.close(target)
+    finally:
+        system.close(source)
+
+
+def _keep_inode(path: str) -> None:
+    """SQLite remembers the lost file by its number in the file system, which must not
+    become that of another one: it stays in use for as long as the process lives."""
+    out_of_the_way(system.open(path, O_RDONLY | O_NOFOLLOW))

@@ -209,7 +209,8 @@ class Writer:
         unsaved = self.pending or self.dropped_blocks != 0
         if not unsaved or not self.mapping.shared:
             batch.restore_removed(self)  # or there is nothing to be done
-            status = self._save_end(ended_ns, cause)
+            if self.store.has_files():
+                status = self._save_end(ended_ns, cause)
         self.store.close()
         return status
 

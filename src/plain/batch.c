@@ -112,15 +112,29 @@ batch_is_removed(const struct kc_writer *writer)
     {
         return false;
     }
-    if (writer->mapping->fd >= 0 && fstat(writer->mapping->fd, &about) == 0) {
+    if (kc_mapping_has_file(writer->mapping) && fstat(writer->mapping->fd, &about) == 0)
+    {
         return about.st_nlink == 0 || access(writer->directory, F_OK) == 0;
     }
     return batch_has_project(writer);
 }
 
+/* Whether what we have open is ours still. Where the program has taken the numbers of
+ * its descriptors, go on with others. */
+static bool
+batch_has_files(struct kc_writer *writer)
+{
+    return kc_store_has_files(&writer->store) ||
+           kc_store_restore(&writer->store, writer->schema, writer->schema_version) ==
+               KC_OK;
+}
+
 bool
 kc_batch_restore_removed(struct kc_writer *writer)
 {
+    if (!batch_has_files(writer)) {
+        return false;
+    }
     if (!batch_is_removed(writer)) {
         return true;
     }
@@ -217,7 +231,7 @@ batch_try_transaction(struct kc_writer *writer)
     struct kc_store *store = &writer->store;
     uint64_t stored_bytes = store->stored_bytes;
     uint64_t mask_count = store->mask_count;
-    if (!batch_has_disk(writer)) {
+    if (!batch_has_files(writer) || !batch_has_disk(writer)) {
         return KC_IO;
     }
     uint64_t now_ns = kc_clock_system_ns();
@@ -231,6 +245,10 @@ batch_try_transaction(struct kc_writer *writer)
     }
     if (status == KC_OK) {
         status = batch_fill_transaction(writer);
+    }
+    if (status == KC_OK && !kc_store_has_files(store)) {
+        store->error_code = SQLITE_BUSY; /* as a lock does, it passes by itself */
+        status = KC_IO;
     }
     if (status == KC_OK) {
         status = kc_store_commit(store);
@@ -410,7 +428,7 @@ done:
 void
 kc_batch_rotate_if_due(struct kc_writer *writer)
 {
-    if (writer->segment_max_bytes == 0) {
+    if (writer->segment_max_bytes == 0 || !kc_store_has_files(&writer->store)) {
         return;
     }
     uint64_t size = kc_store_size(&writer->store);

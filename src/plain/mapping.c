@@ -114,6 +114,14 @@ mapping_set_memory(struct kc_mapping *mapping, void *memory, uint32_t block_coun
     mapping->block_count = block_count;
 }
 
+static void
+mapping_set_fd(struct kc_mapping *mapping, int fd)
+{
+    mapping->fd = fd;
+    mapping->shared = 1;
+    kc_descriptor_note(&mapping->descriptor, fd);
+}
+
 /* The steps that need a file; 0 or an errno, and then nothing is left behind. With
  * `place`, memory that has its header, the file comes to stand there. */
 static int
@@ -164,8 +172,7 @@ mapping_create_file(struct kc_mapping *mapping, const char *path, uint32_t block
         goto done;
     }
     mapping_set_memory(mapping, memory, block_count);
-    mapping->fd = fd;
-    mapping->shared = 1;
+    mapping_set_fd(mapping, fd);
     memory = MAP_FAILED;
     fd = -1;
 
@@ -231,6 +238,12 @@ mapping_fill_pool(struct kc_mapping *mapping, uint32_t block_count)
         mapping->free_list[i] = block_count - 1 - i;
     }
     mapping->free_count = block_count;
+}
+
+bool
+kc_mapping_has_file(const struct kc_mapping *mapping)
+{
+    return mapping->fd >= 0 && kc_descriptor_is_ours(&mapping->descriptor);
 }
 
 enum kc_status
@@ -338,8 +351,7 @@ mapping_map_dead(struct kc_mapping *mapping, int fd, size_t file_bytes)
     }
     mapping_note_dead(fd);
     mapping_set_memory(mapping, memory, header.block_count);
-    mapping->fd = fd;
-    mapping->shared = 1;
+    mapping_set_fd(mapping, fd);
     return KC_OK;
 }
 
@@ -444,7 +456,7 @@ kc_mapping_destroy(struct kc_mapping *mapping, int unlink_file)
     }
     /* Remove it while the lock is held: whoever gets the lock later sees that it is
      * gone. */
-    if (unlink_file && mapping->fd >= 0) {
+    if (unlink_file && mapping->shared) {
         (void)unlink(mapping->path);
     }
     (void)pthread_cond_destroy(&mapping->freed);
@@ -458,7 +470,7 @@ kc_mapping_abandon(struct kc_mapping *mapping)
     if (mapping->header != NULL) {
         (void)munmap(mapping->header, mapping_size(mapping->block_count));
     }
-    if (mapping->fd >= 0) {
+    if (kc_mapping_has_file(mapping)) {
         /* The lock belongs to the open file: as long as the parent has it, it stays. */
         (void)close(mapping->fd);
     }

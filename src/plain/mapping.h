@@ -21,6 +21,7 @@
 #include <stdbool.h>
 
 #include "plain/block.h"
+#include "plain/descriptor.h"
 #include "plain/status.h"
 
 #define KC_MAPPING_HEADER_BYTES 4096u
@@ -55,7 +56,8 @@ struct kc_mapping {
     struct kc_mapping_header *header;
     struct kc_block *blocks;
     uint32_t block_count;
-    int fd; /* -1: anonymous */
+    int fd;                          /* -1: anonymous */
+    struct kc_descriptor descriptor; /* what it is */
     int shared;
     char *path;
     pthread_mutex_t lock;    /* guards the free list */
@@ -84,6 +86,10 @@ kc_mapping_create_later(struct kc_mapping *mapping, const char *path,
 /* The file for a mapping that was created without one, before any block of it is taken:
  * it comes to stand where the memory is. 0, or the errno why all stays as it was. */
 int kc_mapping_share(struct kc_mapping *mapping);
+
+/* Whether there is a file, and its descriptor is that still: a program may have closed
+ * it, or have a file of its own there. (What is mapped keeps the lock.) */
+KC_MUST_CHECK bool kc_mapping_has_file(const struct kc_mapping *mapping);
 
 /* Open a dead process's mapping for recovery, read only: takes its lock, KC_BUSY where
  * the owner lives (or another recovery runs, or just ended), KC_CORRUPT where it is

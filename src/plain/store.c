@@ -183,7 +183,10 @@ kc_store_open(struct kc_store *store, const char *path, const char *schema, int 
             status = store_connect_unshared(store, schema, version);
         }
     }
-    if (status != KC_OK) {
+    if (status == KC_OK) {
+        kc_store_note_files(store);
+    }
+    else {
         kc_store_close(store); /* error and error_code stay */
     }
     return status;
@@ -249,7 +252,9 @@ void
 kc_store_rollback(struct kc_store *store)
 {
     /* SQLite may have rolled back on its own; the first error is the one to tell. */
-    if (store->db != NULL && !sqlite3_get_autocommit(store->db)) {
+    if (store->db != NULL && kc_store_has_files(store) &&
+        !sqlite3_get_autocommit(store->db))
+    {
         (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     }
 }
@@ -455,18 +460,30 @@ kc_store_error(const struct kc_store *store)
     return store->error;
 }
 
-void
-kc_store_close(struct kc_store *store)
+static void
+store_disconnect(struct kc_store *store)
 {
     for (size_t i = 0; i < KC_STORE_STATEMENTS; i++) {
         (void)sqlite3_finalize(store->statements[i]);
-        store->statements[i] = NULL;
     }
     if (store->unshared) {
         /* The journal is there for as long as the file is written to: opening.py. */
         (void)sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
     }
     (void)sqlite3_close(store->db);
+}
+
+void
+kc_store_close(struct kc_store *store)
+{
+    if (kc_store_has_files(store)) {
+        store_disconnect(store);
+    }
+    else {
+        kc_store_lose(store);
+    }
+    memset(store->statements, 0, sizeof store->statements);
+    store->file_count = 0;
     (void)ZSTD_freeCCtx(store->zstd);
     free(store->buffer);
     free(store->drops);

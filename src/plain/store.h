@@ -22,12 +22,14 @@
 #include <stdint.h>
 
 #include "plain/block.h"
+#include "plain/descriptor.h"
 #include "plain/status.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
 
 #define KC_STORE_STATEMENTS 24
+#define KC_STORE_FILES 4 /* the segment, its WAL and what goes with it */
 
 /* A trace that is not to be stored, and the first segment that may have blocks of it.
  */
@@ -43,6 +45,8 @@ struct kc_store {
     uint8_t *buffer; /* for compressed blocks, and for closes and opens */
     size_t buffer_bytes;
     char *path;
+    struct kc_descriptor files[KC_STORE_FILES]; /* that SQLite has open */
+    int file_count;
     bool unshared;         /* no WAL: on this file system processes share no memory */
     int compress;          /* zstd level, 1 unless set after opening; 0 stores raw */
     struct kc_drop *drops; /* that this transaction's definitions told of */
@@ -69,9 +73,22 @@ char *kc_store_path(const char *directory, const char *process_id, uint64_t segm
 KC_MUST_CHECK bool kc_store_make_file(const char *path);
 
 /* The store's file was removed while it is open: write all that it has anew under the
- * same name, and go on there. Where that fails, it is as it was. */
+ * same name, and go on there. So where it has lost its descriptors, from what is on the
+ * disk. Where that fails, it is as it was. */
 KC_MUST_CHECK enum kc_status kc_store_restore(struct kc_store *store,
                                               const char *schema, int version);
+
+/* Remember which descriptors SQLite has: when it has read or written, so that it has
+ * opened them all. */
+void kc_store_note_files(struct kc_store *store);
+
+/* Whether the descriptors that SQLite has are its files' still. Where the program has
+ * closed them, or they are files of its own by now, nothing must be done with the
+ * connection any more, and kc_store_close() does nothing with it. */
+KC_MUST_CHECK bool kc_store_has_files(const struct kc_store *store);
+
+/* Let go of such a connection, as it is. */
+void kc_store_lose(struct kc_store *store);
 
 /* Remove a segment that nobody has open. */
 void kc_store_remove(const char *path);
@@ -149,7 +166,8 @@ uint64_t kc_store_unused(struct kc_store *store);
 /* Of the last failure; empty where there was none. */
 const char *kc_store_error(const struct kc_store *store);
 
-/* Close; the last connection folds the WAL into the file. */
+/* Close; the last connection folds the WAL into the file. A connection that has lost
+ * its files is left as it is: closing it would write to, and close, the program's. */
 void kc_store_close(struct kc_store *store);
 
 #endif

@@ -1,4 +1,5 @@
-/* store_restore.c -- see store.h: a segment whose file was removed is written anew. */
+/* store_restore.c -- see store.h: a segment whose file was removed is written anew, and
+ * one whose descriptors the program has taken is gone on with in a copy. */
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -7,6 +8,7 @@
 #include "plain/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,8 @@
 #include <unistd.h>
 
 #include "plain/row.h"
+
+#define RESTORE_OUT_OF_THE_WAY 200 /* a number that a program hardly comes to */
 
 /* What the connection still has, into the file `name`. */
 static enum kc_status
@@ -49,12 +53,15 @@ restore_open(struct kc_store *store, const char *path, const char *schema, int v
                                            : "PRAGMA journal_mode = WAL";
         int code = sqlite3_exec(next.db, mode, NULL, NULL, NULL);
         status = code == SQLITE_OK ? KC_OK : kc_row_fail(&next, code);
+        kc_store_note_files(&next);
     }
     if (status != KC_OK) {
         (void)snprintf(store->error, sizeof store->error, "%s", next.error);
         store->error_code = next.error_code;
         kc_store_close(&next);
-        kc_store_remove(path);
+        if (kc_store_has_files(store)) {
+            kc_store_remove(path); /* there is a connection that has it all */
+        }
         return status;
     }
     next.compress = store->compress;
@@ -68,9 +75,86 @@ restore_open(struct kc_store *store, const char *path, const char *schema, int v
     return KC_OK;
 }
 
+/* A copy of the file `from`, which need not be there, as `to`; 0 or an errno. */
+static int
+restore_copy_file(const char *from, const char *to)
+{
+    char buffer[16384];
+    ssize_t len = 0;
+    int error = 0;
+    int in = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (in < 0) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (out < 0) {
+        error = errno;
+        goto done;
+    }
+    while (error == 0 && (len = read(in, buffer, sizeof buffer)) != 0) {
+        if (len < 0) {
+            error = errno == EINTR ? 0 : errno;
+        }
+        for (ssize_t at = 0; at < len && error == 0;) {
+            ssize_t written = write(out, buffer + at, (size_t)(len - at));
+            at += written > 0 ? written : 0;
+            error = written < 0 && errno != EINTR ? errno : 0;
+        }
+    }
+    (void)close(out);
+
+done:
+    (void)close(in);
+    return error;
+}
+
+/* What is on the disk as the file `name`, whole. First the logs: what another process
+ * may fold into the segment meanwhile is then in both of them. */
+static enum kc_status
+restore_duplicate(struct kc_store *store, const char *name, const char *schema,
+                  int version)
+{
+    static const char *const endings[] = {"-wal", "-journal", ""};
+    char from[4096];
+    char to[4096];
+    struct kc_store copy;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        (void)snprintf(from, sizeof from, "%s%s", store->path, endings[i]);
+        (void)snprintf(to, sizeof to, "%s%s", name, endings[i]);
+        int error = restore_copy_file(from, to);
+        if (error != 0) {
+            store->error_code = error;
+            (void)snprintf(store->error, sizeof store->error, "%s: %s", store->path,
+                           "cannot be copied");
+            return KC_IO;
+        }
+    }
+    /* The last one to close it folds the log in. */
+    enum kc_status status = kc_store_open(&copy, name, schema, version);
+    if (status != KC_OK) {
+        (void)snprintf(store->error, sizeof store->error, "%s", copy.error);
+        store->error_code = copy.error_code;
+        return status;
+    }
+    kc_store_close(&copy);
+    return KC_OK;
+}
+
+/* SQLite remembers the lost file by its number in the file system, which must not
+ * become that of another one: it stays in use for as long as the process lives. */
+static void
+restore_keep_inode(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fcntl(fd, F_DUPFD_CLOEXEC, RESTORE_OUT_OF_THE_WAY) >= 0) {
+        (void)close(fd);
+    }
+}
+
 enum kc_status
 kc_store_restore(struct kc_store *store, const char *schema, int version)
 {
+    bool has_files = kc_store_has_files(store);
     char *path = strdup(store->path); /* the store may go before it */
     size_t room = strlen(store->path) + sizeof ".new";
     char *name = malloc(room);
@@ -81,8 +165,12 @@ kc_store_restore(struct kc_store *store, const char *schema, int version)
         goto done;
     }
     (void)snprintf(name, room, "%s.new", path);
-    (void)unlink(name);
-    status = restore_copy(store, name);
+    kc_store_remove(name);
+    status = has_files ? restore_copy(store, name)
+                       : restore_duplicate(store, name, schema, version);
+    if (status == KC_OK && !has_files) {
+        restore_keep_inode(path);
+    }
     if (status == KC_OK) {
         kc_store_remove(path); /* a WAL that was left beside it is of no other file */
     }
@@ -96,7 +184,7 @@ kc_store_restore(struct kc_store *store, const char *schema, int version)
         status = restore_open(store, path, schema, version);
     }
     else {
-        (void)unlink(name);
+        kc_store_remove(name);
     }
 
 done:

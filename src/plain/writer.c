@@ -324,7 +324,9 @@ writer_run_close(void *argument)
     bool unsaved = writer->pending || atomic_load(&writer->dropped_blocks) != 0;
     if (!unsaved || !writer->mapping->shared) {
         (void)kc_batch_restore_removed(writer); /* or there is nothing to be done */
-        status = writer_save_end(writer);
+        if (kc_store_has_files(&writer->store)) {
+            status = writer_save_end(writer);
+        }
     }
     kc_store_close(&writer->store);
     (void)pthread_mutex_lock(&writer->lock);

@@ -8,7 +8,9 @@
 
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -311,6 +313,54 @@ test_signals_are_not_for_the_writer(void)
     rig_remove_folder(folder);
 }
 
+/* It may take what it holds for free: its file is not written to, nor closed, and we go
+ * on with all that there was. */
+static void
+test_descriptors_that_the_program_takes_are_its_own(void)
+{
+    struct rig rig;
+    struct stat about;
+    int taken[7];
+    int count = 0;
+    rig_make_folder(folder, sizeof folder);
+    rig_init(&rig, folder);
+    rig_start(&rig);
+    FILE *own = tmpfile();
+    CHECK(own != NULL);
+    taken[count++] = rig.mapping.fd;
+    CHECK_EQUAL(taken[0], dup2(fileno(own), taken[0]));
+    for (int again = 0; again < 2; again++) {
+        write_many(&rig, 5000);
+        CHECK_EQUAL(KC_OK, kc_writer_stop(&rig.writer, kc_clock_system_ns() + 10 * S));
+        const struct kc_store *store = &rig.writer.store;
+        CHECK_EQUAL(3, store->file_count); /* segment, WAL and what goes with it */
+        for (int i = 0; i < 3; i++) {
+            taken[count] = store->files[i].fd;
+            CHECK_EQUAL(taken[count], dup2(fileno(own), taken[count]));
+            count++;
+        }
+        CHECK(!kc_store_has_files(store));
+        CHECK_EQUAL(KC_OK, kc_writer_start(&rig.writer));
+        write_many(&rig, 5000);
+        rig_hand_over(&rig);
+        CHECK_EQUAL(KC_OK, kc_queue_flush(&rig.queue, kc_clock_system_ns() + 10 * S));
+        CHECK(kc_store_has_files(store));
+        struct kc_mapping other; /* what is mapped has the lock still */
+        CHECK_EQUAL(KC_BUSY, kc_mapping_open_dead(&other, rig.map_path));
+    }
+    rig_finish(&rig);
+    CHECK_EQUAL(20000, rig_check_records(folder, 0));
+    CHECK_EQUAL(0, atomic_load(&rig.writer.failed_count));
+    CHECK(access(rig.map_path, F_OK) != 0);
+    for (int i = 0; i < count; i++) {
+        CHECK_EQUAL(0, fstat(taken[i], &about));
+        CHECK_EQUAL(0, about.st_size);
+        CHECK_EQUAL(0, close(taken[i]));
+    }
+    (void)fclose(own);
+    rig_remove_folder(folder);
+}
+
 static void
 test_a_folder_that_is_not_there_is_told(void)
 {
@@ -339,6 +389,7 @@ main(void)
     test_a_rotation_that_fails_goes_on_in_the_old_segment();
     test_a_block_that_is_wrong_does_not_hold_up_the_others();
     test_signals_are_not_for_the_writer();
+    test_descriptors_that_the_program_takes_are_its_own();
     test_a_folder_that_is_not_there_is_told();
     return check_result("writer");
 }
