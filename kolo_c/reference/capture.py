@@ -72,6 +72,16 @@ def _write_slot(
         values.write(cursor, value)
 
 
+def _learn_slots(
+    values: Values, found: Mapping[str, Any], slots: Iterable[Slot]
+) -> None:
+    """What stands under secret names is known before the rest of the record is written:
+    an exception, a result, another argument may quote it."""
+    for slot in slots:
+        if slot.flags & ARGUMENT_SECRET and slot.name in found:
+            values.learn(found[slot.name])
+
+
 def _write_slots(
     values: Values,
     cursor: Cursor,
@@ -150,7 +160,10 @@ def call(thread: Thread, entry: Entry, now_ns: int) -> bool:
         cursor.uint(code.number)
         write_site(cursor, thread, entry)
         if slots:
-            _write_slots(capture.values(cursor), cursor, found, code, slots)
+            values = capture.values(cursor)
+            if code.secret_slots:
+                _learn_slots(values, found, slots)
+            _write_slots(values, cursor, found, code, slots)
 
     def commit(cursor: Cursor) -> None:
         entry.open = stream.commit_push(cursor, now_ns)
@@ -263,6 +276,9 @@ def _write_result(
     entry = capture.entry
     assert entry is not None and entry.code is not None
     values = capture.values(cursor)
+    if local_count and entry.code.secret_slots:
+        assert entry.frame is not None
+        _learn_slots(values, locals_of(entry.frame), entry.code.slots)
     if not _has_values(entry):
         _write_withheld(cursor)
     elif entry.code.secret:
@@ -310,6 +326,8 @@ def raise_(
 
     def fill(cursor: Cursor) -> None:
         values = capture.values(cursor)
+        if code.secret_slots:
+            _learn_slots(values, locals_of(frame), code.slots)
         write_exception(values, cursor, exception)
         cursor.uint(offset_of(frame))
         if count == 0:
@@ -352,14 +370,19 @@ def caught(
     thread: Thread, entry: Entry, exception: BaseException, at: int, now_ns: int
 ) -> bool:
     """CAUGHT: ``exception`` comes to the handler at ``at``; -1: it goes on from one."""
+    code, frame = entry.code, entry.frame
+    assert code is not None and frame is not None
     capture = Record(thread, entry.stream, entry, Kind.CAUGHT, 5, now_ns)
     stream = entry.stream.stream
 
     def fill(cursor: Cursor) -> None:
         write_optional(cursor, entry.foreign_thread if entry.foreign else None)
         cursor.uint(entry.open.node)
-        write_optional(cursor, raised_at(exception, entry.frame))
+        write_optional(cursor, raised_at(exception, frame))
         write_optional(cursor, at if at >= 0 else None)
-        write_exception(capture.values(cursor), cursor, exception)
+        values = capture.values(cursor)
+        if code.secret_slots:
+            _learn_slots(values, locals_of(frame), code.slots)
+        write_exception(values, cursor, exception)
 
     return capture.write(fill, lambda cursor: stream.commit(cursor, now_ns))

@@ -130,6 +130,7 @@ class Code:
         "plugins",
         "secret",
         "secret_result",
+        "secret_slots",
         "self_kind",
         "shallow",
         "skipped",
@@ -174,6 +175,8 @@ class Code:
         self.argument_count = argument_count(code)
         self.slots = _find_slots(code, rules, mask)
         """Arguments first, then locals."""
+        self.secret_slots = any(slot.flags & ARGUMENT_SECRET for slot in self.slots)
+        """One of them has a secret name."""
         self.exits = find_exits(code.co_code)
         """EXIT_… by instruction; the setprofile hook needs them."""
         self.start_at = next(

@@ -158,6 +158,11 @@ class Values:
         if cursor.status is not Status.OK:
             self._take_back(cursor)
 
+    def learn(self, value: Any) -> None:
+        """What ``write_secret`` of ``value`` would remember: for what is written before
+        it and may quote it."""
+        value_secret.learn(self, value)
+
     def write_exception(self, cursor: Cursor, exc: Any) -> None:
         """Write ``exc`` as EXCEPTION; None as nil."""
         if exc is None:

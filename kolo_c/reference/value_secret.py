@@ -200,13 +200,19 @@ def is_harmless(value: Any) -> bool:
     return value is None or cls is bool
 
 
-def write(values: Values, cursor: Cursor, value: Any) -> None:
-    """Write ``value``, which stands under a secret name."""
-    measure = _measure(value)
-    if measure is not None:
+def learn(values: Values, value: Any) -> None:
+    """What ``write`` of ``value`` would remember: for what is written before it and may
+    quote it."""
+    if _measure(value) is not None:
         remember(values, value)
     else:
         _remember_items(values, value)
+
+
+def write(values: Values, cursor: Cursor, value: Any) -> None:
+    """Write ``value``, which stands under a secret name."""
+    learn(values, value)
+    measure = _measure(value)
     masked(values, cursor, None if measure is None else measure[0])
 
 

@@ -51,15 +51,33 @@ write_slot(struct kc_values *values, struct kc_cursor *cursor, kc_frame *frame,
     }
 }
 
+/* What stands under secret names in the first `count` slots is known before the rest of
+ * the record is written: an exception, a result, another argument may quote it. */
+KC_COLD static void
+learn_slots(struct kc_values *values, kc_frame *frame, const struct kc_code *code,
+            int count)
+{
+    for (int i = 0; i < count; i++) {
+        const struct kc_slot *slot = &code->slots[i];
+        if ((slot->flags & KC_ARGUMENT_SECRET) != 0) {
+            kc_value_learn(values, slot_borrow_value(frame, slot));
+        }
+    }
+}
+
 /* The arguments behind `from` simple ones, which are written and count too. */
 static void
 write_slots(struct kc_cursor *cursor, const struct capture *capture, int from,
             const struct kc_cursor *first)
 {
     const struct kc_entry *entry = capture->entry;
+    const struct kc_code *code = entry->code;
     struct kc_values *values = capture_begin_values(first, capture);
-    for (int i = from; i < entry->code->argument_count; i++) {
-        write_slot(values, cursor, entry->frame, entry->code, &entry->code->slots[i]);
+    if (KC_UNLIKELY(code->secret_slots)) {
+        learn_slots(values, entry->frame, code, code->argument_count);
+    }
+    for (int i = from; i < code->argument_count; i++) {
+        write_slot(values, cursor, entry->frame, code, &code->slots[i]);
     }
 }
 
@@ -265,6 +283,9 @@ write_result(struct kc_cursor *cursor, const struct capture *capture)
 {
     const struct kc_entry *entry = capture->entry;
     struct kc_values *values = capture_begin_values(cursor, capture);
+    if (capture->locals != 0 && KC_UNLIKELY(entry->code->secret_slots)) {
+        learn_slots(values, entry->frame, entry->code, entry->code->slot_count);
+    }
     if (!capture_has_values(entry)) {
         write_withheld(cursor);
     }
@@ -360,6 +381,9 @@ write_raise(struct kc_cursor *cursor, const struct capture *capture)
 {
     const struct kc_entry *entry = capture->entry;
     struct kc_values *values = capture_begin_values(cursor, capture);
+    if (KC_UNLIKELY(entry->code->secret_slots)) {
+        learn_slots(values, entry->frame, entry->code, entry->code->slot_count);
+    }
     write_exception(values, cursor, capture->value);
     kc_wire_uint(cursor, kc_frame_offset(entry->frame));
     if (capture->locals == 0) {
@@ -447,7 +471,11 @@ write_caught(struct kc_cursor *cursor, const struct capture *capture)
     else {
         kc_wire_nil(cursor);
     }
-    write_exception(capture_begin_values(cursor, capture), cursor, capture->value);
+    struct kc_values *values = capture_begin_values(cursor, capture);
+    if (KC_UNLIKELY(entry->code->secret_slots)) {
+        learn_slots(values, entry->frame, entry->code, entry->code->slot_count);
+    }
+    write_exception(values, cursor, capture->value);
 }
 
 bool

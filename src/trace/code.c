@@ -186,6 +186,7 @@ code_find_slots(struct kc_code *about, const struct kc_code_rules *rules,
         slot->index =
             i < about->argument_count ? kc_code_argument_slot(about->code, i) : i;
         slot->flags = slot_flags(about, i, rules, mask);
+        about->secret_slots |= (slot->flags & KC_ARGUMENT_SECRET) != 0;
         if (slot->index != i || kc_code_slot_is_cell(about->code, i)) {
             slot->flags |= KC_ARGUMENT_CELL;
         }

@@ -51,6 +51,7 @@ struct kc_code {
     bool values;        /* false: arguments, results and locals are not written */
     bool secret;        /* a rule masks every value of it */
     bool secret_result; /* the function's name says that its result is one */
+    bool secret_slots;  /* one of `slots` has a secret name */
     bool simple;        /* no argument asks for more than its value */
     bool simple_result; /* nor does the result, and no local goes with it */
     uint8_t self_kind;  /* 1: the first argument is self, 2: cls */

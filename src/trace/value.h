@@ -128,6 +128,10 @@ void kc_value_write_ref(struct kc_values *values, struct kc_cursor *cursor,
 void kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
                            PyObject *value);
 
+/* What kc_value_write_secret() of `value` (borrowed; NULL is UNBOUND) would remember:
+ * for what is written before it and may quote it. */
+void kc_value_learn(struct kc_values *values, PyObject *value);
+
 /* Whether `value`, under `name`, is a secret (and, if it is a string, is one from now
  * on): what is written elsewhere than in a record is to be masked then. */
 bool kc_values_hide(struct kc_values *values, PyObject *name, PyObject *value);

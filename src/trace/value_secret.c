@@ -283,14 +283,10 @@ secret_is_harmless(PyObject *value)
     return value == Py_None || PyBool_Check(value);
 }
 
-void
-kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
-                      PyObject *value)
+/* Its length, where it is a string; or -1. */
+static Py_ssize_t
+secret_remember_any(struct kc_values *values, PyObject *value)
 {
-    if (value == NULL || secret_is_harmless(value)) {
-        kc_value_write(values, cursor, value);
-        return;
-    }
     Py_ssize_t len = -1;
     Py_hash_t hash;
     if (secret_measure(value, &len, &hash)) {
@@ -299,6 +295,26 @@ kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
     else {
         secret_remember_items(values, value);
     }
+    return len;
+}
+
+void
+kc_value_learn(struct kc_values *values, PyObject *value)
+{
+    if (value != NULL) {
+        (void)secret_remember_any(values, value);
+    }
+}
+
+void
+kc_value_write_secret(struct kc_values *values, struct kc_cursor *cursor,
+                      PyObject *value)
+{
+    if (value == NULL || secret_is_harmless(value)) {
+        kc_value_write(values, cursor, value);
+        return;
+    }
+    Py_ssize_t len = secret_remember_any(values, value);
     kc_value_masked(values, cursor, len);
     if (KC_UNLIKELY(cursor->status != KC_OK)) {
         values->counters = values->record.before;

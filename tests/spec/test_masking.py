@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.spec.tracing import Traced, environment
+from tests.spec.tracing import Traced, environment, knows_exceptions
 
 SECRET = "hunter2-correct-horse"
 
@@ -170,6 +170,80 @@ def test_what_was_masked_once_is_masked_wherever_it_is_met(trace):
         stdin=SECRET,
     )
     assert SECRET not in traced.whole()
+    assert_absent(traced, SECRET)
+
+
+QUOTED = """
+    import kolo_c, sys
+    read = kolo_c.skip(iter(sys.stdin.read().split()).__next__)
+    @kolo_c.skip
+    def suppressed(function):
+        try: function()
+        except ValueError as error: handled(error)
+    def handled(error): pass
+    def leaves():
+        password = read()
+        raise ValueError("failed for " + password)
+    def leaves_with_a_cell():
+        password = read()
+        def ask(): return password
+        raise ValueError("failed for " + password)
+    def leaves_changed(password=None):
+        password = read()
+        raise ValueError("failed for " + password)
+    def leaves_with_several():
+        passwords = [read()]
+        raise ValueError("failed for " + passwords[0])
+    def yields():
+        password = read()
+        yield 1
+        raise ValueError("failed for " + password)
+    def exhausts():
+        for _ in yields(): pass
+    def catches():
+        password = read()
+        try: int(password)
+        except ValueError: return 1
+    def takes(text, password, more): pass
+    for one in (
+        leaves, leaves_with_a_cell, leaves_changed, leaves_with_several, exhausts,
+        catches,
+    ):
+        suppressed(one)
+    word = read()
+    takes("use " + word, word, [word])
+    """
+QUOTED_SECRETS = [f"wolf{n}Staple-9" for n in range(8)]
+
+
+@pytest.mark.parametrize("locals", ["none", "raise", "all"])
+def test_a_record_that_quotes_a_slot_of_its_own_frame_does_not_tell(trace, locals):
+    """An exception is written before the locals of the frame that it leaves: where one
+    of them held the secret, its message told it. So did an argument before another."""
+    traced = trace(QUOTED, stdin="\n".join(QUOTED_SECRETS), config={"locals": locals})
+    text = traced.calls()
+    assert "takes(text='use ***', password=<masked, 13 long>, more=[<masked" in text
+    if knows_exceptions():
+        assert "leaves() raises ValueError('failed for ***')" in text
+    assert_absent(traced, *QUOTED_SECRETS)
+
+
+def test_a_result_that_quotes_a_local_does_not_tell(trace):
+    """With all locals: they are written behind the result."""
+    traced = trace(
+        """
+        import kolo_c, sys
+        @kolo_c.skip
+        def read(): return sys.stdin.read().strip()
+        def tell():
+            password = read()
+            return "the word is " + password
+        tell()
+        """,
+        stdin=SECRET,
+        config={"locals": "all"},
+    )
+    assert "tell() -> 'the word is ***'" in traced.calls()
     assert_absent(traced, SECRET)
 
 

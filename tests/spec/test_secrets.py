@@ -120,6 +120,10 @@ FORMS = {
         "def rows(): return db.execute('SELECT name, password FROM account').fetchall()\n"
         "rows()",
     "the message of an exception":
+        "def check(read):\n"
+        "    password = read()\n"
+        "    raise ValueError(f'no user with {password} here')\n"
+        "suppressed(check, kolo_c.skip(lambda: s))\n"
         "def login(password): raise ValueError(f'no user with {password} here')\n"
         "suppressed(login, s)",
     "a database's message that quotes it":
