@@ -193,7 +193,7 @@ def test_a_path_does_not_tell_a_token(session: Session) -> None:
     signed = "7:1sZx9A:abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
     assert scrub_path(f"/accounts/reset/MQ/{reset}/") == "/accounts/reset/MQ/***/"
     assert scrub_path(f"/confirm/{signed}") == "/confirm/***"
-    assert f"/confirm/{signed}" in session.native.known
+    assert {f"/confirm/{signed}", signed, reset} <= session.native.known
     uuid = "/files/0c5b1d0e-9b1c-4a52-8a4d-0c5b1d0e9b1c/"
     for path in (
         "/auth/login/",

@@ -168,13 +168,15 @@ def _start_of_word(text: str, at: int, least: int) -> int:
 
 def scrub_path(path: str) -> str:
     """A path without tokens of Django's shapes: of a link that resets a password, or of
-    what was signed. The path itself is masked from now on, wherever it is met."""
+    what was signed. Path and tokens are masked from now on, wherever they are met: what
+    did not match is quoted without the first `/`."""
     if len(path) < _TOKEN_LEAST:
         return path
-    segments = [
-        _HIDDEN if len(part) >= _TOKEN_LEAST and _TOKEN.fullmatch(part) else part
-        for part in path.split("/")
-    ]
+    segments = path.split("/")
+    for at, part in enumerate(segments):
+        if len(part) >= _TOKEN_LEAST and _TOKEN.fullmatch(part):
+            segments[at] = _HIDDEN
+            _remember("token", part)
     scrubbed = "/".join(segments)
     if scrubbed != path:
         _remember("token", path)
