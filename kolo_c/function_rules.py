@@ -81,7 +81,12 @@ class FunctionRule(Settings):
         None, settings.boolean, "false: neither arguments nor return values are kept."
     )
     mask: tuple[str, ...] = setting(
-        (), _MASK, "Names whose values are masked in these functions; true masks all."
+        (),
+        _MASK,
+        "Arguments and locals whose values are masked in these functions, by their "
+        "whole names; true masks all of them, and results, but not what exceptions "
+        "say. Keys, attributes and words that are a part of a name are for "
+        "`mask_words`.",
     )
     repr: str | None = setting(None, REPR, "As the setting of this name.")
     self: str | None = setting(None, SELF, "As the setting of this name.")

@@ -184,6 +184,17 @@ def test_a_rule_that_masks_names(trace):
     assert lines[0] == "f(card=<masked, 9 long>, n=2) -> 2"
 
 
+def test_the_names_of_a_rule_are_whole_ones_of_arguments_and_locals(trace):
+    """Keys, and words that are a part of a name, are for ``mask_words``."""
+    traced = trace(
+        "def f(old_card, **more): return more\nf('4000', card='5000')",
+        config={"rules": [{"match": "qualname:f", "mask": ["card"]}]},
+    )
+    assert traced.calls() == (
+        "f(old_card='4000', more={'card': '5000'}) -> {'card': '5000'}"
+    )
+
+
 def test_a_rule_that_masks_everything(trace):
     traced = trace(
         "def f(a, b):\n    c = 3\n    return 'secret result'\nf('first secret', 2)",
