@@ -10,6 +10,8 @@ Threads, Owns, Fails: as value.py.
 
 from __future__ import annotations
 
+from types import MethodDescriptorType
+
 from kolo_c.reference import (
     instance,
     value_name,
@@ -19,7 +21,7 @@ from kolo_c.reference import (
     value_text,
 )
 from kolo_c.reference.instance import type_dict, type_mro
-from kolo_c.reference.value_shape import DATETIME, TIMEZONE
+from kolo_c.reference.value_shape import DATETIME, TIMEZONE, type_name
 from kolo_c.reference.value_state import CUT_BYTES, ValueKind
 from kolo_c.wire import Tag
 
@@ -77,11 +79,33 @@ _zone_of = _readers(ValueKind.DATETIME, "tzinfo")[0]
 _days_of, _seconds_of, _ = _FIXED_FIELDS[ValueKind.TIMEDELTA][1]
 
 
-def _write_offset(cursor: Cursor, zone: Any) -> None:
-    if type(zone) is not TIMEZONE:
-        cursor.nil()  # none, or its utcoffset() would have to be called
-        return
-    offset = TIMEZONE.utcoffset(zone, None)
+def _utcoffset_of(cls: type) -> Callable[..., Any] | None:
+    """The method of zoneinfo.ZoneInfo where that is made in C: one that is its own
+    type's no ``class`` statement made."""
+    if type_name(cls) != "zoneinfo.ZoneInfo":
+        return None
+    method = type_dict(cls).get("utcoffset")
+    own = type(method) is MethodDescriptorType and method.__objclass__ is cls
+    return method if own else None
+
+
+def _offset(moment: Any, zone: Any) -> Any:
+    """The offset of ``zone`` at ``moment``, or None where there is none, or code of the
+    program's would have to be called. ZoneInfo's looks at no attribute of a datetime
+    that is no subclass's."""
+    if type(zone) is TIMEZONE:
+        return TIMEZONE.utcoffset(zone, None)
+    if zone is None or type(moment) is not _CLASSES[ValueKind.DATETIME]:
+        return None
+    method = _utcoffset_of(type(zone))
+    try:
+        return method(zone, moment) if method is not None else None
+    except Exception:  # of its own
+        return None
+
+
+def _write_offset(cursor: Cursor, moment: Any) -> None:
+    offset = _offset(moment, _zone_of(moment))
     if type(offset) is not _DELTA:
         cursor.nil()
         return
@@ -95,7 +119,7 @@ def _write_fields(cursor: Cursor, value: Any, kind: ValueKind) -> None:
     for reader in readers:
         cursor.int(reader(value))
     if has_zone:
-        _write_offset(cursor, _zone_of(value))
+        _write_offset(cursor, value)
 
 
 # ---- builtins without a budget of their own ----

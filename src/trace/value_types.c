@@ -60,25 +60,59 @@ struct timezone_object {
     PyObject *name;
 };
 
-static void
-types_write_offset(struct kc_cursor *cursor, PyObject *zone)
+/* The utcoffset() of zoneinfo.ZoneInfo where that is made in C, borrowed; or NULL. A
+ * method that is its own type's no `class` statement made. */
+static PyObject *
+types_borrow_utcoffset(PyTypeObject *type)
 {
-    PyObject *utc = PyDateTimeAPI->TimeZone_UTC;
-    if (zone == utc) {
+    if (strcmp(type->tp_name, "zoneinfo.ZoneInfo") != 0) {
+        return NULL;
+    }
+    PyObject *method = kc_value_borrow_entry(type->tp_dict, "utcoffset");
+    bool own = method != NULL && Py_IS_TYPE(method, &PyMethodDescr_Type) &&
+               PyDescr_TYPE(method) == type;
+    return own ? method : NULL;
+}
+
+/* The offset of `zone` at `moment`: a new reference, or NULL where there is none, or
+ * code of the program's would have to be called. ZoneInfo's looks at no attribute of a
+ * datetime that is no subclass's. */
+static PyObject *
+types_offset(PyObject *moment, PyObject *zone)
+{
+    if (Py_IS_TYPE(zone, Py_TYPE(PyDateTimeAPI->TimeZone_UTC))) {
+        return Py_XNewRef(((const struct timezone_object *)zone)->offset);
+    }
+    PyObject *method = Py_IS_TYPE(moment, PyDateTimeAPI->DateTimeType)
+                           ? types_borrow_utcoffset(Py_TYPE(zone))
+                           : NULL;
+    if (method == NULL) {
+        return NULL;
+    }
+    PyObject *offset = PyObject_CallFunctionObjArgs(method, zone, moment, NULL);
+    if (offset == NULL) {
+        PyErr_Clear();
+    }
+    return offset;
+}
+
+static void
+types_write_offset(struct kc_cursor *cursor, PyObject *moment)
+{
+    PyObject *zone = PyDateTime_DATE_GET_TZINFO(moment);
+    if (zone == PyDateTimeAPI->TimeZone_UTC) {
         kc_wire_int(cursor, 0);
         return;
     }
-    if (Py_TYPE(zone) != Py_TYPE(utc)) {
-        kc_wire_nil(cursor); /* none, or its utcoffset() would have to be called */
-        return;
-    }
-    PyObject *offset = ((const struct timezone_object *)zone)->offset;
-    if (offset == NULL || Py_TYPE(offset) != PyDateTimeAPI->DeltaType) {
+    PyObject *offset = types_offset(moment, zone);
+    if (offset == NULL || !Py_IS_TYPE(offset, PyDateTimeAPI->DeltaType)) {
+        Py_XDECREF(offset);
         kc_wire_nil(cursor);
         return;
     }
     kc_wire_int(cursor, (int64_t)PyDateTime_DELTA_GET_DAYS(offset) * 86400 +
                             PyDateTime_DELTA_GET_SECONDS(offset));
+    Py_DECREF(offset);
 }
 
 static void
@@ -93,7 +127,7 @@ types_datetime(struct kc_cursor *cursor, PyObject *value)
     kc_wire_int(cursor, PyDateTime_DATE_GET_SECOND(value));
     kc_wire_int(cursor, PyDateTime_DATE_GET_MICROSECOND(value));
     kc_wire_int(cursor, PyDateTime_DATE_GET_FOLD(value));
-    types_write_offset(cursor, PyDateTime_DATE_GET_TZINFO(value));
+    types_write_offset(cursor, value);
 }
 
 static void

@@ -46,6 +46,7 @@ import typing
 import uuid
 import weakref
 import zlib
+import zoneinfo
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -273,6 +274,9 @@ class Zone(datetime.tzinfo):
         raise AssertionError
 
 
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+
+
 class Stamp(datetime.datetime):
     @property
     def year(self) -> int:  # type: ignore[override]
@@ -402,6 +406,10 @@ PLAIN: list[Any] = [
     datetime.datetime(2026, 5, 6, 7, 8, 9, 10, fold=1), Stamp(2026, 1, 2),
     datetime.datetime(2026, 5, 6, tzinfo=datetime.timezone.utc),
     datetime.datetime(2026, 5, 6, tzinfo=Zone()),
+    datetime.datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
+    datetime.datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=1),
+    Stamp(2026, 5, 6, tzinfo=BERLIN), datetime.datetime(1, 1, 1, tzinfo=BERLIN),
+    datetime.datetime(9999, 12, 31, tzinfo=BERLIN),
     datetime.datetime(2026, 5, 6, tzinfo=zone_of_its_own()),
     datetime.date(1, 1, 1), datetime.time(1, 2, 3, 4), datetime.timedelta(-1, 2, 3),
     datetime.timezone(datetime.timedelta(hours=-3.5)), Zone(), uuid.uuid4(),

@@ -88,9 +88,25 @@ def test_the_offset_of_a_zone_that_would_have_to_be_asked_is_unknown() -> None:
         def utcoffset(self, when: Any) -> Any:
             raise AssertionError("called")
 
-    for zone in (Zone(), zoneinfo.ZoneInfo("UTC")):
+    class Named(zoneinfo.ZoneInfo):
+        pass
+
+    for zone in (Zone(), Named("UTC")):
         value = datetime.datetime(2026, 1, 2, 3, tzinfo=zone)
         assert encode_one(value)[-1] is None
+
+
+@pytest.mark.parametrize("month, hours", [(1, 1), (7, 2)])
+def test_a_zone_of_zoneinfo_has_its_offset_at_the_moment(
+    month: int, hours: int
+) -> None:
+    """It was unknown, and 12:00 in Berlin read as 12:00 of nobody's: zoneinfo is made in
+    C, and may be asked."""
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    value = datetime.datetime(2020, month, 1, 12, tzinfo=zone)
+    assert encode_one(value) == (*plain(value)[:-1], hours * 3600)
+    stamp = Timestamp(2020, month, 1, 12, tzinfo=zone)  # which may have an own `year`
+    assert encode_one(stamp)[-1][-1] is None
 
 
 def test_a_subclass_says_what_it_is_based_on() -> None:
