@@ -96,7 +96,7 @@ class _StreamDump:
         found["utc_ns"] = self._stream.trace.utc_ns(record.ns)
         if isinstance(record, (r.Call, r.Entered, r.Resume, r.Throw)):
             found.update(self._place(record))
-        elif isinstance(record, r.Plugin):
+        elif isinstance(record, (r.Plugin, r.Log)):
             found["called_from_line"] = self._line(self._caller(), record.site)
         elif isinstance(record, (r.Return, r.Raise, r.Yield)):
             found.update(self._outcome(record))

@@ -282,17 +282,11 @@ class Labels:
         return self.trace.definitions.line(caller, node.site)
 
     def site_place(self, node: Node) -> tuple[str, int] | None:
-        """File and line of the recorded code that ``node`` came from; of a line of the
-        log its function's, as no more is known."""
+        """File and line of the recorded code that ``node`` came from."""
         caller = self._caller(node)
         if caller is None:
             return None
-        definitions = self.trace.definitions
-        if node.site is None:
-            code = definitions.code(caller)
-            path = definitions.path(code.file)
-            return (path, code.first_line) if path else None
-        return place_of(definitions, caller, node.site)
+        return place_of(self.trace.definitions, caller, node.site)
 
     def _caller(self, node: Node) -> int | None:
         """The code of the nearest call that ``node`` stands in."""

@@ -69,6 +69,8 @@ def node_json(node: Node, labels: Labels) -> Object:
         found.update(fields_json(node.begin, definitions))
     if node.plugin is not None:
         found.update(_event(node, labels))
+    elif isinstance(node.begin, r.Log):
+        found.update(_came_from(node, labels))
     if isinstance(node.end, r.Return):
         found["result"] = value_json(node.end.value, definitions)
     if node.left_by_exception:
@@ -92,7 +94,6 @@ def _event(node: Node, labels: Labels) -> Object:
     """What a plugin saw: all its fields as ``values``, and where it came from."""
     definitions = labels.trace.definitions
     kind = definitions.plugin(node.plugin or 0)
-    place = labels.site_place(node)
     return {
         "plugin": kind.name,
         "label": kind.label,
@@ -101,6 +102,13 @@ def _event(node: Node, labels: Labels) -> Object:
             name: value_json(value, definitions)
             for name, value in fields_of(node).items()
         },
+        **_came_from(node, labels),
+    }
+
+
+def _came_from(node: Node, labels: Labels) -> Object:
+    place = labels.site_place(node)
+    return {
         "called_from_file": None if place is None else place[0],
         "called_from_line": None if place is None else place[1],
     }

@@ -379,7 +379,7 @@ class StoryText:
     def _complete(self, node: Node) -> None:
         """Get what stands before the blocks that were read."""
         find_begin(self.trace, node)
-        if node.site is None and isinstance(node.begin, (r.Call, r.Plugin)):
+        if node.site is None and isinstance(node.begin, (r.Call, r.Plugin, r.Log)):
             node.site = node.begin.site
 
     def _margin(self, node: Node, width: int, line: int | None = None) -> Line:

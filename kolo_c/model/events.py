@@ -40,7 +40,8 @@ LOG = "log"
 """The kind of log lines, which no plugin's definition stands for."""
 
 _INT = rb"(?:[\x00-\x7f]|\xcc.|\xcd..|\xce.{4}|\xcf.{8})"
-_BEGINS = rb"\x95[\x0c\x0d]" + _INT
+_BEGINS = rb"(?:\x95[\x0c\x0d]|\x96\x0c)" + _INT
+"""LOG and PLUGIN; a LOG of an older version has no site."""
 _ENDS = rb"|\x94\x0e" + _INT
 _MOST_WAITING = 5_000
 _NO_CALL, _NOT_KNOWN = 0, -1
@@ -109,16 +110,11 @@ class Event(Slotted):
 
     def place(self, passing: Collection[Place] = frozenset()) -> tuple[str, int] | None:
         """File and line of the kept code that it came from, but for lines that are
-        ``passing`` it on; of a line of the log where the function begins, as no more
-        is known."""
+        ``passing`` it on."""
         if passing:
             for caller, site in self.callers:
                 if (caller, site) not in passing:
                     return place_of(self.definitions, caller, site)
-        if self.site is None and self.caller:
-            code = self.definitions.code(self.caller)
-            path = self.definitions.path(code.file)
-            return (path, code.first_line) if path else None
         return place_of(self.definitions, self.caller, self.site)
 
 
@@ -361,7 +357,9 @@ class _Walk:
             return
         event = Event(self._stream, node, ns)
         event.level, event.logger, event.text = fields[2:5]
-        event.callers = tuple(self._callers(None))
+        if len(fields) > 5 and fields[5].__class__ is int:
+            event.site = fields[5]
+        event.callers = tuple(self._callers(event.site))
         event.caller = event.callers[0][0] if event.callers else 0
         event.end_ns, event.ended = ns, True
         self._events.begin(event)

@@ -140,7 +140,7 @@ class Folding:
         if node.plugin is not None:
             return self._event_key(node)
         if isinstance(begin, r.Log):
-            return ("log", str(begin.level), str(begin.logger))
+            return ("log", str(begin.level), str(begin.logger), begin.site)
         return ("note", begin.text) if isinstance(begin, r.Note) else None
 
     def _event_key(self, node: Node) -> Key:

@@ -176,6 +176,8 @@ class Forest:
 
     def on_leaf(self, record: r.Record) -> None:
         node = self._begin(record)
+        if isinstance(record, r.Log):
+            node.site = record.site
         node.end_ns = record.ns
         node.end_kind = record.kind
         self._ended(node)

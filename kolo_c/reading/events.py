@@ -43,8 +43,7 @@ class Event:
     """None: it has no end, or takes no time."""
     path: str | None
     line: int | None
-    """The line of recorded code that it came from; of a line of the log where the
-    function begins."""
+    """The line of recorded code that it came from."""
     call: Call | None
     """Within which."""
     thread: Thread

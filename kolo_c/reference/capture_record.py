@@ -111,8 +111,15 @@ def write_site(cursor: Cursor, thread: Thread, entry: Entry) -> None:
     at = len(stack) - 1
     while stack[at] is not entry:
         at -= 1
-    for caller in reversed(stack[:at]):
-        if caller.stream is not entry.stream:
+    write_site_below(cursor, thread, entry.stream, at)
+
+
+def write_site_below(
+    cursor: Cursor, thread: Thread, stream: ThreadStream, depth: int
+) -> None:
+    """The same, of what has ``depth`` entries below it."""
+    for caller in reversed(thread.stack[:depth]):
+        if caller.stream is not stream:
             break
         if caller.frame is not None and not caller.silent:
             cursor.uint(offset_of(caller.frame))

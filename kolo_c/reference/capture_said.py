@@ -7,7 +7,13 @@ Fails: False.
 
 from __future__ import annotations
 
-from kolo_c.reference.capture_record import Record, pop, write_exception, write_site
+from kolo_c.reference.capture_record import (
+    Record,
+    pop,
+    write_exception,
+    write_site,
+    write_site_below,
+)
 from kolo_c.reference.wire import Cursor
 from kolo_c.wire import Kind
 
@@ -102,13 +108,14 @@ def log(
     now_ns: int,
 ) -> bool:
     """LOG: a leaf."""
-    capture = Record(thread, stream, None, Kind.LOG, 3, now_ns)
+    capture = Record(thread, stream, None, Kind.LOG, 4, now_ns)
 
     def fill(cursor: Cursor) -> None:
         values = capture.values(cursor)
         cursor.uint(level)
         values.write(cursor, logger)
         values.write(cursor, text)
+        write_site_below(cursor, thread, stream, len(thread.stack))
 
     def commit(cursor: Cursor) -> None:
         stream.other_nodes += 1

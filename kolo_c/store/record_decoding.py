@@ -197,7 +197,9 @@ _READERS: dict[int, _Reader] = {
     Kind.REGION: lambda ns, node, f: Region(ns, node, _str(f[2]), _values(f[3])),
     Kind.REGION_END: lambda ns, node, f: RegionEnd(ns, node, f[2]),
     Kind.NOTE: lambda ns, node, f: Note(ns, node, _str(f[2]), _values(f[3])),
-    Kind.LOG: lambda ns, node, f: Log(ns, node, f[2], f[3], _str(f[4])),
+    Kind.LOG: lambda ns, node, f: Log(
+        ns, node, f[2], f[3], _str(f[4]), _offset(f[5]) if len(f) > 5 else None
+    ),
     Kind.PLUGIN: lambda ns, node, f: Plugin(
         ns, node, _int(f[2]), _values(f[3]), _offset(f[4])
     ),

@@ -242,19 +242,27 @@ class Note(Record):
 
 
 class Log(Record):
-    """A line of the program's log."""
+    """A line of the program's log. ``site`` is as in a call; None also where it was
+    written by a version that did not know it."""
 
-    __slots__ = ("level", "logger", "text")
+    __slots__ = ("level", "logger", "site", "text")
     kind = Kind.LOG
 
     def __init__(
-        self, ns: int, node: int, level: Value, logger: Value, text: str
+        self,
+        ns: int,
+        node: int,
+        level: Value,
+        logger: Value,
+        text: str,
+        site: int | None = None,
     ) -> None:
         self.ns = ns
         self.node = node
         self.level = level
         self.logger = logger
         self.text = text
+        self.site = site
 
 
 class Plugin(Record):

@@ -32,7 +32,7 @@ _FIELDS: dict[int, tuple[str, ...]] = {
     Kind.REGION: ("name", "values"),
     Kind.REGION_END: ("exception",),
     Kind.NOTE: ("text", "values"),
-    Kind.LOG: ("level", "logger", "text"),
+    Kind.LOG: ("level", "logger", "text", "site"),
     Kind.PLUGIN: ("plugin", "values", "site"),
     Kind.PLUGIN_END: ("values", "exception"),
     Kind.MARK: ("mark", "value", "depth"),

@@ -69,7 +69,7 @@ _RECORDS: dict[int, str] = {
     Kind.REGION: ".v",
     Kind.REGION_END: "v",
     Kind.NOTE: ".v",
-    Kind.LOG: "v..",
+    Kind.LOG: "v...",
     Kind.PLUGIN: "Pv.",
     Kind.PLUGIN_END: "vv",
     Kind.MARK: "...",

@@ -255,7 +255,8 @@ scan_kind(struct kc_scan *scan, uint8_t kind, uint32_t count,
     case KC_KIND_NOTE:
     case KC_KIND_LOG:
         *owner = (struct kc_scan_open){scan->next_node, scan_top(scan).code, 0};
-        scan_optional(scan, count);
+        scan_optional(scan, kind == KC_KIND_NOTE ? 2 : 3);
+        scan_extra(scan, count - (kind == KC_KIND_NOTE ? 2 : 3)); /* LOG: its site */
         break;
     case KC_KIND_MARK:
         scan_mark(scan, count);

@@ -86,16 +86,17 @@ capture_begin_values(const struct kc_cursor *cursor, const struct capture *captu
     return values;
 }
 
-/* Where the nearest kept caller of the same trace stands, or nil. Regions have no
- * frame: who called from within one stands below it. */
+/* Where the nearest kept caller of the same trace stands, or nil; `depth` entries are
+ * below what came from it. Regions have no frame: who called from within one stands
+ * below it. */
 static inline void
-write_site(struct kc_cursor *cursor, const struct kc_thread *thread,
-           const struct kc_entry *entry)
+write_site_below(struct kc_cursor *cursor, const struct kc_thread *thread,
+                 const struct kc_thread_stream *stream, size_t depth)
 {
-    const struct kc_entry *caller = entry;
+    const struct kc_entry *caller = thread->stack.entries + depth;
     while (caller != thread->stack.entries) {
         caller--;
-        if (caller->stream != entry->stream) {
+        if (caller->stream != stream) {
             break;
         }
         if (caller->frame != NULL) {
@@ -104,6 +105,14 @@ write_site(struct kc_cursor *cursor, const struct kc_thread *thread,
         }
     }
     kc_wire_nil(cursor);
+}
+
+static inline void
+write_site(struct kc_cursor *cursor, const struct kc_thread *thread,
+           const struct kc_entry *entry)
+{
+    write_site_below(cursor, thread, entry->stream,
+                     (size_t)(entry - thread->stack.entries));
 }
 
 /* An exception, or nil where there is none or its type is unknown. */

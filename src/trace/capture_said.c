@@ -135,6 +135,8 @@ write_log(struct kc_cursor *cursor, const struct capture *capture)
     kc_wire_uint(cursor, capture->offset);
     kc_value_write(values, cursor, capture->value);
     kc_value_write(values, cursor, capture->values);
+    write_site_below(cursor, capture->thread, capture->stream,
+                     capture->thread->stack.depth);
 }
 
 bool
@@ -144,7 +146,7 @@ kc_capture_log(struct kc_thread *thread, struct kc_thread_stream *stream,
     struct capture capture = {.thread = thread,
                               .stream = stream,
                               .kind = KC_KIND_LOG,
-                              .fields = 3,
+                              .fields = 4,
                               .now_ns = now_ns,
                               .offset = level,
                               .value = logger,

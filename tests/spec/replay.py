@@ -309,7 +309,9 @@ class Replay:
 
     def on_log(self, record: r.Log) -> None:
         line = f"log {record.level} {record.logger} {record.text}"
-        self.begin(Call(line, record.node, arguments=[], end="logged"), push=False)
+        call = Call(line, record.node, arguments=[], end="logged")
+        call.site = self.line(record.site)
+        self.begin(call, push=False)
 
     def on_note(self, record: r.Note) -> None:
         call = Call(f"note {record.text}", record.node, arguments=[], end="noted")

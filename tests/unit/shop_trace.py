@@ -94,7 +94,7 @@ class Shop:
         s.call(self.numbers["charge"], None, site=self.site("orders", 5))
         url = {"method": "POST", "url": "https://bank.example/pay"}
         s.saw(self.http, url, {"status": 201}, site=self.site("charge", 10))
-        s.log(30, "shop.views", "the bank was slow")
+        s.log(30, "shop.views", "the bank was slow", self.site("charge", 10))
         s.ret()
         s.saw(self.template, {"name": "orders.html"}, site=self.site("orders", 6))
         s.saw(self.odd, {"thing": "a [bracket]", "size": None}, {"more": 1})

@@ -210,8 +210,9 @@ class StreamBuilder:
         self.plugin_end(ended, exception, after=took)
         return node
 
-    def log(self, level: int, logger: str, text: str) -> int:
-        return self.node(Kind.LOG, level, logger, text)
+    def log(self, level: int, logger: str, text: str, *site: Any) -> int:
+        """Without a site, as it was once written, where none is given."""
+        return self.node(Kind.LOG, level, logger, text, *site)
 
     def mark(self, mark: int, value: Any, depth: Any = None) -> None:
         self.record(Kind.MARK, mark, value, depth)

@@ -111,10 +111,11 @@ class TestTree:
         ]
         assert lines[0].startswith("  1  Request GET /orders/7 → 200 ")
         places = [line.split()[-1] for line in lines]
-        assert places[2:] == [
+        assert places[2:-1] == [
             "shop/views.py:2", "shop/views.py:4", "shop/views.py:4", "shop/views.py:9",
-            "shop/views.py:10", "shop/views.py:9", "shop/views.py:6", "shop/views.py:1",
+            "shop/views.py:10", "shop/views.py:10", "shop/views.py:6",
         ]  # fmt: skip
+        assert "views.py" not in lines[-1]  # what has no site is of no line
         assert "log WARNING the bank was slow" in out
         assert "HTTP POST https://bank.example/pay → 201" in out
         assert "Oddity a [bracket]" in out
@@ -412,7 +413,7 @@ class TestKind:
             ["5", "200", "µs", "shop/views.py:4", "SQL", f"{CUSTOMER} · 1 rows"],
             ["7", "1.00", "µs", "shop/views.py:10", "HTTP",
              "POST https://bank.example/pay → 201"],
-            ["8", "shop/views.py:9", "WARNING", "the", "bank", "was slow  shop.views"],
+            ["8", "shop/views.py:10", "WARNING", "the", "bank", "was slow  shop.views"],
         ]  # fmt: skip
 
     def test_the_caller_is_found_where_its_block_was_not_decoded(
@@ -475,6 +476,34 @@ class TestKind:
         assert [line.split()[0] for line in out.splitlines()] == ["2", "3", "4"]
         out, _ = run(capsys, "show", *kinds, "--min", "5ms")
         assert [line.split()[0] for line in out.splitlines()] == ["1"]
+
+    def test_a_line_of_the_log_that_has_no_site_is_of_no_line(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Lines of the log once were written without one, and were shown with the line
+        in which the function is defined: a line that had not logged anything. A block
+        may have both."""
+        shop = Shop()
+        trace, s = shop.trace("two")
+        s.call(shop.numbers["charge"], None)
+        s.log(30, "shop", "old")
+        s.log(30, "shop", "new", shop.site("charge", 10))
+        s.ret()
+        trace.end()
+        store = shop.write(here)
+        out, _ = run(capsys, "show", "--kind", "log")
+        assert [line.split()[1] for line in out.splitlines()] == [
+            "WARNING",
+            "shop/views.py:10",
+        ]
+        out, _ = run(capsys, "show", "--kind", "log", "--json")
+        assert [event["line"] for event in json.loads(out)["events"]] == [None, 10]
+        out, _ = run(capsys, "show", "--json")
+        nodes = [node for node in json.loads(out)["nodes"] if node["kind"] == "log"]
+        assert [node["called_from_line"] for node in nodes] == [None, 10]
+        with kolo_c.open(store) as opened:
+            events = opened.latest().events("log")
+            assert [event.line for event in events] == [None, 10]
 
     def test_nothing_of_a_kind_names_those_that_there_are(
         self, here: Path, capsys: pytest.CaptureFixture[str]

@@ -268,6 +268,14 @@ class TestPatterns:
             program.stream.node(Kind.NOTE, f"step {number}", {})
         assert rows(program.read_back(tmp_path)) == [1, (2, 4), 6, 7, 8, 9, 10]
 
+    def test_logs_of_several_lines_are_not_shown_with_the_first_one(
+        self, program: Program, tmp_path: Path
+    ) -> None:
+        for number in range(10):
+            site = 4 if number < 5 else 9
+            program.stream.node(Kind.LOG, "INFO", "app.db", f"row {number}", site)
+        assert rows(program.read_back(tmp_path)) == [1, (2, 4), 6, (7, 4)]
+
 
 class TestComprehensions:
     def test_a_generator_expression_is_a_count_and_a_total(

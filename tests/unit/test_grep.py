@@ -182,7 +182,9 @@ def random_record(
             s.pop(Kind.REGION_END, None)
     elif what == 13:
         s.node(Kind.NOTE, "noted apple", chance.choice([None, {"user": value()}]))
-        s.node(Kind.LOG, chance.choice(["INFO", None, 20]), "shop", "logged user")
+        level = chance.choice(["INFO", None, 20])
+        site = chance.choice([(), (None,), (4,)])
+        s.node(Kind.LOG, level, "shop", "logged user", *site)
     elif what == 14:
         site = chance.choice([None, 5])
         s.node(Kind.PLUGIN, plugin, {"sql": value()}, site)

@@ -49,6 +49,36 @@ def test_a_line_of_the_log_has_what_its_handlers_made_of_it(core, tmp_path: Path
     assert {event.call.function for event in recorded.events("log")} == {"sell"}
 
 
+def test_a_line_of_the_log_has_the_line_that_logged_it(core, tmp_path: Path):
+    """All of a function's were shown with the line of its ``def``; those of a module,
+    with 1. SQL and warnings had the right one."""
+    recorded = record(
+        tmp_path,
+        """
+        import logging, sys
+        logging.basicConfig(level="INFO", stream=sys.stdout)
+        def sell(n):
+            if n:
+                logging.info("few")
+                sell(0)
+            for _ in range(2):
+                logging.getLogger("shop").warning(
+                    "sold")
+        sell(1)
+        logging.error("done")
+        def steps():
+            logging.info("first")
+            yield 1
+            logging.info("second")
+        list(steps())
+        """,
+        core=core,
+    )
+    assert [(at.summary, at.line) for at in recorded.events("log")] == [
+        ("few", 6), *[("sold", 9)] * 4, ("done", 12), ("first", 14), ("second", 16),
+    ]  # fmt: skip
+
+
 def test_what_no_handler_formatted_asks_no_class_of_the_program(core, tmp_path: Path):
     recorded = record(
         tmp_path,
