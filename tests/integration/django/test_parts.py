@@ -31,7 +31,7 @@ SOURCE = """
 from django.core import mail
 from django.core.cache import cache
 from django.db import models, connection
-from django.db.models.signals import post_init, post_save
+from django.db.models.signals import post_init, post_save, pre_delete
 from django.dispatch import Signal
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy
@@ -55,6 +55,11 @@ class Counter:
 
 counter = Counter()
 post_save.connect(on_save, sender=Order)
+
+def on_delete(sender, instance, **_):
+    return None
+
+pre_delete.connect(on_delete, sender=Order)
 order_paid.connect(counter.paid)
 
 def rendered(request):
@@ -76,6 +81,12 @@ def saved(request):
     order_paid.send_robust(sender=order)
     return HttpResponse("saved")
 
+def deleted(request):
+    print(pre_delete.has_listeners(Order), end=" ")
+    Order.objects.filter(number="none").delete()
+    Order.objects.get().delete()
+    return HttpResponse("deleted")
+
 def mailed(request):
     mail.send_mail("Receipt", "body-of-mail-1", "shop@example.org", ["a@example.org"])
     mail.EmailMessage(gettext_lazy("Later"), "", to=["b@example.org"] * 12).send()
@@ -86,9 +97,9 @@ def remembered(request):
     return HttpResponse("in session")
 
 urlpatterns = [path("rendered/", rendered), path("cached/", cached),
-    path("saved/", saved), path("mailed/", mailed), path("remembered/", remembered)]
+    path("saved/", saved), path("deleted/", deleted), path("mailed/", mailed), path("remembered/", remembered)]
 c = client()
-for name in "rendered", "cached", "saved", "mailed", "remembered":
+for name in "rendered", "cached", "saved", "deleted", "mailed", "remembered":
     print(c.get(f"/{name}/").content.decode())
 print(c.cookies["sessionid"].value)
 """
@@ -113,7 +124,7 @@ def summaries(site: Site, page: str, kind: str) -> list[str]:
 
 def test_the_program_answers_as_ever(site: Site) -> None:
     assert site.traced.stdout.splitlines()[:-1] == [
-        "<b>(in-context-1)</b>", "cached", "saved", "2", "in session",
+        "<b>(in-context-1)</b>", "cached", "saved", "True deleted", "2", "in session",
     ]  # fmt: skip
 
 
@@ -165,6 +176,18 @@ def test_signals_are_told_where_the_program_receives_them(site: Site) -> None:
             "name": "order_paid",
             "sender": f"{main}.Order",
             "receivers": f"{main}.Counter.paid",
+        },
+    ]
+
+
+def test_who_asks_for_listeners_sends_no_signal(site: Site) -> None:
+    """Deletion asks of each model that it may come to whether somebody listens; that
+    was told as a signal, of rows that there were not."""
+    assert events(site, "deleted", "signal") == [
+        {
+            "name": "pre_delete",
+            "sender": "__main__.Order",
+            "receivers": "__main__.on_delete",
         },
     ]
 
