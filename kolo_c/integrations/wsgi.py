@@ -145,6 +145,13 @@ class Body:
             if self._pieces is None:
                 self._pieces = iter(self._body)
             piece = next(self._pieces)
+        except StopIteration:
+            raise
+        except Exception:
+            session = SCOPE.session
+            if self._number and session is not None:
+                session.boundaries.fail(self._number)
+            raise
         finally:
             SCOPE.reset(token)
         self._copy.add(piece)

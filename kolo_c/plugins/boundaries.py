@@ -211,6 +211,12 @@ class Boundaries:
         if boundary.holders == 0 and boundary.ended is not None:
             self._end(number, boundary)
 
+    def fail(self, number: int) -> None:
+        """What it is kept open for has failed, after its call has ended."""
+        boundary = self._open.get(number)
+        if boundary is not None and boundary.ended is not None:
+            boundary.ended = True
+
     def is_open(self, number: int) -> bool:
         """Whether trace ``number`` is one of these, and has not ended."""
         return number in self._open

@@ -65,6 +65,12 @@ class _Stream:
             except Exception:  # a view that was released, or has several dimensions
                 pass
 
+    def fail(self) -> None:
+        """The next piece of it could not be made."""
+        session = SCOPE.session
+        if session is not None and session.boundaries is self._boundaries:
+            session.boundaries.fail(self._number)
+
     def release(self) -> None:
         """It is closed."""
         session = SCOPE.session
@@ -163,6 +169,11 @@ class Pieces:
         token = self._stream.enter()
         try:
             piece = next(self._iterator)
+        except StopIteration:
+            raise
+        except Exception:
+            self._stream.fail()
+            raise
         finally:
             SCOPE.reset(token)
         self._stream.add(piece)
@@ -223,6 +234,11 @@ class _Step:
             return advance(*values)
         except StopIteration as made:
             self._stream.add(made.value)
+            raise
+        except StopAsyncIteration:
+            raise
+        except Exception:  # one that is cancelled has not failed: its reader went away
+            self._stream.fail()
             raise
         finally:
             SCOPE.reset(token)

@@ -170,6 +170,12 @@ def _release_abandoned() -> None:
         session.boundaries.release(_abandoned.popleft())
 
 
+def _is_failure(exception: Any) -> bool:
+    """Whether a piece could not be made. One whose type is not told (True; 3.10, 3.11)
+    may be the StopIteration that ends each stream."""
+    return isinstance(exception, Exception) and not isinstance(exception, StopIteration)
+
+
 class FlaskStream(Plugin):
     """A piece of a streaming body is made."""
 
@@ -193,6 +199,8 @@ class FlaskStream(Plugin):
         _, number, exchange, copy = _streams[started["_key"]]
         copy.add(value)
         session = SCOPE.session
+        if session is not None and _is_failure(exception):
+            session.boundaries.fail(number)
         if frame.f_code.co_name == "close":
             del _streams[started["_key"]]
             exchange.sent_later(copy)

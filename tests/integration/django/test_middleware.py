@@ -230,6 +230,66 @@ def test_slow_or_failed_requests_alone_may_be_stored(tmp_path: Path) -> None:
     assert text.count("X-Kolo-C-Trace") == 4
 
 
+BREAKS = """
+import asyncio
+from django.core.wsgi import get_wsgi_application
+from django.test import RequestFactory
+def pieces():
+    yield "a"
+    raise OSError("stream broke")
+async def later_pieces():
+    yield "a"
+    raise OSError("stream broke")
+async def waiting():
+    yield "a"
+    await asyncio.sleep(60)
+def whole():
+    yield "a"
+urlpatterns += [path(f"{maker.__name__}/",
+    lambda r, maker=maker: StreamingHttpResponse(maker()))
+    for maker in (pieces, later_pieces, waiting, whole)]
+application = get_wsgi_application()
+for name in "pieces", "whole":
+    environ = RequestFactory().get(f"/{name}/").environ
+    response = application(environ, lambda status, headers: None)
+    try:
+        print(list(response))
+    except OSError as error:
+        print(error)
+    response.close()
+async def ask_later(name):
+    response = await AsyncClient().get(f"/{name}/")
+    try:
+        async for piece in response.streaming_content:
+            if name == "waiting":
+                asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)
+    except (OSError, asyncio.CancelledError) as error:
+        print(str(error) or type(error).__name__)
+    response.close()
+for name in "later_pieces", "waiting":
+    asyncio.run(ask_later(name))
+"""
+
+
+@pytest.mark.parametrize("errors_only", [False, True])
+def test_a_stream_that_breaks_has_failed(
+    tmp_path: Path, core: str, errors_only: bool
+) -> None:
+    """Whether a request has failed was decided when it had a response, before any of it
+    was sent: one that broke was complete, and with errors_only it was not stored. One
+    whose reader went away has not failed."""
+    settings = {"KOLO_C": {"errors_only": errors_only}}
+    site = asked(tmp_path, more=BREAKS, core=core, **settings)
+    assert site.traced.stdout.splitlines() == [
+        "stream broke", "[b'a']", "stream broke", "CancelledError",
+    ]  # fmt: skip
+    failed = ["GET /pieces/ → 200", "GET /later_pieces/ → 200"]
+    assert [trace.name for trace in site.traces if trace.cause == "exception"] == failed
+    whole = ["GET /whole/ → 200", "GET /waiting/ → 200"]
+    others = [trace.name for trace in site.traces if trace.cause == "exit"]
+    assert others == ([] if errors_only else whole)
+
+
 def test_a_line_of_the_log_has_the_trace_s_id(tmp_path: Path) -> None:
     logs = {
         "version": 1,

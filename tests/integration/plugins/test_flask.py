@@ -178,6 +178,46 @@ def test_a_stream_keeps_its_request_s_trace_open(recorded):
     assert sent.to_dict()["fields"]["response_body"] == "0 1 2 "
 
 
+BROKEN = """
+    from flask import Flask, Response
+    from werkzeug.test import EnvironBuilder
+    app = Flask(__name__)
+
+    def broken():
+        yield "a"
+        raise OSError("stream broke")
+    def whole():
+        yield "a"
+    @app.route("/broken")
+    def of_broken(): return Response(broken())
+    @app.route("/whole")
+    def of_whole(): return Response(whole())
+
+    # WRAP
+
+    for path in "/broken", "/whole":
+        environ = EnvironBuilder(path=path).get_environ()
+        body = app(environ, lambda status, headers, error=None: None)
+        try:
+            print(list(body))
+        except OSError as error:
+            print(error)
+        finally:
+            body.close()
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stream_that_breaks_has_failed(way, tmp_path):
+    """Its request had a status long before, and was complete."""
+    wrap, under = WAYS[way]
+    source = BROKEN.replace("\n    # WRAP", wrap)
+    recorded = record(tmp_path, source, same=not wrap, under=under)
+    assert recorded.traced.stdout.splitlines() == ["stream broke", "[b'a']"]
+    told = {trace.name: trace.cause for trace in recorded.traces("request")}
+    assert told == {"GET /broken → 200": "exception", "GET /whole → 200": "exit"}
+
+
 def test_the_middleware_has_settings(tmp_path):
     recorded = serve(
         tmp_path,
