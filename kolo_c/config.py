@@ -110,7 +110,8 @@ class Config(Settings):
         False,
         settings.boolean,
         "Whether what the program writes to `sys.stdout` and `sys.stderr` is recorded, "
-        "line by line, at its place in the tree.",
+        "line by line, where each line is complete, at its place in the tree. Where a "
+        "write fails (BrokenPipeError), the last frame of its traceback is ours.",
     )
     sql_rows: str = setting(
         "debug",

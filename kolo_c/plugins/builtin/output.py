@@ -3,7 +3,8 @@ place in the tree: with ``stdout = true``.
 
 Each is replaced by a wrapper of the same buffer, so that bytes, ``fileno`` and
 ``isatty`` are what they were. One that the program has put something else in the place
-of is left alone. What is written to ``sys.stdout.buffer``, or by C, is not seen.
+of is left alone. What is written to ``sys.stdout.buffer``, or by C, is not seen. Of a
+write that fails the last frame of the traceback is ours.
 
 Threads: any. Owns: the wrappers, to the end of the process: the program may hold them.
 Fails: as the stream that it stands for.
@@ -50,17 +51,24 @@ class RecordedStream(TextIOWrapper):
         return count
 
     def _tell(self, text: str) -> None:
+        """Lines that are complete are told where they are written; the rest is, with
+        what completes it, where that is."""
         line: Line = self.kolo_c_line
-        line.text += text
-        if line.text.endswith("\n") or len(line.text) > _LINE_CHARACTERS:
+        written = line.text + text
+        end = written.rfind("\n") + 1
+        line.text = written[end:]
+        if end:
+            self._point(SCOPE.session, written[: end - 1])
+        if len(line.text) > _LINE_CHARACTERS:
             self.tell_rest(SCOPE.session)
 
     def tell_rest(self, session: Any) -> None:
         """Record what this thread has written of a line."""
         line: Line = self.kolo_c_line
         told, line.text = line.text, ""
-        if told.endswith("\n"):
-            told = told[:-1]
+        self._point(session, told)
+
+    def _point(self, session: Any, told: str) -> None:
         if told and session is not None:
             try:
                 index = session.plugins.index_of(self.kolo_c_kind)

@@ -64,6 +64,38 @@ def test_lines_are_recorded_and_printed_as_they_were(core, tmp_path):
     assert first.call.function == "speak"
 
 
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_a_line_is_told_where_it_is_complete(core, tmp_path):
+    """A line was kept back for as long as the text that it came with did not end with
+    it, and told with the next one, in another function."""
+    recorded = record(
+        tmp_path,
+        """
+        import sys
+        def work():
+            sys.stdout.write("first line\\nsecond: ")
+        def other():
+            print("done")
+            sys.stdout.write("\\n\\n")
+            sys.stdout.write("a\\n" + "b" * 5000)
+            sys.stdout.write("c")
+            sys.stdout.write("\\n")
+        work()
+        other()
+        """,
+        core=core,
+        config={"stdout": True},
+    )
+    told = [(at.call.function, at.summary) for at in recorded.events("stdout")]
+    assert [(function, text[:12]) for function, text in told if text.strip()] == [
+        ("work", "first line"),
+        ("other", "second: done"),
+        ("other", "a"),
+        ("other", "b" * 12),
+        ("other", "c"),
+    ]
+
+
 def test_a_closed_or_replaced_stdout_is_as_without_us(tmp_path):
     recorded = record(
         tmp_path,
