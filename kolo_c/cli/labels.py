@@ -10,8 +10,9 @@ import os
 from kolo_c.cli.units import duration, plural
 from kolo_c.errors import harmless
 from kolo_c.model.ends import fetch_begin
-from kolo_c.model.events import merged, place_of
+from kolo_c.model.events import awaited, awaited_at, merged, place_of
 from kolo_c.model.exceptions import flight, is_source, own_caught
+from kolo_c.model.fetches import STATEMENT
 from kolo_c.model.fold import is_comprehension, is_import, working_ns
 from kolo_c.plugins.shown import level_name, style_of, summary_text
 from kolo_c.store import records as r
@@ -283,6 +284,12 @@ class Labels:
 
     def site_place(self, node: Node) -> tuple[str, int] | None:
         """File and line of the recorded code that ``node`` came from."""
+        if isinstance(node.begin, r.Plugin) and (
+            self.trace.definitions.plugin(node.begin.plugin).name == STATEMENT
+        ):
+            fields = merged(node.begin.values, None)
+            if awaited(fields):
+                return awaited_at(self.trace.definitions, fields)
         caller = self._caller(node)
         if caller is None:
             return None

@@ -5,7 +5,7 @@ Threads: one at a time. Owns: nothing. Fails: StoreError from the reader.
 
 from __future__ import annotations
 
-from kolo_c.model.events import Events, place_of
+from kolo_c.model.events import Events, awaited, awaited_at, place_of
 from kolo_c.store.values import CutText
 
 TYPE_CHECKING = False
@@ -96,6 +96,8 @@ class Digest:
         """Lines of the log by level."""
         self._definitions = trace.definitions
         self._statements: dict[tuple[str, tuple[Place, ...]], _Counted] = {}
+        self._awaited: dict[tuple[str, str, int], Repeated] = {}
+        """Those that say themselves which line awaits them."""
         self._own_kind = trace.info.row.kind
         self.own: Event | None = None
         """What the trace itself is about, where a plugin recorded that."""
@@ -125,7 +127,8 @@ class Digest:
             same = found.setdefault((form, *place), Repeated(form, *place, one.event))
             same.count += one.count
             same.ns += one.ns
-        often = [one for one in found.values() if one.count >= FEWEST_REPEATED]
+        all_of_them = [*self._awaited.values(), *found.values()]
+        often = [one for one in all_of_them if one.count >= FEWEST_REPEATED]
         return sorted(often, key=lambda one: (-one.count, one.path, one.line))
 
     def passing(self) -> set[Place]:
@@ -183,7 +186,12 @@ class Digest:
         text = fields.get("text")
         if isinstance(text, CutText):
             text = text.text
-        if not isinstance(text, str) or not event.caller:
+        if not isinstance(text, str):
+            return True
+        if awaited(fields):
+            self._add_awaited(self._shape(text), event)
+            return True
+        if not event.caller:
             return True
         form = self._shape(text)
         key = (form, event.callers)
@@ -195,3 +203,11 @@ class Digest:
         counted.count += 1
         counted.ns += event.duration_ns or 0
         return True
+
+    def _add_awaited(self, form: str, event: Event) -> None:
+        place = awaited_at(self._definitions, event.fields)
+        if place is None or len(self._awaited) >= _MOST_STATEMENTS:
+            return
+        same = self._awaited.setdefault((form, *place), Repeated(form, *place, event))
+        same.count += 1
+        same.ns += event.duration_ns or 0

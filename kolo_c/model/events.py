@@ -23,7 +23,7 @@ from kolo_c.wire import END_KINDS, PUSH_KINDS, Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import Any
 
     from kolo_c.model.fetches import Fetched
@@ -111,6 +111,10 @@ class Event(Slotted):
     def place(self, passing: Collection[Place] = frozenset()) -> tuple[str, int] | None:
         """File and line of the kept code that it came from, but for lines that are
         ``passing`` it on."""
+        if self.plugin and self.kind == STATEMENT:
+            fields = merged(self.begin, None)
+            if awaited(fields):
+                return awaited_at(self.definitions, fields)
         if passing:
             for caller, site in self.callers:
                 if (caller, site) not in passing:
@@ -141,6 +145,22 @@ def place_of(
     line = definitions.line(caller, site)
     path = definitions.path(definitions.code(caller).file)
     return (path, line) if line is not None and path else None
+
+
+def awaited(fields: Mapping[str, Value]) -> bool:
+    """Whether a statement says itself which line awaits it: what stands below it in its
+    thread has nothing to do with it."""
+    return "line" in fields
+
+
+def awaited_at(
+    definitions: Definitions, fields: Mapping[str, Value]
+) -> tuple[str, int] | None:
+    """File and line that it says; None: they are not known."""
+    path, line = fields.get("file"), fields.get("line")
+    if not isinstance(path, str) or not isinstance(line, int):
+        return None
+    return definitions.local_path(path), line
 
 
 class Events:

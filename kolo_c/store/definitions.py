@@ -287,7 +287,10 @@ class Definitions(Slotted):
 
     def path(self, number: int) -> str:
         """Where the file ``number`` is on this machine; empty where it is not known."""
-        path = self.recorded_path(number)
+        return self.local_path(self.recorded_path(number))
+
+    def local_path(self, path: str) -> str:
+        """Where a file is on this machine."""
         return path if self.path_map is None else self.path_map.local(path)
 
     def recorded_path(self, number: int) -> str:

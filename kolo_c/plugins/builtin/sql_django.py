@@ -9,6 +9,7 @@ Threads: any. Owns: nothing. Fails: never.
 from __future__ import annotations
 
 from kolo_c.plugins.builtin import sql
+from kolo_c.plugins.builtin.sql_async import add_awaited
 from kolo_c.plugins.builtin.sql_frames import Bridge
 from kolo_c.plugins.builtin.sql_text import add_parameters, describe, text_of
 from kolo_c.plugins.emit import local
@@ -70,6 +71,7 @@ class DjangoStatement(Plugin):
             fields["transaction"] = True
         if params is not None:
             add_parameters(fields, params, known, name == "_executemany")
+        add_awaited(fields, frame)
         return fields
 
     def finish(
@@ -111,10 +113,12 @@ class DjangoTransaction(Plugin):
             return None
         else:
             word = "COMMIT" if name == "_commit" else "ROLLBACK"
-        return {
+        fields = {
             "system": db.vendor,
             "database": db.alias,
             "name": db.settings_dict.get("NAME"),
             "operation": word,
             "text": word,
         }
+        add_awaited(fields, frame)
+        return fields

@@ -197,6 +197,12 @@ SQL: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "django.async",
+        "sql_async:Awaited",
+        ("asgiref.sync:SyncToAsync.__call__",),
+        (),
+    ),
+    (
         "django.connection",
         "sql_django:DjangoConnection",
         ("django.db.backends.base.base:BaseDatabaseWrapper.connect",),
