@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 COMMAND = Kind("command", "COMMAND", "pink", "manage.py {name}")
 TEMPLATE = Kind("template", "TEMPLATE", "purple", "{name}")
-CACHE = Kind("cache", "CACHE", "yellow", "{operation} {key}[ · hit: {hit}]")
+CACHE = Kind(
+    "cache", "CACHE", "yellow",
+    "{operation}[ {key}][ · hit: {hit}][ · found: {found}][ of {asked}]",
+)  # fmt: skip
 EMAIL = Kind("email", "EMAIL", "orange", "{subject}[ to {to}]")
 _SESSIONS = "django.contrib.sessions."
 _KEYS_MOST = 16
@@ -106,7 +109,7 @@ class Cache(Plugin):
         exception: BaseException | None,
         started: Mapping[str, Any],
     ) -> Mapping[str, Any] | None:
-        """Whether it was there."""
+        """Whether it was there, or how many of several."""
         if exception is not None:
             return None
         operation = started["operation"]
@@ -118,7 +121,12 @@ class Cache(Plugin):
         if operation == "has_key":
             return {"hit": value is True}
         if operation == "get_many" and isinstance(value, dict):
-            return {"hit": bool(value), "found": len(value)}
+            fields = {"found": len(value)}
+            keys = local(frame, "keys")
+            if type(keys) in (list, tuple, set, frozenset, dict):
+                plain = all(type(key) is str for key in keys)
+                fields["asked"] = len(set(keys)) if plain else len(keys)
+            return fields
         return None
 
 

@@ -30,7 +30,7 @@ TOLD = [
     "get a · hit: False",
     "set a",
     "get a · hit: True",
-    "get_many ['a', 'b'] · hit: True",
+    "get_many ['a', 'b'] · found: 1 of 2",
     "get c · hit: False",
     "add c",
     "get c",

@@ -70,6 +70,8 @@ def cached(request):
     cache.set("a", "value-in-cache-1", 60)
     cache.get("a")
     cache.get_many(["a", "b"])
+    cache.get_many(["a", "a"])
+    cache.get_many(key for key in "bc")
     cache.get_or_set("c", lambda: 3)
     cache.delete("token:ab12cd34")
     return HttpResponse("cached")
@@ -141,7 +143,9 @@ def test_the_cache_is_told_with_keys_and_hits(site: Site) -> None:
         "get a · hit: False",
         "set a",
         "get a · hit: True",
-        "get_many ['a', 'b'] · hit: True",
+        "get_many ['a', 'b'] · found: 1 of 2",
+        "get_many ['a', 'a'] · found: 1 of 1",
+        "get_many · found: 0",
         "get c · hit: False",
         "add c",
         "get c",
