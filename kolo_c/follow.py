@@ -96,9 +96,10 @@ def tell_settings(loaded: Loaded) -> None:
     """Let children have the settings that this process was given as arguments."""
     from kolo_c.process_info import to_json  # noqa: PLC0415 - where there are such
 
+    values = loaded.config.as_dict()
     for key, origin in loaded.origins.items():
         if origin.startswith("argument ") and key not in ("core", "quiet", "follow"):
-            value = getattr(loaded.config, key)
+            value = values[key]
             plain = isinstance(value, str)
             os.environ[_PREFIX + key.upper()] = value if plain else to_json(value)
 

@@ -223,12 +223,15 @@ def test_settings_of_the_command_hold_for_children(plain: Place) -> None:
         program=program(WAYS["subprocess"]),
         child="def g(): pass\ndef h(): pass\ng()\nh()\n",
     )
+    rules = 'rules=[{"match": "qualname:g", "values": false}]'
     options = ("--ignore", "qualname:h", "--set", "depth=2", "--locals=all")
-    words = ("-m", "kolo_c", "run", "-q", *options, "program.py")
+    words = ("-m", "kolo_c", "run", "-q", *options, "--set", rules, "program.py")
     assert plain.run(*words) == ("", "", 0)
     assert dict(plain.calls())["child.py"] == ["<module>", "g"]
     first, second = (trace.process.info["config"] for trace in plain.traces())
-    for key in ("depth", "locals", "ignore_frames", "root"):
+    # Rules are objects of ours: that they could not be told ended the command.
+    assert first["rules"] == [{"match": ["qualname:g"], "values": False}]
+    for key in ("depth", "locals", "ignore_frames", "root", "rules"):
         assert first[key] == second[key]
 
 
