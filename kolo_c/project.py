@@ -34,6 +34,7 @@ MARKERS = (
 )
 SITE_NAMES = frozenset({"site-packages", "dist-packages"})
 _FILE_MOST_BYTES = 1 << 20
+_ANY_WRITES = 0o222
 _READ_ONLY = getattr(os, "ST_RDONLY", 1)  # PyPy has no such name
 
 
@@ -128,11 +129,15 @@ def why_not_writable(store: AnyPath) -> str:
     if not os.path.isdir(folder):
         return f"is not a folder ({folder} is a file)"
     try:
-        read_only = bool(os.statvfs(folder).f_flag & _READ_ONLY)
+        system = os.statvfs(folder)
+        # That of /proc and /sys says yes to root, and makes nothing.
+        keeps_none = not system.f_blocks and not os.stat(folder).st_mode & _ANY_WRITES
     except OSError as error:
         return f"cannot be used: {error.strerror}"
-    if read_only:
+    if system.f_flag & _READ_ONLY:
         return "is on a read-only file system"
+    if keeps_none:
+        return "is on a file system that keeps no files"
     if not os.access(folder, os.W_OK | os.X_OK):
         return "is not writable"
     return ""

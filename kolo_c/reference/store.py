@@ -94,15 +94,20 @@ def make_directory(directory: str) -> None:
 def _make_folders(path: str) -> None:
     """``path``, whose parents are made first where they are missing."""
     try:
-        system.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
+        _make_one(path)
     except FileNotFoundError:
         above = path.rpartition("/")[0]
         if not above:
             raise
         _make_folders(above)
-        _make_folders(path)
+        _make_one(path)  # that in /proc is missing still: it cannot be made
+
+
+def _make_one(path: str) -> None:
+    try:
+        system.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
 
 
 def _refuse_link(path: str) -> None:

@@ -29,10 +29,15 @@ def make_folder(path: AnyPath) -> None:
     """Make the folder and those above it, where they are missing."""
     path = os.path.abspath(path)
     try:
-        os.mkdir(path, FOLDER_MODE)
+        _make_one(path)
     except FileNotFoundError:
         make_folder(os.path.dirname(path))
-        make_folder(path)
+        _make_one(path)  # that in /proc is missing still: it cannot be made
+
+
+def _make_one(path: str) -> None:
+    try:
+        os.mkdir(path, FOLDER_MODE)
     except FileExistsError:
         if not os.path.isdir(path):
             raise

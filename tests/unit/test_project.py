@@ -20,6 +20,8 @@ from kolo_c.project import (
     standard_library,
     why_not_writable,
 )
+from kolo_c.reference.store import make_directory
+from kolo_c.store.private import make_folder
 
 
 @pytest.fixture
@@ -161,6 +163,18 @@ def test_a_file_in_the_way_is_found_out(tmp_path):
     reason = why_not_writable(tmp_path / "file" / ".kolo_c")
     assert reason.startswith("is not a folder")
     assert why_not_writable(tmp_path / "new" / ".kolo_c") == ""
+
+
+def test_where_no_file_can_be_made_is_found_out():
+    """Root may write everywhere, says /proc, and then makes nothing."""
+    assert why_not_writable("/proc/y/.kolo_c")
+
+
+@pytest.mark.parametrize("make_it", [make_folder, make_directory])
+def test_a_folder_that_cannot_be_made_is_an_error(make_it):
+    """What is missing after the folder above it was found was made again and again."""
+    with pytest.raises(OSError, match="/proc/y"):
+        make_it("/proc/y/.kolo_c/segments")
 
 
 def test_an_unwritable_store_moves_to_the_state_folder_and_says_so(
