@@ -3,8 +3,9 @@
 Nothing of the program is imported to find out; editable installs are read from the
 files that pip left (``*.pth``, ``direct_url.json``, the ``__editable__`` finders).
 
-Threads: any. Owns: nothing. Fails: never; what cannot be read is as if it were absent,
-and a store that had to move says so in ``Project.notes``.
+Threads: any. Owns: nothing.
+Fails: never, but for what makes or requires a store; what cannot be read is as if it
+were absent, and a store that had to move says so in ``Project.notes``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 
 from kolo_c.config import config_folder, plain
+from kolo_c.errors import TracerError
 from kolo_c.frozen import Frozen
 from kolo_c.store.locate import SEGMENTS_NAME, is_linked, state_store
 from kolo_c.store.private import LINKED, make_file, make_folder, refuse_link
@@ -116,6 +118,9 @@ def choose_store(
     if not reason:
         return usual, ()
     fallback = state_store(root, environ)
+    other = why_not_writable(fallback)
+    if other:
+        return usual, (f"{usual} {reason}, and {fallback} {other}",)
     return fallback, (f"traces go to {fallback}, because {usual} {reason}",)
 
 
@@ -141,6 +146,20 @@ def why_not_writable(store: AnyPath) -> str:
     if not os.access(folder, os.W_OK | os.X_OK):
         return "is not writable"
     return ""
+
+
+def require_writable(store: AnyPath) -> None:
+    """Raise where ``store`` can neither be written to nor made.
+
+    For a session that makes it later: that fails in the middle of the program, to whom
+    nothing is said.
+    """
+    reason = why_not_writable(store)
+    if reason:
+        raise TracerError(
+            f"{os.fspath(store)} {reason}",
+            "Make it writable, or set KOLO_C_PATH to a directory that is.",
+        )
 
 
 def keep_bounds(store: str, config: Config, core: str) -> bool:

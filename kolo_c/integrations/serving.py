@@ -43,10 +43,11 @@ def record_requests(
         raise TracerError("nothing is recorded", switch.OFF_HINT)
     from kolo_c.config import ENVIRONMENT_PREFIX, load  # noqa: PLC0415 - not when off
     from kolo_c.lenient import lenient_filter  # noqa: PLC0415
-    from kolo_c.project import find_project  # noqa: PLC0415
+    from kolo_c.project import find_project, require_writable  # noqa: PLC0415
     from kolo_c.session import Session  # noqa: PLC0415
 
     project = find_project(start)
+    require_writable(project.store)
     own = {
         name: value
         for name, value in (settings or {}).items()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kolo_c import project as project_module
+from kolo_c.errors import TracerError
 from kolo_c.project import (
     MARKERS,
     choose_store,
@@ -17,6 +18,7 @@ from kolo_c.project import (
     editable_sources,
     find_project,
     find_root,
+    require_writable,
     standard_library,
     why_not_writable,
 )
@@ -182,7 +184,11 @@ def test_an_unwritable_store_moves_to_the_state_folder_and_says_so(
 ):
     root = make(tmp_path / "p")
     environ["XDG_STATE_HOME"] = str(tmp_path / "state")
-    monkeypatch.setattr(project_module, "why_not_writable", lambda _: "is not writable")
+    monkeypatch.setattr(
+        project_module,
+        "why_not_writable",
+        lambda store: "" if "state" in store else "is not writable",
+    )
     store, notes = choose_store(root, environ)
     assert store.startswith(str(tmp_path / "state" / "kolo_c"))
     assert os.path.basename(store) == ".kolo_c"
@@ -190,6 +196,18 @@ def test_an_unwritable_store_moves_to_the_state_folder_and_says_so(
     assert other != store
     assert store in notes[0]
     assert f"{root / '.kolo_c'} is not writable" in notes[0]
+
+
+def test_where_neither_can_be_made_no_traces_are_said_to_go_there(tmp_path, environ):
+    (tmp_path / "file").touch()
+    environ["XDG_STATE_HOME"] = str(tmp_path / "file")
+    environ["KOLO_C_PATH"] = str(tmp_path / "file")
+    store, (note,) = choose_store(make(tmp_path / "p"), environ)
+    assert store == str(tmp_path / "file" / ".kolo_c")
+    assert note.startswith(f"{store} is not a folder (")
+    assert note.count("is not a folder") == 2 and "traces go" not in note
+    with pytest.raises(TracerError, match="is not a folder"):
+        require_writable(store)
 
 
 def test_a_store_keeps_itself_out_of_git(tmp_path):

@@ -404,6 +404,18 @@ def test_a_store_that_cannot_be_written_stops_no_request(tmp_path: Path) -> None
     assert "kolo_c.W003" in done.stderr
 
 
+def test_where_there_is_no_store_at_all_no_trace_is_named(tmp_path: Path) -> None:
+    """In containers neither the code nor the home of the user can be written often:
+    each response named a trace that was not there, and nothing was said."""
+    (tmp_path / "file").touch()
+    nowhere = dict.fromkeys(("KOLO_C_PATH", "XDG_STATE_HOME"), str(tmp_path / "file"))
+    done = ask(tmp_path / "site", "/page/", "/page/", env=nowhere)
+    assert done.stdout.count("200|8\n") == 2
+    assert "X-Kolo-C-Trace" not in done.stdout
+    assert done.stderr.count("no request is recorded: ") == 1
+    assert "kolo_c.W003" in done.stderr and "traces go to" not in done.stderr
+
+
 def test_settings_of_the_recorder_may_stand_with_django_s(tmp_path: Path) -> None:
     site = asked(tmp_path / "a", "/page/", KOLO_C={"ignore_frames": ["*:cost"]})
     process = json.dumps(site.traces[0].process)
