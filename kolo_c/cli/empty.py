@@ -27,6 +27,9 @@ _BLIND = (
     'Run it without that tool, or with hook = "monitoring" (Python 3.12 and newer) or '
     '"frame_eval" (3.10 and 3.11), whose place it does not take.'
 )
+_REFUSED = "nothing could be recorded: "
+"""What the core says where the store could not be made when it was needed."""
+_ELSEWHERE = "Make the store writable, or set KOLO_C_PATH to a directory that is."
 REMOVED = "went with old segments of its process (max_bytes, keep_days)"
 _KEEP = "A larger max_bytes or keep_days keeps more; kolo-c pin keeps a trace."
 _LIBRARIES = ("site", "venv", "stdlib", "frozen", "generated")
@@ -77,9 +80,13 @@ def _reason(
     problems: Iterable[str],
 ) -> tuple[str, str]:
     """What was in the way, and the setting to change; the likeliest of what may be."""
+    problems = list(problems)
     other = [text for text in problems if _PROFILER in text.lower()]
     if other:
         return harmless(other[0]), _BLIND
+    for text in problems:
+        if text.startswith(_REFUSED):
+            return harmless(text[len(_REFUSED) :]), _ELSEWHERE
     for kind in ("ignore", "outside"):
         if kind in skipped:
             return _skipped(name, root, kind, skipped[kind])

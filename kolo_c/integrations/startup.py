@@ -164,6 +164,9 @@ class _Recorder:
         )
 
     def begin(self) -> None:
+        from kolo_c.project import require_writable  # noqa: PLC0415 - as above
+
+        require_writable(self._project.store)
         if os.path.isdir(self._project.store):
             from kolo_c.store.bounds import (  # noqa: PLC0415
                 MOST_AT_START,

@@ -379,6 +379,28 @@ def test_on_a_terminal_nothing_recorded_has_its_reason(plain: Place) -> None:
     assert plain.is_empty
 
 
+def test_where_there_can_be_no_store_that_is_the_reason(place: Place) -> None:
+    """The program was said to have called no function of its own."""
+    file = place.folder / "file"
+    file.touch()
+    nowhere = dict.fromkeys(("KOLO_C_PATH", "XDG_STATE_HOME"), str(file))
+    place.write(program="def f(): pass\nf()\nprint('went on')\n")
+    said = on_terminal(place, "program.py", **nowhere, **ON)
+    assert said.startswith(f"kolo-c: nothing is recorded: {file}/.kolo_c is not a ")
+    assert "KOLO_C_PATH" in said and said.endswith("\nwent on\n")
+    assert said.count("kolo-c:") == 1
+
+
+def test_a_store_that_could_not_be_made_later_is_the_reason(place: Place) -> None:
+    path = place.folder / "gone"
+    place.write(program=f"open({str(path)!r}, 'w').close()\ndef f(): pass\nf()\n")
+    settings = {"KOLO_C_PATH": str(path), "KOLO_C_IGNORE_FRAMES": "qualname:<module>"}
+    said = on_terminal(place, "program.py", **settings, **ON)
+    assert said.startswith("kolo-c: nothing was recorded: ")
+    assert "called no function" not in said
+    assert str(path) in said.replace("\n", "")
+
+
 def test_the_line_disturbs_no_interrupt(plain: Place) -> None:
     plain.write(program="def f(): raise KeyboardInterrupt\nf()\n")
     assert "recorded 2 calls" in on_terminal(plain, "program.py", **ON)
