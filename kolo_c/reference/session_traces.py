@@ -39,8 +39,7 @@ def begin_trace(
         trace.keep_bit = 1 << filter_set
         trace.held = held
         if trace.number > 1:  # what went wrong before the first is told with it
-            errors = session.tracer.values.counters.error_count
-            trace.errors_before = inner.error_count + errors
+            trace.errors_before = inner.error_count
         if of_process:
             inner.process_trace = trace
         if always and not inner.announce(trace):
@@ -61,7 +60,7 @@ def _counters(session: Session, trace: Trace) -> str:
     Of the time in threads that all use, what passed meanwhile. That of the process has
     all of our own time.
     """
-    inner, values = session.inner, session.tracer.values.counters
+    inner = session.inner
     session.tracer.values.settle()
     counters = {
         "calls": trace.call_count,
@@ -73,7 +72,7 @@ def _counters(session: Session, trace: Trace) -> str:
         "truncated": trace.truncated_count,
         "lost": trace.lost_count,
         "waited_ns": inner.waited_ns - trace.waited_before_ns,
-        "errors": inner.error_count + values.error_count - trace.errors_before,
+        "errors": inner.error_count - trace.errors_before,
         "own_ns": inner.own_ns if trace is inner.process_trace else trace.own_ns,
         "writer_ns": inner.writer.cpu_ns - trace.writer_before_ns,
         "blind": inner.blind_count - trace.blind_before,

@@ -15,7 +15,6 @@ ending_format_counters(const struct kc_tracer *tracer, const struct kc_trace *tr
                        char *text, size_t size)
 {
     const struct kc_session *session = tracer->session;
-    const struct kc_value_counters *values = kc_values_borrow_counters(tracer->values);
     bool whole = trace == session->process_trace;
     kc_values_settle(tracer->values);
     uint64_t calls = trace->call_count;
@@ -32,8 +31,7 @@ ending_format_counters(const struct kc_tracer *tracer, const struct kc_trace *tr
         (unsigned long long)trace->truncated_count,
         (unsigned long long)trace->lost_count,
         (unsigned long long)(session->waited_ns - trace->waited_before_ns),
-        (unsigned long long)(session->error_count + values->error_count -
-                             trace->errors_before),
+        (unsigned long long)(session->error_count - trace->errors_before),
         (unsigned long long)(whole ? session->own_ns : trace->own_ns),
         (unsigned long long)(atomic_load(&session->writer.cpu_ns) -
                              trace->writer_before_ns),
@@ -65,8 +63,7 @@ void
 kc_ending_count_from_now(const struct kc_tracer *tracer, struct kc_trace *trace)
 {
     if (trace->number > 1) { /* what went wrong before the first is told with it */
-        trace->errors_before = tracer->session->error_count +
-                               kc_values_borrow_counters(tracer->values)->error_count;
+        trace->errors_before = tracer->session->error_count;
     }
 }
 

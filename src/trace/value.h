@@ -52,7 +52,7 @@ struct kc_value_limits {
 struct kc_value_counters {
     uint64_t masked_count;
     uint64_t truncated_count;
-    uint64_t error_count;
+    uint64_t error_count; /* a __repr__ of the program raised: no error of ours */
     uint64_t frame_count; /* debug builds: Python frames run while encoding: 0 */
 };
 

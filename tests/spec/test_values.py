@@ -295,6 +295,8 @@ def test_an_instance_dict_is_not_made_by_looking(trace):
 
 
 def test_own_repr_is_used_when_asked_and_a_broken_one_harms_nothing(trace):
+    """Where the value would be it says that it broke. It is the program's error: it was
+    counted as one of ours, and a log was named that was not there."""
     traced = trace(
         """
         class Good:
@@ -315,7 +317,6 @@ def test_own_repr_is_used_when_asked_and_a_broken_one_harms_nothing(trace):
         print('fine')
         """,
         config={"repr": "user"},
-        clean=False,
     )
     assert traced.stdout == "fine\n"
     lines = [line for line in traced.calls().splitlines() if line.startswith("f(")]
