@@ -196,7 +196,8 @@ class Config(Settings):
     free_disk_min_bytes: int = setting(
         1 << 30,
         settings.size(0),
-        "Where less disk is free, nothing is recorded.",
+        "Where less disk is free, nothing is written until there is room: records wait "
+        "in 16 MiB, which the next command saves, and more of them are lost, counted.",
     )
     segment_max_bytes: int = setting(
         256 << 20,

@@ -75,8 +75,9 @@ def unseen(config: Config, hook: str) -> list[str]:
     ]
 
 
-def problems_of(stats: dict[str, Any]) -> list[str]:
-    """What a person should know of the core's session, from its ``stats()``."""
+def problems_of(stats: dict[str, Any], said: list[str]) -> list[str]:
+    """What a person should know of the core's session, from its ``stats()``, besides
+    what was ``said``: the end may have named the writer's reason."""
     found = []
     if stats.get("mapping_errno"):
         reason = os.strerror(stats["mapping_errno"])
@@ -88,8 +89,9 @@ def problems_of(stats: dict[str, Any]) -> list[str]:
         )
     if stats.get("error"):
         found.append(stats["error"])
-    if stats.get("writer_error"):
-        found.append(f"the writer: {stats['writer_error']}")
+    writer = stats.get("writer_error")
+    if writer and not any(writer in text for text in said):
+        found.append(f"the writer: {writer}")
     if stats.get("blind"):
         found.append(BLIND)
     if sys.version_info >= (3, 12) and stats.get("tool_id") == -1:

@@ -481,7 +481,7 @@ class Session:
         found = [*self._problems, *self.project.notes, *self.filter.problems]
         found += unseen(self.config, self._names[1])
         stats = self._native.stats() if self._native is not None else {}
-        found += problems_of(stats)
+        found += problems_of(stats, found)
         for reason, count in self._not_begun.items():
             were = "1 trace was" if count == 1 else f"{count:,} traces were"
             found.append(f"{were} not begun, whose calls are in others: {reason}")

@@ -116,7 +116,8 @@ def _has_room(writer: Writer) -> bool:
         return True
     writer.store.error_code = errno.ENOSPC
     writer.store.error = (
-        f"{writer.directory}: {free} bytes free, {writer.free_disk_min_bytes} must stay"
+        f"{free >> 20} MiB of the disk are free: make room, or lower "
+        f"free_disk_min_bytes ({writer.free_disk_min_bytes >> 20} MiB)"
     )
     return False
 

@@ -80,9 +80,10 @@ batch_has_room(struct kc_writer *writer)
     }
     writer->store.error_code = ENOSPC;
     (void)snprintf(writer->store.error, sizeof writer->store.error,
-                   "%s: %llu bytes free, %llu must stay", writer->directory,
-                   (unsigned long long)free_bytes,
-                   (unsigned long long)writer->free_disk_min_bytes);
+                   "%llu MiB of the disk are free: make room, or lower "
+                   "free_disk_min_bytes (%llu MiB)",
+                   (unsigned long long)(free_bytes >> 20),
+                   (unsigned long long)(writer->free_disk_min_bytes >> 20));
     return false;
 }
 

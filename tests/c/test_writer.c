@@ -219,7 +219,7 @@ test_too_little_disk_counts_as_an_error(void)
     write_many(&rig, 2000);
     CHECK(comes(&rig.writer.failing, 1));
     kc_writer_failure(&rig.writer, text, sizeof text); /* it tries again meanwhile */
-    CHECK(strstr(text, "must stay") != NULL);
+    CHECK(strstr(text, "make room") != NULL);
     uint64_t start_ns = kc_clock_system_ns();
     CHECK_EQUAL(KC_TIMEOUT, kc_writer_stop(&rig.writer, start_ns + 60 * S));
     CHECK(kc_clock_system_ns() - start_ns <

@@ -223,6 +223,8 @@ def test_exceptions_are_kept_past_the_limit(trace):
 
 
 def test_where_the_disk_is_nearly_full_nothing_is_written_and_it_is_said(trace):
+    """Once, and what to do: it came twice, with a path in it twice, and in bytes. The
+    next command saves what waits."""
     start = time.monotonic()
     traced = trace(
         "def f(): pass\nf()",
@@ -230,7 +232,10 @@ def test_where_the_disk_is_nearly_full_nothing_is_written_and_it_is_said(trace):
         under=("-m", "kolo_c", "run"),
         clean=False,
     )
-    assert "disk" in traced.stderr or "free" in traced.stderr
+    assert traced.stderr.count("free_disk_min_bytes") == 1
+    assert f"lower free_disk_min_bytes ({1 << 40} MiB)" in traced.stderr
+    assert traced.stderr.count(str(traced.project)) == 2, "what was recorded, and why"
+    assert "f() -> None" in traced.calls()
     assert time.monotonic() - start < 10
 
 

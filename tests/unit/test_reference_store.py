@@ -228,7 +228,7 @@ def test_too_little_free_disk_is_a_write_error_that_passes(tmp_path, monkeypatch
     assert rig.writer.failing
     assert rig.mapping.header.writer_state == 3
     assert rig.mapping.header.writer_error == errno.ENOSPC
-    assert "must stay" in rig.writer.error_text
+    assert "make room" in rig.writer.error_text
     rig.writer.free_disk_min_bytes = 1
     assert rig.queue.flush(soon()) is Status.OK
     assert not rig.writer.failing
