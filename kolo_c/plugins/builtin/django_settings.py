@@ -115,7 +115,12 @@ def read(source: Any) -> Options:
             except (TypeError, ValueError) as error:
                 problems.append(f'KOLO_C["{key}"] {error}')
         elif key in _recorder_settings():
-            recorder[key] = value
+            recorder[key] = value  # a wrong one too: the trace says what holds instead
+            kind = _recorder_settings()[key]
+            try:
+                (kind.from_text if isinstance(value, str) else kind.parse)(value)
+            except (ValueError, OverflowError) as error:
+                problems.append(f'KOLO_C["{key}"] {error}')
         else:
             guess = nearest(str(key), [*_KINDS, *_recorder_settings()])
             meant = f" Did you mean {guess}?" if guess else ""

@@ -377,6 +377,21 @@ def test_its_checks_are_django_s_where_it_is_an_app(tmp_path: Path) -> None:
     assert done.stdout == "" and done.stderr == ""
 
 
+def test_a_mistake_in_the_recorder_s_settings_is_one_too(tmp_path: Path) -> None:
+    """They are read when the session starts, and only its traces told of them."""
+    wrong = {"locals": "bogus", "ignore_frames": 5, "hook": "foo", "depth": "3"}
+    apps = ["kolo_c.integrations.django"]
+    done = ask(tmp_path / "a", more=CHECK, INSTALLED_APPS=apps, KOLO_C=wrong)
+    assert [line.split(",")[0] for line in done.stdout.splitlines()] == [
+        'kolo_c.W004: KOLO_C["locals"] must be one of none',
+        'kolo_c.W004: KOLO_C["ignore_frames"] must be a list of texts',
+        'kolo_c.W004: KOLO_C["hook"] must be one of auto',
+    ]
+    done = ask(tmp_path / "b", "/page/", KOLO_C=wrong)
+    assert done.stdout.startswith("200|8\n")
+    assert done.stderr.count("kolo_c.W004") == 3
+
+
 def test_another_profiler_is_an_error(tmp_path: Path) -> None:
     more = f"sys.setprofile(lambda *_: None)\n{CHECK}"
     import sys
