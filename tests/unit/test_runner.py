@@ -660,6 +660,20 @@ def test_what_cannot_be_run_names_the_file_and_the_next_step(
     assert "Traceback" not in stderr
 
 
+def test_who_looks_at_the_whole_stack_sees_who_runs_the_program(tmp_path):
+    """docs/explanation/reliability.md says so; above are the program's frames alone."""
+    program = """
+        import inspect
+        def f():
+            print(*(frame.filename.rpartition('/')[2] for frame in inspect.stack()))
+        f()
+    """
+    words = write(tmp_path, program)
+    assert execute([words], tmp_path)[0].split() == ["program.py"] * 2
+    files = execute([STANDIN, "run", "--quiet", words], tmp_path)[0].split()
+    assert files[:3] == ["program.py", "program.py", "runner.py"]
+
+
 def test_a_leading_python_is_allowed(tmp_path):
     name = write(tmp_path, SHOW)
     plain = execute([name, "a"], tmp_path)
