@@ -476,6 +476,61 @@ def test_unittest_under_kolo_c_run_has_a_trace_for_each_test(run):
     assert run.tree("unittest test_run.Async.test_waits passed").count("price") == 1
 
 
+def test_a_test_of_a_parallel_run_has_its_outcome(run):
+    """Django's workers keep events in place of lists of what failed, which they fake:
+    what failed under ``--parallel`` was stored as passed, and no ``--failed`` found it.
+
+    Without tblib they cannot send an exception to the first process; here they need not.
+    """
+    pytest.importorskip("django")
+    run.pytester.makepyfile(
+        test_run=UNITTESTS,
+        worker="""
+        import unittest, test_run
+        from django.test import runner
+        class More(unittest.TestCase):
+            @unittest.expectedFailure
+            def test_unexpected(self): pass
+            def test_broken_part(self):
+                with self.subTest(): raise ValueError("v")
+                with self.subTest(): self.assertTrue(1)
+        class Result(runner.RemoteTestResult):
+            def check_picklable(self, test, err): pass
+            def check_subtest_picklable(self, test, subtest): pass
+        result = Result()
+        for case in (test_run.Case, More):
+            unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+        assert not result.wasSuccessful()
+        """,
+    )
+    done = run.pytester.run(sys.executable, "-m", "kolo_c", "run", "-q", "-m", "worker")
+    assert done.ret == 0
+    traces = run.traces()
+    assert set(traces) - {"worker"} == {
+        f"unittest {name}"
+        for name in (
+            "test_run.Case.test_ok passed", "test_run.Case.test_bad failed",
+            "test_run.Case.test_error error", "test_run.Case.test_skipped skipped",
+            "test_run.Case.test_expected xfailed", "test_run.Case.test_parts failed",
+            "__main__.More.test_unexpected failed",
+            "__main__.More.test_broken_part error",
+        )
+    }  # fmt: skip
+    words = {}
+    with Store(run.store) as store:
+        for name, info in traces.items():
+            about = boundary_of(Trace(store.catalogue.find(info.id)))
+            if about is not None and "message" in about.fields:
+                words[name.split(".")[-1]] = about.fields["message"]
+    assert words == {
+        "test_bad failed": "AssertionError: 2 != 3 : the price",
+        "test_error error": "KeyError: 'k'",
+        "test_skipped skipped": "not today",
+        "test_parts failed": "AssertionError: 1 == 1",
+        "test_broken_part error": "ValueError: v",
+    }
+
+
 def test_djangos_runner_has_a_trace_for_each_test(run):
     pytest.importorskip("django")
     run.pytester.makepyfile(

@@ -13,7 +13,7 @@ from kolo_c.plugins.spec import Kind, Plugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import FrameType
     from typing import Any
 
@@ -27,6 +27,15 @@ _LISTS = (
     ("skipped", "skipped"),
 )
 """Where a result keeps what did not simply pass, the worst first."""
+_EVENTS = {
+    "addError": "error",
+    "addFailure": "failed",
+    "addUnexpectedSuccess": "failed",
+    "addExpectedFailure": "xfailed",
+    "addSkip": "skipped",
+}
+"""The same for one that keeps the names of what it was told, and the values, to tell
+them to another: that of Django's workers (``--parallel``)."""
 _MESSAGE_CHARACTERS = 1000
 
 
@@ -65,19 +74,52 @@ class UnitTest(Plugin):
         if result is None:  # TestCase() was called without one, and made its own
             result = value
         before, after = started["_counts"], _counts(result)
+        told = dict(_told(result, before["events"])) if "events" in before else {}
         for name, outcome in _LISTS:
             if after.get(name, 0) > before.get(name, 0):
-                found: dict[str, Any] = {"outcome": outcome}
                 text = _text(getattr(result, name)[-1])
-                if text and outcome != "xfailed":
-                    found["message"] = text
-                return found
+            elif outcome in told:
+                text = told[outcome]
+            else:
+                continue
+            found: dict[str, Any] = {"outcome": outcome}
+            if text and outcome != "xfailed":
+                found["message"] = text
+            return found
         return {"outcome": "passed" if exception is None else "error"}
 
 
 def _counts(result: Any) -> dict[str, int]:
-    lists = {name: getattr(result, name, None) for name, _ in _LISTS}
+    names = ("events", *(name for name, _ in _LISTS))
+    lists = {name: getattr(result, name, None) for name in names}
     return {name: len(each) for name, each in lists.items() if isinstance(each, list)}
+
+
+def _told(result: Any, first: int) -> Iterator[tuple[str, str]]:
+    """What became of a test and in which words, by the events from ``first`` on."""
+    for event in result.events[first:]:
+        if not isinstance(event, tuple) or not event or not isinstance(event[0], str):
+            continue
+        outcome, last = _EVENTS.get(event[0]), event[-1]
+        text = last if isinstance(last, str) else ""
+        if isinstance(last, tuple) and len(last) == 3:  # sys.exc_info()
+            text = _words(last[1])
+            if event[0] == "addSubTest":
+                expected = issubclass(type(last[1]), AssertionError)
+                outcome = "failed" if expected else "error"
+        if outcome is not None:
+            yield outcome, text
+
+
+def _words(error: BaseException) -> str:
+    """The exception's line, as a traceback would have it."""
+    from kolo_c.plugins.builtin.logs import said  # noqa: PLC0415 - seldom
+
+    kind, text = type(error), said(error)
+    name = kind.__qualname__
+    if kind.__module__ != "builtins":
+        name = f"{kind.__module__}.{name}"
+    return (f"{name}: {text}" if text else name)[:_MESSAGE_CHARACTERS]
 
 
 def _text(entry: Any) -> str:
