@@ -6,12 +6,13 @@ at each call looks at the bit of its trace. When a set is added or changed, the 
 to ask again.
 
 Threads: any, with the GIL. Owns: the filters. Fails: ``use`` with KoloError where too
-many different sets are in use at the same time.
+many different sets are in use at the same time; ``variant`` with ConfigError.
 """
 
 from __future__ import annotations
 
-from kolo_c.errors import KoloError
+from kolo_c.errors import ConfigError, KoloError
+from kolo_c.settings import strings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,11 +45,13 @@ class FilterSets:
 
     def variant(self, settings: Mapping[str, Any], project: Project) -> Filter:
         """The session's, where ``settings`` do not say otherwise."""
-        changed = {
-            key: tuple(settings[key])
-            for key in ("include_frames", "ignore_frames")
-            if key in settings
-        }
+        changed = {}
+        for key in ("include_frames", "ignore_frames"):
+            if key in settings:
+                try:
+                    changed[key] = strings.parse(settings[key])
+                except ValueError as error:
+                    raise ConfigError(f"{key} {error}") from None
         own = self.own
         return type(own)(own.config.with_(**changed), project) if changed else own
 

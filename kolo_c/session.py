@@ -365,7 +365,7 @@ class Session:
     def set_filters(self, settings: Mapping[str, Any]) -> None:
         """From now on keep and skip by these settings; running calls end as begun.
 
-        Raises ConfigError for a pattern that is none.
+        Raises ConfigError for what is no list of patterns.
         """
         self._filters.replace_own(self._filters.variant(settings, self.project))
         self._native.forget_verdicts()

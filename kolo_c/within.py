@@ -55,7 +55,7 @@ def set_filters(**settings: Any) -> bool:
     >>> kolo_c.set_filters(ignore_frames=["module:shop.prices"])
     False
 
-    Raises KoloError for a pattern that is none, TypeError for another setting.
+    Raises KoloError for what is no list of patterns, TypeError for another setting.
     """
     unknown = settings.keys() - {"include_frames", "ignore_frames"}
     if unknown:

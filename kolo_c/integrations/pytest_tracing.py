@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kolo_c.errors import KoloError
+from kolo_c.errors import KoloError, own_error
 from kolo_c.plugins import emit
 from kolo_c.plugins.builtin.tests import TEST
 from kolo_c.scope import SCOPE, active_session
@@ -171,8 +171,7 @@ class Tests:
         if not self._is_active():
             yield
             return
-        marker = item.get_closest_marker("kolo_c")
-        if marker is not None and marker.args[:1] == (False,):
+        if _is_marked_off(item):
             with Pause():
                 yield
             return
@@ -242,16 +241,18 @@ class Tests:
 
     def _begin(self, item: pytest.Item) -> Test | None:
         marker = item.get_closest_marker("kolo_c")
-        settings = {} if marker is None else self._settings(item, marker.kwargs)
         try:
+            settings = {} if marker is None else self._settings(item, marker)
             number, trace_id = self.session.begin_boundary(
                 f"pytest {item.nodeid}",
                 "test",
                 settings,
                 held=self._only_failed or self._slowest > 0,
             )
-        except KoloError as error:
-            self._report.problem(f"{item.nodeid} is not recorded: {error}")
+        except Exception as wrong:  # a marker has any values: the others run
+            error = own_error(wrong)
+            said = ". ".join(filter(None, (error.message, error.hint)))
+            self._report.problem(f"{item.nodeid} is not recorded: {said}")
             return None
         test = Test(item.nodeid, number, trace_id)
         test.token = SCOPE.set(number)
@@ -267,12 +268,19 @@ class Tests:
         test.record = emit.begin(TEST, fields)
         return test
 
-    def _settings(self, item: pytest.Item, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _settings(self, item: pytest.Item, marker: pytest.Mark) -> dict[str, Any]:
+        given = marker.kwargs
+        takes = f"it takes {', '.join(sorted(_FILTERS))}"
         for name in given.keys() - _FILTERS - {"enabled"}:
             self._report.problem(
-                f"{item.nodeid}: the marker kolo_c has no {name}; "
-                f"it takes {', '.join(sorted(_FILTERS))}"
+                f"{item.nodeid}: the marker kolo_c has no {name}; {takes}"
             )
+        for value in (*marker.args, given.get("enabled", True)):
+            if not isinstance(value, bool):
+                self._report.problem(
+                    f"{item.nodeid}: the marker kolo_c takes True or False, "
+                    f"not {value!r}; by name {takes}"
+                )
         return {name: given[name] for name in _FILTERS & given.keys()}
 
     def _phase(self, name: str) -> Generator[None, Any, None]:
@@ -332,6 +340,15 @@ class Tests:
             self._report.stored(test.nodeid, test.trace_id)
         else:
             self.session.end_boundary(test.number, cause, stored=False)
+
+
+def _is_marked_off(item: pytest.Item) -> bool:
+    """``@pytest.mark.kolo_c(False)``."""
+    marker = item.get_closest_marker("kolo_c")
+    if marker is None:
+        return False
+    values = (*marker.args[:1], marker.kwargs.get("enabled"))
+    return any(isinstance(value, int) and not value for value in values)
 
 
 def _message(report: pytest.TestReport) -> str:

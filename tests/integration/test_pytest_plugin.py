@@ -260,6 +260,53 @@ def test_a_marker_says_how_a_test_is_recorded(run):
     assert run.traces()["test_wrong"].attributes["customer"] == 42
 
 
+def test_a_mistake_in_a_marker_is_told_and_costs_its_test_alone(run):
+    """A number for a list ended the whole run by our traceback (INTERNALERROR), a text
+    was split into letters, which match nothing, and a word was ignored."""
+    run.pytester.makepyfile(
+        test_run="""
+        import pytest
+        def test_a(): pass
+        @pytest.mark.kolo_c(ignore_frames=5)
+        def test_number(): pass
+        @pytest.mark.kolo_c(ignore_frames="module:shop")
+        def test_text(): pass
+        @pytest.mark.kolo_c(include_frames=[5])
+        def test_item(): pass
+        @pytest.mark.kolo_c(ignore_frames=["!x["])
+        def test_pattern(): pass
+        @pytest.mark.kolo_c("x")
+        def test_word(): pass
+        @pytest.mark.kolo_c(enabled=False)
+        def test_off(): pass
+        class Odd:
+            def __repr__(self): raise OSError("no")
+            __eq__ = __bool__ = __repr__
+        @pytest.mark.kolo_c(Odd())
+        def test_odd(): pass
+        def test_z(): pass
+        """
+    )
+    done = run("--kolo-c")
+    done.assert_outcomes(passed=9)
+    assert [line for line in done.outlines if line.startswith("kolo_c: ")] == [
+        "kolo_c: test_run.py::test_number is not recorded: "
+        "ignore_frames must be a list of texts, not 5",
+        "kolo_c: test_run.py::test_text is not recorded: "
+        "ignore_frames must be a list of texts: write ['module:shop']",
+        "kolo_c: test_run.py::test_item is not recorded: "
+        "include_frames must be a list of texts, but it contains 5",
+        "kolo_c: test_run.py::test_pattern is not recorded: ignore_frames: '!x[' begins "
+        "with !, which is not supported: use include_frames. "
+        "Correct ignore_frames; docs/reference/filters.md has the syntax.",
+        "kolo_c: test_run.py::test_word: the marker kolo_c takes True or False, not 'x'; "
+        "by name it takes ignore_frames, include_frames",
+        "kolo_c: test_run.py::test_odd is not recorded: the recorder: OSError: no",
+        "kolo_c: 3 tests' traces stored; see kolo-c list",
+    ]
+    assert set(run.traces()) == {"test_a", "test_word", "test_z"}
+
+
 def test_what_runs_beside_a_test_belongs_to_it(run):
     """A thread of its own, one of a fixture of the session, and a loop of the module."""
     run.pytester.makepyfile(

@@ -538,10 +538,13 @@ def test_filters_may_change_while_the_program_runs(trace):
         outer()
         try: kolo_c.set_filters(ignore_frames=['f***'])
         except kolo_c.KoloError as error: print('refused')
+        try: kolo_c.set_filters(ignore_frames='f')
+        except kolo_c.KoloError as error: print(error)
         f(4)
         """
     )
-    assert traced.stdout == "True\nrefused\n"
+    said = "ignore_frames must be a list of texts: write ['f']"
+    assert traced.stdout == f"True\nrefused\n{said}\n"
     assert traced.calls() == expected(
         """
         outer() -> None
