@@ -39,6 +39,8 @@ class Report:
         self._out = out
         self._kept: list[tuple[str, str]] = []
         """Node id and trace of what was stored."""
+        self._written = 0
+        """Files."""
         self.problems: list[str] = []
 
     def stored(self, nodeid: str, trace_id: str) -> None:
@@ -57,7 +59,11 @@ class Report:
         """A worker of pytest-xdist tells the first process."""
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
-            output[_WORKER_KEY] = {"kept": self._kept, "problems": self.problems}
+            output[_WORKER_KEY] = {
+                "kept": self._kept,
+                "written": self._written,
+                "problems": self.problems,
+            }
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -65,6 +71,7 @@ class Report:
         found = getattr(node, "workeroutput", {}).get(_WORKER_KEY)
         if found:
             self._kept.extend((nodeid, trace) for nodeid, trace in found["kept"])
+            self._written += found["written"]
             for text in found["problems"]:
                 self.problem(text)
 
@@ -105,8 +112,11 @@ class Report:
             return [*lines, "kolo_c: no test's trace was stored"]
         traces = "1 test's trace" if count == 1 else f"{count:,} tests' traces"
         see = "kolo-c list"
-        if self._out:
+        if self._written == count:
             see += f"; files in {self._out}"
+        elif self._written:
+            files = "1 file" if self._written == 1 else f"{self._written:,} files"
+            see += f"; {files} in {self._out}"
         return [*lines, f"kolo_c: {traces} stored; see {see}"]
 
     # ---- files ----
@@ -119,6 +129,7 @@ class Report:
             with _reading(self._config) as store:
                 for nodeid, trace_id in self._kept:
                     self._write_file(store, nodeid, trace_id)
+                    self._written += 1
         except (KoloError, OSError) as error:
             self.problem(f"--kolo-c-out {self._out}: {error}")
 

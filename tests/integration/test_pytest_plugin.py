@@ -231,6 +231,25 @@ def test_a_stored_trace_is_written_to_a_file_for_ci(run):
         assert "total" in {call.function for call in trace.calls()}
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_files_are_spoken_of_where_there_are_any(run, workers):
+    """The last line told of files in a folder that could not be made."""
+    run.pytester.makepyfile(test_run=TESTS)
+    words = ("--kolo-c-only-failed", "--kolo-c-out", "artefacts", *workers)
+    run(*words, plugins=["xdist"] if workers else [])
+    assert "kolo_c: 2 tests' traces stored; see kolo-c list; files in artefacts" in (
+        run.text
+    )
+    for file in (run.pytester.path / "artefacts").iterdir():
+        file.unlink()
+    (run.pytester.path / "artefacts").rmdir()
+    (run.pytester.path / "artefacts").write_text("not a folder")
+    run(*words, plugins=["xdist"] if workers else [])
+    assert "kolo_c: --kolo-c-out artefacts: [Errno 17] File exists" in run.text
+    assert run.text.rstrip().splitlines()[-2].startswith("kolo_c: 2 tests' traces")
+    assert "files in" not in run.text
+
+
 def test_the_ini_file_may_ask_for_it(run):
     run.pytester.makepyfile(test_run=TESTS)
     run.pytester.makeini("[pytest]\nkolo_c_only_failed = true\n")
