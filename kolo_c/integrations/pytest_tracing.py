@@ -121,7 +121,7 @@ class Test:
     @property
     def failed(self) -> bool:
         """In any of its phases, or its end was not waited for (Ctrl-C)."""
-        return self.outcome in ("failed", "error", "")
+        return self.outcome in ("failed", "error", "interrupted", "")
 
     @property
     def seconds(self) -> float:
@@ -177,7 +177,9 @@ class Tests:
             return
         test = self._running = self._begin(item)
         try:
-            yield
+            made = yield
+            if test is not None and made.excinfo is not None and self._is_active():
+                self._interrupt(test, made.excinfo[1])
         finally:
             self._running = None
             if test is not None and self._is_active():
@@ -215,7 +217,11 @@ class Tests:
             test.exception = call.excinfo.value
             self.session.ended_by(call.excinfo.value, test.number)
         if report.when == "teardown":
-            self._describe(test, report)
+            for name in ("stdout", "stderr"):
+                text = getattr(report, f"cap{name}", "")
+                if text:
+                    test.captured[name] = text[-_CAPTURED_CHARACTERS:]
+            self._describe(test)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -293,7 +299,16 @@ class Tests:
         if self._is_active():
             self.session.region_end(region, made.excinfo and made.excinfo[1])
 
-    def _describe(self, test: Test, report: pytest.TestReport) -> None:
+    def _interrupt(self, test: Test, error: BaseException) -> None:
+        """Ctrl-C or ``pytest.exit()``: none of its phases is waited for any more."""
+        if test.outcome not in ("failed", "error"):
+            test.outcome = "interrupted"
+        if test.exception is None:
+            test.exception = error
+            self.session.ended_by(error, test.number)
+        self._describe(test)
+
+    def _describe(self, test: Test) -> None:
         """Its last phase is over: what is known of it goes to its trace."""
         trace = current()
         phases = {
@@ -303,10 +318,6 @@ class Tests:
         trace.set(outcome=test.outcome, **phases)
         if test.message:
             trace.set(message=test.message[:_MESSAGE_CHARACTERS])
-        for name in ("stdout", "stderr"):
-            text = getattr(report, f"cap{name}", "")
-            if text:
-                test.captured[name] = text[-_CAPTURED_CHARACTERS:]
         if test.outcome != "passed":
             trace.name = f"pytest {test.nodeid} {test.outcome}"
 

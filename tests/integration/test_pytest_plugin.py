@@ -15,6 +15,7 @@ from kolo_c.model.boundary import boundary_of
 from kolo_c.model.build import build
 from kolo_c.store.reader import Store, Trace
 from kolo_c.store.records import Plugin
+from kolo_c.store.text import value_text
 from tests.spec.tracing import PACKAGE_PARENT
 from tests.test_documentation import ROOT, blocks, comparable, steps
 
@@ -434,6 +435,38 @@ def test_a_test_that_ends_the_process_keeps_its_trace(run):
     run("--kolo-c-only-failed")
     (name,) = traces = run.traces()
     assert name == "test_dies" and traces[name].status == "interrupted"
+
+
+@pytest.mark.parametrize("phase", ["call", "teardown"])
+@pytest.mark.parametrize("how", ["KeyboardInterrupt", "pytest.exit('done')"])
+def test_a_test_that_is_interrupted_says_so(run, phase, how):
+    """Its trace was a failed one that nothing had left: pytest makes no report of what
+    ends the run, and `why` said that it ended well."""
+    run.pytester.makepyfile(
+        test_run=f"""
+        import pytest, shop
+        def end(phase):
+            if phase == "{phase}":
+                {how if how.startswith("pytest") else "raise " + how}
+        @pytest.fixture
+        def basket():
+            yield
+            end("teardown")
+        def test_long(basket): end("call")
+        """
+    )
+    run("--kolo-c-only-failed")
+    (info,) = run.traces().values()
+    assert info.row.name == "pytest test_run.py::test_long interrupted"
+    assert info.attributes["outcome"] == "interrupted"
+    raised = how.split("(")[0].replace("pytest.exit", "Exit")
+    with Store(run.store) as store:
+        trace = Trace(store.catalogue.find(info.id))
+        about = boundary_of(trace)
+        assert about.left and about.failed
+        assert raised in value_text(about.exception, trace.definitions, 100)
+    story = run.pytester.run(sys.executable, "-m", "kolo_c", "why").stdout.str()
+    assert raised in story.splitlines()[0] and "end(phase=" in story
 
 
 def test_a_forked_child_of_a_test_is_recorded(run):
