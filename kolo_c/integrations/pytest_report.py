@@ -67,8 +67,8 @@ class Report:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """A worker has ended."""
-        found = getattr(node, "workeroutput", {}).get(_WORKER_KEY)
+        """A worker has ended; one that was interrupted is told of twice."""
+        found = getattr(node, "workeroutput", {}).pop(_WORKER_KEY, None)
         if found:
             self._kept.extend((nodeid, trace) for nodeid, trace in found["kept"])
             self._written += found["written"]

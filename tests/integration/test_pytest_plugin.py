@@ -370,6 +370,14 @@ def test_xdist_has_a_session_for_each_worker_and_one_summary(run):
     )
 
 
+def test_a_worker_that_is_interrupted_is_counted_once(run):
+    """pytest-xdist tells twice that it is down."""
+    run.pytester.makepyfile(test_run="def test_long(): raise KeyboardInterrupt")
+    run("--kolo-c", "-n1", plugins=["xdist"])
+    assert "kolo_c: 1 test's trace stored" in run.text
+    assert set(run.traces()) == {"test_long interrupted"}
+
+
 def test_coverage_counts_what_it_counts_without_us(run):
     run.pytester.makepyfile(test_run=TESTS)
     plugins = ["pytest_cov.plugin"]
