@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import kolo_c
+from kolo_c.failure import ATTRIBUTE as FAILURE
 from kolo_c.model.boundary import boundary_of
 from kolo_c.model.build import build
 from kolo_c.store.reader import Store, Trace
@@ -636,6 +637,55 @@ def test_a_test_of_a_parallel_run_has_its_outcome(run):
         "test_parts failed": "AssertionError: 1 == 1",
         "test_broken_part error": "ValueError: v",
     }
+
+
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_a_class_that_cannot_be_set_up_has_a_failed_trace(run, monkeypatch, core):
+    """None of its tests ran, so nothing in the store said that something had failed,
+    but for the exit code of the process."""
+    monkeypatch.setenv("KOLO_C_CORE", core)
+    run.pytester.makepyfile(
+        test_run="""
+        import unittest, shop
+        class Up(unittest.TestCase):
+            @classmethod
+            def setUpClass(cls): shop.total(None)
+            def test_it(self): pass
+        class Down(unittest.TestCase):
+            @classmethod
+            def tearDownClass(cls): shop.total(None)
+            def test_it(self): pass
+        class Skip(unittest.TestCase):
+            @classmethod
+            def setUpClass(cls): raise unittest.SkipTest("not today")
+            def test_it(self): pass
+        class Within(unittest.TestCase):
+            def test_it(self):
+                loader = unittest.defaultTestLoader
+                loader.loadTestsFromTestCase(Up).run(unittest.TestResult())
+        """
+    )
+    run.pytester.run(
+        sys.executable, "-m", "kolo_c", "run", "-q", "-m", "unittest", "test_run"
+    )
+    traces = run.traces()
+    names = {
+        "Up.setUpClass error", "Down.test_it passed", "Down.tearDownClass error",
+        "Skip.setUpClass skipped", "Within.test_it passed",
+    }  # fmt: skip
+    assert set(traces) - {"unittest"} == {f"unittest test_run.{name}" for name in names}
+    assert FAILURE in traces["unittest test_run.Up.setUpClass error"].own
+    passed = traces["unittest test_run.Within.test_it passed"]
+    assert FAILURE not in passed.own
+    why = (sys.executable, "-m", "kolo_c", "why")
+    for name in ("Up.setUpClass", "Down.tearDownClass"):
+        id = traces[f"unittest test_run.{name} error"].id
+        told = run.pytester.run(*why, id).stdout.str()
+        assert told.startswith(f"✗ unittest test_run.{name} failed (error)")
+        assert "TypeError: 'NoneType' object is not iterable" in told
+        assert "raised in total, shop.py:4" in told
+    listed = run.pytester.run(sys.executable, "-m", "kolo_c", "list", "--failed")
+    assert listed.stdout.str().count("Class error") == 2
 
 
 def test_djangos_runner_has_a_trace_for_each_test(run):

@@ -129,6 +129,12 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     # unittest
     ("unittest", "tests:UnitTest", ("unittest.case:TestCase.run",), ()),
+    (
+        "unittest-fixture",
+        "tests:Fixture",
+        ("unittest.suite:TestSuite._addClassOrModuleLevelException",),
+        (),
+    ),
     # logs.py
     ("logging", "logs:Log", ("logging:Logger.callHandlers",), ()),
     (

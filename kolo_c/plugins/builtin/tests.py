@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Kind, Plugin
+from kolo_c.scope import SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class UnitTest(Plugin):
         value: Any,
         exception: BaseException | None,
         started: Mapping[str, Any],
-    ) -> Mapping[str, Any] | None:
+    ) -> dict[str, Any]:
         """It has ended: its result has more in one of its lists, or it has passed."""
         result = started["_result"]
         if result is None:  # TestCase() was called without one, and made its own
@@ -87,6 +88,44 @@ class UnitTest(Plugin):
                 found["message"] = text
             return found
         return {"outcome": "passed" if exception is None else "error"}
+
+
+class Fixture(UnitTest):
+    """What failed before or after a test, of its class or module (``setUpClass``): the
+    suite tells the result of it, and runs no test where it was before."""
+
+    takes_all = False
+
+    def start(self, frame: FrameType) -> Mapping[str, Any] | None:
+        """The result is about to be told."""
+        text, result = local(frame, "errorName"), local(frame, "result")
+        if not isinstance(text, str):
+            return None
+        name, _, of = text.partition(" (")  # setUpClass (shop.tests.Case)
+        return {
+            "runner": "unittest",
+            "nodeid": f"{of.rstrip(')')}.{name}",
+            "_result": result,
+            "_counts": _counts(result),
+            "_within": SCOPE.get(),
+        }
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """It has been told. Its calls are in the trace of the process, and over: its
+        own has the exception, so that it can be said where that was raised."""
+        session, error, own = SCOPE.session, local(frame, "exception"), SCOPE.get()
+        found = super().finish(frame, value, exception, started)
+        skipped = found["outcome"] == "skipped"
+        # Within a test that runs tests itself it has no trace of its own.
+        if session is not None and own != started["_within"] and not skipped:
+            session.ended_by(error, own)
+        return found
 
 
 def _counts(result: Any) -> dict[str, int]:
