@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from kolo_c.plugins.builtin.django_settings import options
+from kolo_c.plugins.builtin.django_settings import SETTINGS, options
 from kolo_c.scope import SCOPE
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 APP = "kolo_c.integrations.django"
 MIDDLEWARE = f"{APP}.KoloCMiddleware"
 _PATHS = (MIDDLEWARE, f"{APP}.middleware.KoloCMiddleware")
-_PAGE = "docs/howto/django.md says more."
 
 
 def check(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
@@ -37,7 +36,7 @@ def _order() -> Iterable[CheckMessage]:
         yield Warning(
             f"KoloCMiddleware comes after {names[0]}.",
             hint="Put it first in MIDDLEWARE: its headers are set, and its time is "
-            f"taken, around what comes after it alone. {_PAGE}",
+            "taken, around what comes after it alone.",
             id="kolo_c.W001",
         )
 
@@ -46,15 +45,21 @@ def _production() -> Iterable[CheckMessage]:
     if options().enabled and not settings.DEBUG:
         yield Warning(
             "Requests are recorded although DEBUG is False.",
-            hint='KOLO_C["enabled"] says so. Secrets are masked by their names; who '
-            f"can read the store can read what is left. {_PAGE}",
+            hint='KOLO_C["enabled"] says so; without it DEBUG decides. Secrets are '
+            "masked by their names; who can read the store can read what is left.",
             id="kolo_c.W002",
         )
 
 
 def _setting() -> Iterable[CheckMessage]:
+    names = ", ".join(SETTINGS)
     for problem in options().problems:
-        yield Warning(problem, hint=_PAGE, id="kolo_c.W004")
+        yield Warning(
+            problem,
+            hint=f"KOLO_C takes {names}, and settings of the recorder, such as "
+            "ignore_frames.",
+            id="kolo_c.W004",
+        )
 
 
 def _store() -> Iterable[CheckMessage]:

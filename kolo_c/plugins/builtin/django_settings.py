@@ -109,9 +109,9 @@ def read(source: Any) -> Options:
     recorder: dict[str, Any] = {}
     problems: list[str] = []
     for key, value in source.items():
-        if key in _KINDS:
+        if key in SETTINGS:
             try:
-                values[key] = _KINDS[key](value)
+                values[key] = SETTINGS[key](value)
             except (TypeError, ValueError) as error:
                 problems.append(f'KOLO_C["{key}"] {error}')
         elif key in _recorder_settings():
@@ -122,7 +122,7 @@ def read(source: Any) -> Options:
             except (ValueError, OverflowError) as error:
                 problems.append(f'KOLO_C["{key}"] {error}')
         else:
-            guess = nearest(str(key), [*_KINDS, *_recorder_settings()])
+            guess = nearest(str(key), [*SETTINGS, *_recorder_settings()])
             meant = f" Did you mean {guess}?" if guess else ""
             problems.append(f'KOLO_C["{key}"] is not a setting.{meant}')
     return Options(
@@ -176,7 +176,7 @@ def _milliseconds(value: Any) -> float | None:
     return float(value)
 
 
-_KINDS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "enabled": _maybe,
     "ignore_request_paths": _paths,
     "sample": _share,

@@ -392,6 +392,26 @@ def test_a_mistake_in_the_recorder_s_settings_is_one_too(tmp_path: Path) -> None
     assert done.stderr.count("kolo_c.W004") == 3
 
 
+def test_the_hints_of_checks_say_what_to_write(tmp_path: Path) -> None:
+    """They named pages that are not installed with the package."""
+    done = ask(
+        tmp_path,
+        more=CHECK.replace("message.msg", "message.hint"),
+        DEBUG=False,
+        INSTALLED_APPS=["kolo_c.integrations.django"],
+        MIDDLEWARE=["django.middleware.common.CommonMiddleware", MIDDLEWARE],
+        KOLO_C={"enabled": True, "smaple": 2},
+    )
+    hints = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert "docs/" not in done.stdout
+    assert hints["kolo_c.W001"].startswith("Put it first in MIDDLEWARE")
+    assert hints["kolo_c.W002"].startswith('KOLO_C["enabled"] says so; without it')
+    assert hints["kolo_c.W004"] == (
+        "KOLO_C takes enabled, ignore_request_paths, sample, slow_ms, errors_only, and "
+        "settings of the recorder, such as ignore_frames."
+    )
+
+
 def test_another_profiler_is_an_error(tmp_path: Path) -> None:
     more = f"sys.setprofile(lambda *_: None)\n{CHECK}"
     import sys
