@@ -640,6 +640,49 @@ def test_a_test_of_a_parallel_run_has_its_outcome(run):
 
 
 @pytest.mark.parametrize("core", ["c", "python"])
+def test_what_tblib_runs_to_make_a_traceback_is_no_call(run, monkeypatch, core):
+    """Django's workers send tracebacks by it. It makes one by running code that raises
+    under the names of the program's functions: these were calls in the trace of each
+    test that failed, and `why` told of a NameError of theirs. Here is one of its shape.
+    """
+    monkeypatch.setenv("KOLO_C_CORE", core)
+    run.pytester.makepyfile(
+        tblib="""
+        class Traceback:
+            def as_traceback(self):
+                stub = compile("raise __traceback_maker", "<string>", "exec")
+                code = stub.replace(co_filename=self.file, co_name="price")
+                try:
+                    exec(code, {"__name__": "shop"}, {})
+                except Exception:
+                    pass
+        """,
+        test_run="""
+        import tblib, unittest, shop
+        class Case(unittest.TestCase):
+            def test_bad(self):
+                shop.total([1])
+                made = tblib.Traceback()
+                made.file = shop.__file__
+                made.as_traceback()
+                self.assertEqual(shop.price(1), 3)
+        """,
+    )
+    run.pytester.run(
+        sys.executable, "-m", "kolo_c", "run", "-q", "-m", "unittest", "test_run"
+    )
+    tree = run.tree("unittest test_run.Case.test_bad failed")
+    assert "<module>" not in tree
+    assert [line.strip() for line in tree.splitlines() if "price" in line] == [
+        "price", "price"
+    ]  # fmt: skip
+    id = run.traces()["unittest test_run.Case.test_bad failed"].id
+    told = run.pytester.run(sys.executable, "-m", "kolo_c", "why", id).stdout.str()
+    assert "AssertionError" in told and "Case.test_bad()" in told
+    assert "NameError" not in told
+
+
+@pytest.mark.parametrize("core", ["c", "python"])
 def test_a_class_that_cannot_be_set_up_has_a_failed_trace(run, monkeypatch, core):
     """None of its tests ran, so nothing in the store said that something had failed,
     but for the exit code of the process."""

@@ -135,6 +135,7 @@ BUILTIN: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("unittest.suite:TestSuite._addClassOrModuleLevelException",),
         (),
     ),
+    ("tblib", "tests:MadeTraceback", ("tblib:Traceback.as_traceback",), ()),
     # logs.py
     ("logging", "logs:Log", ("logging:Logger.callHandlers",), ()),
     (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from kolo_c.plugins.emit import local
 from kolo_c.plugins.spec import Kind, Plugin
-from kolo_c.scope import SCOPE
+from kolo_c.scope import PAUSED, SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,6 +126,25 @@ class Fixture(UnitTest):
         if session is not None and own != started["_within"] and not skipped:
             session.ended_by(error, own)
         return found
+
+
+class MadeTraceback(Plugin):
+    """tblib makes a traceback of what it was sent by running, for each entry, code that
+    raises under the name and file of the program's function: no call of it is one."""
+
+    def start(self, frame: FrameType) -> Mapping[str, Any]:
+        """It begins."""
+        return {"_token": SCOPE.set(PAUSED)}
+
+    def finish(
+        self,
+        frame: FrameType,
+        value: Any,
+        exception: BaseException | None,
+        started: Mapping[str, Any],
+    ) -> None:
+        """It is made."""
+        SCOPE.reset(started["_token"])
 
 
 def _counts(result: Any) -> dict[str, int]:
