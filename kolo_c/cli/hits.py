@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kolo_c.cli.screen import Line
     from kolo_c.store.definitions import Code
     from kolo_c.store.scan import Hit, Query
-    from kolo_c.store.trace import Trace
+    from kolo_c.store.trace import Stream, Trace
     from kolo_c.store.trace_info import TraceInfo
     from kolo_c.store.values import Value
 
@@ -77,7 +77,8 @@ class HitWriter:
             self._trace = trace
             self._leaves = Leaves(trace.definitions, trace.process.root)
         record = record_of(hit) or r.Record(0, 0)
-        code = trace.definitions.code(code_of(stream, raw)) if raw.node else None
+        number = code_of(stream, raw) if raw.node else 0
+        code = trace.definitions.code(number) if number else None
         owner = stream_of(stream, raw)
         ordinal = owner.ordinal if owner is not None else 0
         node = str(raw.node) if ordinal == 1 else f"{ordinal or '?'}.{raw.node}"
@@ -94,17 +95,29 @@ class HitWriter:
                 }
             )  # fmt: skip
             return
-        path = harmless(place[0] or "?")
-        if self._screen.width is not None:
-            path = fit_end(path, self._screen.width // 3)
-        head = [
-            (f"{self._short(trace.id)}/{node} ", "cyan"),
-            *self._marked(f"{path}:{place[1] or '?'} ", "dim"),
-            *self._marked(harmless(code.qualname) if code is not None else "?", ""),
-            (": ", ""),
-        ]
+        head: Line = [(f"{self._short(trace.id)}/{node} ", "cyan")]
+        if code is not None or not raw.node:
+            path = harmless(place[0] or "?")
+            if self._screen.width is not None:
+                path = fit_end(path, self._screen.width // 3)
+            name = harmless(code.qualname) if code is not None else "?"
+            head += self._marked(f"{path}:{place[1] or '?'} ", "dim")
+            head += self._marked(name, "")
+            head.append((": ", ""))
+        elif isinstance(record, r.PluginEnd):  # one that begins says so itself
+            head.append((self._begun(owner, raw.node), "dim"))
         body = list(self._text(record, NAMES[Kind(raw.kind)], found))
         self._screen.line([*head, *self._fitted(head, body)])
+
+    def _begun(self, owner: Stream | None, node: int) -> str:
+        """What a plugin saw begin, before what it saw end."""
+        record = None if owner is None else owner.first_record(node)
+        if not isinstance(record, r.Plugin):
+            return ""
+        shown = self._plugin(record.plugin, record.values)
+        if self._screen.width is not None:
+            shown = fit_end(shown, self._screen.width // 3)
+        return f"{shown}: "
 
     def _fitted(self, head: Line, body: Line) -> Line:
         """``body`` so that the match is seen on a terminal of this width."""

@@ -328,10 +328,15 @@ def stream_of(stream: Stream, hit: RawHit) -> Stream | None:
 
 
 def code_of(stream: Stream, hit: RawHit) -> int:
-    """The function that a record is of, looked for if need be; 0 for none."""
+    """The function that a record is of, looked for if need be; 0 for none.
+
+    What a plugin saw and that goes on (RESUME) stands in the place of a function.
+    """
     owner = stream_of(stream, hit)
-    if hit.code or owner is None:
-        return hit.code
+    if hit.code:
+        return hit.code if stream.trace.definitions.is_code(hit.code) else 0
+    if owner is None:
+        return 0
     record = owner.first_record(hit.node)
     return record.code if isinstance(record, (r.Call, r.Entered)) else 0
 

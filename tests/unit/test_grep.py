@@ -559,6 +559,37 @@ def test_a_kind_of_a_plugin_narrows_it_as_well(
     assert "http, sql" in said
 
 
+def test_what_is_outside_of_every_function_names_the_plugin_that_saw_it(
+    tmp_path: Path,
+    scanner: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The fields of every response of Django's were found in ``?:? <code 0>``, and in
+    ``<code 27>`` where the request had been suspended: 27 is the plugin's number."""
+    monkeypatch.chdir(tmp_path)
+    process = ProcessBuilder()
+    kind = process.kind("request", "REQUEST", "blue", "{method} {path}")
+    trace = process.trace("GET /tree", id="trc_01J9ZD00000000000000000ZZZ")
+    s = trace.stream(process.thread("MainThread"))
+    s.saw(kind, {"method": "GET", "path": "/tree"}, {"body": "an apple"})
+    node = s.plugin(kind, {"method": "PUT", "path": "/tree"})
+    s.yields()
+    s.resume(node, kind)
+    s.log(20, "shop", "one apple")
+    s.plugin_end({"body": "an apple"})
+    trace.end()
+    process.write(tmp_path)
+    assert grep(capsys, "apple")[0] == [
+        "ZZZ/1 REQUEST GET /tree: {'body': 'an apple'}",
+        "ZZZ/3 log one apple",
+        "ZZZ/2 REQUEST PUT /tree: {'body': 'an apple'}",
+    ]
+    *hits, _ = (json.loads(line) for line in grep(capsys, "apple", "--json")[0])
+    assert [hit["function"] for hit in hits] == [None, None, None]
+    assert grep(capsys, "apple", "--function", "*", code=1)[0] == []
+
+
 def test_fixed_strings_and_case(
     store: Path, scanner: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
