@@ -316,13 +316,15 @@ class View:
         return [(f"thread {stream.ordinal} ", DIM), (name, "bold"), (f"  {nodes}", DIM)]
 
     def _nothing(self) -> str:
-        if self.options.function is not None:
-            return "no call is called so"
-        if self.options.errors:
-            return "no exception was raised"
-        if self.options.min_ns is not None:
-            return "no call took so long"
-        return "no call of this task" if self.options.task is not None else "no call"
+        options = self.options
+        named = options.function is not None
+        if options.errors:
+            return f"no exception {'left a call of it' if named else 'was raised'}"
+        if options.min_ns is not None:
+            return f"no call {'of it ' if named else ''}took so long"
+        if options.task is not None:
+            return f"no call {'of it in' if named else 'of'} this task"
+        return "no call is called so" if named else "no call"
 
     def _raised(self) -> str:
         """How many exceptions there were, as far as the blocks were read."""

@@ -104,6 +104,19 @@ class TestSearches:
         assert numbers(show("--function", "bake", "--errors")) == [8, 9]
         assert numbers(show("--function", "bake", "--errors", "--depth", "1")) == [8]
 
+    def test_a_function_that_was_called_and_did_not_raise(self, show: Any) -> None:
+        """It was said that no call is called so."""
+        assert show("--function", "serve", "--errors")[-1].strip() == (
+            "no exception left a call of it"
+        )
+        lines = show("--function", "serve", "--min", "1h")
+        assert lines[-1].strip() == "no call of it took so long"
+        assert show("--errors", "--thread", "worker")[-1].strip() == (
+            "no exception was raised"
+        )
+        lines = show("--function", "heat", "--task", "Ann")
+        assert lines[-1].strip() == "no call of it in this task"
+
     def test_a_function_of_another_thread_is_found_alone(self, show: Any) -> None:
         lines = show("--function", "heat", "--thread", "worker")
         assert "MainThread" not in "".join(lines) and numbers(lines) == [1]
