@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kolo_c.cli.doctor_plugins import plugin_findings
+from kolo_c.cli.empty import LOST
 from kolo_c.cli.findings import INFO, OK, PROBLEM, WARNING, Finding
 from kolo_c.cli.header import problems
 from kolo_c.cli.units import duration, plural, size
@@ -54,13 +55,14 @@ def _end(trace: Trace) -> Iterator[Finding]:
 
 def _kept(trace: Trace) -> Iterator[Finding]:
     info = trace.info
-    yield Finding(
-        OK if info.calls else WARNING,
-        "kept",
-        f"{plural(info.calls, 'call')} of {plural(info.count('kept'), 'function')}, "
-        f"{size(info.bytes)}",
-        "" if info.calls else "kolo-c explain FILE says which rule decides.",
-    )
+    if not info.missing:
+        yield Finding(
+            OK if info.calls else WARNING,
+            "kept",
+            f"{plural(info.calls, 'call')} of "
+            f"{plural(info.count('kept'), 'function')}, {size(info.bytes)}",
+            "" if info.calls else "kolo-c explain FILE says which rule decides.",
+        )
     skipped = info.count("skipped")
     if skipped:
         yield Finding(
@@ -96,6 +98,13 @@ def _missing(trace: Trace) -> Iterator[Finding]:
             f"{plural(lost, 'record')}; marks in the trace say where",
             'overflow = "wait" with a larger wait_max loses less; ignoring the '
             "function that is called most often (kolo-c ignore) helps most.",
+        )
+    elif info.missing:
+        yield Finding(
+            PROBLEM,
+            "lost",
+            f"{plural(info.missing, 'call')} {LOST}",
+            "kolo-c doctor --store says where damaged files are kept.",
         )
     else:
         yield Finding(OK, "lost", "no records")

@@ -31,6 +31,7 @@ _REFUSED = "nothing could be recorded: "
 """What the core says where the store could not be made when it was needed."""
 _ELSEWHERE = "Make the store writable, or set KOLO_C_PATH to a directory that is."
 REMOVED = "went with old segments of its process (max_bytes, keep_days)"
+LOST = "were recorded and are lost: their file was damaged"
 _KEEP = "A larger max_bytes or keep_days keeps more; kolo-c pin keeps a trace."
 _LIBRARIES = ("site", "venv", "stdlib", "frozen", "generated")
 
@@ -57,6 +58,11 @@ def why_empty(trace: Trace) -> list[str]:
         return [f"{plural(info.removed, 'call')} {REMOVED}.", _KEEP]
     if info.files.begins_late and info.status != COMPLETE:
         return [f"No call of it is here; any that it had made {REMOVED}.", _KEEP]
+    if info.missing:
+        return [
+            f"{plural(info.missing, 'call')} of it {LOST}.",
+            "kolo-c doctor --store says where damaged files are kept.",
+        ]
     if info.status == RUNNING:
         return ["It is running, and no function of its own has been called yet."]
     reasons: list[str] = []

@@ -49,7 +49,8 @@ def recover_dead(store: str | os.PathLike[str], extension: Any = None) -> list[s
             _when_free(recover, path, schema, SCHEMA_VERSION, COMPRESS_LEVEL)
         except Exception as error:
             if os.path.exists(path):  # otherwise another command was faster
-                problems.append(f"{path}: not recovered: {error}")
+                why = str(error).replace(f"{path}: ", "")
+                problems.append(f"{path}: not recovered: {why}")
     return problems
 
 

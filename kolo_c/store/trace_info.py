@@ -148,9 +148,10 @@ class TraceInfo:
 
     @property
     def calls(self) -> int:
-        """The calls that were kept."""
+        """The calls that were kept; while it runs, with notes and regions."""
         if self._calls is None:
-            self._calls = self.count("calls") or self.nodes
+            counted = "calls" in self.counters  # at its end
+            self._calls = self.count("calls") if counted else self.nodes
         return self._calls
 
     @property
@@ -160,6 +161,14 @@ class TraceInfo:
         if self.status != COMPLETE or not self._settled or not self.files.begins_late:
             return 0
         return max(self.calls - self.nodes, 0)
+
+    @property
+    def missing(self) -> int:
+        """The calls of a trace of which nothing is left though nobody removed it: its
+        file was damaged."""
+        if self.nodes or self.files.begins_late or not self._settled:
+            return 0  # that it has ended may be saved ahead of its blocks
+        return 0 if self.count("lost") else self.count("calls")
 
     def count(self, name: str) -> int:
         """The counter ``name``; 0 where there is none."""

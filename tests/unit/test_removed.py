@@ -9,6 +9,7 @@ import pytest
 
 from kolo_c.cli.main import main
 from kolo_c.store.reader import Store
+from kolo_c.wire import Kind
 from tests.unit.store_builder import Owner, ProcessBuilder, StreamBuilder, TraceBuilder
 
 
@@ -112,3 +113,24 @@ def test_what_is_not_saved_yet_is_not_taken_for_removed(tmp_path, capsys):
 def test_what_is_missing_from_a_first_segment_was_not_removed(tmp_path, capsys):
     server = Server(tmp_path, first=0)
     assert server.listed(capsys)["old"][0] == 0
+
+
+def test_a_trace_without_calls_has_none(tmp_path, capsys):
+    """A test that a missing fixture ended has its three regions alone; they were
+    listed as 3 calls, and the API said 0."""
+    process = ProcessBuilder()
+    trace = process.trace("test_err")
+    stream = trace.stream(process.thread("MainThread"))
+    for phase in ("setup", "call", "teardown"):
+        stream.node(Kind.REGION, phase, None)
+        stream.pop(Kind.REGION_END, None)
+    trace.counters = {"calls": 0}
+    trace.end()
+    process.write(tmp_path)
+    for command in ("show", "list"):  # the list from the segment, then its own file
+        assert main([command, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        found = found["trace"] if command == "show" else found[0]
+        assert found["calls"] == 0
+    assert main(["show"]) == 0
+    assert "0 calls ·" in capsys.readouterr().out

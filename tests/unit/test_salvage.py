@@ -274,6 +274,30 @@ def test_what_a_truncated_segment_still_has_is_saved(
     assert go("recover")[1] == "Nothing is damaged, and nothing was left behind.\n"
 
 
+def test_a_trace_whose_calls_are_lost_says_so(tmp_path: Path, go: Go) -> None:
+    """Of a segment that was cut off nothing but the trace's row was left, and that was
+    explained by the filters, of which the row has numbers too."""
+    process = program()
+    for trace in process.traces:
+        trace.counters = {"calls": 120, "kept": 1, "skipped": 20}
+    process.write(tmp_path, blocks=[])
+    code, out, _ = go("show")
+    assert code == 0 and "120 calls of it were recorded and are lost" in out
+    assert "include_frames" not in out
+    code, out, _ = go("doctor", "--trace")
+    assert code == 1 and "lost: 120 calls were recorded and are lost" in out
+    assert "no records" not in out
+
+
+def test_a_path_is_said_once(tmp_path: Path, go: Go) -> None:
+    process = program()
+    store = process.write(tmp_path)
+    path = store / "segments" / "01J9ZD00000000000000000ZZZ.map"
+    path.write_bytes(bytes(MAPPING_HEADER_BYTES + BLOCK_BYTES))
+    said = go("list")[2].splitlines()
+    assert said[0] == f"kolo-c: {path}: not recovered: not a mapping of this version"
+
+
 def test_a_segment_whose_header_is_gone_is_saved_whole(tmp_path: Path, go: Go) -> None:
     """To SQLite it is no database any more."""
     process = program()
