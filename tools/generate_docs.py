@@ -50,7 +50,8 @@ recorded process tells those that it starts whose they are.
 
 `KOLO_C_PATH` is not a setting but the folder that contains `.kolo_c`, where that is not
 the project's root. Where `.kolo_c` cannot be written, traces go to `kolo_c` in
-`$XDG_STATE_HOME` (`~/.local/state`).
+`$XDG_STATE_HOME` (`~/.local/state`), and the line that closes the run names the command
+that reads them there.
 
 ```toml
 [tool.kolo_c]

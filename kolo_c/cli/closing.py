@@ -11,6 +11,8 @@ import sys
 
 from kolo_c.cli.empty import why_nothing_recorded
 from kolo_c.cli.units import duration, plural, short_id, size
+from kolo_c.errors import harmless
+from kolo_c.store.locate import command_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,8 +74,13 @@ def _recorded(summary: Summary, name: str, project: Project) -> str:
     return (
         f"recorded {plural(summary.calls, 'call')} of {name} in {took}, "
         f"{size(summary.bytes)} in {project.store}{changed}; "
-        f"see it with: kolo-c show {short_id(summary.trace_id)}"
+        f"see it with: {_command(project)} show {short_id(summary.trace_id)}"
     )
+
+
+def _command(project: Project) -> str:
+    """``kolo-c``, as it reads this store where the program was started."""
+    return harmless(command_for(os.fspath(project.store), os.fspath(project.cwd)))
 
 
 def exit_line(found: dict[str, object], root: str) -> str:
@@ -112,7 +119,7 @@ def read_back(
         with Store(summary.store, Catalogue(summary.store, files)) as store:
             trace = store.trace(summary.trace_id)
             if failed:
-                story = _story_lines(trace)
+                story = _story_lines(trace, project)
             if busy:
                 more = _busy_line(trace, project)
     except Exception:
@@ -123,7 +130,7 @@ def read_back(
     return story, more
 
 
-def _story_lines(trace: Trace) -> list[str]:
+def _story_lines(trace: Trace, project: Project) -> list[str]:
     import io  # noqa: PLC0415 - the next ones: for failures alone
 
     from kolo_c.cli.screen import Screen  # noqa: PLC0415
@@ -148,7 +155,7 @@ def _story_lines(trace: Trace) -> list[str]:
     lines = file.getvalue().splitlines()
     if len(lines) > _STORY_LINES - 1:
         lines = [*lines[: _STORY_LINES - 2], "  …"]
-    return [*lines, f"  more of it: kolo-c why {short_id(trace.id)}"]
+    return [*lines, f"  more of it: {_command(project)} why {short_id(trace.id)}"]
 
 
 def _width() -> int | None:
@@ -167,7 +174,6 @@ def _width() -> int | None:
 def _busy_line(trace: Trace, project: Project) -> list[str]:
     import shlex  # noqa: PLC0415 - the next ones: for a busy function alone
 
-    from kolo_c.errors import harmless  # noqa: PLC0415
     from kolo_c.model.busiest import CallSample  # noqa: PLC0415
     from kolo_c.patterns import rule_for  # noqa: PLC0415
     from kolo_c.project import find_root  # noqa: PLC0415

@@ -10,6 +10,7 @@ Fails: never; what cannot be read is left out, what cannot be written is said.
 from __future__ import annotations
 
 import gc
+import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -100,9 +101,10 @@ class Report:
         ]
         if not reports or self._config.getoption("tbstyle", "auto") == "no":
             return
+        start = self._config.invocation_params.dir
         with _reading(self._config) as store:
             for number, report in enumerate(reports):
-                lines = _story(store, report.kolo_c_trace, number < _TOLD_MOST)
+                lines = _story(store, report.kolo_c_trace, start, number < _TOLD_MOST)
                 report.sections.append(("kolo_c", "\n".join(lines)))
 
     def _closing(self) -> list[str]:
@@ -172,15 +174,18 @@ def _reading(config: pytest.Config) -> Iterator[Store]:
             gc.enable()
 
 
-def _story(store: Store, trace_id: str, told: bool) -> list[str]:
+def _story(store: Store, trace_id: str, start: Path, told: bool) -> list[str]:
     """How to see the trace of a failed test, and the last calls before it failed."""
     from kolo_c.cli.story import StoryText  # noqa: PLC0415 - for failures
     from kolo_c.cli.units import short_id  # noqa: PLC0415
     from kolo_c.model.story import tell  # noqa: PLC0415
+    from kolo_c.store.locate import command_for  # noqa: PLC0415
 
     short = short_id(trace_id)
+    command = harmless(command_for(os.fspath(store.path), os.fspath(start)))
     lines = [
-        f"its trace: kolo-c show {short}, and how it came to it: kolo-c why {short}"
+        f"its trace: {command} show {short}, and how it came to it: "
+        f"{command} why {short}"
     ]
     if not told:
         return lines

@@ -59,6 +59,24 @@ def locate_store(
     )
 
 
+def command_for(
+    store: str,
+    start: str,
+    environ: Mapping[str, str] = os.environ,
+) -> str:
+    """``kolo-c``, as it is to be typed in ``start`` so that it reads ``store``."""
+    try:
+        if not is_store(store) or locate_store(start, environ) == store:
+            return "kolo-c"
+    except StoreNotFound:
+        pass
+    except OSError:  # the working directory is gone
+        return "kolo-c"
+    import shlex  # noqa: PLC0415 - seldom needed
+
+    return f"KOLO_C_PATH={shlex.quote(os.path.dirname(store))} kolo-c"
+
+
 def _with_parents(directory: str) -> Iterator[str]:
     yield directory
     while (above := os.path.dirname(directory)) != directory:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -88,3 +90,23 @@ def test_a_program_that_is_no_python(place: Place) -> None:
     place.write(program="def f(:\n")
     said, _ = both(place, "program.py", code=1)
     assert "nothing was recorded: program.py is not valid Python" in said
+
+
+@pytest.mark.parametrize("moved", [None, os.devnull])
+def test_what_closes_a_run_shows_it_from_here(
+    place: Place, tmp_path: Path, moved: str | None
+) -> None:
+    """Of a program in another project the store is there, and not where one stands."""
+    place.write(program="def f(): raise ValueError\nf()\n")
+    root = str(Path(__file__).parents[2])
+    variables = {"PYTHONPATH": root, "XDG_STATE_HOME": str(tmp_path / "state")}
+    if moved is not None:
+        variables["KOLO_C_PATH"] = moved
+    program = str(place.folder / "program.py")
+    _, said, _ = place.run(*RUN, program, cwd=tmp_path, **variables)
+    for command in ("show", "why"):
+        (found,) = re.findall(rf"KOLO_C_PATH=(\S+) kolo-c {command} (\w{{5}})", said)
+        variables["KOLO_C_PATH"] = found[0]
+        words = ("-m", "kolo_c", command, found[1])
+        shown, said_too, code = place.run(*words, cwd=tmp_path, **variables)
+        assert (code, said_too) == (0, "") and "ValueError" in shown

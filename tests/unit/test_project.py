@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from kolo_c.project import (
     why_not_writable,
 )
 from kolo_c.reference.store import make_directory
+from kolo_c.store.locate import command_for, locate_store, state_store
 from kolo_c.store.private import make_folder
 
 
@@ -218,3 +220,27 @@ def test_a_store_keeps_itself_out_of_git(tmp_path):
     create_store(store)
     assert (store / ".gitignore").read_text() == "mine"
     assert (store / "segments").is_dir()
+
+
+def test_a_command_that_is_offered_reads_the_store_it_is_offered_for(tmp_path, environ):
+    """`kolo-c show XXXXX` was, where it found another store or none: of a program in a
+    project below, in a project with traces that has become read-only, and where
+    KOLO_C_PATH cannot be used."""
+    environ["XDG_STATE_HOME"] = str(tmp_path / "state dir")
+    root, below = make(tmp_path / "p"), make(tmp_path / "p" / "sub" / "q")
+    store, other = str(root / ".kolo_c"), str(below / ".kolo_c")
+    assert command_for(store, str(root), environ) == "kolo-c"  # nothing is there
+    create_store(other)
+    assert command_for(other, str(below), environ) == "kolo-c"
+    assert command_for(other, str(root), environ) == f"KOLO_C_PATH={below} kolo-c"
+    moved = state_store(root, environ)
+    create_store(moved)
+    assert command_for(moved, str(root), environ) == "kolo-c"
+    create_store(store)
+    assert command_for(store, str(root / "sub"), environ) == "kolo-c"
+    words = shlex.split(command_for(moved, str(root), environ))
+    assert words[1:] == ["kolo-c"]
+    environ["KOLO_C_PATH"] = words[0].partition("=")[2]
+    assert locate_store(root, environ) == moved
+    environ["KOLO_C_PATH"] = os.devnull
+    assert command_for(store, str(root), environ) == f"KOLO_C_PATH={root} kolo-c"
