@@ -17,7 +17,8 @@ from kolo_c.cli.units import plural, size
 from kolo_c.errors import harmless
 from kolo_c.store import checkup
 from kolo_c.store.catalogue_file import CatalogueFile, CatalogueUnusable
-from kolo_c.store.checkup import Checked, check_store
+from kolo_c.store.checkup import Checked, check_segment, check_store
+from kolo_c.store.exported import AGAIN, check_exported
 from kolo_c.store.locate import find_store
 from kolo_c.store.rescue import DAMAGED_NAME
 
@@ -26,11 +27,16 @@ _NAMES_SHOWN = 3
 
 
 def look_at_store(args: argparse.Namespace) -> int:
-    """Look at every file, and tell."""
-    store = find_store()
-    files = list(check_store(store))
+    """Look at every file, or at the one that ``--db`` names, and tell."""
+    if args.db is not None:
+        store = Path(args.db)
+        files = [_check_file(store)]
+        findings = list(_files(store, files))
+    else:
+        store = find_store()
+        files = list(check_store(store))
+        findings = [*_files(store, files), *_rest(store)]
     bad = [checked for checked in files if checked.state in checkup.BAD]
-    findings = [*_files(store, files), *_rest(store)]
     if args.json:
         rows = [finding._asdict() for finding in findings]
         answer = {
@@ -43,6 +49,15 @@ def look_at_store(args: argparse.Namespace) -> int:
     else:
         print_findings(findings)
     return int(bool(bad))
+
+
+def _check_file(path: Path) -> Checked:
+    """An exported file: what is wrong with it its other copy has right."""
+    check_exported(path)
+    checked = check_segment(Path(os.path.realpath(path)))
+    if checked.state not in checkup.BAD:
+        return checked
+    return Checked(path, checked.state, checked.said, AGAIN)
 
 
 def _as_json(checked: Checked) -> dict[str, object]:

@@ -11,7 +11,7 @@ from kolo_c.cli.doctor_plugins import plugin_findings
 from kolo_c.cli.empty import LOST
 from kolo_c.cli.findings import INFO, OK, PROBLEM, WARNING, Finding
 from kolo_c.cli.header import problems
-from kolo_c.cli.units import duration, plural, size
+from kolo_c.cli.units import duration, offered, plural, size
 from kolo_c.errors import harmless
 from kolo_c.store.process import INTERRUPTED, RUNNING
 from kolo_c.store.reader import Trace
@@ -45,7 +45,7 @@ def _end(trace: Trace) -> Iterator[Finding]:
             WARNING,
             "trace",
             f"{name} was interrupted: its process ended without closing it{why}",
-            f"kolo-c why {info.id[-6:]} shows the calls that were open.",
+            f"{offered('why', trace)} {info.id[-6:]} shows the calls that were open.",
         )
     else:
         cause = info.row.cause

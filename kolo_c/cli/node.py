@@ -14,7 +14,7 @@ from kolo_c.cli.labels import DIM, ERROR, HANDLED, NAME, TIME, Labels
 from kolo_c.cli.screen import Screen
 from kolo_c.cli.sources import Sources, chosen_lines
 from kolo_c.cli.tree_lines import TreeLines, address, full_address
-from kolo_c.cli.units import duration, moment, plural
+from kolo_c.cli.units import duration, moment, offered, plural
 from kolo_c.cli.view import no_such_node
 from kolo_c.errors import harmless
 from kolo_c.model import nearby
@@ -314,7 +314,8 @@ class NodePage:
         number = self.found.unread if left is None else _first_of(left).number
         if number:
             trace = full_address(self.stream, number).partition("/")[0]
-            where = f"kolo-c show {trace} --around {address(self.stream, number)}"
+            show = offered("show", self.stream.trace)
+            where = f"{show} {trace} --around {address(self.stream, number)}"
             ways = where if left is None else f"--max-lines 0, or {where}"
             lines.note(node.level + 1, f"… more: {ways}")
 
@@ -341,6 +342,7 @@ class NodePage:
 
     def _write_ways(self, screen: Screen) -> None:
         ways = []
+        show = offered("show", self.stream.trace)
         for words, other in (
             ("caller", self.node.parent),
             ("before", self.found.before),
@@ -348,10 +350,10 @@ class NodePage:
         ):
             if other is not None and other.number != UNKNOWN:
                 where = full_address(self.stream, other.number)
-                ways.append(f"{words} kolo-c show {where}")
+                ways.append(f"{words} {show} {where}")
         if self.labels.shortened and not self.options.full:
             where = full_address(self.stream, self.node.number)
-            ways.append(f"whole values kolo-c show {where} --full")
+            ways.append(f"whole values {show} {where} --full")
         screen.text("")
         for way in ways:
             screen.wrapped(way, DIM)

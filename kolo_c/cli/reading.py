@@ -84,6 +84,7 @@ def open_store(start: Path | None = None, *, db: str | None = None) -> Store:
         from kolo_c.store.exported import open_exported  # noqa: PLC0415
 
         store = open_exported(Path(db))
+        store.named = db
         store.catalogue.path_map = load_path_map(_project_of(start))
         return store
     path = locate_store(start)

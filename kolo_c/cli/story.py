@@ -9,7 +9,7 @@ import time
 
 from kolo_c.cli.labels import Labels
 from kolo_c.cli.screen import cut
-from kolo_c.cli.units import duration, short_id
+from kolo_c.cli.units import duration, offered, short_id
 from kolo_c.errors import harmless
 from kolo_c.model import story as s
 from kolo_c.model.ends import find_begin
@@ -276,7 +276,7 @@ class StoryText:
         if self.story.how in (s.KILLED, s.RUNNING):
             text = "tasks that have waited for long may be missing"
         short = short_id(self.trace.id)
-        return [[(f"  {text}: kolo-c why {short} --all", _DIM)]]
+        return [[(f"  {text}: {offered('why', self.trace)} {short} --all", _DIM)]]
 
     # ---- stacks ----
 

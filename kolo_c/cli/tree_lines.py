@@ -8,7 +8,7 @@ from __future__ import annotations
 from kolo_c.cli.cells import cells, fit, fit_end
 from kolo_c.cli.labels import ARGUMENTS, DIM, TIME
 from kolo_c.cli.screen import cut
-from kolo_c.cli.units import plural
+from kolo_c.cli.units import offered, plural
 from kolo_c.errors import harmless
 from kolo_c.model.ends import fetch_end
 from kolo_c.model.fold import Fold
@@ -107,9 +107,8 @@ class TreeLines:
             where = full_address(self._stream, node.number)
             inside = node.hidden_sources
             with_them = f" with {plural(inside, 'exception')}" if inside else ""
-            self.note(
-                node.level + 1, f"… {count} below{with_them}: kolo-c show {where}"
-            )
+            show = offered("show", self._stream.trace)
+            self.note(node.level + 1, f"… {count} below{with_them}: {show} {where}")
 
     def _line(self, number: int, level: int, label: Line, time: str, row: Row) -> None:
         shown = str(number) if number else ""

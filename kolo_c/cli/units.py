@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from kolo_c.errors import harmless
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kolo_c.store.trace import Trace
+
 _TIMES = ((1_000, 1, "ns"), (1_000_000, 1_000, "µs"), (1_000_000_000, 1_000_000, "ms"))
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 _SECOND_NS = 1_000_000_000
@@ -19,6 +23,15 @@ _SCALES = {
 def short_id(trace_id: str) -> str:
     """The end of a trace's name: enough to be the only one, and commands take any."""
     return harmless(trace_id)[-5:]
+
+
+def offered(command: str, trace: Trace) -> str:
+    """``kolo-c show`` as it is typed for this trace, which may be in a file."""
+    if not trace.file:
+        return f"kolo-c {command}"
+    import shlex  # noqa: PLC0415 - seldom needed
+
+    return f"kolo-c {command} --db {harmless(shlex.quote(trace.file))}"
 
 
 def duration(ns: int | None) -> str:

@@ -15,7 +15,7 @@ from kolo_c.cli.header import header_lines
 from kolo_c.cli.labels import DIM, Labels
 from kolo_c.cli.screen import Screen
 from kolo_c.cli.tree_lines import TreeLines, address, callers
-from kolo_c.cli.units import plural
+from kolo_c.cli.units import offered, plural
 from kolo_c.errors import TraceNotFound, harmless
 from kolo_c.model import window
 from kolo_c.model.digest import Digest
@@ -299,7 +299,8 @@ class View:
     def _write_ways(self, screen: Screen, *, folded: bool) -> None:
         """How to see what was shortened."""
         trace = harmless(self.trace.id)[-6:]
-        ways = [f"kolo-c show {trace}/N shows all of call N"]
+        show = offered("show", self.trace)
+        ways = [f"{show} {trace}/N shows all of call N"]
         if folded:
             ways.append("--no-fold opens what is folded")
         screen.text("")

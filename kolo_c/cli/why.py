@@ -14,7 +14,7 @@ from kolo_c.cli.screen import Screen
 from kolo_c.cli.story import StoryText, address, source_of
 from kolo_c.cli.story_json import story_json
 from kolo_c.cli.trace_row import has_failed
-from kolo_c.cli.units import short_id
+from kolo_c.cli.units import offered, short_id
 from kolo_c.errors import harmless
 from kolo_c.model.story import ENDED, MOST_BLOCKS, tell
 from kolo_c.store.trace_info import RUNNING
@@ -92,9 +92,9 @@ def _write(story: Story, parent: str, screen: Screen) -> None:
     source = source_of(story)
     if source is not None and source.number:
         place = address(story.trace.id, source)
-        screen.text(f"  kolo-c show {place} has all of it", "dim")
+        screen.text(f"  {offered('show', story.trace)} {place} has all of it", "dim")
     elif story.how == ENDED or story.stacks:
-        screen.text(f"  kolo-c show {short} has all calls", "dim")
+        screen.text(f"  {offered('show', story.trace)} {short} has all calls", "dim")
 
 
 def _parent_name(store: Store, trace: Trace) -> str:

@@ -24,7 +24,7 @@ _TABLES = {
     "process", "trace", "thread", "definition", "block", "block_data", "file", "source",
 }  # fmt: skip
 _MAKE = "kolo-c export TRACE FILE makes such a file."
-_AGAIN = "It was copied in part, or damaged on the way: get it again."
+AGAIN = "It was copied in part, or damaged on the way: get it again."
 
 
 def open_exported(path: Path) -> Store:
@@ -83,7 +83,7 @@ def _check_header(path: Path) -> None:
             slug="store-unreadable",
         ) from error  # fmt: skip
     if not size:
-        raise StoreError(path, "is empty", _AGAIN, slug="file-cut")
+        raise StoreError(path, "is empty", AGAIN, slug="file-cut")
     if header[: len(_MAGIC)] != _MAGIC[: len(header)]:
         raise StoreError(path, "is not a database", _MAKE, slug="store-foreign")
     whole = max(_whole_size(header), _HEADER_BYTES)
@@ -91,7 +91,7 @@ def _check_header(path: Path) -> None:
         raise StoreError(
             path,
             f"is cut short: it has {size:,} of {whole:,} bytes",
-            _AGAIN,
+            AGAIN,
             slug="file-cut",
         )
 
@@ -109,7 +109,7 @@ def _whole_size(header: bytes) -> int:
 def _check_schema(path: Path, version: int, tables: set[str]) -> None:
     if not tables and version == 0:
         raise StoreError(
-            path, "has nothing in it: its writing was never finished", _AGAIN,
+            path, "has nothing in it: its writing was never finished", AGAIN,
             slug="file-cut",
         )  # fmt: skip
     if not tables >= _TABLES:
@@ -125,10 +125,10 @@ def _check_schema(path: Path, version: int, tables: set[str]) -> None:
         )
     if version < 1:
         raise StoreError(
-            path, f"has schema version {version}, which there never was", _AGAIN,
+            path, f"has schema version {version}, which there never was", AGAIN,
             slug="store-foreign",
         )  # fmt: skip
 
 
 def _damaged(path: Path, found: str) -> StoreError:
-    return StoreError(path, f"is damaged: {found}", _AGAIN, slug="store-corrupt")
+    return StoreError(path, f"is damaged: {found}", AGAIN, slug="store-corrupt")

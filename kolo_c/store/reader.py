@@ -38,6 +38,8 @@ class Store:
     ) -> None:
         self._path = os.fspath(path)
         self.catalogue = Catalogue(self._path) if catalogue is None else catalogue
+        self.named = ""
+        """How this file was named (``--db``), where it is one."""
 
     @property
     def path(self) -> Path:
@@ -76,7 +78,9 @@ class Store:
         """The trace whose id ends so; the latest for None."""
         from kolo_c.store.trace import Trace  # noqa: PLC0415 - a list reads none
 
-        return Trace(self.catalogue.find(ending))
+        trace = Trace(self.catalogue.find(ending))
+        trace.file = self.named
+        return trace
 
 
 def __getattr__(name: str) -> Any:

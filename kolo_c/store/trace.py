@@ -45,6 +45,8 @@ class Trace:
     def __init__(self, info: TraceInfo) -> None:
         self.info = info
         self.process = info.process
+        self.file = ""
+        """The file that was named for it (``--db``), for commands that are offered."""
         self.decoded_blocks = 0
         self.damage: list[str] = []
         self.threads = info.process.threads()

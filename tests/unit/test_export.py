@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import random
+import re
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -21,9 +23,19 @@ from kolo_c.store.exported import check_exported
 from kolo_c.store.reader import Store
 from kolo_c.store.rewrite import NewSegment
 from kolo_c.store.trace_info import CUT_CAUSE
-from tests.unit.store_builder import Owner, ProcessBuilder, TraceBuilder, ulid
+from kolo_c.wire import Tag
+from tests.unit.store_builder import (
+    Owner,
+    ProcessBuilder,
+    TraceBuilder,
+    tagged,
+    ulid,
+)
 
 CALLS = 30
+
+
+ONE_WHOLE = ["1", "file", "whole"]
 
 
 def build(
@@ -133,6 +145,48 @@ class TestExport:
         code, out, _ = go("why", "--db", "one.kolo")
         assert "was running when it was exported\n" in out
         assert "without a word" not in out, "nobody killed it"
+
+    def test_what_is_offered_is_of_the_same_file(self, go: Any, tmp_path: Path) -> None:
+        """As where a CI run keeps the file, and there is no store."""
+        process, (trace,) = build(1)
+        stream = trace.stream(process.thread("fails"))
+        error = process.type("ValueError")
+        code = process.code(process.file("/app/b.py"), "fails")
+        stream.call(code)
+        for _ in range(9):
+            stream.call(code)
+            stream.ret("x" * 2000)
+        stream.raises(tagged(Tag.EXCEPTION, error, 1, tagged(Tag.TUPLE)))
+        process.write(tmp_path)
+        assert go("export", trace.id, "a file.kolo")[0] == 0
+        shutil.rmtree(tmp_path / ".kolo_c")
+        for words in (("show",), ("show", "/3.2"), ("show", "--depth", "1"), ("why",)):
+            out = go(*words, "--db", "a file.kolo")[1]
+            offered = [line for line in out.splitlines() if "kolo-c " in line]
+            assert offered, words
+            for line in offered:
+                found = re.search(r"kolo-c (show|why) --db 'a file.kolo' (\S+)", line)
+                assert found, line
+                place = found[2].replace("/N", "/3.1")
+                assert go(found[1], place, "--db", "a file.kolo")[0] == 0
+
+    def test_doctor_checks_the_file_that_is_named(
+        self, go: Any, tmp_path: Path
+    ) -> None:
+        """It said that the store beside it is whole."""
+        process, (trace,) = build(1)
+        process.write(tmp_path)
+        assert go("export", trace.id, "one.kolo")[0] == 0
+        code, out, _ = go("doctor", "--store", "--db", "one.kolo")
+        assert (code, out.split()) == (0, ["ok", "store:", "one.kolo:", *ONE_WHOLE])
+        path = tmp_path / "one.kolo"
+        data = bytearray(path.read_bytes())
+        data[4096 * 2 : 4096 * 6] = bytes(4096 * 4)
+        path.write_bytes(data)
+        code, out, _ = go("doctor", "--store", "--db", "one.kolo")
+        assert code == 1 and "damaged: one.kolo:" in out and "get it again" in out
+        code, _, err = go("doctor", "--store", "--db", "none.kolo")
+        assert code == 1 and "none.kolo: is not there" in err
 
     def test_a_mapping_alone_is_enough(self, go: Any, tmp_path: Path) -> None:
         """A process that has not committed anything yet."""
