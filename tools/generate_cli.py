@@ -30,8 +30,8 @@ A TRACE is any unique ending of a trace's id, 3 characters or more; without one 
 the newest. TRACE/153 is node 153 of its first thread, TRACE/2.153 of its second.
 
 Exit codes: 0 done, 1 it failed or found nothing, 2 wrong usage; `kolo-c run` ends as
-the program does. Colours are for terminals alone, and not where `NO_COLOR` is set or
-`TERM` is `dumb`.
+the program does, and a `kolo-c list` without a trace in it with 0. Colours are for
+terminals alone, and not where `NO_COLOR` is set or `TERM` is `dumb`.
 """
 
 

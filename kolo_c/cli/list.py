@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kolo_c.store.trace_info import TraceInfo
 
 _SCREENFUL = 20
+_KINDS = ("request", "test", "task", "command", "region", "process")
 # What a list takes at most for files that nobody has read yet and that it does not
 # need: the catalogue has them the next time.
 _PATIENCE_SECONDS = 0.03
@@ -88,6 +89,8 @@ class ListCommand:
                 patience_seconds=0.0 if filtered else _PATIENCE_SECONDS,
             )
             warn_of_errors(store)
+            if args.kind and not traces:
+                _check_kind(store, args.kind)
             endings = store.catalogue.endings(traces)
             pins = _pins(store)
             if args.json:
@@ -118,6 +121,17 @@ def _wanted(args: argparse.Namespace) -> Wanted | None:
     if not tests:
         return None
     return lambda trace: all(test(trace) for test in tests)
+
+
+def _check_kind(store: Store, kind: str) -> None:
+    """What no trace has is a slip, or of a plugin that was not there."""
+    if kind in _KINDS or any(trace.row.kind == kind for trace in store.traces()):
+        return
+    raise KoloError(
+        f"--kind {harmless(kind)}: no trace is of this kind",
+        f"The kinds are {', '.join(_KINDS)}, and those of plugins that begin traces.",
+        slug="usage",
+    )
 
 
 def _named(pattern: str) -> Wanted:
@@ -213,6 +227,7 @@ def _write_table(
 
 def _nothing(store: Store, *, filtered: bool) -> str:
     where = harmless(os.fspath(store.catalogue.store))
-    if filtered and store.catalogue.count():
-        return f"No such trace in {where}.\nkolo-c list shows what is there."
+    # Files that are too old for --since were not read.
+    if filtered and (store.catalogue.count() or not store.catalogue.complete):
+        return f"No such trace in {where}.\nkolo-c list -n 0 lists all there are."
     return f"No traces in {where}.\nRecord one: kolo-c run script.py"

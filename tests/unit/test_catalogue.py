@@ -551,6 +551,21 @@ class TestList:
         assert listed(capsys, "--failed") == ["died", "told", "raised"]
         assert json.loads(run(capsys, "--json", "-n", "1"))[0]["failed"] is True
 
+    def test_nothing_of_a_time_is_not_nothing_at_all(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Files that are older than that are not opened for it: a full store was
+        called empty."""
+        assert "No such trace" in run(capsys, "--since", "2096-01-01")
+
+    def test_a_kind_that_there_is_not_is_wrong_usage(
+        self, here: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(capsys, "--kind", "task", "--json") == "[]\n"
+        assert command_line.main(["list", "--kind", "tset"]) == 2
+        said = capsys.readouterr()
+        assert "no trace is of this kind" in said.err and "test, task" in said.err
+
     def test_since_takes_an_age_or_a_date(
         self, here: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
