@@ -145,7 +145,11 @@ def size(least: int, most: int = _INT64_MAX) -> Kind:
             raise ValueError(f"must be at most {format_size(most)}, not {value}")
         return value
 
-    return Kind('bytes: a number, or a text such as "512 MiB"', parse, parse)
+    bounds = f", {format_size(least)} or more" if least else ""
+    if most < _INT64_MAX:
+        bounds += f", at most {format_size(most)}"
+    text = f'bytes: a number, or a text such as "512 MiB"{bounds}'
+    return Kind(text, parse, parse)
 
 
 def number(least: float, most: float, unit: str) -> Kind:

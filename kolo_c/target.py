@@ -150,12 +150,20 @@ def _names_python(word: str) -> bool:
     return True
 
 
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+
+
 def _refuse_interpreter_options(words: Sequence[str]) -> None:
     first = words[0] if words else "-"
     if first.startswith("-") and first != "-" and first[:2] not in ("-m", "-c"):
+        option = first
+        if first in _WITH_VALUE and len(words) > 1:
+            import shlex  # noqa: PLC0415 - only for a mistake
+
+            option = f"{first} {shlex.quote(words[1])}"
         raise RunError(
-            f"python's option {first} cannot be set once python runs",
-            f"Give it to the python that runs kolo_c: python {first} -m kolo_c run …",
+            f"python's option {option} cannot be set once python runs",
+            f"Give it to the python that runs kolo_c: python {option} -m kolo_c run …",
         )
 
 

@@ -73,7 +73,7 @@ def _recorded(summary: Summary, name: str, project: Project) -> str:
         changed += f", {plural(summary.truncated, 'value')} cut short"
     return (
         f"recorded {plural(summary.calls, 'call')} of {name} in {took}, "
-        f"{size(summary.bytes)} in {project.store}{changed}; "
+        f"{size(summary.bytes)} of records in {project.store}{changed}; "
         f"see it with: {_command(project)} show {short_id(summary.trace_id)}"
     )
 

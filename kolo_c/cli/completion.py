@@ -41,6 +41,15 @@ _TRACE_COMPLETER = {
 }
 
 
+class _Choices(tuple[str, ...]):
+    """The shells; what their scripts ask for is taken too, and named nowhere."""
+
+    __slots__ = ()
+
+    def __contains__(self, word: object) -> bool:
+        return word == _TRACES or super().__contains__(word)
+
+
 class Completion:
     """Print the script that completes the commands in a shell.
 
@@ -57,7 +66,7 @@ class Completion:
         """Declare the arguments."""
         parser.add_argument(
             "shell",
-            choices=(*SHELLS, _TRACES),
+            choices=_Choices(SHELLS),
             metavar="bash|zsh|fish",
             help="the shell that will read it",
         )

@@ -221,7 +221,9 @@ def _say_plan(chosen: list[TraceInfo], spared: int, *, as_json: bool) -> None:
         return
     for line in _lines(chosen):
         print(line)
-    print(f"Would delete {plural(len(chosen), 'trace')} ({size(total)}).")
+    # Their share: what that frees depends on which others are in there.
+    share = f"{size(total)} of the files they are in"
+    print(f"Would delete {plural(len(chosen), 'trace')} ({share}).")
 
 
 def _report(

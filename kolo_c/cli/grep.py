@@ -54,7 +54,11 @@ class GrepCommand:
         """Declare the arguments."""
         parser.add_argument("pattern", metavar="PATTERN", help="see above")
         parser.add_argument(
-            "traces", nargs="*", metavar="TRACE", help="the endings of their ids"
+            "traces",
+            nargs="*",
+            default=[],  # or argparse takes it for required
+            metavar="TRACE",
+            help="the endings of their ids",
         )
         parser.add_argument(
             "--last", type=positive, metavar="N", help="only the N newest traces"

@@ -33,7 +33,9 @@ class ListCommand:
     """List the traces that are stored, the last one first.
 
     The marked end of an id is enough to name the trace in other commands. On a terminal
-    the newest 20 are listed, elsewhere all; -n 0 lists all.
+    the newest 20 are listed, elsewhere all; -n 0 lists all. The size is a trace's share
+    of its program's files, which have names and sources too; the line that closes a run
+    says what its records are before they are compressed.
 
     --where finds traces by what kolo_c.current().set(KEY=VALUE) said of them; given
     more than once, all must hold. A KEY alone finds those that have it, whatever its

@@ -187,7 +187,12 @@ class _Writer:
         yield f"{self.name(value.type)}({_quoted(value.path, self._width)})"
 
     def member(self, value: v.Member, depth: int) -> Iterator[str]:
-        yield f"{self.name(value.type)}.{harmless(value.name)}"
+        if value.name:
+            yield f"{self.name(value.type)}.{harmless(value.name)}"
+            return
+        yield f"{self.name(value.type)}("  # Flag(0), or bits that no member has
+        yield from self.pieces(value.value, depth)
+        yield ")"
 
     def ref(self, value: v.Ref, depth: int) -> Iterator[str]:
         yield f"<{self.name(value.type)}>"

@@ -436,3 +436,10 @@ def test_without_standard_output_a_command_does_its_work(project):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_option_of_python_is_named_with_its_value(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "python", "-X", "dev", "x.py"]) != 0
+    assert "python -X dev -m kolo_c run …" in capsys.readouterr().err

@@ -582,7 +582,7 @@ class TestChoice:
         store = process.write(tmp_path)
         code, out, _ = go("delete", "--keep", "1", "--dry-run")
         assert code == 0
-        assert "Would delete 2 traces" in out
+        assert "Would delete 2 traces (" in out and "of the files they are in)" in out
         assert process.traces[0].id in out
         report = json.loads(go("delete", "--keep", "1", "--dry-run", "--json")[1])
         assert report["would_delete"] == [process.traces[i].id for i in (1, 0)]

@@ -491,6 +491,12 @@ def test_nothing_that_is_printed_moves_the_cursor(
         assert all(line.isprintable() for line in [*lines, *said.splitlines()])
 
 
+def test_only_the_pattern_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_line.main(["grep"])
+    assert capsys.readouterr().err.endswith("are required: PATTERN\n")
+
+
 def test_exit_codes_are_those_of_grep(
     store: Path, scanner: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -547,6 +547,8 @@ VALUES = [
      {"$": "uuid", "value": str(uuid.UUID(int=0))}),
     (tagged(Tag.PATH, 1, "/tmp/x"), v.File(1, "/tmp/x"), "Cart('/tmp/x')",
      {"$": "path", "type": "shop.Cart", "path": "/tmp/x"}),
+    (tagged(Tag.ENUM, 1, "", 0), v.Member(1, "", 0), "Cart(0)",
+     {"$": "enum", "type": "shop.Cart", "name": "", "value": 0}),
     (tagged(Tag.ENUM, 1, "RED", 3), v.Member(1, "RED", 3), "Cart.RED",
      {"$": "enum", "type": "shop.Cart", "name": "RED", "value": 3}),
     (tagged(Tag.BYTEARRAY, b"a"), bytearray(b"a"), "bytearray(b'a')",

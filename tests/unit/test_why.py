@@ -192,7 +192,7 @@ def lines_of(**more: Any) -> list[str]:
 class TestClosing:
     def test_it_is_one_line_when_all_is_well(self) -> None:
         assert lines_of() == [
-            "recorded 9 calls of shop.py in 6.00 ms, 331 B in /app/.kolo_c; "
+            "recorded 9 calls of shop.py in 6.00 ms, 331 B of records in /app/.kolo_c; "
             "see it with: kolo-c show 00WHY"
         ]
 
