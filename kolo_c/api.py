@@ -226,6 +226,8 @@ class _Part:
         joined, self._joined = self._joined, None
         if joined is not None and self._number and active_session() is joined:
             cause = "exit" if exception is None else "exception"
+            if exception is not None:
+                joined.ended_by(exception, self._number)
             joined.end_boundary(self._number, cause)
         return None
 

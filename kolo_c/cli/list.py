@@ -116,7 +116,7 @@ def _wanted(args: argparse.Namespace) -> Wanted | None:
         kind = args.kind
         tests.append(lambda trace: trace.row.kind == kind)
     if args.failed:
-        from kolo_c.cli.trace_row import has_failed  # noqa: PLC0415 - asked for
+        from kolo_c.store.trace_info import has_failed  # noqa: PLC0415 - asked for
 
         tests.append(has_failed)
     tests.extend(_with_attribute(text) for text in args.where or ())

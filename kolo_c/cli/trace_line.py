@@ -6,14 +6,14 @@ Threads: any. Owns: nothing. Fails: StoreError from the reader.
 from __future__ import annotations
 
 from kolo_c.cli.digest_lines import short_place
-from kolo_c.cli.trace_row import has_failed, status_text
+from kolo_c.cli.trace_row import status_text
 from kolo_c.cli.units import duration, short_id
 from kolo_c.errors import harmless
 from kolo_c.model.boundary import boundary_of
 from kolo_c.model.digest import Digest
 from kolo_c.plugins.shown import one_line
 from kolo_c.store.text import value_text
-from kolo_c.store.trace_info import COMPLETE
+from kolo_c.store.trace_info import COMPLETE, has_failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

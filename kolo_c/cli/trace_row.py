@@ -8,11 +8,9 @@ from __future__ import annotations
 from kolo_c.errors import harmless
 from kolo_c.store.trace_info import (
     COMPLETE,
-    INTERRUPTED,
-    RUNNING,
-    WANTED_CAUSES,
+    USUAL_CAUSES,
     WITH_OUTCOME,
-    is_failure,
+    has_failed,
 )
 
 TYPE_CHECKING = False
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
 
     from kolo_c.store.trace_info import TraceInfo
 
-_FAILURE = "kolo_c.failure"  # failure.py has it; lists do not import that
-_USUAL = (None, "", "exit")
-
 
 def status_text(info: TraceInfo) -> str:
     """The status, and why where that is not plain; of a request or test that is there
@@ -31,28 +26,10 @@ def status_text(info: TraceInfo) -> str:
     if info.status == COMPLETE and info.row.kind in WITH_OUTCOME and has_failed(info):
         return "failed"
     cause = info.row.cause
-    said = [] if cause in (*_USUAL, info.status) else [harmless(str(cause))]
+    said = [] if cause in (*USUAL_CAUSES, info.status) else [harmless(str(cause))]
     if info.removed:
         said.append("first calls removed" if info.nodes else "calls removed")
     return f"{info.status} ({', '.join(said)})" if said else info.status
-
-
-def has_failed(info: TraceInfo) -> bool:
-    """Whether an exception ended it, its process died without meaning to, or it says
-    so itself: a status from 500, a test that failed."""
-    if info.status == RUNNING:
-        return False
-    if info.status == INTERRUPTED:
-        return info.row.cause not in WANTED_CAUSES
-    if info.row.cause not in _USUAL:
-        return True
-    # Most have none: their JSON is not read for it.
-    text = info.row.attributes
-    if _FAILURE in text and _FAILURE in info.own:
-        return True
-    if info.row.kind not in WITH_OUTCOME or text == "{}":
-        return False
-    return is_failure(info.attributes.get("status"), info.attributes.get("outcome"))
 
 
 def status_style(info: TraceInfo) -> str:

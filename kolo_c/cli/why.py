@@ -13,11 +13,10 @@ from kolo_c.cli.reading import add_store_option, open_store, warn_of_errors
 from kolo_c.cli.screen import Screen
 from kolo_c.cli.story import StoryText, address, source_of
 from kolo_c.cli.story_json import story_json
-from kolo_c.cli.trace_row import has_failed
 from kolo_c.cli.units import offered, short_id
 from kolo_c.errors import harmless
 from kolo_c.model.story import ENDED, MOST_BLOCKS, tell
-from kolo_c.store.trace_info import RUNNING
+from kolo_c.store.trace_info import RUNNING, has_failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 RAISED, EXITED, STOPPED = "raised", "exited", "stopped"
 KILLED, RUNNING, ENDED = "killed", "running", "ended"
 FAILED = "failed"
-"""A request or test that failed: nothing says that an exception ended it."""
+"""A request, a test or a part of a program that failed: nothing says that an exception
+ended it."""
 
 MOST_BLOCKS = 48
 """Of each stream, unless told otherwise."""
@@ -143,6 +144,8 @@ def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
         _follow_failed(story, most)
     else:
         _follow_exceptions(story, most)
+        if story.how == ENDED and not story.paths and trace_info.has_failed(trace.info):
+            story.how = FAILED  # with what its own code raised, or nobody knows
     if story.how == STOPPED:
         _add_where_others_stood(story, most)
     if not story.paths:

@@ -31,10 +31,13 @@ MEMORY_CAUSE = "out of memory?"
 ``os._exit(CODE)``, or ``interrupted``: nobody knows (src/plain/last_word.h)."""
 WANTED_CAUSES = frozenset((EXEC_CAUSE, "os._exit(0)"))
 """With these it is interrupted as the program wanted it: it has not failed."""
+USUAL_CAUSES = (None, "", "exit")
+"""With these it has ended as it should, from what its process knows."""
 
 WITH_OUTCOME = frozenset(("request", "test", "task", "command"))
 """The kinds of traces whose ``status`` or ``outcome`` says whether they went well."""
 _FAILED = frozenset(("failed", "error", "failure"))
+_FAILURE = "kolo_c.failure"  # failure.py has it; lists do not import that
 _OWN = "kolo_c."
 """What the names of the recorder's own attributes begin with."""
 
@@ -187,3 +190,21 @@ def read_json(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def has_failed(info: TraceInfo) -> bool:
+    """Whether an exception ended it, its process died without meaning to, or it says
+    so itself: a status from 500, a test that failed."""
+    if info.status == RUNNING:
+        return False
+    if info.status == INTERRUPTED:
+        return info.row.cause not in WANTED_CAUSES
+    if info.row.cause not in USUAL_CAUSES:
+        return True
+    # Most have none: their JSON is not read for it.
+    text = info.row.attributes
+    if _FAILURE in text and _FAILURE in info.own:
+        return True
+    if info.row.kind not in WITH_OUTCOME or text == "{}":
+        return False
+    return is_failure(info.attributes.get("status"), info.attributes.get("outcome"))

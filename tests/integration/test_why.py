@@ -517,6 +517,40 @@ class TestAnException:
             line.startswith("it was started by program.py (trc_") for line in told
         )
 
+    def test_a_part_of_a_program_that_failed_did_not_end_well(self, core, tmp_path):
+        """Its own code raised, of which no call is in its trace; or quit, with 0."""
+        record(
+            tmp_path,
+            core,
+            """
+            import kolo_c, sys
+            def work(): pass
+            def run(name):
+                with kolo_c.trace(name, boundary=True):
+                    work()
+                    if name == "quits":
+                        sys.exit(0)
+                    try:
+                        {}["missing"]
+                    except KeyError as error:
+                        raise ValueError(name) from error
+            for name in ("quits", "raises"):
+                try:
+                    run(name)
+                except (SystemExit, ValueError):
+                    pass
+            """,
+        )
+        failed = {
+            trace["name"]: trace["id"]
+            for trace in json.loads(kolo(tmp_path, "list", "--failed", "--json"))
+        }
+        assert failed.keys() == {"quits", "raises"}
+        told = squeezed(kolo(tmp_path, "why", failed["raises"]).splitlines())
+        assert told[:2] == ["✗ ValueError ended raises", "raised in run, program.py:12"]
+        told = kolo(tmp_path, "why", failed["quits"])
+        assert told.startswith("✗ quits failed: no exception left a recorded call\n")
+
 
 class TestAnExit:
     def test_it_is_one_line(self, core, tmp_path):

@@ -49,6 +49,9 @@ class FakeSession:
         self.world.log.append(f"boundary {name} {kind}")
         return 7, "trc_boundary"
 
+    def ended_by(self, error, number):
+        self.world.log.append(f"boundary {number} ended by {type(error).__name__}")
+
     def end_boundary(self, number, cause):
         self.world.log.append(f"boundary end {number} {cause}")
 
@@ -326,7 +329,11 @@ def test_a_coroutine_with_a_boundary_has_its_scope(world):
 
     asyncio.run(main())
     assert seen == [7, 7, 0]
-    assert world.log == ["boundary c region", "boundary end 7 exception"]
+    assert world.log == [
+        "boundary c region",
+        "boundary 7 ended by ValueError",
+        "boundary end 7 exception",
+    ]
 
 
 def test_an_async_generator_gives_takes_and_closes(world):

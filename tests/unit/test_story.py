@@ -241,7 +241,8 @@ class TestAnException:
         program.stream.ret()
         program.trace.attributes[ATTRIBUTE] = text
         program.trace.end()
-        assert program.tell(tmp_path).how == s.ENDED
+        story = program.tell(tmp_path)
+        assert (story.how, story.failure["chain"]) == (s.FAILED, [])
 
     def test_an_exit_has_its_code(self, program: Program, tmp_path: Path) -> None:
         program.stream.call(program.module)
