@@ -147,12 +147,18 @@ class StoryText:
 
     def _unseen(self) -> str:
         """Of a failure without an exception that recorded code had."""
-        boundary = self.story.boundary
-        exception = None if boundary is None else boundary.exception
+        exception = self._exception_of_boundary()
         if exception is None:
             return ": no exception left a recorded call"
         text = value_text(exception, self.trace.definitions, _EXCEPTION_WIDTH)
         return f": {text}, which left no recorded call"
+
+    def _exception_of_boundary(self) -> object:
+        """What left a request, test or task, or what it was made a response of."""
+        boundary = self.story.boundary
+        if boundary is None:
+            return None
+        return boundary.exception or boundary.fields.get("exception")
 
     def _message(self) -> list[Line]:
         """What a test said of its failure."""
@@ -175,6 +181,12 @@ class StoryText:
     def _exception(self, paths: list[Path], index: int) -> str:
         if index < len(paths):
             value = paths[index].exception
+            if index == 0 and value is None:
+                seen = self._exception_of_boundary()
+                if isinstance(seen, Raised) and (
+                    seen.address == paths[0].link.get("address")
+                ):
+                    value = seen
             if isinstance(value, Raised):
                 width = max(self.labels.value_width, _EXCEPTION_WIDTH)
                 return value_text(value, self.trace.definitions, width)
@@ -187,13 +199,11 @@ class StoryText:
     # ---- exceptions ----
 
     def _paths(self) -> list[Line]:
-        if self.story.how == s.EXITED:
-            return self._exit_place()
-        if self.story.how == s.RAISED and not self.story.paths:
-            chain = self.story.failure["chain"]
-            return [*self._raised_in(chain[0], None)] if chain else []
         lines: list[Line] = []
         for index, path in enumerate(self.story.paths):
+            if index == 0 and self.story.how == s.EXITED:
+                lines.extend(self._exit_place(path))
+                continue
             if index or self.story.how not in (s.RAISED, s.FAILED):
                 lines.append(self._path_head(path, index))
             lines.extend(self._frame_lines(path))
@@ -207,12 +217,12 @@ class StoryText:
                 (f" ended thread {harmless(path.thread)}", ""),
             ]
         relation = _RELATIONS.get(path.relation, "")
+        if index == 1 and self.story.how == s.EXITED and path.relation == "context":
+            relation = "it ended while it handled "
         return [("  " + relation, _HEAD), (text, _ERROR)]
 
-    def _exit_place(self) -> list[Line]:
-        if not self.story.paths:
-            return []
-        return [self._frame_line(self.story.paths[0].frames[-1], 0)]
+    def _exit_place(self, path: Path) -> list[Line]:
+        return [self._frame_line(node, 0) for node in path.frames[-1:]]
 
     def _frame_lines(self, path: Path) -> list[Line]:
         frames = self._calls_of(path)
@@ -261,7 +271,7 @@ class StoryText:
         if not found:
             return []
         title = "exceptions handled on the way"
-        if not story.paths:
+        if not any(path.frames for path in story.paths):
             title = "the last exceptions that were handled"
         lines = self._section(title, found)
         more = len(story.swallowed) - len(found)

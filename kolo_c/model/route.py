@@ -87,9 +87,15 @@ class Traceback:
             return True
         return self._code_place(node) in (None, *self._codes)
 
+    def has_passed(self, node: Node) -> bool:
+        """Whether it surely left ``node``, and did not end there."""
+        if node.exception() is None:
+            return self._order(node) >= 0
+        return not self._codes or self._code_place(node) in self._codes
+
     def joined(self, frames: list[Node], tail: Tail, source: Node) -> list[Node]:
         """``frames``, the calls up to ``source``, and what was between them."""
-        kept = [frames[0], *(node for node in frames[1:] if self._has_passed(node))]
+        kept = [frames[0], *(node for node in frames[1:] if self.has_passed(node))]
         known = {id(node) for node in kept}
         end = [n for n in reversed(flight(source).through) if id(n) not in known]
         at = max(map(self._order, kept))
@@ -106,12 +112,6 @@ class Traceback:
                 between.append(node)
                 at = self._order(node)
         return [*kept, *between, *end]
-
-    def _has_passed(self, node: Node) -> bool:
-        """Whether it surely left ``node``, and did not end there."""
-        if node.exception() is None:
-            return self._order(node) >= 0
-        return not self._codes or self._code_place(node) in self._codes
 
     def _code_place(self, node: Node) -> Place | None:
         find_begin(self._trace, node)

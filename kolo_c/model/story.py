@@ -144,11 +144,14 @@ def tell(trace: Trace, most: int = MOST_BLOCKS) -> Story:
         _follow_failed(story, most)
     else:
         _follow_exceptions(story, most)
+        if failure["chain"] and not story.paths:
+            _follow_taken_up(story, most)
+            story.how = FAILED if failed and story.how == RAISED else story.how
         if story.how == ENDED and not story.paths and trace_info.has_failed(trace.info):
             story.how = FAILED  # with what its own code raised, or nobody knows
     if story.how == STOPPED:
         _add_where_others_stood(story, most)
-    if not story.paths:
+    if not any(path.frames for path in story.paths):
         _add_swallowed_of_all(story, most)
     return story
 
@@ -209,6 +212,34 @@ def _follow_exceptions(story: Story, most: int) -> None:
         _add_surroundings(story, tail)
     if not chain and story.paths and story.how == ENDED and not story.paths[0].thread:
         story.how = RAISED
+
+
+def _follow_taken_up(story: Story, most: int) -> None:
+    """The exception that the program has named where it left no outermost call: a
+    framework took it up, or it came from code that is not recorded."""
+    link = story.failure["chain"][0]
+    traceback = Traceback(story.trace, link)
+
+    def wanted(node: Node) -> bool:
+        if node.exception() is None:
+            return bool(link.get("traceback")) and traceback.may_have(node)
+        return _is_of(story.trace, node, link) and traceback.has_passed(node)
+
+    found = find_failed(story.trace, wanted, most)
+    if found is not None:
+        tail, node = found
+        story.whole = tail.whole
+        through = reversed(flight(node).through)
+        frames = [n for n in through if n.kept and traceback.may_have(n)]
+        story.paths.append(Path(frames, link))
+        _add_chain(story, tail)
+        _add_surroundings(story, tail)
+        return
+    story.paths.append(Path([], link))
+    if len(story.failure["chain"]) > 1:
+        stream = next(iter(_main_first(story.trace)), None)
+        if stream is not None:
+            _add_chain(story, read_tail(stream, FIRST_BLOCKS, lambda _: False))
 
 
 def _follow_failed(story: Story, most: int) -> None:

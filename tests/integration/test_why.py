@@ -572,6 +572,52 @@ class TestAnExit:
         assert told.startswith("program.py ended with exit code 3\n")
         assert "main()" in told
 
+    def test_what_was_handled_as_it_ended_is_named_with_its_calls(self, core, tmp_path):
+        """Programs and frameworks turn what they do not expect into an exit code."""
+        code, _ = record(
+            tmp_path,
+            core,
+            """
+            import sys
+            def load(n):
+                raise LookupError("no order", n)
+            def main():
+                try:
+                    load(7)
+                except LookupError:
+                    sys.exit(3)
+            main()
+            """,
+        )
+        assert code == 3
+        told = squeezed(kolo(tmp_path, "why").splitlines())
+        assert told[:4] == [
+            "program.py ended with exit code 3",
+            "2 program.py:9 main()",
+            "it ended while it handled LookupError('no order', 7)",
+            "3 program.py:4 load(n=7)",
+        ]
+
+    def test_what_no_recorded_call_raised_is_named_with_its_place(self, core, tmp_path):
+        record(
+            tmp_path,
+            core,
+            """
+            import sys
+            def main():
+                try:
+                    int("x")
+                except ValueError:
+                    sys.exit("no number")
+            main()
+            """,
+        )
+        told = squeezed(kolo(tmp_path, "why").splitlines())
+        assert told[2:4] == [
+            "it ended while it handled ValueError",
+            "raised in main, program.py:5",
+        ]
+
     @pytest.mark.parametrize("end", ["", "raise SystemExit", "raise SystemExit(0)"])
     def test_a_program_that_ends_well_says_no_more(self, core, tmp_path, end):
         code, lines = record(tmp_path, core, f"def f(): pass\nf()\n{end}\n")

@@ -64,9 +64,10 @@ class Shop:
         code = self._codes[function]
         return next(s // 2 for s, _, found in code.co_lines() if found == line)
 
-    def raised(self, message: str = "no such order") -> list[Any]:
+    def raised(self, message: str = "no such order", address: int = 0x10) -> list[Any]:
         """An IntegrityError."""
-        return tagged(Tag.EXCEPTION, self.error, 0x10, tagged(Tag.TUPLE, message))
+        args = tagged(Tag.TUPLE, message)
+        return tagged(Tag.EXCEPTION, self.error, address, args)
 
     def trace(
         self, name: str, kind: str = "request", **attributes: Any

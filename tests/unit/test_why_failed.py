@@ -100,6 +100,56 @@ def test_a_failure_without_an_exception_of_recorded_code_says_so(
     assert out.startswith("✗ GET / failed (503): no exception left a recorded call\n")
 
 
+def test_an_exception_that_only_the_record_of_a_request_has_is_told(
+    here: Path, capsys: Captured
+) -> None:
+    """Of a view that returns None: Django's own code raised, and took it up."""
+    shop = Shop()
+    trace, s = shop.trace("GET / → 500")
+    s.plugin(shop.request, {"method": "GET", "path": "/"})
+    s.plugin_end({"status": 500, "exception": shop.raised("no HttpResponse")})
+    trace.end()
+    shop.write(here)
+    out, _ = run(capsys, "why")
+    assert out.splitlines()[0] == (
+        "✗ GET / failed (500): IntegrityError('no HttpResponse'), "
+        "which left no recorded call"
+    )
+
+
+def test_a_request_that_names_its_exception_has_those_that_it_came_from(
+    here: Path, capsys: Captured
+) -> None:
+    """A framework took it up; another one at its address was handled before."""
+    failure = {
+        "chain": [
+            {"type": "IntegrityError", "address": 0x10, "file": "/app/shop/views.py",
+             "line": 6, "function": "orders"},
+            {"type": "IntegrityError", "address": 0x20, "of": 0, "relation": "cause",
+             "file": "/app/shop/views.py", "line": 10, "function": "charge"},
+        ]
+    }  # fmt: skip
+    shop = Shop()
+    trace, s = shop.trace("GET / → 500", **{"kolo_c.failure": json.dumps(failure)})
+    s.plugin(shop.request, {"method": "GET", "path": "/"})
+    s.call(shop.numbers["orders"], {"user": 7})
+    s.call(shop.numbers["charge"], [3], site=None)
+    s.raises(shop.raised("the cause", 0x20), shop.site("charge", 10), [3])
+    s.raises(shop.raised("no such order"), shop.site("orders", 6), {"user": 7})
+    s.call(shop.numbers["charge"], "the page of errors")
+    s.raises(shop.raised("of the page", 0x30), shop.site("charge", 10), 1)
+    s.plugin_end({"status": 500})
+    trace.end()
+    shop.write(here)
+    out, _ = run(capsys, "why")
+    assert [" ".join(line.split()) for line in out.splitlines()[:4]] == [
+        "✗ IntegrityError('no such order') failed GET / (500)",
+        "2 shop/views.py:6 orders(request={'user': 7})",
+        "because of IntegrityError('the cause')",
+        "3 shop/views.py:10 charge(rows=[3])",
+    ]
+
+
 def test_what_was_answered_well_ended_well(here: Path, capsys: Captured) -> None:
     shop = Shop()
     shop.page(1, 404)
