@@ -193,6 +193,17 @@ class Boundaries:
         if boundary is not None:
             boundary.fields.update(fields)
 
+    def failed_by(self, error: BaseException, name: str, value: object) -> None:
+        """``error`` is what the boundary of this context fails with, if its field
+        ``name`` is ``value``: another may be around what has found that out."""
+        number = SCOPE.get()
+        boundary, facts = self._open.get(number), self._session.traces.get(number)
+        if boundary is None or facts is None or boundary.fields.get(name) is not value:
+            return
+        from kolo_c.failure import keep  # noqa: PLC0415 - it has failed
+
+        keep(error, facts)
+
     def hold(self) -> int:
         """Keep the boundary of this context open: its number; 0: there is none."""
         number = SCOPE.get()

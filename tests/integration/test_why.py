@@ -517,6 +517,30 @@ class TestAnException:
             line.startswith("it was started by program.py (trc_") for line in told
         )
 
+    def test_a_request_of_wsgi_has_what_its_exception_came_from(self, core, tmp_path):
+        record(
+            tmp_path,
+            core,
+            """
+            from kolo_c.integrations.wsgi import KoloCMiddleware
+            def find(n):
+                return {}["missing"]
+            def app(environ, start):
+                try:
+                    find(1)
+                except KeyError as error:
+                    raise RuntimeError("outer") from error
+            try:
+                KoloCMiddleware(app)({"REQUEST_METHOD": "GET", "PATH_INFO": "/x"}, print)
+            except RuntimeError:
+                pass
+            """,
+        )
+        told = squeezed(kolo(tmp_path, "why").splitlines())
+        assert told[0] == "✗ RuntimeError('outer') failed GET /x (500)"
+        assert told[2].startswith("because of KeyError")
+        assert told[3].endswith("program.py:4 find(n=1)")
+
     def test_a_part_of_a_program_that_failed_did_not_end_well(self, core, tmp_path):
         """Its own code raised, of which no call is in its trace; or quit, with 0."""
         record(

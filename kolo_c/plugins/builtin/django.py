@@ -118,6 +118,9 @@ class Request(Plugin):
             fields["user"] = key
         if reading.exception is not None:
             fields["exception"] = reading.exception
+            session = SCOPE.session
+            if session is not None and (fields.get("status") or 0) >= 500:
+                session.boundaries.failed_by(reading.exception, "_request", request)
         fields.update(request_body(state, reading))
         if value is not None:
             headers = fields["response_headers"] = response_headers(value)

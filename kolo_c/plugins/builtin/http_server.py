@@ -175,6 +175,10 @@ class Answered(Plugin):
         self.look(frame, value, exchange)
         if exception is not None and exchange.status is None:
             exchange.status = 500
+        error = exchange.exception or exception
+        session = SCOPE.session
+        if error is not None and session is not None and (exchange.status or 0) >= 500:
+            session.boundaries.failed_by(error, "_exchange", exchange)
         return exchange.finish()
 
     def look(self, frame: FrameType, value: Any, exchange: Exchange) -> None:

@@ -9,6 +9,9 @@ import pytest
 
 pytest.importorskip("django")
 
+from kolo_c.cli.story import StoryText
+from kolo_c.model.story import tell
+from kolo_c.store.reader import Store
 from tests.integration.django.small_site import (
     Site,
     run_site,
@@ -303,3 +306,48 @@ def test_a_streamed_body_is_made_in_the_trace_of_its_request(site: Site) -> None
 def test_ignored_paths_are_not_recorded(site: Site) -> None:
     assert not any("static" in trace.name for trace, _ in site.requests)
     assert site.traced.stdout.count("200 fine") == 2
+
+
+FAILING = """
+def find(n):
+    return {}["missing"]
+
+def chain(request):
+    try:
+        find(1)
+    except KeyError as error:
+        raise RuntimeError("outer") from error
+
+def asks(request):
+    Client().get("/chain/")
+
+def nothing(request):
+    find.__name__
+
+urlpatterns = [path("chain/", chain), path("asks/", asks), path("none/", nothing)]
+for name in "chain", "asks", "none":
+    print(client().get(f"/{name}/").status_code)
+"""
+
+
+def test_a_failed_request_names_what_its_exception_came_from(
+    core: str, tmp_path: Path
+) -> None:
+    """As a script does: how exceptions hang together is known while they live. What
+    one request asked of another is not its own failure."""
+    site = run_site(tmp_path, core, FAILING)
+    told = {}
+    with Store(site.traced.store) as store:
+        for info in store.traces():
+            lines = StoryText(tell(store.trace(info.id))).lines()
+            text = ["".join(part for part, _ in line).split() for line in lines]
+            told[info.row.name] = [" ".join(line) for line in text]
+    said, view, cause, call = told["GET /chain/ → 500"]
+    assert said == "✗ RuntimeError('outer') failed GET /chain/ (500)"
+    assert " chain(request=" in view
+    assert cause == "because of KeyError('missing')"
+    assert call.endswith(" find(n=1)")
+    assert told["GET /asks/ → 500"][0].startswith("✗ RuntimeError('outer') failed")
+    assert told["GET /none/ → 500"][0].startswith('✗ ValueError("The view ')
+    assert told["GET /none/ → 500"][1].startswith("raised in ")
+    site.store.close()
