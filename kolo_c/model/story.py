@@ -26,6 +26,7 @@ from kolo_c.model.tail import (
 )
 from kolo_c.store import trace_info
 from kolo_c.store.values import Raised
+from kolo_c.wire import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -330,7 +331,6 @@ def _add_surroundings(story: Story, tail: Tail) -> None:
     known = {id(node) for node in frames}
     source = story.paths[0].frames[-1]
     until = source.end_ns or 0
-    below = {id(child) for node in frames for child in node.children}
     ended = [
         node
         for node in tail.calls()
@@ -338,12 +338,29 @@ def _add_surroundings(story: Story, tail: Tail) -> None:
     ]
     if story.how == STOPPED:  # what it cancelled stands with the tasks
         ended = [node for node in ended if not _is_stopped(story.trace, node)]
-    before = (node for node in reversed(ended) if id(node) in below)
+    below = {id(child) for node in frames for child in node.children}
+    before = [node for node in ended if id(node) in below]
+    before += _seen_by_plugins(frames, until, known)
+    before.sort(key=lambda node: (node.end_ns or 0, -node.level), reverse=True)
     calls = (node for node in before if not _is_body(story.trace, node))
     story.before = list(islice(calls, _BEFORE))[::-1]
     swallowed = _swallowed(story.trace, ended, known)
     swallowed += [node for node in frames if _caught_news(story.trace, node)]
     story.swallowed = swallowed[-_SWALLOWED:]
+
+
+def _seen_by_plugins(frames: list[Node], until: int, known: set[int]) -> list[Node]:
+    """Requests, statements and the like that the calls among ``frames`` made."""
+    return [
+        child
+        for node in frames
+        if node.end_kind == Kind.RAISE
+        for child in node.children
+        if (child.plugin is not None or child.end_kind == Kind.PLUGIN_END)
+        and child.end_ns is not None
+        and child.end_ns <= until
+        and id(child) not in known
+    ]
 
 
 def _is_stopped(trace: Trace, node: Node) -> bool:

@@ -81,6 +81,38 @@ def test_a_failing_test_shows_its_message_and_its_calls(
     ]
 
 
+def test_what_a_test_asked_for_is_among_its_last_calls(
+    here: Path, capsys: Captured
+) -> None:
+    """A request through the test client, and what statements it made itself; not what
+    the runner did around it."""
+    shop = Shop()
+    trace, s = shop.trace("pytest tests/x.py::test_y failed", "test")
+    s.plugin(shop.test, {"nodeid": "tests/x.py::test_y"})
+    s.plugin(shop.template, {"name": "of the runner"})
+    s.plugin_end(None)
+    s.call(shop.numbers["orders"], 2)
+    s.call(shop.numbers["charge"], 1)
+    s.ret()
+    s.plugin(shop.request, {"method": "GET", "path": "/orders/7"})
+    s.call(shop.numbers["orders"], 7)
+    s.ret("the page")
+    s.plugin_end({"status": 404})
+    s.cut()
+    s.raises(shop.raised("404 != 200"), shop.site("orders", 4), 2)
+    s.plugin_end({"outcome": "failed"})
+    trace.end()
+    shop.write(here)
+    out, _ = run(capsys, "why")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    title = lines.index("last calls before it")
+    assert [line.split(" ", 2)[2] for line in lines[title + 1 : title + 3]] == [
+        "charge(rows=1) → None",
+        "Request GET /orders/7 → 404",
+    ]
+    assert lines[title + 3].startswith("kolo-c show")
+
+
 def test_a_long_message_is_cut(here: Path, capsys: Captured) -> None:
     a_test(here, Shop(), message="\n".join(f"line {n}" for n in range(30)))
     out, _ = run(capsys, "why")
