@@ -44,7 +44,7 @@ def write_exception(
         by = found.handled_by
         screen.wrapped(f"handled in {labels.name(by)} ({by.number})", HANDLED, "  ")
     elif not found.unfinished:
-        screen.text("  not handled in recorded code", ERROR)
+        screen.text(f"  not handled in {labels.all_that_is_seen}", ERROR)
     for line in _led_to_it(labels, found.raised_in, found.exception, text_of):
         screen.wrapped(line, DIM, "  ")
 

@@ -80,6 +80,12 @@ class Labels:
             return self._log(begin)
         return [*self._head(node), *self._outcome(node), *self._remarks(node)]
 
+    @property
+    def all_that_is_seen(self) -> str:
+        """Where an exception was not handled that left all of the trace's calls: one
+        that is a part of another's program may have a recorded caller there."""
+        return "this trace" if self.trace.info.row.parent else "recorded code"
+
     def name(self, node: Node) -> str:
         """What ``node`` is called."""
         if node.begin is None and node.code is None and node.plugin is None:
@@ -266,7 +272,7 @@ class Labels:
             by = found.handled_by
             parts.append((f", handled in {self.name(by)} ({by.number})", DIM))
         elif not found.unfinished:
-            parts.append((", not handled in recorded code", DIM))
+            parts.append((f", not handled in {self.all_that_is_seen}", DIM))
         return parts
 
     def raise_line(self, node: Node) -> int | None:

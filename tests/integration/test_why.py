@@ -541,6 +541,32 @@ class TestAnException:
         assert told[2].startswith("because of KeyError")
         assert told[3].endswith("program.py:4 find(n=1)")
 
+    def test_what_left_a_part_of_a_program_may_be_handled_in_the_rest(
+        self, core, tmp_path
+    ):
+        """That is in another trace; what left the whole program nobody handled."""
+        record(
+            tmp_path,
+            core,
+            """
+            import kolo_c
+            def fails(n):
+                raise ValueError(n)
+            def part():
+                with kolo_c.trace("part", boundary=True):
+                    fails(1)
+            try:
+                part()
+            except ValueError:
+                pass
+            fails(2)
+            """,
+        )
+        for trace in json.loads(kolo(tmp_path, "list", "--json")):
+            where = "this trace" if trace["name"] == "part" else "recorded code"
+            told = kolo(tmp_path, "show", trace["id"])
+            assert re.findall("not handled in (.*?)  ", told) == [where]
+
     def test_a_part_of_a_program_that_failed_did_not_end_well(self, core, tmp_path):
         """Its own code raised, of which no call is in its trace; or quit, with 0."""
         record(
