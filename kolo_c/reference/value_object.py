@@ -237,7 +237,13 @@ def write_exception(values: Values, cursor: Cursor, value: Any) -> None:
     cursor.tag(Tag.EXCEPTION, 3)
     values.type(cursor, type(value))
     values.address(cursor, value)
+    # The args are no level that anyone sees: a group's members have their messages.
+    # Once: what is below them is at the limit, or beyond it.
+    record = values.record(cursor)
+    limit = record.depth_limit
+    record.depth_limit = limit + (len(record.open) == limit)
     values.element(cursor, _args_of(value))
+    record.depth_limit = limit
     values.pop(cursor)
 
 

@@ -272,7 +272,12 @@ object_exception(struct kc_values *values, struct kc_cursor *cursor, PyObject *v
     kc_wire_tag(cursor, KC_TAG_EXCEPTION, 3);
     kc_value_type(values, cursor, Py_TYPE(value));
     kc_value_address(cursor, value);
+    /* The args are no level that anyone sees: a group's members have their messages.
+     * Once: what is below them is at the limit, or beyond it. */
+    uint32_t limit = values->record.depth_limit;
+    values->record.depth_limit = limit + (values->record.depth == limit);
     kc_value_element(values, cursor, args == NULL ? Py_None : args);
+    values->record.depth_limit = limit;
     kc_value_pop(values, &frame);
 }
 

@@ -210,6 +210,26 @@ class TestAnException:
         assert "fetch(n=1)" in story[members[0] + 1]
         assert "fetch(n=3)" in story[members[1] + 1]
 
+    def test_members_that_were_never_raised_have_their_messages(self, core, tmp_path):
+        """Their args stand one level deeper than what is written as a rule; what is in
+        those is as deep as ever."""
+        record(
+            tmp_path,
+            core,
+            """
+            class Several(Exception): pass
+            def fails():
+                inner = Several("inner", [LookupError("out of sight", [1])])
+                raise Several("many", [ValueError("one"), KeyError([2]), inner])
+            fails()
+            """,
+        )
+        told = kolo(tmp_path, "why").splitlines()[0]
+        assert told.startswith(
+            "✗ Several('many', [ValueError('one'), KeyError(<list of 1 …>), "
+            "Several('inner', <list of 1 …>)])"
+        )
+
     def test_the_calls_of_a_task_that_another_waited_for_are_shown(
         self, core, tmp_path
     ):
