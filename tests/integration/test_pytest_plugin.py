@@ -724,7 +724,9 @@ def test_a_class_that_cannot_be_set_up_has_a_failed_trace(run, monkeypatch, core
     for name in ("Up.setUpClass", "Down.tearDownClass"):
         id = traces[f"unittest test_run.{name} error"].id
         told = run.pytester.run(*why, id).stdout.str()
-        assert told.startswith(f"✗ unittest test_run.{name} failed (error)")
+        first = told.splitlines()[0]
+        assert first.startswith("✗ ")
+        assert first.endswith(f" failed unittest test_run.{name} (error)")
         assert "TypeError: 'NoneType' object is not iterable" in told
         assert "raised in total, shop.py:4" in told
     listed = run.pytester.run(sys.executable, "-m", "kolo_c", "list", "--failed")

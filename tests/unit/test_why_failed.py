@@ -106,9 +106,9 @@ def test_what_a_test_asked_for_is_among_its_last_calls(
     out, _ = run(capsys, "why")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     title = lines.index("last calls before it")
-    assert [line.split(" ", 2)[2] for line in lines[title + 1 : title + 3]] == [
-        "charge(rows=1) → None",
-        "Request GET /orders/7 → 404",
+    assert lines[title + 1 : title + 3] == [
+        "4 shop/views.py:9 charge(rows=1) → None",
+        "5 Request GET /orders/7 → 404",
     ]
     assert lines[title + 3].startswith("kolo-c show")
 
