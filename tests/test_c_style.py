@@ -202,7 +202,7 @@ DOES_NOT_MATTER = {
     "access": "a question; what follows says what is wrong",
     "close": "nothing was written that SQLite or the mapping has not",
     "closedir": "as close",
-    "fcntl": "where no other number is to be had, the one it has does as well",
+    "fsync": "a power cut may find less of a copy",
     "madvise": "advice",
     "munmap": "frees",
     "opendir": "of retention: without it nothing is removed",

@@ -146,7 +146,8 @@ def restore_removed(writer: Writer) -> bool:
 def _has_files(writer: Writer) -> bool:
     """Whether what we have open is ours still. Where the program has taken the numbers
     of its descriptors, go on with others."""
-    return writer.store.has_files() or restore(writer.store) is Status.OK
+    store = writer.store
+    return store.has_files() or (_has_room(writer) and restore(store) is Status.OK)
 
 
 def _has_project(writer: Writer) -> bool:

@@ -161,6 +161,9 @@ class Store:
         self._db: sqlite3.Connection | None = None
         self._files: list[Descriptor] | None = None
         """The descriptors that SQLite has; None until it has opened them all."""
+        self.lost = False
+        """A connection that had lost them was put away: the file must not be opened
+        again, as SQLite remembers it with what that connection held."""
 
     # ---- life ----
 
@@ -222,6 +225,8 @@ class Store:
 
     def db(self) -> sqlite3.Connection:
         """The connection, made where there is none."""
+        if self.lost:
+            raise sqlite3.OperationalError("the program has its descriptors")
         if self._db is None:
             db = connect(
                 self.path,
@@ -249,6 +254,7 @@ class Store:
         A child of a fork must not have it, nor even close it.
         """
         if not self.has_files():
+            self.lost = True
             keep_for_ever(self.abandon())
         db, self._db = self._db, None
         try:
@@ -276,7 +282,7 @@ class Store:
         must be done with the connection any more, and ``close`` does nothing with it.
         """
         if self._db is None:
-            return True
+            return not self.lost
         return all(file.is_ours() for file in self._files or ())
 
     def _note_files(self) -> None:

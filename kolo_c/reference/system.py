@@ -12,6 +12,7 @@ from __future__ import annotations
 from os import (
     close,
     fstat,
+    fsync,
     getpid,
     lstat,
     mkdir,
@@ -40,6 +41,7 @@ __all__ = [
     "close",
     "exc_info",
     "fstat",
+    "fsync",
     "getpid",
     "getprofile",
     "getrecursionlimit",

@@ -211,6 +211,8 @@ class Writer:
             batch.restore_removed(self)  # or there is nothing to be done
             if self.store.has_files():
                 status = self._save_end(ended_ns, cause)
+            else:
+                batch.note_failure(self, self.store.error)
         self.store.close()
         return status
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kolo_c.store.files import ProcessFiles
 
 _DAY_NS = 86_400 * 1_000_000_000
+_UNFINISHED = (".new", ".new-wal", ".new-shm", ".new-journal")
 _UNFINISHED_NS = {".map.new": 60 * 1_000_000_000, ".new": 3_600 * 1_000_000_000}
 _BESIDE = ("-wal", "-shm", "-journal")
 
@@ -193,7 +194,7 @@ def _remove_unfinished(store: Path, now_ns: int) -> None:
     """Who is killed while making a mapping or a segment leaves it half made."""
     folder = os.path.join(store, SEGMENTS_NAME)
     try:
-        names = [name for name in os.listdir(folder) if name.endswith(".new")]
+        names = [name for name in os.listdir(folder) if name.endswith(_UNFINISHED)]
     except OSError:
         return
     for name in names:

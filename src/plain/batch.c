@@ -126,8 +126,9 @@ static bool
 batch_has_files(struct kc_writer *writer)
 {
     return kc_store_has_files(&writer->store) ||
-           kc_store_restore(&writer->store, writer->schema, writer->schema_version) ==
-               KC_OK;
+           (batch_has_room(writer) &&
+            kc_store_restore(&writer->store, writer->schema, writer->schema_version) ==
+                KC_OK);
 }
 
 bool

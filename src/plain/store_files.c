@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "plain/store.h"
 
@@ -55,4 +56,6 @@ kc_store_lose(struct kc_store *store)
         lost->before = atomic_exchange(&store_lost, lost);
     }
     store->db = NULL;
+    memset(store->statements, 0, sizeof store->statements);
+    store->file_count = 0;
 }

@@ -13,11 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "plain/row.h"
-
-#define RESTORE_OUT_OF_THE_WAY 200 /* a number that a program hardly comes to */
 
 /* What the connection still has, into the file `name`. */
 static enum kc_status
@@ -44,7 +43,8 @@ restore_copy(struct kc_store *store, const char *name)
 
 /* Go on in `path`, where the copy is now; the removed file goes with its connection. */
 static enum kc_status
-restore_open(struct kc_store *store, const char *path, const char *schema, int version)
+restore_open(struct kc_store *store, const char *path, const char *schema, int version,
+             bool lost)
 {
     struct kc_store next;
     enum kc_status status = kc_store_open(&next, path, schema, version);
@@ -59,7 +59,7 @@ restore_open(struct kc_store *store, const char *path, const char *schema, int v
         (void)snprintf(store->error, sizeof store->error, "%s", next.error);
         store->error_code = next.error_code;
         kc_store_close(&next);
-        if (kc_store_has_files(store)) {
+        if (!lost) {
             kc_store_remove(path); /* there is a connection that has it all */
         }
         return status;
@@ -69,13 +69,16 @@ restore_open(struct kc_store *store, const char *path, const char *schema, int v
     next.stored_bytes = store->stored_bytes;
     next.mask_count = store->mask_count;
     next.unshared = store->unshared;
+    if (lost) {
+        kc_store_lose(store);
+    }
     store->unshared = false; /* the journal of that name is the next one's */
     kc_store_close(store);
     *store = next;
     return KC_OK;
 }
 
-/* A copy of the file `from`, which need not be there, as `to`; 0 or an errno. */
+/* A copy of the file `from` as `to`; 0 or an errno. */
 static int
 restore_copy_file(const char *from, const char *to)
 {
@@ -84,7 +87,7 @@ restore_copy_file(const char *from, const char *to)
     int error = 0;
     int in = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (in < 0) {
-        return errno == ENOENT ? 0 : errno;
+        return errno;
     }
     int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0) {
@@ -101,6 +104,7 @@ restore_copy_file(const char *from, const char *to)
             error = written < 0 && errno != EINTR ? errno : 0;
         }
     }
+    (void)fsync(out);
     (void)close(out);
 
 done:
@@ -122,8 +126,11 @@ restore_duplicate(struct kc_store *store, const char *name, const char *schema,
         (void)snprintf(from, sizeof from, "%s%s", store->path, endings[i]);
         (void)snprintf(to, sizeof to, "%s%s", name, endings[i]);
         int error = restore_copy_file(from, to);
+        if (error == ENOENT && endings[i][0] != '\0') {
+            continue; /* only one of the logs is there, if any */
+        }
         if (error != 0) {
-            store->error_code = error;
+            store->error_code = error == ENOSPC ? SQLITE_FULL : SQLITE_IOERR;
             (void)snprintf(store->error, sizeof store->error, "%s: %s", store->path,
                            "cannot be copied");
             return KC_IO;
@@ -141,47 +148,66 @@ restore_duplicate(struct kc_store *store, const char *name, const char *schema,
 }
 
 /* SQLite remembers the lost file by its number in the file system, which must not
- * become that of another one: it stays in use for as long as the process lives. */
-static void
+ * become that of another one: it stays in use for as long as the process lives. What is
+ * mapped needs no descriptor, which might be taken as well. */
+static bool
 restore_keep_inode(const char *path)
 {
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0 && fcntl(fd, F_DUPFD_CLOEXEC, RESTORE_OUT_OF_THE_WAY) >= 0) {
-        (void)close(fd);
+    if (fd < 0) {
+        return false;
     }
+    void *kept = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+    (void)close(fd);
+    return kept != MAP_FAILED;
+}
+
+/* The file `name` takes the place of `path`. What it was copied from is there until it
+ * does: the old logs change nothing in it, so they may go later. */
+static enum kc_status
+restore_replace(struct kc_store *store, const char *name, const char *path, bool lost)
+{
+    static const char *const logs[] = {"-wal", "-shm", "-journal"};
+    char log[4096];
+    if (!lost) {
+        kc_store_remove(path); /* a WAL that was left beside it is of no other file */
+    }
+    if ((lost && !restore_keep_inode(path)) || rename(name, path) != 0) {
+        store->error_code = SQLITE_IOERR;
+        (void)snprintf(store->error, sizeof store->error, "%s: %s", path,
+                       "cannot be written anew");
+        return KC_IO;
+    }
+    for (size_t i = 0; lost && i < sizeof logs / sizeof logs[0]; i++) {
+        (void)snprintf(log, sizeof log, "%s%s", path, logs[i]);
+        (void)unlink(log);
+    }
+    return KC_OK;
 }
 
 enum kc_status
 kc_store_restore(struct kc_store *store, const char *schema, int version)
 {
-    bool has_files = kc_store_has_files(store);
+    bool lost = !kc_store_has_files(store);
     char *path = strdup(store->path); /* the store may go before it */
     size_t room = strlen(store->path) + sizeof ".new";
     char *name = malloc(room);
     enum kc_status status = KC_NO_MEMORY;
     if (path == NULL || name == NULL) {
+        store->error_code = SQLITE_NOMEM;
         (void)snprintf(store->error, sizeof store->error, "%s: out of memory",
                        store->path);
         goto done;
     }
     (void)snprintf(name, room, "%s.new", path);
     kc_store_remove(name);
-    status = has_files ? restore_copy(store, name)
-                       : restore_duplicate(store, name, schema, version);
-    if (status == KC_OK && !has_files) {
-        restore_keep_inode(path);
+    status = lost ? restore_duplicate(store, name, schema, version)
+                  : restore_copy(store, name);
+    if (status == KC_OK) {
+        status = restore_replace(store, name, path, lost);
     }
     if (status == KC_OK) {
-        kc_store_remove(path); /* a WAL that was left beside it is of no other file */
-    }
-    if (status == KC_OK && rename(name, path) != 0) {
-        store->error_code = errno;
-        (void)snprintf(store->error, sizeof store->error, "%s: %s", path,
-                       "cannot be written anew");
-        status = KC_IO;
-    }
-    if (status == KC_OK) {
-        status = restore_open(store, path, schema, version);
+        status = restore_open(store, path, schema, version, lost);
     }
     else {
         kc_store_remove(name);

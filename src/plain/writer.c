@@ -327,6 +327,9 @@ writer_run_close(void *argument)
         if (kc_store_has_files(&writer->store)) {
             status = writer_save_end(writer);
         }
+        else {
+            kc_batch_note_failure(writer, kc_store_error(&writer->store));
+        }
     }
     kc_store_close(&writer->store);
     (void)pthread_mutex_lock(&writer->lock);

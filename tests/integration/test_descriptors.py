@@ -71,6 +71,39 @@ def test_its_files_are_its_own_and_the_trace_is_whole(core, tmp_path, takes):
         assert store.catalogue.errors == []
 
 
+def test_it_may_do_so_again_and_fork_and_segments_rotate(core, tmp_path):
+    """What SQLite remembers of a file that is gone must never be another file's."""
+    project = tmp_path / "project"
+    traced = trace_program(
+        project, core, "auto",
+        """
+        import os, time
+        def f(n, texts): return n
+        for turn in range(3):
+            for n in range(300): f(n, [os.urandom(500).hex() for _ in range(7)])
+            time.sleep(0.3)
+            os.closerange(3, 1024)
+            mine = [os.open(f"own-{turn}-{n}", os.O_RDWR | os.O_CREAT) for n in range(9)]
+            if os.fork() == 0: os._exit(0)
+            os.wait()
+            for n in range(300): f(n, [os.urandom(500).hex() for _ in range(7)])
+            time.sleep(0.3)
+            for fd in mine: os.write(fd, b"the end")
+        """,
+        clean=False,
+        config={"segment_max_bytes": 1 << 20},
+    )  # fmt: skip
+    assert traced.code == 0
+    files = {path.name: path.read_bytes() for path in project.glob("own-*")}
+    assert len(files) == 27 and set(files.values()) == {b"the end"}
+    info = traced.infos()[0]
+    assert (info.status, info.count("lost")) == ("complete", 0)
+    names = [call.name for call in traced.tree().calls]
+    assert names.count("f") == 1800
+    kept = [path.suffix for path in (traced.store / "segments").iterdir()]
+    assert set(kept) == {".db"} and len(kept) > 2
+
+
 def test_a_daemon_that_closes_all_is_recorded_to_its_end(core, tmp_path):
     """Twice forked, as daemons are, with a call between: it has our files by then."""
     project = tmp_path / "project"

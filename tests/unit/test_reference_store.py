@@ -16,10 +16,12 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from kolo_c.reference import clock, writer
+from kolo_c.reference import clock, store_restore, writer
 from kolo_c.reference.block import BLOCK_FREE, BLOCK_RECORDS
 from kolo_c.reference.mapping import Mapping
 from kolo_c.reference.status import Status
+from kolo_c.reference.store import Store
+from kolo_c.reference.store_restore import restore
 from kolo_c.store.liveness import is_owned
 from kolo_c.store.mapping import read_mapping
 from kolo_c.wire import Definition
@@ -440,3 +442,44 @@ def _fds() -> list[int]:
             continue
         found.append(int(name))
     return found
+
+
+def test_a_store_that_has_lost_its_files_is_whole_whatever_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy takes the segment's name before anything of the segment goes; and a
+    connection that a fork has put away is not followed by one to the same file."""
+    path = os.fspath(tmp_path / "a.db")
+    schema = "CREATE TABLE t (x)"
+    store = Store()
+    assert store.open(path, schema, 1) is Status.OK
+    assert store.begin() is Status.OK
+    store.db().execute("INSERT INTO t VALUES (7)")
+    assert store.commit() is Status.OK
+    taken = os.open(tmp_path / "own", os.O_RDWR | os.O_CREAT)
+    files = [file.fd for file in store._files or ()]
+    assert len(files) == 3
+    for fd in files:
+        os.dup2(taken, fd)
+    assert not store.has_files()
+    store.suspend()
+    assert not store.has_files() and not store.is_connected
+    assert store.begin() is Status.STORE
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_restore.system, "rename", refuse)
+        assert restore(store) is not Status.OK
+    assert not store.has_files() and "refused" in store.error
+    assert restore(store) is Status.OK
+    assert store.has_files()
+    assert store.begin() is Status.OK
+    assert store.db().execute("SELECT x FROM t").fetchall() == [(7,)]
+    assert store.commit() is Status.OK
+    store.close()
+    assert {each.name for each in tmp_path.iterdir()} == {"a.db", "own"}
+    assert os.path.getsize(tmp_path / "own") == 0
+    for fd in (*files, taken):
+        os.close(fd)
