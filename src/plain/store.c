@@ -465,7 +465,9 @@ store_disconnect(struct kc_store *store)
 {
     for (size_t i = 0; i < KC_STORE_STATEMENTS; i++) {
         (void)sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
     }
+    store->file_count = 0;
     if (store->unshared) {
         /* The journal is there for as long as the file is written to: opening.py. */
         (void)sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
@@ -482,8 +484,6 @@ kc_store_close(struct kc_store *store)
     else {
         kc_store_lose(store);
     }
-    memset(store->statements, 0, sizeof store->statements);
-    store->file_count = 0;
     (void)ZSTD_freeCCtx(store->zstd);
     free(store->buffer);
     free(store->drops);

@@ -234,7 +234,7 @@ def test_a_disk_that_stands_still_holds_a_program_for_as_long_as_it_may(
         assert traced.code == 0
         check_unharmed(traced)
         check_losses(traced)
-        assert 0.3e9 < traced.infos()[0].count("waited_ns") < 2e9
+        assert 0.3e9 < traced.infos()[0].count("waited_ns") < 0.9e9
         assert {"first", "last"} <= set(names(traced))
 
 

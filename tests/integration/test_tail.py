@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import threading
@@ -143,8 +142,7 @@ def test_each_is_told_of_at_once_whoever_recorded_it(here: Path, tail: Any) -> N
     assert all(" · show " in line for line in shown)
     seen = {name: at for name, (at, _) in zip(names, watch.lines, strict=True)}
     late = [seen[name] - at for name, at in zip(expected, ended, strict=True)]
-    # Not the latest: where much else runs it is the machine that was late once.
-    assert statistics.median(late) < BOUND_SECONDS
+    assert max(late) < BOUND_SECONDS
 
 
 def test_what_ended_before_is_no_news_and_a_killed_one_is(
